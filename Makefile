@@ -1,0 +1,50 @@
+# run: the demo. test: everything. check: what CI runs before the tests. bench: the figures.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test check bench lock venv venv-dev fmt soak
+
+run: $(VENV)/.run-stamp
+	$(BIN)/meshagent demo
+
+test: check
+	tests/prepare
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+
+check: $(VENV)/.dev-stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	PYTHONPATH= $(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest -q -n 2 tests/agent tests/catalog tests/dns tests/meta tests/test_vocabulary.py
+
+bench: $(VENV)/.dev-stamp
+	$(BIN)/python bench/run.py
+
+soak: $(VENV)/.dev-stamp
+	$(BIN)/python tests/chaos/kill9.py --rounds $${ROUNDS:-1000}
+
+fmt: $(VENV)/.dev-stamp
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Exact versions with hashes: requirements.lock for running, requirements-dev.lock for everything.
+lock:
+	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml
+	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+
+venv: $(VENV)/.run-stamp
+venv-dev: $(VENV)/.dev-stamp
+
+$(VENV)/.run-stamp: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	touch $@
+
+$(VENV)/.dev-stamp: requirements-dev.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	touch $@ $(VENV)/.run-stamp

@@ -1,0 +1,1 @@
+"""The daemon: configuration, lifecycle, local services and checks, HTTP API, CLI."""

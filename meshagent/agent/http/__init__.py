@@ -1,0 +1,1 @@
+"""The HTTP API: one table of endpoints, and the server that serves bytes from it."""

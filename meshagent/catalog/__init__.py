@@ -1,0 +1,1 @@
+"""The replicated truth: what is registered, indexed, watched. Knows nothing of HTTP, DNS or proxies."""

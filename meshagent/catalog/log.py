@@ -1,0 +1,147 @@
+"""The promise of a replicated log, and the one that lives in memory.
+
+A `ReplicatedLog` takes commands (bytes), puts them in one order on a quorum of disks, and applies each exactly once to
+a `StateMachine` on every server. `catalog/raft` keeps that promise; `MemoryLog` keeps it for one process without a
+disk (tests). Both apply in batches: what is proposed while the loop is busy goes in together.
+
+Source: Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm" (2014), sections 5 and 8.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol
+
+from meshagent.errors import MeshError
+
+__all__ = ["MemoryLog", "ReplicatedLog", "StateMachine"]
+
+
+class StateMachine(Protocol):
+    """What a log drives. Deterministic: no clock, no randomness, no order of sets."""
+
+    def apply(self, command: bytes) -> Any:
+        """Apply one committed command and return its result.
+
+        Raises:
+            MeshError: the command is refused by the state; the same on every server. Nothing has changed then.
+        """
+
+    def flush(self) -> None:
+        """A batch has been applied: wake who waits."""
+
+    def snapshot(self) -> Iterator[bytes]:
+        """The state at the moment of the call, as chunks made while iterating; commands may be applied between."""
+
+    def restore(self, chunks: Iterable[bytes]) -> None:
+        """Replace the state by that of a snapshot. Raises CorruptData and leaves the old state when it is damaged."""
+
+
+class ReplicatedLog(Protocol):
+    """A log of commands agreed on by a set of servers."""
+
+    async def start(self) -> None:
+        """Load what is on disk and begin. Raises CorruptData naming the file when it cannot be trusted."""
+
+    async def stop(self) -> None:
+        """Stop; what was acknowledged is on disk."""
+
+    def propose(self, command: bytes) -> asyncio.Future[Any]:
+        """Ask for `command` to be applied; the future has `StateMachine.apply`'s result or error.
+
+        It is done only after the command is on a quorum of disks and applied here. NoLeader when no leader is known;
+        the command may or may not be applied later if leadership was lost on the way.
+        """
+
+    async def barrier(self) -> None:
+        """Return when everything committed before the call has been applied here, by a leader confirmed since.
+
+        Raises:
+            NoLeader: this server cannot confirm that it leads.
+        """
+
+    @property
+    def is_leader(self) -> bool:
+        """Whether this server may answer default reads now: it leads, under a valid lease."""
+
+    @property
+    def leader(self) -> str:
+        """`host:port` of the leader's server RPC address, or ""."""
+
+    @property
+    def last_contact_ms(self) -> int:
+        """Milliseconds since this server heard from the leader; 0 on the leader."""
+
+    def stats(self) -> dict[str, str]:
+        """Facts for `agent/self` and `info`, under Consul's names: state, term, last_log_index, commit_index, ..."""
+
+
+class MemoryLog:
+    """A log of one server that forgets everything when it ends."""
+
+    def __init__(self, machine: StateMachine, *, address: str = "127.0.0.1:8300") -> None:
+        self._machine = machine
+        self._address = address
+        self._waiting: list[tuple[bytes, asyncio.Future[Any]]] = []
+        self._last_index = 0
+
+    async def start(self) -> None:
+        return
+
+    async def stop(self) -> None:
+        self._apply_waiting()
+
+    def propose(self, command: bytes) -> asyncio.Future[Any]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        if not self._waiting:
+            loop.call_soon(self._apply_waiting)
+        self._waiting.append((command, future))
+        return future
+
+    def _apply_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for command, future in waiting:
+            self._last_index += 1
+            try:
+                result = self._machine.apply(command)
+            except MeshError as error:
+                if not future.done():
+                    future.set_exception(error)
+            else:
+                if not future.done():
+                    future.set_result(result)
+        self._machine.flush()
+
+    async def barrier(self) -> None:
+        return
+
+    @property
+    def is_leader(self) -> bool:
+        return True
+
+    @property
+    def leader(self) -> str:
+        return self._address
+
+    @property
+    def last_contact_ms(self) -> int:
+        return 0
+
+    def stats(self) -> dict[str, str]:
+        index = str(self._last_index)
+        return {
+            "state": "Leader",
+            "term": "1",
+            "last_log_index": index,
+            "commit_index": index,
+            "applied_index": index,
+            "last_log_term": "1",
+            "last_snapshot_index": "0",
+            "last_snapshot_term": "0",
+            "fsm_pending": "0",
+            "num_peers": "0",
+            "last_contact": "0",
+            "protocol_version": "3",
+        }

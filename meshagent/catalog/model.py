@@ -1,0 +1,300 @@
+"""The rows of the catalog: immutable values with Consul's field names on the wire.
+
+Source: surface rows O1-O7 and E9; developer.hashicorp.com/consul/api-docs/catalog. Attributes are snake_case; JSON and
+msgpack names come from the type (`consul_name`). A field declared with a plain default is left out when it has that
+default (Go's omitempty); one declared with `always(...)` is written even then.
+
+What may change here: fields may be added at the end with a default (rows live in logs and snapshots). A field may not
+be renamed or given another type.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+__all__ = [
+    "AccessLogs",
+    "Check",
+    "CheckDefinition",
+    "Connect",
+    "Coordinate",
+    "CoordinateRow",
+    "EnvoyExtension",
+    "Expose",
+    "ExposePath",
+    "KVEntry",
+    "Locality",
+    "MeshGateway",
+    "Node",
+    "PassiveHealthCheck",
+    "Proxy",
+    "Row",
+    "Service",
+    "ServiceAddress",
+    "ServiceEntry",
+    "TransparentProxy",
+    "Upstream",
+    "Weights",
+    "always",
+    "consul_name",
+]
+
+#: Words that Go writes in capitals.
+_ACRONYMS = frozenset({"id", "http", "tcp", "udp", "ttl", "tls", "grpc", "os", "sni", "ip", "dns", "url", "json"})
+
+T = TypeVar("T")
+
+
+def consul_name(attribute: str) -> str:
+    """Consul's JSON name of an attribute: `service_id` -> `ServiceID`, `tls_skip_verify` -> `TLSSkipVerify`."""
+    return "".join(w.upper() if w in _ACRONYMS else w[:1].upper() + w[1:] for w in attribute.split("_"))
+
+
+def always(value: T) -> T:
+    """A default that is written even when the field has it; `value` must be immutable or an empty tuple or None."""
+    return msgspec.field(default_factory=lambda: value)
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=consul_name):
+    """Base of all rows."""
+
+
+class Locality(Row, frozen=True, kw_only=True):
+    """Where a node or service runs."""
+
+    region: str = ""
+    zone: str = ""
+
+
+class Weights(Row, frozen=True, kw_only=True):
+    """DNS SRV weights by health, 1..65535 (`warning` may be 0)."""
+
+    passing: int = always(1)
+    warning: int = always(1)
+
+
+class ServiceAddress(Row, frozen=True, kw_only=True):
+    """One tagged address of a service."""
+
+    address: str = always("")
+    port: int = always(0)
+
+
+class MeshGateway(Row, frozen=True, kw_only=True):
+    """`mode` is "", none, local or remote."""
+
+    mode: str = ""
+
+
+class TransparentProxy(Row, frozen=True, kw_only=True):
+    """Settings of a proxy in transparent mode."""
+
+    outbound_listener_port: int = 0
+    dialed_directly: bool = False
+
+
+class ExposePath(Row, frozen=True, kw_only=True):
+    """One plaintext path of a sidecar."""
+
+    listener_port: int = 0
+    path: str = ""
+    local_path_port: int = 0
+    protocol: str = ""
+    parsed_from_check: bool = False
+
+
+class Expose(Row, frozen=True, kw_only=True):
+    """Paths reachable without mutual TLS."""
+
+    checks: bool = False
+    paths: tuple[ExposePath, ...] | None = None
+
+
+class AccessLogs(Row, frozen=True, kw_only=True):
+    """Access logging of a proxy."""
+
+    enabled: bool = False
+    disable_listener_logs: bool = False
+    type: str = ""
+    path: str = ""
+    json_format: str = ""
+    text_format: str = ""
+
+
+class EnvoyExtension(Row, frozen=True, kw_only=True):
+    """An extension as registered; `arguments` is free-form."""
+
+    name: str = always("")
+    required: bool = always(False)
+    arguments: dict[str, Any] | None = always(None)
+    consul_version: str = always("")
+    envoy_version: str = always("")
+
+
+class PassiveHealthCheck(Row, frozen=True, kw_only=True):
+    """Outlier ejection of an upstream."""
+
+    interval: str = ""
+    max_failures: int = 0
+
+
+class Upstream(Row, frozen=True, kw_only=True):
+    """Something a sidecar dials on behalf of its service."""
+
+    destination_type: str = always("service")
+    destination_namespace: str = ""
+    destination_partition: str = ""
+    destination_peer: str = ""
+    destination_name: str = always("")
+    datacenter: str = always("")
+    local_bind_address: str = ""
+    local_bind_port: int = 0
+    local_bind_socket_path: str = ""
+    local_bind_socket_mode: str = ""
+    config: dict[str, Any] | None = None
+    mesh_gateway: MeshGateway = always(MeshGateway())
+    centrally_configured: bool = False
+
+
+class Proxy(Row, frozen=True, kw_only=True):
+    """The `Proxy` block of a registration (surface row O6)."""
+
+    destination_service_name: str = ""
+    destination_service_id: str = ""
+    local_service_address: str = ""
+    local_service_port: int = 0
+    local_service_socket_path: str = ""
+    mode: str = always("")
+    transparent_proxy: TransparentProxy | None = None
+    config: dict[str, Any] | None = None
+    upstreams: tuple[Upstream, ...] | None = None
+    mesh_gateway: MeshGateway = always(MeshGateway())
+    expose: Expose = always(Expose())
+    envoy_extensions: tuple[EnvoyExtension, ...] | None = None
+    access_logs: AccessLogs | None = None
+
+
+class Connect(Row, frozen=True, kw_only=True):
+    """Mesh participation: `native` apps speak mutual TLS themselves."""
+
+    native: bool = False
+
+
+class Node(Row, frozen=True, kw_only=True):
+    """A node (surface row O1). `name` is unique without regard to case, `id` is a UUID or empty."""
+
+    id: str = always("")
+    name: str = msgspec.field(name="Node")
+    address: str = always("")
+    datacenter: str = always("")
+    tagged_addresses: dict[str, str] | None = always(None)
+    meta: dict[str, str] | None = always(None)
+    locality: Locality | None = None
+    create_index: int = always(0)
+    modify_index: int = always(0)
+
+
+class Service(Row, frozen=True, kw_only=True):
+    """An instance of a service on a node (surface row O3, catalog form); the store keys it by (node name, id)."""
+
+    kind: str = ""
+    id: str = always("")
+    name: str = msgspec.field(name="Service")
+    tags: tuple[str, ...] = always(())
+    address: str = always("")
+    tagged_addresses: dict[str, ServiceAddress] | None = None
+    meta: dict[str, str] | None = always(None)
+    port: int = always(0)
+    socket_path: str = ""
+    weights: Weights = always(Weights())
+    enable_tag_override: bool = always(False)
+    proxy: Proxy = always(Proxy())
+    connect: Connect = always(Connect())
+    peer_name: str = always("")
+    locality: Locality | None = None
+    create_index: int = always(0)
+    modify_index: int = always(0)
+
+
+class CheckDefinition(Row, frozen=True, kw_only=True):
+    """What an external monitor is to run (surface row O4); durations are Go strings. Agents leave it empty."""
+
+    http: str = ""
+    header: dict[str, tuple[str, ...]] | None = None
+    method: str = ""
+    body: str = ""
+    disable_redirects: bool = False
+    tls_server_name: str = ""
+    tls_skip_verify: bool = False
+    tcp: str = ""
+    tcp_use_tls: bool = msgspec.field(default=False, name="TCPUseTLS")
+    udp: str = ""
+    grpc: str = ""
+    grpc_use_tls: bool = msgspec.field(default=False, name="GRPCUseTLS")
+    os_service: str = ""
+    interval: str = ""
+    timeout: str = ""
+    deregister_critical_service_after: str = ""
+
+
+class Check(Row, frozen=True, kw_only=True):
+    """The state of a health check (surface row O4). `status` is passing, warning, critical or maintenance.
+
+    `service_id` is empty for a node check. The store fills `service_name` and `service_tags` from the service.
+    """
+
+    node: str = always("")
+    check_id: str = always("")
+    name: str = always("")
+    status: str = always("critical")
+    notes: str = always("")
+    output: str = always("")
+    service_id: str = always("")
+    service_name: str = always("")
+    service_tags: tuple[str, ...] = always(())
+    type: str = always("")
+    interval: str = always("")
+    timeout: str = always("")
+    exposed_port: int = always(0)
+    definition: CheckDefinition = always(CheckDefinition())
+    create_index: int = always(0)
+    modify_index: int = always(0)
+
+
+class ServiceEntry(msgspec.Struct, frozen=True):
+    """An instance with its node and its checks: node checks first, then the instance's own (surface row O5)."""
+
+    node: Node
+    service: Service
+    checks: tuple[Check, ...]
+
+
+class KVEntry(Row, frozen=True, kw_only=True):
+    """A key (surface rows KV1, E9). `value` is None when empty; `session` holds the lock."""
+
+    lock_index: int = always(0)
+    key: str = always("")
+    flags: int = always(0)
+    value: bytes | None = always(None)
+    session: str = ""
+    create_index: int = always(0)
+    modify_index: int = always(0)
+
+
+class Coordinate(Row, frozen=True, kw_only=True):
+    """A Vivaldi coordinate; distances in seconds (Dabek et al., SIGCOMM 2004; serf's `coordinate` package)."""
+
+    vec: tuple[float, ...] = always((0.0,) * 8)
+    error: float = always(1.5)
+    adjustment: float = always(0.0)
+    height: float = always(1e-5)
+
+
+class CoordinateRow(Row, frozen=True, kw_only=True):
+    """The coordinate of a node in a network segment."""
+
+    node: str = always("")
+    segment: str = always("")
+    coord: Coordinate = always(Coordinate())

@@ -1,0 +1,1 @@
+"""The replicated log on pysyncobj: engine, journal, transport. The only place that imports pysyncobj."""

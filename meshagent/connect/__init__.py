@@ -1,0 +1,1 @@
+"""The mesh: identity, permission, traffic."""

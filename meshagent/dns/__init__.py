@@ -1,0 +1,1 @@
+"""The names: questions in, records out."""
