@@ -107,9 +107,9 @@ def _tagged(service: Service, wanted: Sequence[str]) -> bool:
 
 
 def _instances(
-    store: Store, name: str, tags: Sequence[str], connect: bool, node_meta: Mapping[str, str] | None
+    store: Store, name: str, tags: Sequence[str], connect: bool, node_meta: Mapping[str, str] | None, checks: bool
 ) -> list[ServiceEntry]:
-    entries = store.registrations.entries(name, connect=connect)
+    entries = store.registrations.entries(name, connect=connect, checks=checks)
     if tags:
         entries = [entry for entry in entries if _tagged(entry.service, tags)]
     if node_meta:
@@ -123,13 +123,13 @@ def _service_index(store: Store, name: str, kind: str, tables: Iterable[Topic]) 
     lower = name.lower()
     own: Topic = (kind, lower)
     if kind == "connect":
-        exists = bool(registrations.entries(name, connect=True))
+        exists = registrations.has(lower, connect=True)
     else:
-        exists = bool(registrations.entries(name))
+        exists = registrations.has(lower)
     if exists:
         return registrations.index(own), (own,)
     if registrations.service_extinction:
-        return registrations.service_extinction, (own, "service-extinction")
+        return max(registrations.service_extinction, registrations.index(own)), (own, "service-extinction")
     return max(registrations.index(table) for table in tables), (own, *tables)
 
 
@@ -141,10 +141,13 @@ def service_nodes(
     connect: bool = False,
     node_meta: Mapping[str, str] | None = None,
 ) -> Result[list[ServiceEntry]]:
-    """Instances of a service, or those that give mesh access to it, by node and id. All of `tags` are wanted."""
+    """Instances of a service, or those that give mesh access to it, by node and id. All of `tags` are wanted.
+
+    The entries come without checks, so a changed check wakes nobody.
+    """
     kind = "connect" if connect else "service"
     index, topics = _service_index(store, name, kind, ("services", "nodes"))
-    return Result(_instances(store, name, tags, connect, node_meta), index or 1, topics)
+    return Result(_instances(store, name, tags, connect, node_meta, checks=False), index or 1, topics)
 
 
 # --- health ----------------------------------------------------------------------------------------------------
@@ -162,7 +165,7 @@ def health_service(
     """Instances with their checks; `passing` drops those with any check that is not."""
     kind = "connect" if connect else "service-health"
     index, topics = _service_index(store, name, kind, ("services", "nodes", "checks"))
-    entries = _instances(store, name, tags, connect, node_meta)
+    entries = _instances(store, name, tags, connect, node_meta, checks=True)
     if passing:
         entries = [entry for entry in entries if all(check.status == "passing" for check in entry.checks)]
     return Result(entries, index or 1, topics)

@@ -75,6 +75,7 @@ class Registrations:
         self._service_addresses: dict[str, set[InstanceKey]] = {}
         # Memoised reads; an entry is dropped when a row under it changes.
         self._entries: dict[InstanceKey, ServiceEntry] = {}
+        self._bare: dict[InstanceKey, ServiceEntry] = {}
         self._sorted: dict[tuple[bool, str], tuple[InstanceKey, ...]] = {}
 
     # --- reads -------------------------------------------------------------------------------------------------
@@ -102,8 +103,11 @@ class Registrations:
         merged = {cid: check for sid in ids for cid, check in self._checks_on.get((key, sid), {}).items()}
         return [merged[check_id] for check_id in sorted(merged)]
 
-    def entries(self, name: str, *, connect: bool = False) -> list[ServiceEntry]:
-        """The instances of a service (or those that give mesh access to it), by node and id."""
+    def entries(self, name: str, *, connect: bool = False, checks: bool = True) -> list[ServiceEntry]:
+        """The instances of a service (or those that give mesh access to it), by node and id.
+
+        The same object comes back until a row under it changes, so identity may key caches.
+        """
         lower = name.lower()
         keys = self._sorted.get((connect, lower))
         if keys is None:
@@ -111,32 +115,36 @@ class Registrations:
             if not members:
                 return []
             keys = self._sorted[connect, lower] = tuple(sorted(members))
-        memo = self._entries
+        memo = self._entries if checks else self._bare
         found = []
         for key in keys:
             entry = memo.get(key)
             if entry is None:
-                entry = memo[key] = self._entry(key)
+                entry = memo[key] = self._entry(key, checks=checks)
             found.append(entry)
         return found
 
-    def names(self) -> Iterable[str]:
-        """Lower-case names of all services."""
-        return self._by_name
+    def has(self, lower_name: str, *, connect: bool = False) -> bool:
+        """Whether any instance has that name (or gives mesh access to it)."""
+        return lower_name in (self._by_connect if connect else self._by_name)
 
     def at_address(self, address: str) -> tuple[list[Node], list[ServiceEntry]]:
         """Nodes and instances with that address, for reverse look-ups."""
         nodes = [self.nodes[name] for name in sorted(self._node_addresses.get(address, ()))]
-        return nodes, [self._entry(key) for key in sorted(self._service_addresses.get(address, ()))]
+        return nodes, [self._entry(key, checks=False) for key in sorted(self._service_addresses.get(address, ()))]
 
     def index(self, topic: Topic) -> int:
         """The index of the last change of `topic`, 0 for never."""
         return self.changed.get(topic, 0)
 
-    def _entry(self, key: InstanceKey) -> ServiceEntry:
+    def _entry(self, key: InstanceKey, *, checks: bool) -> ServiceEntry:
         node, service_id = key
-        checks = (*self.checks_on(node, ""), *self.checks_on(node, service_id))
-        return ServiceEntry(self.nodes[node], self.services[key], checks)
+        found = (*self.checks_on(node, ""), *self.checks_on(node, service_id)) if checks else ()
+        return ServiceEntry(self.nodes[node], self.services[key], found)
+
+    def _drop_entry(self, key: InstanceKey) -> None:
+        self._entries.pop(key, None)
+        self._bare.pop(key, None)
 
     # --- writes ------------------------------------------------------------------------------------------------
 
@@ -219,10 +227,11 @@ class Registrations:
         self.gone_nodes.pop(key, None)
         self._touch("nodes", index)
         self._touch(("node", key), index)
-        self._touch_addresses(index, row.address, old.address if old is not None else "")
+        self._touch_addresses(row.address, old.address if old is not None else "")
         for service_id, service in self._on_node.get(key, {}).items():
-            self._entries.pop((key, service_id), None)
+            self._drop_entry((key, service_id))
             self._touch_service(service, index)
+            self._touch_addresses(service.address)
 
     def _remove_node(self, key: str, index: int) -> None:
         node = self.nodes.get(key)
@@ -238,7 +247,7 @@ class Registrations:
         self._touch(("node", key), index)
         del self.changed["node", key]
         self.gone_nodes[key] = index
-        self._touch_addresses(index, node.address)
+        self._touch_addresses(node.address)
 
     def _link_node(self, key: str, node: Node) -> None:
         if node.id:
@@ -275,7 +284,13 @@ class Registrations:
         self._touch("services", index)
         self._touch(("node", node), index)
         self._touch_service(row, index)
-        self._touch_addresses(index, row.address, old.address if old is not None else "")
+        self._touch_addresses(row.address, old.address if old is not None else "")
+        if old is not None and old.name != row.name:
+            for check in self.checks_on(node, row.id):
+                self._touch(("service-checks", old.name.lower()), index)
+                self._put_check(node, check, index)
+            if old.name.lower() not in self._by_name:
+                self.changed.pop(("service-checks", old.name.lower()), None)
 
     def _remove_service(self, node: str, service_id: str, index: int) -> None:
         key = (node, service_id)
@@ -288,7 +303,7 @@ class Registrations:
         self._touch("services", index)
         self._touch(("node", node), index)
         self._touch_service(service, index)
-        self._touch_addresses(index, service.address)
+        self._touch_addresses(service.address)
         self._forget_name(service.name, index)
 
     def _forget_name(self, name: str, index: int) -> None:
@@ -321,7 +336,7 @@ class Registrations:
             self._sorted.pop((True, mesh.lower()), None)
         if service.address:
             self._service_addresses.setdefault(_canonical(service.address), set()).add(key)
-        self._entries.pop(key, None)
+        self._drop_entry(key)
 
     def _unlink_service(self, key: InstanceKey, service: Service) -> None:
         lower = service.name.lower()
@@ -334,7 +349,7 @@ class Registrations:
             self._sorted.pop((True, mesh.lower()), None)
         if service.address:
             _discard(self._service_addresses, _canonical(service.address), key)
-        self._entries.pop(key, None)
+        self._drop_entry(key)
 
     # --- checks ------------------------------------------------------------------------------------------------
 
@@ -411,7 +426,7 @@ class Registrations:
             if mesh:
                 self._touch(("connect", mesh.lower()), index)
 
-    def _touch_addresses(self, index: int, *addresses: str) -> None:
+    def _touch_addresses(self, *addresses: str) -> None:
         for address in dict.fromkeys(addresses):
             if address:
                 self._watches.notify(("address", _canonical(address)))

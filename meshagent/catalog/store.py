@@ -27,7 +27,7 @@ class Store:
 
     def __init__(self) -> None:
         self.watches = Watches()
-        self.index = 0
+        self.index = 1  # an empty read answers index 1, so the first change must be above it
         self.registrations: Registrations = Registrations(self.watches)
         self.kv: KVTable = KVTable(self.watches)
         self.coordinates: Coordinates = Coordinates(self.watches)
