@@ -51,6 +51,10 @@ class Route:
     filter: str = ""
     #: Whether the answer names its consistency mode (`X-Consul-Effective-Consistency`, surface row C16).
     effective: bool = False
+    #: Whether `?index` and `?cached` are answered from the live local view (surface row C20).
+    streaming: bool = False
+    #: Whether `discovery_max_stale` makes stale the default (surface row C15).
+    discovery: bool = False
     #: "both" refuses `ns` and `partition` (surface row C10), "partition" only that one, "" ignores both.
     tenancy: str = "both"
     #: The option of `limits` that bounds the body: "kv" or "txn"; "" for the server's general limit.
