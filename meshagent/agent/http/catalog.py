@@ -47,9 +47,7 @@ def _services(agent: Agent, request: Request) -> Result[Any]:
     result = queries.services(agent.store, meta)
     if not request.options.filter:
         return result
-    entries = [
-        entry for name in result.rows for entry in queries.service_nodes(agent.store, name, node_meta=meta).rows
-    ]
+    entries = [entry for name in result.rows for entry in queries.service_nodes(agent.store, name, node_meta=meta).rows]
     tags: dict[str, dict[str, None]] = {}
     for entry in filtered(request, "catalog_service", entries):
         tags.setdefault(entry.service.name, {}).update(dict.fromkeys(entry.service.tags))

@@ -90,7 +90,9 @@ class CheckBody(Row, frozen=True, kw_only=True):
         """As the catalog holds it."""
         if self.node and self.node.lower() != node.lower():
             check_id = self.check_id or self.name
-            raise InternalError(f"Node '{self.node}' for check '{check_id}' doesn't match register request node '{node}'")
+            raise InternalError(
+                f"Node '{self.node}' for check '{check_id}' doesn't match register request node '{node}'"
+            )
         return Check(
             node=node,
             check_id=self.check_id or self.name,
@@ -136,7 +138,6 @@ class DeregisterBody(Row, frozen=True, kw_only=True):
     service_id: str = ""
     check_id: str = ""
     peer_name: str = ""
-
 
 
 async def _register(agent: Agent, request: Request) -> Response:

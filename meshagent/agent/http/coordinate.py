@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
-from weakref import WeakKeyDictionary
 
 from meshagent.agent.decode import decode_body
 from meshagent.agent.http.datacenters import require_local
@@ -129,9 +128,6 @@ class _Batcher:
             await self._agent.write(commands.CoordinateBatch(tuple(rows[start : start + BATCH_SIZE])))
 
 
-_batchers: WeakKeyDictionary[Any, _Batcher] = WeakKeyDictionary()
-
-
 async def _update(agent: Agent, request: Request) -> Response:
     _require_enabled(agent)
     body = decode_body(UpdateBody, request.body)
@@ -142,9 +138,9 @@ async def _update(agent: Agent, request: Request) -> Response:
         raise InternalError("incompatible coordinate")
     if not all(math.isfinite(number) for number in numbers):
         raise InternalError("rejected bad coordinate")
-    batcher = _batchers.get(agent)
+    batcher = agent.extras.get("coordinates")
     if batcher is None:
-        batcher = _batchers[agent] = _Batcher(agent)
+        batcher = agent.extras["coordinates"] = _Batcher(agent)
     value = Coordinate(vec=coord.vec, error=coord.error, adjustment=coord.adjustment, height=coord.height)
     batcher.add(CoordinateRow(node=body.node, segment=body.segment, coord=value))
     return Response(200)

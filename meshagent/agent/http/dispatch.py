@@ -129,18 +129,18 @@ class Dispatcher:
         )
         try:
             _check_tenancy(route, request)
-            if not route.built:
-                text = _NOT_BUILT.format(method=route.method, path=route.path + route.suffix, summary=route.summary)
-                return Outcome(self._text(501, text))
             request.token = token_of(request)
             gzip = "gzip" in incoming.headers.get("Accept-Encoding", "")
             if route.read is not None:
                 answer, view, dress = await self.reads.answer(route, request, gzip=gzip)
                 return Outcome(answer, view, dress, sampler)
+            handle = route.handle
+            if handle is None:
+                text = _NOT_BUILT.format(method=route.method, path=route.path + route.suffix, summary=route.summary)
+                return Outcome(self._text(501, text))
             if incoming.method != "GET":
                 request.body = await self._body(route, incoming)
-            assert route.handle is not None
-            response = await route.handle(self.agent, request)
+            response = await handle(self.agent, request)
             if isinstance(response, StreamingResponse):
                 return Outcome(response)
             if response.content_type is JSON and (self.settings.pretty or request.query.has("pretty")):
@@ -236,5 +236,3 @@ def _check_tenancy(route: Route, request: Request) -> None:
 def _sampler(agent: Agent, route: Route) -> Sampler:
     path = (route.path + route.suffix).lstrip("/").replace("/", "_")
     return agent.metrics.sampler("api.http", (("method", route.method), ("path", path)))
-
-

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from meshagent.catalog.model import Check, Connect, Locality, Node, Proxy, Service, ServiceAddress, ServiceEntry, Weights
+from meshagent.catalog.model import Check, Connect, Locality, Node, Proxy, Service, ServiceEntry, Weights
+from meshagent.catalog.model import ServiceAddress as TaggedAddress
 
 __all__ = ["CatalogService", "HealthEntry", "NodeServiceList", "NodeServices", "catalog_service", "health_entry"]
 
@@ -33,7 +34,7 @@ class CatalogService(msgspec.Struct, frozen=True):
     ServiceName: str
     ServiceTags: tuple[str, ...]
     ServiceAddress: str
-    ServiceTaggedAddresses: dict[str, ServiceAddress] | msgspec.UnsetType
+    ServiceTaggedAddresses: dict[str, TaggedAddress] | msgspec.UnsetType
     ServiceWeights: Weights
     ServiceMeta: dict[str, str]
     ServicePort: int

@@ -57,7 +57,7 @@ class View:
     """One question and its present answer."""
 
     __slots__ = (
-        "_agent", "_gzipped", "_live", "_pretty", "_pretty_gzipped", "_route", "_subscription", "_views", "_waiters",
+        "_agent", "_encode", "_gzipped", "_live", "_pretty", "_pretty_gzipped", "_read", "_subscription", "_views", "_waiters",
         "_waking", "body", "cached_since", "content_type", "fresh", "headers", "key", "request", "row_index", "size",
         "status", "used", "version",
     )  # fmt: skip
@@ -65,7 +65,10 @@ class View:
     def __init__(self, views: Views, key: tuple[object, ...], route: Route, request: Request) -> None:
         self._views = views
         self._agent = views.agent
-        self._route = route
+        if route.read is None:
+            raise TypeError(f"{route.path} has no read")
+        self._read = route.read
+        self._encode = route.encode
         self.key = key
         #: The question without what identifies the asker.
         self.request = request
@@ -111,10 +114,9 @@ class View:
         """
         if self.fresh:
             return
-        route = self._route
-        assert route.read is not None
-        result = route.read(self._agent, self.request)
-        encoded = encode_json(result.rows) if route.encode is None else route.encode(result.rows, self.request)
+        result = self._read(self._agent, self.request)
+        encode = self._encode
+        encoded = encode_json(result.rows) if encode is None else encode(result.rows, self.request)
         if isinstance(encoded, bytes):
             self.status, self.content_type, self.headers, self.body = 200, JSON, (), encoded
         else:
@@ -297,4 +299,3 @@ def _question(request: Request) -> Request:
         kept = "&".join(pair for pair in raw.split("&") if not pair.startswith("token="))
         question.query = Query(kept)
     return question
-

@@ -84,9 +84,7 @@ def finish(response: Response, always: bytes, *, gzip: bool) -> Answer:
     gzipped = gzip and len(body) >= GZIP_FROM
     if gzipped:
         body = compress(body)
-    lines = head(
-        response.status, always, header_block(response.headers), response.content_type, len(body), gzipped
-    )
+    lines = head(response.status, always, header_block(response.headers), response.content_type, len(body), gzipped)
     return Answer(response.status, lines, body, response.close)
 
 
