@@ -86,7 +86,7 @@ class Compaction:
                 took = monotonic() - started
                 held += took
                 await run(self._worker, partial(writer.write, slice_))
-                if more:
+                if more and took > 0:
                     await self._clock.sleep(took)
             size = await run(self._worker, writer.finish)
         except BaseException:

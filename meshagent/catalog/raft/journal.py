@@ -36,7 +36,7 @@ from meshagent.catalog.raft.snapshots import (
 )
 from meshagent.catalog.raft.vote import Vote, decode_vote, encode_vote
 from meshagent.catalog.raft.worker import Worker, run
-from meshagent.errors import CorruptData
+from meshagent.errors import CorruptData, Unavailable
 
 __all__ = ["FileJournal", "Journal", "MemoryJournal"]
 
@@ -383,6 +383,8 @@ class FileJournal(MemoryJournal):
         self._segments.drop_through(keep_from)
 
     async def close(self) -> None:
+        self.failed = Unavailable("the journal is closed")
+        self._on_durable = self._on_failure = _nothing
         await run(self._worker, self._segments.close)
         self._worker.stop()
         self._disk.close()

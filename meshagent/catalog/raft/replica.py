@@ -71,7 +71,7 @@ class _NoMetrics:
 
 
 class RaftLog:
-    """A server alone leads as soon as `start` returns; one of several takes part in the election.
+    """Made on the running loop. A server alone leads when `start` returns; one of several takes part in the election.
 
     `node_id` names this server to the others; `address` is its server RPC address, `host:port`. `peers` maps the
     other servers' node ids to their addresses.
@@ -106,7 +106,7 @@ class RaftLog:
         self._tasks = Tasks()
         self._engine: Engine
         self._compaction: Compaction | None = None
-        self._loop: asyncio.AbstractEventLoop
+        self._loop = asyncio.get_running_loop()
         self._commands: list[bytes] = []  # proposed and not yet an entry
         self._futures: list[Future] = []
         self._gathering = False
@@ -120,7 +120,6 @@ class RaftLog:
     # -- ReplicatedLog
 
     async def start(self) -> None:
-        self._loop = asyncio.get_running_loop()
         journal = self._journal
         journal.attach(on_durable=self._on_durable, on_failure=self._on_failure)
         await journal.load()
@@ -158,12 +157,13 @@ class RaftLog:
         if not hasattr(self, "_engine"):
             await self._journal.close()
             return
-        if self._commands:
-            self._gather()
-        while self._waiting and self._refusal is None:
+        ending = Unavailable("this server is shutting down")
+        self._refusal = self._refusal or ending
+        self._gather()
+        while (self._waiting or self._commands) and self._engine.takes_commands:
             self._changed.clear()
             await self._changed.wait()
-        self._refuse(Unavailable("this server is shutting down"))
+        self._refuse(ending)
         await self._tasks.cancel()
         if self._snapshot_worker is not None:
             self._snapshot_worker.stop()
@@ -228,7 +228,7 @@ class RaftLog:
     def _gather(self) -> None:
         """What has been proposed becomes entries, unless the disk is at work: then it waits for company."""
         self._gathering = False
-        if not self._commands or self._refusal is not None:
+        if not self._commands:
             return
         if not self._engine.takes_commands:
             self._fail(self._take(), NoLeader())

@@ -71,6 +71,7 @@ class SnapshotWriter:
         self._synced = 0
         self._count = 0
         self._bytes = 0
+        self._finished = False
         crc = crc32(struct.pack("<HHQQ", VERSION, 0, snapshot.index, snapshot.term))
         self._put(_HEAD.pack(MAGIC, VERSION, 0, crc, snapshot.index, snapshot.term))
 
@@ -91,11 +92,16 @@ class SnapshotWriter:
         self._put(_CHUNK.pack(_END_MARK, crc32(end)) + end)
         self._file.sync()
         self._file.close()
+        self._finished = True
         self._disk.rename(self._snapshot.name + ".tmp", self._snapshot.name)
         self._disk.sync_names()
         return self._offset
 
     def abandon(self) -> None:
+        """Remove what there is of it; nothing when it was finished."""
+        if self._finished:
+            return
+        self._finished = True
         self._file.close()
         self._disk.remove(self._snapshot.name + ".tmp")
 

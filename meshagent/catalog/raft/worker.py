@@ -5,7 +5,7 @@ up only for the moment of each poll: too short for the thread to wake. With a lo
 fdatasync of 0.2 ms took 0.8 s to be noticed. So while a job is under way the loop sleeps a few microseconds once a
 millisecond (`GIVE_WAY_*`), which lets the thread in; an idle loop waits in poll and costs nothing.
 
-What may be changed: the numbers, with `python -m meshagent.catalog.raft.measure --readers 4` as the judge.
+What may be changed: the numbers, with `tests/catalog/raft/measure.py --readers 4` as the judge.
 """
 
 from __future__ import annotations
