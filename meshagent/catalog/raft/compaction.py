@@ -31,7 +31,7 @@ log = logging.getLogger("agent.server.raft")
 SLICE_BYTES = 1 << 20  # handed to the writer at once
 EARLY_FACTOR = 16  # so many thresholds make a snapshot due before the interval is over: a restart must stay quick
 EARLY_SHARE = 10  # ... unless snapshots would then take more than a tenth of the loop's time
-NOTE_EVERY = 256  # commands between two places at which the log can be cut
+NOTES = 32  # places to cut the log at, among the trailing commands
 
 
 class Compaction:
@@ -46,13 +46,14 @@ class Compaction:
         self._at_snapshot = 0
         self._notes: deque[tuple[int, int]] = deque()  # (entry, commands up to it)
         self._noted = 0
+        self._note_every = max(1, settings.trailing_logs // NOTES)
         self._finished_at = clock.monotonic()
         self._loop_s = 0.0  # how long the last one held the loop, in all
 
     def count(self, index: int, commands: int) -> None:
         """Entry `index` with `commands` commands has been applied."""
         self._commands += commands
-        if self._commands - self._noted >= NOTE_EVERY:
+        if self._commands - self._noted >= self._note_every:
             self._noted = self._commands
             self._notes.append((index, self._commands))
 

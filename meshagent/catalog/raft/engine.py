@@ -31,7 +31,8 @@ APPLY_AT_ONCE = 256  # entries copied out of the journal at a time
 class Engine(SyncObj):  # type: ignore[misc]
     """One server's part in the agreement on the log in `journal`.
 
-    `apply` gets every committed entry once, in order, when it is on this server's disk.
+    `apply` gets every committed entry once, in order, when it is on this server's disk. `on_state` hears "Leader" and
+    so on at each change.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Engine(SyncObj):  # type: ignore[misc]
         rng: random.Random,
         settings: RaftSettings,
         apply: Callable[[Entry], None],
+        on_state: Callable[[str], None] = lambda state: None,
     ) -> None:
         self._clock = clock
         self._rng = rng
@@ -68,6 +70,7 @@ class Engine(SyncObj):  # type: ignore[misc]
                 leaderFallbackTimeout=settings.election_min_s * scale,
                 commandsQueueSize=1,
                 useFork=False,
+                onStateChanged=lambda _, state: on_state(STATE_NAMES[state]),
             ),
             transport=transport,
         )

@@ -127,6 +127,7 @@ class RaftLog:
             started = self._clock.monotonic()
             self._machine.restore(journal.read_snapshot())
             self._sample("raft.fsm.restore", started)
+            self._metrics.gauge("raft.fsm.lastRestoreDuration", (self._clock.monotonic() - started) * 1000)
         self._engine = Engine(
             self._node_id,
             self._peers,
@@ -136,6 +137,7 @@ class RaftLog:
             rng=self._rng,
             settings=self._settings,
             apply=self._apply,
+            on_state=self._on_state,
         )
         if journal.keeps_snapshots:
             if self._snapshot_worker is None:
@@ -288,7 +290,7 @@ class RaftLog:
             self._machine.flush()
             self._journal.trim(applied)
             self._metrics.gauge("raft.applied_index", applied)
-            self._metrics.gauge("raft.commitNumLogs", applied - before)
+            self._metrics.gauge("raft.last_index", engine.last_index)
             self._changed.set()
             if self._compaction is not None and self._compaction.due(interval_over=False):
                 self._begin_snapshot()
@@ -313,6 +315,7 @@ class RaftLog:
             self._apply_foreign(commands)
         if commands:
             self._metrics.incr("raft.apply", len(commands))
+            self._metrics.sample("raft.commitNumLogs", len(commands))
             self._metrics.sample("raft.fsm.apply", (self._clock.monotonic() - started) * 1000)
         if self._compaction is not None:
             self._compaction.count(index, len(commands))
@@ -342,6 +345,10 @@ class RaftLog:
                 pass  # refused here as it was where it was proposed
             except Exception:
                 log.exception("raft: a command failed to apply")
+
+    def _on_state(self, state: str) -> None:
+        self._metrics.incr(f"raft.state.{state.lower()}")
+        log.info("raft: entering %s state", state.lower())
 
     # -- failures
 
@@ -418,6 +425,7 @@ class RaftLog:
             self._metrics.incr("raft.snapshot.failed")
         else:
             self._sample("raft.snapshot.takeSnapshot", started)
+            self._sample("raft.snapshot.persist", started)
             log.info("raft: snapshot at entry %d, %d bytes", taken.index, size)
         finally:
             self._snapshotting = False
