@@ -13,6 +13,9 @@ from meshagent.catalog.model import Check
 
 __all__ = ["AliasResult", "judge"]
 
+#: Characters of output that are kept: aliases of aliases quote each other (`check_output_max_size`, surface row K5).
+_OUTPUT_MAX = 4096
+
 
 class AliasResult(NamedTuple):
     """Status and output of an alias check."""
@@ -43,4 +46,4 @@ def judge(checks: Iterable[Check], service_id: str, *, known: bool, node: str) -
 
 
 def _failing(check: Check) -> AliasResult:
-    return AliasResult(check.status, f'Aliased check "{check.name}" failing: {check.output}')
+    return AliasResult(check.status, f'Aliased check "{check.name}" failing: {check.output}'[:_OUTPUT_MAX])

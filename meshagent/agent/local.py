@@ -3,101 +3,43 @@
 Pure: no I/O, no tasks. Everyone who must act on a change (check runner, anti-entropy, files) is an `Observer`; everyone
 who waits for one subscribes to `watches`. Topics: `("agent-service", id)`, `"agent-services"`, `"agent-checks"`.
 
-Rows here are what the catalog should hold: `catalog.model` values with indexes 0. `in_sync` says whether the catalog is
-known to hold them; `sync.py` turns what is not into commands. The agent's word counts (surface rows E1-E3), but two
-things flow back from the catalog: tags under `EnableTagOverride`, and tagged addresses that servers give (`consul-...`).
+`in_sync` of an entry says whether the catalog is known to hold its row; `sync.py` turns what is not into commands. The
+agent's word counts (surface rows E1-E3), but two things flow back from the catalog: tags under `EnableTagOverride`, and
+tagged addresses that servers give (`consul-...`).
 
-Source: surface rows A10-A17, K5, K19, E1-E3, M2. What may change here: nothing that needs the definition of a
-registration (that is `registration.py`), a file (`persist.py`) or the catalog (`sync.py`).
+Source: surface rows A10-A17, K5, K19, E1-E3, M2. What may change here: nothing that needs a file (`persist.py`) or the
+catalog (`sync.py`). What is kept of a registration is in `registration.py`, its form in `definitions`.
 """
 
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
-from typing import Literal
 
 import msgspec
 
 from meshagent.agent import aliases
-from meshagent.agent.definitions import CheckDefinition
+from meshagent.agent.definitions import (
+    CheckDefinition,
+    ServiceDefinition,
+    check_row,
+    expand,
+    lowest_free_port,
+    sidecar_id,
+    to_service_row,
+)
+from meshagent.agent.registration import Gone, LocalCheck, LocalService, LocalSettings, Observer, Source
 from meshagent.catalog.model import Check, Node, Service, ServiceAddress
 from meshagent.catalog.watch import Watches
 from meshagent.clock import Clock
-from meshagent.errors import NotFound
+from meshagent.errors import InternalError, NotFound
 
-__all__ = ["Gone", "LocalCheck", "LocalService", "LocalSettings", "LocalState", "Observer", "Source", "sidecar_id"]
+__all__ = ["Gone", "LocalCheck", "LocalService", "LocalSettings", "LocalState", "Observer", "Source"]
 
-#: Where a registration came from: `config` ones are read from files again at every start, `api` ones are saved.
-Source = Literal["api", "config"]
+#: A service may not vanish faster than this after its check turned critical (surface row K4).
+_DEREGISTER_FLOOR_S = 60.0
 
 #: Meta keys and tagged addresses that begin so belong to the servers.
 _RESERVED = "consul-"
-
-
-@dataclass(frozen=True, slots=True)
-class LocalSettings:
-    """The options that concern this state; replaced as a whole on reload."""
-
-    check_update_interval_s: float = 300.0
-    discard_check_output: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class LocalService:
-    """One registered instance. `sidecar_of` is the id of the service it was nested in, or ""."""
-
-    service: Service
-    token: str = ""
-    source: Source = "api"
-    sidecar_of: str = ""
-    in_sync: bool = False
-
-
-@dataclass(slots=True, eq=False)
-class LocalCheck:
-    """One registered check. `definition` is None when nothing runs it (maintenance).
-
-    `critical_since` is the monotonic second at which it became critical, None while it is not. `deferred_until` is the
-    monotonic second at which an output that changed alone goes to the catalog (surface row K5).
-    """
-
-    check: Check
-    definition: CheckDefinition | None = None
-    token: str = ""
-    source: Source = "api"
-    in_sync: bool = False
-    critical_since: float | None = None
-    deferred_until: float | None = None
-
-
-class Observer:
-    """Someone told of every change right after it; each method does nothing unless overridden."""
-
-    def service_added(self, entry: LocalService) -> None:
-        """A service was registered, anew or again."""
-
-    def service_removed(self, entry: LocalService) -> None:
-        """A service was deregistered; its checks were removed before it."""
-
-    def check_added(self, entry: LocalCheck) -> None:
-        """A check was registered, anew or again (its status was carried over)."""
-
-    def check_removed(self, entry: LocalCheck) -> None:
-        """A check was deregistered."""
-
-    def check_updated(self, entry: LocalCheck) -> None:
-        """Status or output of a check changed."""
-
-
-@dataclass(slots=True)
-class Gone:
-    """What the catalog must still forget: id -> token it was registered with."""
-
-    services: dict[str, str] = field(default_factory=dict)
-    checks: dict[str, str] = field(default_factory=dict)
-    #: Checks that go with their service: they only matter if the service comes back before it was forgotten.
-    checks_of: dict[str, list[str]] = field(default_factory=dict)
 
 
 class LocalState:
@@ -109,12 +51,12 @@ class LocalState:
         node_name: str,
         datacenter: str,
         clock: Clock,
-        settings: LocalSettings = LocalSettings(),
+        settings: LocalSettings | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self.node_name = node_name
         self.datacenter = datacenter
-        self.settings = settings
+        self.settings = settings or LocalSettings()
         self.watches = Watches()
         self.services: dict[str, LocalService] = {}
         self.checks: dict[str, LocalCheck] = {}
@@ -139,6 +81,46 @@ class LocalState:
             self.node_in_sync = False
 
     # --- services ----------------------------------------------------------------------------------------------
+
+    def add_service(
+        self,
+        definition: ServiceDefinition,
+        *,
+        token: str = "",
+        source: Source = "api",
+        replace_existing_checks: bool = False,
+    ) -> LocalService:
+        """Register a service with its checks, and its sidecar with its own (surface rows A10, M2, M3).
+
+        Checks of an earlier registration stay unless they are to be replaced; maintenance stays in any case.
+
+        Raises:
+            BadRequest: the definition is not valid, or no sidecar port is free.
+            InternalError: a check runs commands and they are switched off.
+        """
+        definition.validate()
+        registrations = expand(definition, sidecar_port=self._sidecar_port, token=token)
+        for registration in registrations:
+            for check in registration.checks:
+                self._allow(check, source)
+        parent = registrations[0].service.id
+        for registration in registrations:
+            given = registration.service
+            entry = self.put_service(
+                to_service_row(given),
+                token=given.token,
+                source=source,
+                sidecar_of="" if given.id == parent else parent,
+            )
+            if replace_existing_checks:
+                keep = {check.id for check in registration.checks}
+                for old in self.checks_of(given.id):
+                    if old.check.check_id not in keep and old.definition is not None:
+                        self.remove_check(old.check.check_id)
+            for check in registration.checks:
+                row = check_row(check, node=self.node_name, service=entry.service)
+                self.put_check(row, check, token=check.token, source=source)
+        return self.services[parent]
 
     def put_service(
         self, service: Service, *, token: str = "", source: Source = "api", sidecar_of: str = ""
@@ -190,7 +172,56 @@ class LocalState:
         """The checks of a service by id; those of the node for ""."""
         return [entry for _, entry in sorted(self._checks_of.get(service_id, {}).items())]
 
+    def _sidecar_port(self, service_id: str) -> int:
+        """The port of a sidecar: the one it has if that is in the range, else the lowest that no service here uses."""
+        low, high = self.settings.sidecar_min_port, self.settings.sidecar_max_port
+        old = self.services.get(service_id)
+        if old is not None and low <= old.service.port <= high:
+            return old.service.port
+        return lowest_free_port({entry.service.port for entry in self.services.values()}, low, high)
+
     # --- checks ------------------------------------------------------------------------------------------------
+
+    def add_check(
+        self, definition: CheckDefinition, *, service_id: str = "", token: str = "", source: Source = "api"
+    ) -> LocalCheck:
+        """Register a check of the node, or of a service (surface row A14).
+
+        Raises:
+            BadRequest: the definition is not valid.
+            NotFound: the service is not registered.
+            InternalError: it runs commands and they are switched off.
+        """
+        definition.validate()
+        service_id = service_id or definition.service_id
+        owner = self.services.get(service_id)
+        if service_id and owner is None:
+            raise NotFound(f'ServiceID "{service_id}" does not exist')
+        self._allow(definition, source)
+        definition = msgspec.structs.replace(
+            definition,
+            id=definition.id or definition.name,
+            service_id=service_id,
+            token=definition.token or token,
+        )
+        service = owner.service if owner is not None else None
+        row = check_row(definition, node=self.node_name, service=service, standalone=True)
+        return self.put_check(row, definition, token=definition.token, source=source)
+
+    def _allow(self, definition: CheckDefinition, source: Source) -> None:
+        """Commands run only where the operator said so (surface row K10)."""
+        if not definition.runs_commands or self.settings.enable_script_checks:
+            return
+        if source == "api":
+            raise InternalError(
+                "Scripts are disabled on this agent from remote calls; to enable, configure 'enable_script_checks' "
+                "to true"
+            )
+        if not self.settings.enable_local_script_checks:
+            raise InternalError(
+                "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or "
+                "'enable_local_script_checks' to true"
+            )
 
     def put_check(
         self,
@@ -284,8 +315,8 @@ class LocalState:
             service_id = entry.check.service_id
             if entry.critical_since is None or not service_id or entry.definition is None:
                 continue
-            after_s = entry.definition.deregister_after_s
-            if after_s > 0 and now - entry.critical_since > after_s:
+            after_s = entry.definition.deregister_critical_service_after
+            if after_s > 0 and now - entry.critical_since > max(after_s, _DEREGISTER_FLOOR_S):
                 due.setdefault(service_id, entry)
         return list(due.values())
 
@@ -422,11 +453,6 @@ def _keep_reserved(service: Service, holder: Service) -> Service:
     if all(have.get(name) == value for name, value in given.items()):
         return service
     return msgspec.structs.replace(service, tagged_addresses={**have, **given})
-
-
-def sidecar_id(service_id: str) -> str:
-    """The fixed id of a nested sidecar (surface row M2)."""
-    return f"{service_id}-sidecar-proxy"
 
 
 def _discard(table: dict[str, dict[str, LocalCheck]], key: str, check_id: str) -> None:

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from meshagent.agent.local import LocalCheck, LocalService, LocalState, Observer
+from meshagent.agent.local import LocalState
+from meshagent.agent.registration import LocalCheck, LocalService, Observer
 from meshagent.catalog import commands, queries
 from meshagent.catalog.model import Check, Node, Service
 from meshagent.catalog.store import Store
@@ -73,7 +74,9 @@ class Outgoing:
             return f"deregister service {self.gone_service!r}"
         if self.gone_check:
             return f"deregister check {self.gone_check!r}"
-        names = [f"service {row.id!r}" for _, row in self.services] + [f"check {row.check_id!r}" for _, row in self.checks]
+        names = [f"service {row.id!r}" for _, row in self.services] + [
+            f"check {row.check_id!r}" for _, row in self.checks
+        ]
         return "sync " + (", ".join(names) or "node info")
 
 
@@ -208,7 +211,7 @@ class AntiEntropy(Observer):
         clock: Clock,
         rng: random.Random,
         tasks: Tasks,
-        settings: SyncSettings = SyncSettings(),
+        settings: SyncSettings | None = None,
         *,
         members: Callable[[], int] = lambda: 1,
         read: Callable[[], Awaitable[NodeRows]] | None = None,
@@ -219,7 +222,7 @@ class AntiEntropy(Observer):
         self._clock = clock
         self._rng = rng
         self._tasks = tasks
-        self._settings = settings
+        self._settings = settings or SyncSettings()
         self._members = members
         self._read = read
         self._runner: asyncio.Task[object] | None = None
@@ -329,7 +332,7 @@ class AntiEntropy(Observer):
     def _retry_s(self) -> float:
         """Time before the next try: short at first, because a leader is usually found soon; at most `retry_s`."""
         self._failures += 1
-        delay_s = min(self._settings.retry_s, 0.25 * 2 ** min(self._failures - 1, 10))
+        delay_s: float = min(self._settings.retry_s, 0.25 * 2 ** min(self._failures - 1, 10))
         return delay_s + self._rng.uniform(0, delay_s)
 
     async def _wait(self, delay_s: float) -> None:
