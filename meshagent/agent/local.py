@@ -17,7 +17,7 @@ import random
 
 import msgspec
 
-from meshagent.agent import aliases
+from meshagent.agent.checks.status import CriticalCheck
 from meshagent.agent.definitions import (
     CheckDefinition,
     ServiceDefinition,
@@ -34,9 +34,6 @@ from meshagent.clock import Clock
 from meshagent.errors import InternalError, NotFound
 
 __all__ = ["Gone", "LocalCheck", "LocalService", "LocalSettings", "LocalState", "Observer", "Source"]
-
-#: A service may not vanish faster than this after its check turned critical (surface row K4).
-_DEREGISTER_FLOOR_S = 60.0
 
 #: Meta keys and tagged addresses that begin so belong to the servers.
 _RESERVED = "consul-"
@@ -67,8 +64,6 @@ class LocalState:
         self._rng = rng if rng is not None else random.Random()  # noqa: S311  only spreads load
         self._observers: list[Observer] = []
         self._checks_of: dict[str, dict[str, LocalCheck]] = {}
-        self._aliases: dict[str, dict[str, LocalCheck]] = {}
-        """Service that is looked at ("" = only the node) -> alias checks of this node, by id."""
 
     def observe(self, observer: Observer) -> None:
         """Tell `observer` of every later change."""
@@ -138,7 +133,6 @@ class LocalState:
         self._notify(("agent-service", service.id), "agent-services")
         for observer in self._observers:
             observer.service_added(entry)
-        self._refresh_aliases(service.id)
         self.watches.flush()
         return entry
 
@@ -165,7 +159,6 @@ class LocalState:
         sidecar = self.services.get(sidecar_id(service_id))
         if sidecar is not None and sidecar.sidecar_of == service_id:
             self.remove_service(sidecar.service.id)
-        self._refresh_aliases(service_id)
         self.watches.flush()
 
     def checks_of(self, service_id: str) -> list[LocalCheck]:
@@ -267,8 +260,6 @@ class LocalState:
         self._notify("agent-checks", ("agent-service", check.service_id))
         for observer in self._observers:
             observer.check_added(entry)
-        self._refresh_alias(entry)
-        self._refresh_aliases(check.service_id)
         self.watches.flush()
         return entry
 
@@ -281,7 +272,6 @@ class LocalState:
         entry = self.check(check_id)
         self._drop_check(entry)
         self.gone.checks[check_id] = entry.token
-        self._refresh_aliases(entry.check.service_id)
         self.watches.flush()
 
     def check(self, check_id: str) -> LocalCheck:
@@ -305,20 +295,20 @@ class LocalState:
         if entry is None:
             return
         if self._set_result(entry, status, output):
-            self._refresh_aliases(entry.check.service_id)
             self.watches.flush()
 
-    def due_deregistrations(self, now: float) -> list[LocalCheck]:
-        """Checks that have been critical longer than their service may be (surface row K4), one for each service."""
-        due: dict[str, LocalCheck] = {}
-        for entry in self.checks.values():
-            service_id = entry.check.service_id
-            if entry.critical_since is None or not service_id or entry.definition is None:
-                continue
-            after_s = entry.definition.deregister_critical_service_after
-            if after_s > 0 and now - entry.critical_since > max(after_s, _DEREGISTER_FLOOR_S):
-                due.setdefault(service_id, entry)
-        return list(due.values())
+    def critical_checks(self) -> list[CriticalCheck]:
+        """The checks that are critical now, as `checks.status.reap` wants them (surface row K4)."""
+        return [
+            CriticalCheck(
+                entry.check.check_id,
+                entry.check.service_id,
+                entry.critical_since,
+                entry.definition.deregister_critical_service_after,
+            )
+            for entry in self.checks.values()
+            if entry.critical_since is not None and entry.definition is not None
+        ]
 
     # --- what the catalog must still learn ---------------------------------------------------------------------
 
@@ -363,15 +353,14 @@ class LocalState:
         check = entry.check
         self.checks[check.check_id] = entry
         self._checks_of.setdefault(check.service_id, {})[check.check_id] = entry
-        if entry.definition is not None and self.is_local_alias(entry):
-            self._aliases.setdefault(entry.definition.alias_service, {})[check.check_id] = entry
 
     def _unlink(self, entry: LocalCheck) -> None:
         check = entry.check
         del self.checks[check.check_id]
-        _discard(self._checks_of, check.service_id, check.check_id)
-        if entry.definition is not None:
-            _discard(self._aliases, entry.definition.alias_service, check.check_id)
+        held = self._checks_of[check.service_id]
+        del held[check.check_id]
+        if not held:
+            del self._checks_of[check.service_id]
 
     def _drop_check(self, entry: LocalCheck) -> None:
         self._unlink(entry)
@@ -404,43 +393,6 @@ class LocalState:
             observer.check_updated(entry)
         return True
 
-    def _refresh_aliases(self, service_id: str) -> None:
-        """Recompute the alias checks that look at a service ("" = this node), and those that look at them.
-
-        Aliases may look at each other; each is recomputed at most as often as there are aliases, then it rests until
-        the next change or the minute's tick.
-        """
-        changed = {service_id}
-        for _ in range(sum(map(len, self._aliases.values()))):
-            targets = list(self._aliases) if "" in changed else [name for name in changed if name in self._aliases]
-            watching = [entry for name in targets for entry in self._aliases[name].values()]
-            changed = {entry.check.service_id for entry in watching if self._refresh_alias(entry)}
-            if not changed:
-                return
-
-    def refresh_aliases(self) -> None:
-        """Recompute every alias check that looks at this node (surface row K19: each minute)."""
-        self._refresh_aliases("")
-        self.watches.flush()
-
-    def is_local_alias(self, entry: LocalCheck) -> bool:
-        """Whether a check is an alias of something on this node."""
-        definition = entry.definition
-        return (
-            definition is not None
-            and definition.kind == "alias"
-            and (not definition.alias_node or definition.alias_node.lower() == self.node_name.lower())
-        )
-
-    def _refresh_alias(self, entry: LocalCheck) -> bool:
-        if entry.definition is None or not self.is_local_alias(entry):
-            return False
-        service_id = entry.definition.alias_service
-        seen = [*self.checks_of(""), *(self.checks_of(service_id) if service_id else ())]
-        known = not service_id or service_id in self.services
-        rows = (other.check for other in seen if other is not entry)
-        return self._set_result(entry, *aliases.judge(rows, service_id, known=known, node=self.node_name))
-
     def _notify(self, *topics: str | tuple[str, str]) -> None:
         for topic in topics:
             self.watches.notify(topic)
@@ -453,11 +405,3 @@ def _keep_reserved(service: Service, holder: Service) -> Service:
     if all(have.get(name) == value for name, value in given.items()):
         return service
     return msgspec.structs.replace(service, tagged_addresses={**have, **given})
-
-
-def _discard(table: dict[str, dict[str, LocalCheck]], key: str, check_id: str) -> None:
-    held = table.get(key)
-    if held is not None:
-        held.pop(check_id, None)
-        if not held:
-            del table[key]

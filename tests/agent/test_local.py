@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meshagent.agent.checks.status import CriticalCheck
 from meshagent.agent.definitions import CheckDefinition, ConnectDefinition, ServiceCheck, ServiceDefinition
 from meshagent.agent.local import LocalSettings, LocalState, Observer
 from meshagent.catalog.model import Check, Service, ServiceAddress
@@ -242,82 +243,21 @@ def test_the_same_result_again_is_no_change_and_unknown_checks_are_ignored(local
     assert seen.seen == []
 
 
-async def test_k4_services_are_due_after_their_time_but_never_before_a_minute(local, clock):
+async def test_k4_what_is_critical_and_since_when(local, clock):
     local.add_service(service("a", check=ttl(deregister_critical_service_after=90.0)))
-    local.add_service(service("b", check=ttl(deregister_critical_service_after=5.0)))
-    local.add_service(service("c", check=ttl()))
-    local.add_check(CheckDefinition(name="node", ttl=1.0, deregister_critical_service_after=1.0))
+    local.add_check(CheckDefinition(name="node", ttl=1.0, status="passing"))
+    local.put_check(Check(check_id="_node_maintenance", name="m"))
     await clock.advance(30)
-    assert local.due_deregistrations(clock.monotonic()) == []
-    await clock.advance(31)
-    assert [due.check.service_id for due in local.due_deregistrations(clock.monotonic())] == ["b"]
-    local.update_check("service:a", "passing", "")
-    local.update_check("service:a", "critical", "")
-    await clock.advance(89)
-    assert [due.check.service_id for due in local.due_deregistrations(clock.monotonic())] == ["b"]
-    await clock.advance(2)
-    assert [due.check.service_id for due in local.due_deregistrations(clock.monotonic())] == ["a", "b"]
-
-
-# --- aliases ---------------------------------------------------------------------------------------------------------
-
-
-def test_k19_an_alias_follows_its_service_at_once(local):
-    local.add_service(with_sidecar())
-    alias = local.checks["service:web-sidecar-proxy:2"]
-    assert (alias.check.status, alias.check.output) == ("passing", "No checks found.")
-    local.add_check(CheckDefinition(id="c", name="C", ttl=10.0, service_id="web"))
-    assert (alias.check.status, alias.check.output) == ("critical", 'Aliased check "C" failing: ')
-    local.update_check("c", "warning", "slow")
-    assert (alias.check.status, alias.check.output) == ("warning", 'Aliased check "C" failing: slow')
-    local.update_check("c", "passing", "ok")
-    assert (alias.check.status, alias.check.output) == ("passing", "All checks passing.")
-
-
-def test_k19_a_node_check_shows_in_every_alias_of_the_node(local):
-    local.add_service(service("a"))
-    local.add_check(CheckDefinition(name="al", alias_service="a", service_id="a"))
-    local.add_check(CheckDefinition(name="disk", ttl=10.0))
-    assert local.checks["al"].check.status == "critical"
-    local.remove_check("disk")
-    assert local.checks["al"].check.status == "passing"
-
-
-def test_k19_an_alias_of_nothing_is_critical_until_the_service_comes(local):
-    local.add_check(CheckDefinition(name="al", alias_service="late"))
-    assert local.checks["al"].check.output == "Service late could not be found on node n1"
-    local.add_service(service("late"))
-    assert local.checks["al"].check.status == "passing"
-    local.remove_service("late")
-    assert local.checks["al"].check.status == "critical"
-
-
-def test_k19_an_alias_of_another_node_is_left_to_others(local):
-    local.add_service(service("a"))
-    local.add_check(CheckDefinition(name="far", alias_service="a", alias_node="n2"))
-    local.add_check(CheckDefinition(name="near", alias_service="a", alias_node="N1"))
-    assert (local.checks["far"].check.status, local.checks["far"].check.output) == ("critical", "")
-    assert local.checks["near"].check.output.startswith("Aliased check")
-
-
-def test_aliases_of_aliases_settle(local):
-    local.add_service(service("a", check=ttl(check_id="c", status="passing")))
-    for name, target in [("b", "a"), ("c", "b"), ("d", "c")]:
-        local.add_service(service(name, check=ServiceCheck(check_id=f"al-{name}", alias_service=target)))
-    assert local.checks["al-d"].check.status == "passing"
-    local.update_check("c", "critical", "down")
-    assert local.checks["al-d"].check.status == "critical"
-    local.update_check("c", "passing", "up")
-    assert local.checks["al-d"].check.status == "passing"
-
-
-def test_aliases_in_a_circle_end(local):
-    local.add_service(service("a", check=ServiceCheck(check_id="x", alias_service="b")))
-    local.add_service(service("b", check=ServiceCheck(check_id="y", alias_service="a")))
-    local.add_check(CheckDefinition(name="c", ttl=10.0, service_id="a"))
-    for _ in range(200):
-        local.refresh_aliases()
-    assert len(local.checks["x"].check.output) <= 4096
+    local.update_check("node", "critical", "")
+    await clock.advance(5)
+    local.update_check("node", "critical", "still")
+    local.add_check(CheckDefinition(name="node", ttl=2.0))
+    assert local.critical_checks() == [
+        CriticalCheck("service:a", "a", 0.0, 90.0),
+        CriticalCheck("node", "", 30.0, 0.0),
+    ]
+    local.update_check("service:a", "warning", "")
+    assert [check.check_id for check in local.critical_checks()] == ["node"]
 
 
 # --- who is told -----------------------------------------------------------------------------------------------------
