@@ -97,7 +97,7 @@ class LocalState:
         registrations = expand(definition, sidecar_port=self._sidecar_port, token=token)
         for registration in registrations:
             for check in registration.checks:
-                self._allow(check, source)
+                self.allow(check, source)
         parent = registrations[0].service.id
         for registration in registrations:
             given = registration.service
@@ -190,7 +190,7 @@ class LocalState:
         owner = self.services.get(service_id)
         if service_id and owner is None:
             raise NotFound(f'ServiceID "{service_id}" does not exist')
-        self._allow(definition, source)
+        self.allow(definition, source)
         definition = msgspec.structs.replace(
             definition,
             id=definition.id or definition.name,
@@ -201,9 +201,9 @@ class LocalState:
         row = check_row(definition, node=self.node_name, service=service, standalone=True)
         return self.put_check(row, definition, token=definition.token, source=source)
 
-    def _allow(self, definition: CheckDefinition, source: Source) -> None:
+    def allow(self, definition: CheckDefinition | None, source: Source) -> None:
         """Commands run only where the operator said so (surface row K10)."""
-        if not definition.runs_commands or self.settings.enable_script_checks:
+        if definition is None or not definition.runs_commands or self.settings.enable_script_checks:
             return
         if source == "api":
             raise InternalError(

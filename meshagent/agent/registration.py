@@ -1,7 +1,7 @@
 """What is kept of a registration on this host, and who is told when it changes.
 
-Source: surface rows A10, A14, K4, K5, E3. The rows in here are what the catalog should hold (of `catalog.model`, indexes
-0). What may change here: fields with defaults; the rules are in `local.py`.
+Source: surface rows A10, A14, K4, K5, E3. The rows are what the catalog should hold (`catalog.model`, indexes 0). What
+may change here: fields with defaults; the rules are in `local.py`.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ def test_a_service_that_comes_back_before_it_was_forgotten_leaves_no_check_behin
 
 
 def test_what_changes_under_way_stays_marked():
-    store, local = Store(), make_local()
+    local = make_local()
     local.add_service(ServiceDefinition(name="web"))
     local.add_check(CheckDefinition(name="c", ttl=1.0))
     under_way = outstanding(local)
