@@ -22,10 +22,11 @@ from typing import Annotated, Any, TypeVar, Union
 import msgspec
 
 from meshagent.agent.gojson import first_value
+from meshagent.agent.located import Blocks
 from meshagent.durations import MAX_NS, format_duration, parse_duration
 from meshagent.errors import BadRequest, MeshError
 
-__all__ = ["Blocks", "Nanoseconds", "Problem", "Seconds", "decode", "decode_body", "decode_file_value", "to_builtins"]
+__all__ = ["Nanoseconds", "Problem", "Seconds", "decode", "decode_body", "decode_file_value", "to_builtins"]
 
 T = TypeVar("T")
 
@@ -50,10 +51,6 @@ _GO_NAMES = {
 #: Fields that Go leaves at zero when their object is given without them, where our row has another default.
 _GO_ZERO: dict[str, dict[str, Any]] = {"Weights": {"passing": 0, "warning": 0}}
 _TENANCY = {"Namespace": "Namespaces", "Partition": "Partitions"}
-
-
-class Blocks(list[Any]):
-    """Blocks of one name in a file (`service { ... } service { ... }`): a list, or the object if there is but one."""
 
 
 class Problem(Exception):

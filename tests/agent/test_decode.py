@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshagent.agent.decode import Blocks, Nanoseconds, Problem, Seconds, decode, decode_body, decode_file_value
+from meshagent.agent.decode import Nanoseconds, Problem, Seconds, decode, decode_body, decode_file_value
 from meshagent.agent.decode import to_builtins as encode
+from meshagent.agent.located import Blocks, Place
 from meshagent.catalog.model import Check, Node, Proxy, Row, Service, Upstream, Weights
 from meshagent.errors import BadRequest, InternalError
 
@@ -148,11 +149,18 @@ def test_free_form_values_keep_their_keys() -> None:
     assert proxy.upstreams == (Upstream(destination_name="db"),)
 
 
+def _blocks(*tables: dict[str, Any]) -> Blocks:
+    blocks = Blocks()
+    for line, table in enumerate(tables, 1):
+        blocks.put(table, Place("a.hcl", line, 1))
+    return blocks
+
+
 def test_a_file_reports_every_problem_with_its_path() -> None:
     problems: list[Problem] = []
     raw = {
-        "service": {"port": "80", "nmae": "x", "tags": ["a", 1], "weights": Blocks([{"passing": 1}, {"passing": 2}])},
-        "tagged_addresses": Blocks([{"lan": "x"}]),
+        "service": {"port": "80", "nmae": "x", "tags": ["a", 1], "weights": _blocks({"passing": 1}, {"passing": 2})},
+        "tagged_addresses": _blocks({"lan": "x"}),
     }
     request = decode_file_value(RegisterRequest, raw, problems)
     assert request is not None

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from meshagent.durations import parse_duration
 from meshagent.errors import BadRequest
@@ -146,7 +147,7 @@ class Request:
     without regard to case.
     """
 
-    __slots__ = ("_options", "body", "headers", "method", "name", "path", "query", "remote", "token")
+    __slots__ = ("_options", "body", "headers", "memo", "method", "name", "path", "query", "remote", "token")
 
     def __init__(
         self,
@@ -168,6 +169,8 @@ class Request:
         self.body = body
         self.remote = remote
         self.token = token
+        #: What a read keeps from one run to the next of the same question (see `fragments.py`).
+        self.memo: dict[Any, Any] = {}
         self._options: ReadOptions | None = None
 
     @property
@@ -180,21 +183,6 @@ class Request:
         if self._options is None:
             self._options = _read_options(self.query, self.headers)
         return self._options
-
-    def replace_name(self, name: str) -> Request:
-        """The same question about another name."""
-        other = Request(
-            self.method,
-            self.path,
-            self.query,
-            self.headers,
-            self.body,
-            name=name,
-            remote=self.remote,
-            token=self.token,
-        )
-        other._options = self._options
-        return other
 
 
 def _read_options(query: Query, headers: Mapping[str, str]) -> ReadOptions:

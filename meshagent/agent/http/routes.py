@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from meshagent.agent.http.response import Response, StreamingResponse
     from meshagent.catalog.queries import Result
 
-__all__ = ["FAMILIES", "Encode", "Found", "Handle", "Read", "Route", "Router", "load_routes"]
+__all__ = ["FAMILIES", "Encode", "Found", "Handle", "Read", "Route", "Router", "families", "load_routes"]
 
 Read: TypeAlias = "Callable[[Agent, Request], Result[Any]]"
 Encode: TypeAlias = "Callable[[Any, Request], bytes | Response]"
@@ -51,6 +52,10 @@ class Route:
     filter: str = ""
     #: Whether the answer names its consistency mode (`X-Consul-Effective-Consistency`, surface row C16).
     effective: bool = False
+    #: Whether `?index` and `?cached` are answered from the live local view (surface row C20).
+    streaming: bool = False
+    #: Whether `discovery_max_stale` makes stale the default (surface row C15).
+    discovery: bool = False
     #: "both" refuses `ns` and `partition` (surface row C10), "partition" only that one, "" ignores both.
     tenancy: str = "both"
     #: The option of `limits` that bounds the body: "kv" or "txn"; "" for the server's general limit.
@@ -65,21 +70,47 @@ class Route:
         return self.read is not None or self.handle is not None
 
 
-#: The modules that export ROUTES, in the order of the documentation.
-FAMILIES: tuple[str, ...] = ()
+#: The modules that export ROUTES, in the order of the documentation. The families of the agent itself (`agent_*.py`)
+#: come first and are found by name, see `families`.
+FAMILIES: tuple[str, ...] = (
+    "catalog",
+    "catalog_write",
+    "health",
+    "kv",
+    "session",
+    "txn",
+    "query",
+    "event",
+    "coordinate",
+    "status",
+    "connect",
+    "config",
+    "acl",
+    "peering",
+    "operator",
+    "internal",
+    "snapshot",
+)
 
 _PREFIX = "meshagent.agent.http."
 
 
-def load_routes(families: Iterable[str] = FAMILIES) -> tuple[Route, ...]:
-    """The rows of all families.
+def families() -> tuple[str, ...]:
+    """All families: the agent's own first."""
+    package = import_module(_PREFIX.rstrip("."))
+    own = sorted(module.name for module in iter_modules(package.__path__) if module.name.startswith("agent_"))
+    return (*own, *FAMILIES)
+
+
+def load_routes(names: Iterable[str] | None = None) -> tuple[Route, ...]:
+    """The rows of the families `names`, by default of all.
 
     Raises:
         ValueError: two rows claim the same method and path.
     """
     rows: list[Route] = []
     seen: dict[tuple[str, str, str], str] = {}
-    for family in families:
+    for family in families() if names is None else names:
         for route in import_module(_PREFIX + family).ROUTES:
             key = (route.method, route.path, route.suffix)
             if key in seen:
