@@ -20,7 +20,7 @@ import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from meshagent.agent import saved
 from meshagent.agent.local import LocalState
@@ -30,7 +30,10 @@ from meshagent.clock import Tasks
 from meshagent.errors import ConfigError, InternalError, MeshError
 from meshagent.ids import is_uuid, new_uuid
 
-__all__ = ["Saver", "load", "load_node_id", "write_files"]
+if TYPE_CHECKING:
+    from meshagent.agent.core import Agent
+
+__all__ = ["Saver", "load", "load_node_id", "saved_to_disk", "write_files"]
 
 log = logging.getLogger("agent")
 
@@ -222,6 +225,17 @@ class Saver(Observer):
                         batch.done.set_result(error)
         finally:
             self._writing = False
+
+
+async def saved_to_disk(agent: Agent) -> None:
+    """Return when what was registered is on disk, if this agent keeps it there (`extras["saver"]`).
+
+    Raises:
+        InternalError: as `Saver.flush`.
+    """
+    saver: Saver | None = agent.extras.get("saver")
+    if saver is not None:
+        await saver.flush()
 
 
 def _name(object_id: str) -> str:
