@@ -1,4 +1,4 @@
-"""Consul client libraries live a whole life with us: py-consul and python-consul2 (surface A2-A20, CT*, HL*, KV1-KV6)."""
+"""Two Consul client libraries live a whole life with us (surface A2-A20, CT*, HL*, KV1-KV6)."""
 
 from __future__ import annotations
 
