@@ -21,9 +21,9 @@ def test_the_check_follows_the_servers_health(agent: AgentProcess) -> None:
     servicer.set("api", SERVING)
     server.start()
     try:
-        check = {"CheckID": "api-grpc", "GRPC": f"127.0.0.1:{port}/api", "Interval": "200ms", "Timeout": "2s"}
+        check = {"CheckID": "api-grpc", "GRPC": f"127.0.0.1:{port}/api", "Interval": "1s", "Timeout": "2s"}
         register(agent, {"Name": "api", "ID": "api1", "Port": port, "Check": check})
-        whole = {"CheckID": "whole-grpc", "GRPC": f"127.0.0.1:{port}", "Interval": "200ms", "Timeout": "2s"}
+        whole = {"CheckID": "whole-grpc", "GRPC": f"127.0.0.1:{port}", "Interval": "1s", "Timeout": "2s"}
         register(agent, {"Name": "whole", "ID": "whole1", "Port": port, "Check": whole})
         wait_passing(agent, "api1", name="api")
         wait_passing(agent, "whole1", name="whole")

@@ -1,4 +1,4 @@
-"""HAProxy's `server-template` over our DNS SRV: its servers follow what registers, fails and leaves (surface D2, D5, D22)."""
+"""HAProxy's `server-template` over our DNS SRV: its servers follow what registers, fails, leaves (D2, D5, D22)."""
 
 from __future__ import annotations
 

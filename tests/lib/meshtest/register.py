@@ -16,7 +16,7 @@ def http_checked(backend: Backend, name: str = "web", **more: Any) -> dict[str, 
         "ID": backend.name,
         "Address": backend.address,
         "Port": backend.port,
-        "Check": {"HTTP": f"http://{backend.address}:{backend.port}/", "Interval": "200ms", "Timeout": "1s"},
+        "Check": {"HTTP": f"http://{backend.address}:{backend.port}/", "Interval": "1s", "Timeout": "1s"},
         **more,
     }
 
