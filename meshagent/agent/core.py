@@ -1,0 +1,60 @@
+"""What the parts of the daemon share: one plain object that HTTP handlers, anti-entropy and leader duties are given.
+
+It holds, it does not do: each attribute is built by `daemon.py`. Tests build one with an in-memory log and a virtual
+clock.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from meshagent.catalog.commands import Command, encode
+from meshagent.catalog.log import ReplicatedLog
+from meshagent.catalog.store import Store
+from meshagent.clock import Clock, Tasks
+from meshagent.metrics import Metrics
+
+if TYPE_CHECKING:
+    from meshagent.agent.config import Config
+    from meshagent.agent.local import LocalState
+    from meshagent.agent.logs import LogHub
+
+__all__ = ["Agent", "Lifecycle"]
+
+
+@dataclass(slots=True)
+class Lifecycle:
+    """What an endpoint may ask of the daemon itself."""
+
+    reload: Callable[[], Awaitable[Any]]
+    """Read the configuration again and apply it; raises ConfigError and keeps the old one."""
+    leave: Callable[[], Awaitable[None]]
+    """Leave gracefully and end the process."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Agent:
+    """This agent."""
+
+    config: Config
+    clock: Clock
+    rng: random.Random
+    metrics: Metrics
+    logs: LogHub
+    tasks: Tasks
+    store: Store
+    log: ReplicatedLog
+    local: LocalState
+    node_name: str
+    node_id: str
+    datacenter: str
+    lifecycle: Lifecycle
+    extras: dict[str, Any] = field(default_factory=dict)
+    """Parts that only some families need, by name (`dns`, `http`, `checks`, `sync`)."""
+
+    async def write(self, command: Command) -> Any:
+        """Have `command` applied everywhere; its result. Raises NoLeader, or the MeshError that refuses it."""
+        return await self.log.propose(encode(command))

@@ -1,0 +1,150 @@
+"""Every replicated write: its number, its value, its bytes.
+
+A command is what goes into the log. It carries everything that applying needs: times and ids are filled in before it is
+proposed, so that applying it is the same on every server. Encoded as msgpack arrays `[tag, field, ...]`.
+
+What may change here: tags are append-only and never reused; fields are appended with a default. `since` in the comment
+is the release that added the tag.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from meshagent.catalog.model import Check, CoordinateRow, Node, Service
+from meshagent.errors import CorruptData
+
+__all__ = [
+    "Command",
+    "CoordinateBatch",
+    "Deregister",
+    "KVCas",
+    "KVDelete",
+    "KVDeleteCas",
+    "KVDeleteTree",
+    "KVLock",
+    "KVSet",
+    "KVUnlock",
+    "ReapTombstones",
+    "Register",
+    "decode",
+    "encode",
+]
+
+
+class Register(msgspec.Struct, frozen=True, array_like=True, tag=1):  # since 0.1
+    """Write a node, and with it an instance and checks, all or nothing. Result: None."""
+
+    node: Node
+    service: Service | None = None
+    checks: tuple[Check, ...] = ()
+    skip_node_update: bool = False
+
+
+class Deregister(msgspec.Struct, frozen=True, array_like=True, tag=2):  # since 0.1
+    """Remove an instance (with its checks), or a check, or the whole node. Result: None; what is unknown is ignored."""
+
+    node: str
+    service_id: str = ""
+    check_id: str = ""
+
+
+class KVSet(msgspec.Struct, frozen=True, array_like=True, tag=10):  # since 0.1
+    """Write a key. Result: True."""
+
+    key: str
+    value: bytes
+    flags: int = 0
+
+
+class KVCas(msgspec.Struct, frozen=True, array_like=True, tag=11):  # since 0.1
+    """Write a key if its ModifyIndex is `index` (0: if it does not exist). Result: whether it was written."""
+
+    key: str
+    value: bytes
+    flags: int
+    index: int
+
+
+class KVDelete(msgspec.Struct, frozen=True, array_like=True, tag=12):  # since 0.1
+    """Delete a key. Result: True."""
+
+    key: str
+
+
+class KVDeleteCas(msgspec.Struct, frozen=True, array_like=True, tag=13):  # since 0.1
+    """Delete a key if its ModifyIndex is `index`. Result: whether it is gone (True for a missing one)."""
+
+    key: str
+    index: int
+
+
+class KVDeleteTree(msgspec.Struct, frozen=True, array_like=True, tag=14):  # since 0.1
+    """Delete every key that starts with `prefix`. Result: True."""
+
+    prefix: str
+
+
+class KVLock(msgspec.Struct, frozen=True, array_like=True, tag=15):  # since 0.1
+    """Write a key and take its lock for a session. Result: whether the lock is held."""
+
+    key: str
+    value: bytes
+    flags: int
+    session: str
+
+
+class KVUnlock(msgspec.Struct, frozen=True, array_like=True, tag=16):  # since 0.1
+    """Write a key and give its lock back. Result: whether the session held it."""
+
+    key: str
+    value: bytes
+    flags: int
+    session: str
+
+
+class CoordinateBatch(msgspec.Struct, frozen=True, array_like=True, tag=20):  # since 0.1
+    """Network coordinates of known nodes; those of unknown nodes are ignored. Result: None."""
+
+    updates: tuple[CoordinateRow, ...]
+
+
+class ReapTombstones(msgspec.Struct, frozen=True, array_like=True, tag=30):  # since 0.1
+    """Forget what was deleted at or before `index` (surface row C13). Result: None."""
+
+    index: int
+
+
+Command = (
+    Register
+    | Deregister
+    | KVSet
+    | KVCas
+    | KVDelete
+    | KVDeleteCas
+    | KVDeleteTree
+    | KVLock
+    | KVUnlock
+    | CoordinateBatch
+    | ReapTombstones
+)
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Command] = msgspec.msgpack.Decoder(Command)
+
+
+def encode(command: Command) -> bytes:
+    """The bytes of a command."""
+    return _encoder.encode(command)
+
+
+def decode(data: bytes) -> Command:
+    """The command of some bytes.
+
+    Raises:
+        CorruptData: not a command, or one of a later release.
+    """
+    try:
+        return _decoder.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptData(f"not a known command ({error}); was it written by a later release of meshagent?") from error

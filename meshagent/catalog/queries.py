@@ -1,0 +1,259 @@
+"""Pure reads: a store and a question in, rows, index and topics out.
+
+Source: surface rows C11, CT4-CT9, HL1-HL6, KV1-KV4, CO2. `Result.index` is what a blocking query waits on (at least 1);
+`Result.topics` is what to subscribe to for its wake-up. The index of something that does not exist follows Consul: a
+service that never was has the newest index of its tables, one that is gone the index at which a service last vanished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+import msgspec
+
+from meshagent.catalog.coordinates import sort_by_distance as _sort_by_distance
+from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, Service, ServiceEntry
+from meshagent.catalog.store import Store
+from meshagent.catalog.watch import Topic
+
+__all__ = [
+    "Result",
+    "by_address",
+    "coordinate_node",
+    "coordinate_nodes",
+    "health_checks",
+    "health_node",
+    "health_service",
+    "health_state",
+    "kv_get",
+    "kv_keys",
+    "kv_list",
+    "node",
+    "node_services",
+    "nodes",
+    "service_nodes",
+    "services",
+    "sort_by_distance",
+]
+
+T = TypeVar("T")
+
+
+class Result(msgspec.Struct, Generic[T], frozen=True):
+    """The answer to a read: `rows`, the `index` of its last change (>= 1), and the `topics` that change it."""
+
+    rows: T
+    index: int
+    topics: tuple[Topic, ...]
+
+
+def _result(rows: T, index: int, *topics: Topic) -> Result[T]:
+    return Result(rows, index or 1, topics)
+
+
+def _has_meta(meta: Mapping[str, str] | None, wanted: Mapping[str, str]) -> bool:
+    return all((meta or {}).get(key) == value for key, value in wanted.items())
+
+
+# --- nodes and services ----------------------------------------------------------------------------------------
+
+
+def nodes(store: Store, node_meta: Mapping[str, str] | None = None) -> Result[list[Node]]:
+    """All nodes by name."""
+    table = store.registrations.nodes
+    rows = [table[name] for name in sorted(table) if not node_meta or _has_meta(table[name].meta, node_meta)]
+    return _result(rows, store.registrations.index("nodes"), "nodes")
+
+
+def node(store: Store, name_or_id: str) -> Result[Node | None]:
+    """One node by name or id."""
+    found = store.registrations.node(name_or_id)
+    key = found.name.lower() if found is not None else name_or_id.lower()
+    return _result(found, _node_index(store, key), ("node", key), *(() if found is not None else ("nodes",)))
+
+
+def _node_index(store: Store, key: str) -> int:
+    registrations = store.registrations
+    return registrations.index(("node", key)) or registrations.gone_nodes.get(key, 0)
+
+
+def services(store: Store, node_meta: Mapping[str, str] | None = None) -> Result[dict[str, tuple[str, ...]]]:
+    """Service name -> all tags of its instances."""
+    registrations = store.registrations
+    tags: dict[str, dict[str, None]] = {}
+    for (node_key, _), service in registrations.services.items():
+        if node_meta and not _has_meta(registrations.nodes[node_key].meta, node_meta):
+            continue
+        tags.setdefault(service.name, {}).update(dict.fromkeys(service.tags))
+    rows = {name: tuple(found) for name, found in sorted(tags.items())}
+    if node_meta:
+        index = max(registrations.index("services"), registrations.index("nodes"))
+        return _result(rows, index, "services", "nodes")
+    return _result(rows, registrations.index("services"), "services")
+
+
+def node_services(store: Store, name_or_id: str) -> Result[tuple[Node, list[Service]] | None]:
+    """A node and its instances."""
+    found = node(store, name_or_id)
+    if found.rows is None:
+        return Result(None, found.index, found.topics)
+    return Result((found.rows, store.registrations.on_node(found.rows.name)), found.index, found.topics)
+
+
+def _tagged(service: Service, wanted: Sequence[str]) -> bool:
+    have = {tag.lower() for tag in service.tags}
+    return all(tag.lower() in have for tag in wanted)
+
+
+def _instances(
+    store: Store, name: str, tags: Sequence[str], connect: bool, node_meta: Mapping[str, str] | None, checks: bool
+) -> list[ServiceEntry]:
+    entries = store.registrations.entries(name, connect=connect, checks=checks)
+    if tags:
+        entries = [entry for entry in entries if _tagged(entry.service, tags)]
+    if node_meta:
+        entries = [entry for entry in entries if _has_meta(entry.node.meta, node_meta)]
+    return entries
+
+
+def _service_index(store: Store, name: str, kind: str, tables: Iterable[Topic]) -> tuple[int, tuple[Topic, ...]]:
+    """Index and topics of a service for topics of `kind`, whether it exists or not."""
+    registrations = store.registrations
+    lower = name.lower()
+    own: Topic = (kind, lower)
+    if kind == "connect":
+        exists = registrations.has(lower, connect=True)
+    else:
+        exists = registrations.has(lower)
+    if exists:
+        return registrations.index(own), (own,)
+    if registrations.service_extinction:
+        return max(registrations.service_extinction, registrations.index(own)), (own, "service-extinction")
+    return max(registrations.index(table) for table in tables), (own, *tables)
+
+
+def service_nodes(
+    store: Store,
+    name: str,
+    *,
+    tags: Sequence[str] = (),
+    connect: bool = False,
+    node_meta: Mapping[str, str] | None = None,
+) -> Result[list[ServiceEntry]]:
+    """Instances of a service, or those that give mesh access to it, by node and id. All of `tags` are wanted.
+
+    The entries come without checks, so a changed check wakes nobody.
+    """
+    kind = "connect" if connect else "service"
+    index, topics = _service_index(store, name, kind, ("services", "nodes"))
+    return Result(_instances(store, name, tags, connect, node_meta, checks=False), index or 1, topics)
+
+
+# --- health ----------------------------------------------------------------------------------------------------
+
+
+def health_service(
+    store: Store,
+    name: str,
+    *,
+    tags: Sequence[str] = (),
+    connect: bool = False,
+    passing: bool = False,
+    node_meta: Mapping[str, str] | None = None,
+) -> Result[list[ServiceEntry]]:
+    """Instances with their checks; `passing` drops those with any check that is not."""
+    kind = "connect" if connect else "service-health"
+    index, topics = _service_index(store, name, kind, ("services", "nodes", "checks"))
+    entries = _instances(store, name, tags, connect, node_meta, checks=True)
+    if passing:
+        entries = [entry for entry in entries if all(check.status == "passing" for check in entry.checks)]
+    return Result(entries, index or 1, topics)
+
+
+def health_node(store: Store, node: str) -> Result[list[Check]]:
+    """All checks of a node, by id."""
+    registrations = store.registrations
+    return _result(registrations.checks_on(node), registrations.index("checks"), ("node-checks", node.lower()))
+
+
+def health_checks(store: Store, service: str, node_meta: Mapping[str, str] | None = None) -> Result[list[Check]]:
+    """The checks of a service's instances, by node and id."""
+    registrations = store.registrations
+    rows: list[Check] = []
+    for entry in registrations.entries(service):
+        if not node_meta or _has_meta(entry.node.meta, node_meta):
+            rows.extend(check for check in entry.checks if check.service_id)
+    topics: list[Topic] = [("service-checks", service.lower())]
+    if node_meta:
+        topics.append("nodes")
+    return _result(rows, registrations.index("checks"), *topics)
+
+
+def health_state(store: Store, state: str, node_meta: Mapping[str, str] | None = None) -> Result[list[Check]]:
+    """The checks in a state (`any`: all), by node and id."""
+    registrations = store.registrations
+    rows = [
+        check
+        for (node_key, _), check in sorted(registrations.checks.items(), key=lambda item: item[0])
+        if state in {"any", check.status}
+        and (not node_meta or _has_meta(registrations.nodes[node_key].meta, node_meta))
+    ]
+    topics: list[Topic] = ["checks" if state == "any" else ("check-state", state)]
+    if node_meta:
+        topics.append("nodes")
+    return _result(rows, registrations.index("checks"), *topics)
+
+
+def by_address(store: Store, address: str) -> Result[tuple[list[Node], list[ServiceEntry]]]:
+    """Nodes and instances with an IP address (any spelling accepted by `ipaddress`, written canonically)."""
+    found = store.registrations.at_address(address)
+    return _result(found, store.index, ("address", address))
+
+
+# --- keys ------------------------------------------------------------------------------------------------------
+
+
+def kv_get(store: Store, key: str) -> Result[KVEntry | None]:
+    """One key; the index of a missing one is the table's."""
+    entry = store.kv.get(key)
+    return _result(entry, entry.modify_index if entry is not None else store.kv.index, ("kv", key))
+
+
+def kv_list(store: Store, prefix: str) -> Result[list[KVEntry]]:
+    """The entries of a prefix in key order."""
+    entries = store.kv.entries
+    rows = [entries[key] for key in store.kv.prefix_keys(prefix)]
+    return _result(rows, store.kv.prefix_index(prefix), ("kv-prefix", prefix))
+
+
+def kv_keys(store: Store, prefix: str, separator: str = "") -> Result[list[str]]:
+    """The names under a prefix, cut after the first `separator` behind it, each once, in order."""
+    keys: Iterable[str] = store.kv.prefix_keys(prefix)
+    if separator:
+        start = len(prefix)
+        cut: dict[str, None] = {}
+        for key in keys:
+            at = key.find(separator, start)
+            cut[key if at < 0 else key[: at + len(separator)]] = None
+        keys = cut
+    return _result(list(keys), store.kv.prefix_index(prefix), ("kv-prefix", prefix))
+
+
+# --- coordinates -----------------------------------------------------------------------------------------------
+
+
+def coordinate_nodes(store: Store) -> Result[list[CoordinateRow]]:
+    """The coordinates of all nodes, by node and segment."""
+    rows = [row for name in sorted(store.coordinates.rows) for row in store.coordinates.of_node(name)]
+    return _result(rows, store.coordinates.index, "coordinates")
+
+
+def coordinate_node(store: Store, node: str) -> Result[list[CoordinateRow]]:
+    """The coordinates of one node, by segment."""
+    return _result(store.coordinates.of_node(node), store.coordinates.index, ("coordinate", node.lower()))
+
+
+def sort_by_distance(store: Store, origin: str, rows: Iterable[T], node_of: Callable[[T], str]) -> list[T]:
+    """`rows` by estimated round trip of their node from the node `origin` (surface row C22)."""
+    return _sort_by_distance(store.coordinates, origin, rows, node_of)

@@ -1,0 +1,479 @@
+"""The tables of nodes, instances and checks, with the indexes that reads need.
+
+Source: surface rows O1-O5, CT1, CT2, E4, M5, C11; developer.hashicorp.com/consul/api-docs/catalog. Names of nodes,
+services and tags compare without regard to case; rows keep the spelling they came with. A write that changes nothing
+keeps every index. What a read depends on is kept as the index of the last change of a topic:
+
+=====================  ==================================================================
+topic                  changes with
+=====================  ==================================================================
+nodes                  any node row
+services               any instance row
+checks                 any check row
+(service, s)           an instance of s, or the node row under one
+(service-health, s)    (service, s), checks of s, node checks under an instance of s
+(service-checks, s)    checks of s
+(connect, s)           a proxy for s or a native instance of s
+(node, n)              the row of n, an instance on n
+(node-checks, n)       a check on n
+(check-state, x)       a check that enters or leaves state x
+(address, a)           a node or instance with address a comes or goes
+=====================  ==================================================================
+
+All keys in topics are lower case.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+import msgspec
+
+from meshagent.catalog import commands
+from meshagent.catalog.model import Check, Node, Service, ServiceAddress, ServiceEntry
+from meshagent.catalog.virtual_ips import VirtualIPs
+from meshagent.catalog.watch import Topic, Watches
+from meshagent.errors import InternalError
+
+__all__ = ["Registrations", "connect_name"]
+
+InstanceKey = tuple[str, str]
+
+
+def connect_name(service: Service) -> str | None:
+    """The service that this instance gives mesh access to, or None."""
+    if service.kind == "connect-proxy":
+        return service.proxy.destination_service_name
+    if service.connect.native:
+        return service.name
+    return None
+
+
+class Registrations:
+    """Everything that is registered in one datacenter."""
+
+    def __init__(self, watches: Watches) -> None:
+        self._watches = watches
+        self.nodes: dict[str, Node] = {}
+        self.services: dict[InstanceKey, Service] = {}
+        self.checks: dict[InstanceKey, Check] = {}
+        self.virtual_ips = VirtualIPs()
+        self.changed: dict[Topic, int] = {}
+        """Topic -> index of its last change."""
+        self.service_extinction = 0
+        """Index at which a service last lost its last instance."""
+        self.gone_nodes: dict[str, int] = {}
+        """Tombstones of nodes: lower name -> index."""
+        # Secondary indexes, all derived from the rows above.
+        self._node_ids: dict[str, str] = {}
+        self._on_node: dict[str, dict[str, Service]] = {}
+        self._checks_on: dict[InstanceKey, dict[str, Check]] = {}
+        self._by_name: dict[str, set[InstanceKey]] = {}
+        self._by_connect: dict[str, set[InstanceKey]] = {}
+        self._node_addresses: dict[str, set[str]] = {}
+        self._service_addresses: dict[str, set[InstanceKey]] = {}
+        # Memoised reads; an entry is dropped when a row under it changes.
+        self._entries: dict[InstanceKey, ServiceEntry] = {}
+        self._bare: dict[InstanceKey, ServiceEntry] = {}
+        self._sorted: dict[tuple[bool, str], tuple[InstanceKey, ...]] = {}
+
+    # --- reads -------------------------------------------------------------------------------------------------
+
+    def node(self, name_or_id: str) -> Node | None:
+        """The node of that name (without regard to case) or id."""
+        key = name_or_id.lower()
+        found = self.nodes.get(key)
+        if found is None and key in self._node_ids:
+            found = self.nodes[self._node_ids[key]]
+        return found
+
+    def on_node(self, node: str) -> list[Service]:
+        """The instances on a node, by id."""
+        on_node = self._on_node.get(node.lower(), {})
+        return [on_node[key] for key in sorted(on_node)]
+
+    def checks_on(self, node: str, service_id: str | None = None) -> list[Check]:
+        """Checks of a node, by id: all, or only those of an instance (`""`: of the node itself)."""
+        key = node.lower()
+        if service_id is not None:
+            found = self._checks_on.get((key, service_id.lower()), {})
+            return [found[check_id] for check_id in sorted(found)]
+        ids = ["", *self._on_node.get(key, ())]
+        merged = {cid: check for sid in ids for cid, check in self._checks_on.get((key, sid), {}).items()}
+        return [merged[check_id] for check_id in sorted(merged)]
+
+    def entries(self, name: str, *, connect: bool = False, checks: bool = True) -> list[ServiceEntry]:
+        """The instances of a service (or those that give mesh access to it), by node and id.
+
+        The same object comes back until a row under it changes, so identity may key caches.
+        """
+        lower = name.lower()
+        keys = self._sorted.get((connect, lower))
+        if keys is None:
+            members = (self._by_connect if connect else self._by_name).get(lower)
+            if not members:
+                return []
+            keys = self._sorted[connect, lower] = tuple(sorted(members))
+        memo = self._entries if checks else self._bare
+        found = []
+        for key in keys:
+            entry = memo.get(key)
+            if entry is None:
+                entry = memo[key] = self._entry(key, checks=checks)
+            found.append(entry)
+        return found
+
+    def has(self, lower_name: str, *, connect: bool = False) -> bool:
+        """Whether any instance has that name (or gives mesh access to it)."""
+        return lower_name in (self._by_connect if connect else self._by_name)
+
+    def at_address(self, address: str) -> tuple[list[Node], list[ServiceEntry]]:
+        """Nodes and instances with that address, for reverse look-ups."""
+        nodes = [self.nodes[name] for name in sorted(self._node_addresses.get(address, ()))]
+        return nodes, [self._entry(key, checks=False) for key in sorted(self._service_addresses.get(address, ()))]
+
+    def index(self, topic: Topic) -> int:
+        """The index of the last change of `topic`, 0 for never."""
+        return self.changed.get(topic, 0)
+
+    def _entry(self, key: InstanceKey, *, checks: bool) -> ServiceEntry:
+        node, service_id = key
+        found = (*self.checks_on(node, ""), *self.checks_on(node, service_id)) if checks else ()
+        return ServiceEntry(self.nodes[node], self.services[key], found)
+
+    def _drop_entry(self, key: InstanceKey) -> None:
+        self._entries.pop(key, None)
+        self._bare.pop(key, None)
+
+    # --- writes ------------------------------------------------------------------------------------------------
+
+    def register(self, command: commands.Register, index: int) -> None:
+        """Write a node, an instance and checks, all or nothing.
+
+        Raises:
+            InternalError: a check names an instance that does not exist, or the node's name belongs to another id.
+        """
+        self._refuse(command)
+        node = command.node
+        if not command.skip_node_update or node.name.lower() not in self.nodes:
+            self._put_node(node, index)
+        key = node.name.lower()
+        if command.service is not None:
+            self._put_service(key, command.service, index)
+        for check in command.checks:
+            self._put_check(key, check, index)
+
+    def _refuse(self, command: commands.Register) -> None:
+        """Raise what `register` raises, before anything is written."""
+        node = command.node
+        key = node.name.lower()
+        if node.id and not command.skip_node_update:
+            holder = self.nodes.get(key)
+            if holder is not None and holder.id and holder.id.lower() != node.id.lower() and self._alive(key):
+                raise InternalError(
+                    f"failed inserting node: Error while renaming Node ID: {node.id!r} ({node.address}): "
+                    f"Node name {node.name} is reserved by node {holder.id} with name {holder.name} ({holder.address})"
+                    if node.id.lower() in self._node_ids
+                    else f"failed inserting node: Node name {node.name} is reserved by node {holder.id} "
+                    f"with name {holder.name} ({holder.address})"
+                )
+        new_id = command.service.id.lower() if command.service is not None else None
+        for check in command.checks:
+            wanted = check.service_id.lower()
+            if wanted and wanted != new_id and (key, wanted) not in self.services:
+                raise InternalError(f"Unknown service ID '{check.service_id}' for check ID '{check.check_id}'")
+
+    def _alive(self, node: str) -> bool:
+        """Whether the failure detector vouches for a node (row E4: only a dead node's name may be taken)."""
+        serf = self.checks.get((node, "serfhealth"))
+        return serf is not None and serf.status != "critical"
+
+    def deregister(self, command: commands.Deregister, index: int) -> None:
+        """Remove an instance, a check or a node; unknown ones are ignored."""
+        node = command.node.lower()
+        if command.service_id:
+            self._remove_service(node, command.service_id.lower(), index)
+        elif command.check_id:
+            self._remove_check(node, command.check_id.lower(), index)
+        else:
+            self._remove_node(node, index)
+
+    def reap(self, up_to: int) -> None:
+        """Forget nodes that went at `up_to` or before, and what was known of their topics."""
+        for name in [name for name, index in self.gone_nodes.items() if index <= up_to]:
+            del self.gone_nodes[name]
+            self.changed.pop(("node-checks", name), None)
+
+    # --- nodes -------------------------------------------------------------------------------------------------
+
+    def _put_node(self, node: Node, index: int) -> None:
+        key = node.name.lower()
+        node_id = node.id.lower()
+        create_index = index
+        renamed = self._node_ids.get(node_id) if node_id else None
+        if renamed is not None and renamed != key:
+            create_index = self.nodes[renamed].create_index
+            self._remove_node(renamed, index)
+        old = self.nodes.get(key)
+        if old is not None:
+            create_index = old.create_index
+            if msgspec.structs.replace(node, create_index=create_index, modify_index=old.modify_index) == old:
+                return
+            self._unlink_node(key, old)
+        row = msgspec.structs.replace(node, create_index=create_index, modify_index=index)
+        self.nodes[key] = row
+        self._link_node(key, row)
+        self.gone_nodes.pop(key, None)
+        self._touch("nodes", index)
+        self._touch(("node", key), index)
+        self._touch_addresses(row.address, old.address if old is not None else "")
+        for service_id, service in self._on_node.get(key, {}).items():
+            self._drop_entry((key, service_id))
+            self._touch_service(service, index)
+            self._touch_addresses(service.address)
+
+    def _remove_node(self, key: str, index: int) -> None:
+        node = self.nodes.get(key)
+        if node is None:
+            return
+        for service_id in list(self._on_node.get(key, ())):
+            self._remove_service(key, service_id, index)
+        for check in self.checks_on(key, ""):
+            self._remove_check(key, check.check_id.lower(), index)
+        del self.nodes[key]
+        self._unlink_node(key, node)
+        self._touch("nodes", index)
+        self._touch(("node", key), index)
+        del self.changed["node", key]
+        self.gone_nodes[key] = index
+        self._touch_addresses(node.address)
+
+    def _link_node(self, key: str, node: Node) -> None:
+        if node.id:
+            self._node_ids[node.id.lower()] = key
+        self._node_addresses.setdefault(_canonical(node.address), set()).add(key)
+
+    def _unlink_node(self, key: str, node: Node) -> None:
+        if node.id and self._node_ids.get(node.id.lower()) == key:
+            del self._node_ids[node.id.lower()]
+        _discard(self._node_addresses, _canonical(node.address), key)
+
+    # --- instances ---------------------------------------------------------------------------------------------
+
+    def _put_service(self, node: str, service: Service, index: int) -> None:
+        service = self._with_virtual_ip(service)
+        key = (node, service.id.lower())
+        old = self.services.get(key)
+        if old is not None:
+            same = msgspec.structs.replace(service, create_index=old.create_index, modify_index=old.modify_index)
+            if same == old:
+                return
+            if old.name.lower() != service.name.lower():
+                self._unlink_service(key, old)
+                self._touch_service(old, index)
+                self._forget_name(old.name, index)
+            else:
+                self._unlink_service(key, old)
+                if connect_name(old) != connect_name(service):
+                    self._touch_service(old, index)
+        create_index = old.create_index if old is not None else index
+        row = msgspec.structs.replace(service, create_index=create_index, modify_index=index)
+        self.services[key] = row
+        self._link_service(key, row)
+        self._touch("services", index)
+        self._touch(("node", node), index)
+        self._touch_service(row, index)
+        self._touch_addresses(row.address, old.address if old is not None else "")
+        if old is not None and old.name != row.name:
+            for check in self.checks_on(node, row.id):
+                self._touch(("service-checks", old.name.lower()), index)
+                self._put_check(node, check, index)
+            if old.name.lower() not in self._by_name:
+                self.changed.pop(("service-checks", old.name.lower()), None)
+
+    def _remove_service(self, node: str, service_id: str, index: int) -> None:
+        key = (node, service_id)
+        service = self.services.pop(key, None)
+        if service is None:
+            return
+        for check_id in list(self._checks_on.get(key, ())):
+            self._remove_check(node, check_id, index)
+        self._unlink_service(key, service)
+        self._touch("services", index)
+        self._touch(("node", node), index)
+        self._touch_service(service, index)
+        self._touch_addresses(service.address)
+        self._forget_name(service.name, index)
+
+    def _forget_name(self, name: str, index: int) -> None:
+        """The last instance of a service has gone: its own indexes go, the extinction index stands in for them."""
+        lower = name.lower()
+        if lower in self._by_name:
+            return
+        self.service_extinction = index
+        self._watches.notify("service-extinction")
+        for kind in ("service", "service-health", "service-checks"):
+            self.changed.pop((kind, lower), None)
+        self.virtual_ips.release(lower)
+
+    def _with_virtual_ip(self, service: Service) -> Service:
+        name = connect_name(service)
+        if not name:
+            return service
+        address = ServiceAddress(address=self.virtual_ips.assign(name.lower()), port=service.port)
+        tagged = {**(service.tagged_addresses or {}), "consul-virtual": address}
+        return msgspec.structs.replace(service, tagged_addresses=tagged)
+
+    def _link_service(self, key: InstanceKey, service: Service) -> None:
+        lower = service.name.lower()
+        self._on_node.setdefault(key[0], {})[key[1]] = service
+        self._by_name.setdefault(lower, set()).add(key)
+        self._sorted.pop((False, lower), None)
+        mesh = connect_name(service)
+        if mesh:
+            self._by_connect.setdefault(mesh.lower(), set()).add(key)
+            self._sorted.pop((True, mesh.lower()), None)
+        if service.address:
+            self._service_addresses.setdefault(_canonical(service.address), set()).add(key)
+        self._drop_entry(key)
+
+    def _unlink_service(self, key: InstanceKey, service: Service) -> None:
+        lower = service.name.lower()
+        _discard_key(self._on_node, key[0], key[1])
+        _discard(self._by_name, lower, key)
+        self._sorted.pop((False, lower), None)
+        mesh = connect_name(service)
+        if mesh:
+            _discard(self._by_connect, mesh.lower(), key)
+            self._sorted.pop((True, mesh.lower()), None)
+        if service.address:
+            _discard(self._service_addresses, _canonical(service.address), key)
+        self._drop_entry(key)
+
+    # --- checks ------------------------------------------------------------------------------------------------
+
+    def _put_check(self, node: str, check: Check, index: int) -> None:
+        service = self.services.get((node, check.service_id.lower())) if check.service_id else None
+        key = (node, check.check_id.lower())
+        old = self.checks.get(key)
+        row = msgspec.structs.replace(
+            check,
+            node=self.nodes[node].name,
+            service_name=service.name if service is not None else "",
+            service_tags=service.tags if service is not None else (),
+            create_index=old.create_index if old is not None else index,
+            modify_index=old.modify_index if old is not None else index,
+        )
+        if old is not None:
+            if row == old:
+                return
+            row = msgspec.structs.replace(row, modify_index=index)
+            self._unlink_check(node, old)
+            if old.service_id.lower() != row.service_id.lower():
+                self._touch_check(node, old, index)
+        self.checks[key] = row
+        self._checks_on.setdefault((node, row.service_id.lower()), {})[key[1]] = row
+        self._drop_entries(node, row)
+        self._touch_check(node, row, index, was=old.status if old is not None else "")
+
+    def _remove_check(self, node: str, check_id: str, index: int) -> None:
+        check = self.checks.pop((node, check_id), None)
+        if check is None:
+            return
+        self._unlink_check(node, check)
+        self._touch_check(node, check, index)
+
+    def _unlink_check(self, node: str, check: Check) -> None:
+        _discard_key(self._checks_on, (node, check.service_id.lower()), check.check_id.lower())
+        self._drop_entries(node, check)
+
+    def _drop_entries(self, node: str, check: Check) -> None:
+        if check.service_id:
+            self._entries.pop((node, check.service_id.lower()), None)
+        else:
+            for service_id in self._on_node.get(node, ()):
+                self._entries.pop((node, service_id), None)
+
+    # --- topics ------------------------------------------------------------------------------------------------
+
+    def _touch(self, topic: Topic, index: int) -> None:
+        self.changed[topic] = index
+        self._watches.notify(topic)
+
+    def _touch_service(self, service: Service, index: int) -> None:
+        lower = service.name.lower()
+        self._touch(("service", lower), index)
+        self._touch(("service-health", lower), index)
+        mesh = connect_name(service)
+        if mesh:
+            self._touch(("connect", mesh.lower()), index)
+
+    def _touch_check(self, node: str, check: Check, index: int, was: str = "") -> None:
+        self._touch("checks", index)
+        self._touch(("node-checks", node), index)
+        for status in {check.status, was or check.status}:
+            self._watches.notify(("check-state", status))
+        if check.service_id:
+            self._touch(("service-checks", check.service_name.lower()), index)
+            owner = self.services.get((node, check.service_id.lower()))
+            affected = [owner] if owner is not None else []
+        else:
+            affected = list(self._on_node.get(node, {}).values())
+        for service in affected:
+            self._touch(("service-health", service.name.lower()), index)
+            mesh = connect_name(service)
+            if mesh:
+                self._touch(("connect", mesh.lower()), index)
+
+    def _touch_addresses(self, *addresses: str) -> None:
+        for address in dict.fromkeys(addresses):
+            if address:
+                self._watches.notify(("address", _canonical(address)))
+
+    # --- snapshots ---------------------------------------------------------------------------------------------
+
+    def load_nodes(self, rows: Iterable[Node]) -> None:
+        """Fill the table from a snapshot; nodes come before instances."""
+        for node in rows:
+            key = node.name.lower()
+            self.nodes[key] = node
+            self._link_node(key, node)
+
+    def load_services(self, rows: Iterable[tuple[str, Service]]) -> None:
+        """Fill the table from a snapshot: (lower node name, instance)."""
+        for node, service in rows:
+            key = (node, service.id.lower())
+            self.services[key] = service
+            self._link_service(key, service)
+
+    def load_checks(self, rows: Iterable[Check]) -> None:
+        """Fill the table from a snapshot."""
+        for check in rows:
+            node, check_id = check.node.lower(), check.check_id.lower()
+            self.checks[node, check_id] = check
+            self._checks_on.setdefault((node, check.service_id.lower()), {})[check_id] = check
+
+
+def _canonical(address: str) -> str:
+    """One spelling for each IP address; host names in lower case."""
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return address.lower()
+
+
+def _discard(table: dict[str, set[InstanceKey]] | dict[str, set[str]], key: str, member: InstanceKey | str) -> None:
+    members = table.get(key)
+    if members is not None:
+        members.discard(member)
+        if not members:
+            del table[key]
+
+
+def _discard_key(table: dict, key: object, member: str) -> None:  # type: ignore[type-arg]
+    members = table.get(key)
+    if members is not None:
+        members.pop(member, None)
+        if not members:
+            del table[key]

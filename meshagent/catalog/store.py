@@ -1,0 +1,96 @@
+"""The state machine: tables, one index, deterministic apply, snapshot and restore.
+
+Source: design.md "Raft" (what must hold); surface rows C11, C13. Applying a command depends on the old state and the
+command, nothing else: no clock, no randomness, no order of sets. Every command moves `index` by one, whether it
+changes something or not, so that it serves as Consul's index even when one log entry carries many commands.
+
+Adding a replicated write: a struct in `commands.py`, a row in `_APPLY`. Adding a table: its own module, its rows in
+`snapshot.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from meshagent.catalog import commands, snapshot
+from meshagent.catalog.coordinates import Coordinates
+from meshagent.catalog.kv import KVTable
+from meshagent.catalog.registrations import Registrations
+from meshagent.catalog.watch import Watches
+
+__all__ = ["Store"]
+
+
+class Store:
+    """All replicated state of one datacenter. Implements `catalog.log.StateMachine`."""
+
+    def __init__(self) -> None:
+        self.watches = Watches()
+        self.index = 1  # an empty read answers index 1, so the first change must be above it
+        self.registrations: Registrations = Registrations(self.watches)
+        self.kv: KVTable = KVTable(self.watches)
+        self.coordinates: Coordinates = Coordinates(self.watches)
+
+    def apply(self, command: bytes) -> Any:
+        """Apply an encoded command. Raises MeshError when the state refuses it; nothing but the index has moved."""
+        return self.execute(commands.decode(command))
+
+    def execute(self, command: commands.Command) -> Any:
+        """Apply a command."""
+        self.index += 1
+        return _APPLY[type(command)](self, command, self.index)
+
+    def flush(self) -> None:
+        """Wake the readers whose topics changed."""
+        self.watches.flush()
+
+    def snapshot(self) -> Iterator[bytes]:
+        """The state at the moment of the call. Rows are immutable, so only the tables are copied now."""
+        return snapshot.write(self)
+
+    def restore(self, chunks: Iterable[bytes]) -> None:
+        """Replace the state, and wake every reader. Raises CorruptData and changes nothing when a chunk is damaged."""
+        fresh = Store()
+        snapshot.read(fresh, chunks)
+        watches = self.watches
+        for part in (fresh.registrations, fresh.kv, fresh.coordinates):
+            part._watches = watches
+        self.index = fresh.index
+        self.registrations = fresh.registrations
+        self.kv = fresh.kv
+        self.coordinates = fresh.coordinates
+        watches.notify_all()
+        watches.flush()
+
+    def digest(self) -> str:
+        """SHA-256 of the whole state: equal on two servers exactly when their states are."""
+        return snapshot.digest(self)
+
+    # --- what a command touches in more than one table ---------------------------------------------------------
+
+    def _deregister(self, command: commands.Deregister, index: int) -> None:
+        self.registrations.deregister(command, index)
+        if not command.service_id and not command.check_id:
+            self.coordinates.remove(command.node, index)
+
+    def _reap(self, command: commands.ReapTombstones, index: int) -> None:
+        self.kv.reap(command.index)
+        self.registrations.reap(command.index)
+
+
+_APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
+    commands.Register: lambda store, command, index: store.registrations.register(command, index),
+    commands.Deregister: Store._deregister,
+    commands.KVSet: lambda store, command, index: store.kv.set(command, index),
+    commands.KVCas: lambda store, command, index: store.kv.cas(command, index),
+    commands.KVDelete: lambda store, command, index: store.kv.delete(command, index),
+    commands.KVDeleteCas: lambda store, command, index: store.kv.delete_cas(command, index),
+    commands.KVDeleteTree: lambda store, command, index: store.kv.delete_tree(command, index),
+    commands.KVLock: lambda store, command, index: store.kv.lock(command, index),
+    commands.KVUnlock: lambda store, command, index: store.kv.unlock(command, index),
+    commands.CoordinateBatch: lambda store, command, index: store.coordinates.update(
+        command, index, store.registrations.nodes.__contains__
+    ),
+    commands.ReapTombstones: Store._reap,
+}

@@ -1,0 +1,196 @@
+"""The state machine as a whole: determinism, snapshots, indexes that never go back (design.md, "Raft")."""
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from meshagent.catalog import commands as c
+from meshagent.catalog import queries
+from meshagent.catalog.model import Check, Connect, Coordinate, CoordinateRow, Node, Proxy, Service
+from meshagent.catalog.store import Store
+from meshagent.errors import CorruptData, MeshError
+
+names = st.sampled_from(["a", "A", "b", "c"])
+ids = st.sampled_from(["", "40e4a748-2192-161a-0510-9bf59fe950b5", "50e4a748-2192-161a-0510-9bf59fe950b5"])
+nodes = st.builds(Node, name=names, id=ids, address=st.sampled_from(["10.0.0.1", "10.0.0.2", "::1", "host"]))
+services = st.builds(
+    Service,
+    name=st.sampled_from(["web", "Web", "db"]),
+    id=st.sampled_from(["x", "y"]),
+    port=st.integers(0, 3),
+    kind=st.sampled_from(["", "connect-proxy"]),
+    address=st.sampled_from(["", "10.0.0.2"]),
+    connect=st.builds(Connect, native=st.booleans()),
+    proxy=st.builds(Proxy, destination_service_name=st.sampled_from(["web", "db"])),
+)
+checks = st.builds(
+    Check,
+    check_id=st.sampled_from(["c1", "serfHealth"]),
+    status=st.sampled_from(["passing", "critical"]),
+    service_id=st.sampled_from(["", "x", "y"]),
+)
+keys = st.sampled_from(["k", "k/1", "k/2", "l"])
+values = st.sampled_from([b"", b"1", b"2"])
+commands = st.one_of(
+    st.builds(c.Register, nodes, st.none() | services, st.lists(checks, max_size=2).map(tuple), st.booleans()),
+    st.builds(c.Deregister, names, st.sampled_from(["", "x"]), st.sampled_from(["", "c1"])),
+    st.builds(c.KVSet, keys, values, st.integers(0, 1)),
+    st.builds(c.KVCas, keys, values, st.just(0), st.integers(0, 20)),
+    st.builds(c.KVDelete, keys),
+    st.builds(c.KVDeleteCas, keys, st.integers(0, 20)),
+    st.builds(c.KVDeleteTree, st.sampled_from(["", "k/"])),
+    st.builds(c.KVLock, keys, values, st.just(0), st.just("s")),
+    st.builds(c.KVUnlock, keys, values, st.just(0), st.just("s")),
+    st.builds(
+        c.CoordinateBatch, st.lists(st.builds(CoordinateRow, node=names, coord=st.just(Coordinate()))).map(tuple)
+    ),
+    st.builds(c.ReapTombstones, st.integers(0, 20)),
+)
+logs = st.lists(commands, max_size=40)
+
+
+def run(store: Store, log: list[c.Command]) -> list[object]:
+    results: list[object] = []
+    for command in log:
+        try:
+            results.append(store.apply(c.encode(command)))
+        except MeshError as error:
+            results.append(str(error))
+    return results
+
+
+@given(logs)
+def test_the_same_log_gives_the_same_state_and_results(log):
+    one, two = Store(), Store()
+    assert run(one, log) == run(two, log)
+    assert one.digest() == two.digest()
+
+
+@given(logs, st.integers(0, 40))
+@settings(max_examples=200)
+def test_a_snapshot_in_the_middle_changes_nothing(log, at):
+    whole = Store()
+    run(whole, log)
+    half, rest = Store(), Store()
+    run(half, log[:at])
+    rest.restore(half.snapshot())
+    assert rest.digest() == half.digest()
+    results = run(rest, log[at:])
+    assert rest.digest() == whole.digest()
+    assert results == run(half, log[at:])
+
+
+@given(logs)
+def test_a_snapshot_is_the_state_at_the_call_whatever_comes_after(log):
+    store = Store()
+    run(store, log)
+    before = store.digest()
+    chunks = store.snapshot()
+    store.execute(c.KVSet("after", b"1"))
+    store.execute(c.KVDeleteTree("k"))
+    fresh = Store()
+    fresh.restore(chunks)
+    assert fresh.digest() == before
+
+
+READS = [
+    lambda store: queries.nodes(store),
+    lambda store: queries.services(store),
+    lambda store: queries.service_nodes(store, "web"),
+    lambda store: queries.service_nodes(store, "web", connect=True),
+    lambda store: queries.health_service(store, "web"),
+    lambda store: queries.health_service(store, "db", passing=True),
+    lambda store: queries.health_node(store, "a"),
+    lambda store: queries.health_checks(store, "web"),
+    lambda store: queries.health_state(store, "critical"),
+    lambda store: queries.node_services(store, "a"),
+    lambda store: queries.kv_get(store, "k"),
+    lambda store: queries.kv_list(store, "k/"),
+    lambda store: queries.coordinate_nodes(store),
+    lambda store: queries.coordinate_node(store, "a"),
+    lambda store: queries.by_address(store, "10.0.0.2"),
+]
+
+
+@given(logs)
+@settings(max_examples=300)
+def test_rows_never_change_without_a_wake_up_and_a_higher_index(log):
+    """C11, C13: a reader that waits on (index, topics) misses no change."""
+    store = Store()
+    for command in log:
+        before = [read(store) for read in READS]
+        woken: set[int] = set()
+        subscriptions = [
+            store.watches.subscribe(result.topics, lambda at=at, woken=woken: woken.add(at))
+            for at, result in enumerate(before)
+        ]
+        run(store, [command])
+        store.flush()
+        for at, (read, old) in enumerate(zip(READS, before, strict=True)):
+            new = read(store)
+            if new.rows != old.rows:
+                assert at in woken, (at, command)
+                assert new.index > old.index, (at, command)
+            if not isinstance(command, c.ReapTombstones):
+                assert new.index >= old.index, (at, command)
+        for subscription in subscriptions:
+            subscription.cancel()
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_command_or_corrupt(data):
+    try:
+        command = c.decode(data)
+    except CorruptData:
+        return
+    assert c.decode(c.encode(command)) == command
+
+
+@given(commands)
+def test_commands_survive_their_codec(command):
+    assert c.decode(c.encode(command)) == command
+
+
+@given(logs, st.data())
+@settings(max_examples=60)
+def test_a_damaged_snapshot_is_refused_and_the_old_state_stays(log, data):
+    source = Store()
+    run(source, [c.KVSet("k", b"1"), *log])
+    chunks = list(source.snapshot())
+    which = data.draw(st.integers(0, len(chunks) - 1))
+    how = data.draw(st.sampled_from(["flip", "drop", "cut"]))
+    if how == "flip":
+        at = data.draw(st.integers(0, len(chunks[which]) - 1))
+        damaged = bytearray(chunks[which])
+        damaged[at] ^= 1 << data.draw(st.integers(0, 7))
+        chunks[which] = bytes(damaged)
+    elif how == "drop":
+        del chunks[which]
+    else:
+        chunks[which] = chunks[which][:-1]
+    target = Store()
+    run(target, [c.KVSet("old", b"1")])
+    before = target.digest()
+    with pytest.raises(CorruptData):
+        target.restore(chunks)
+    assert target.digest() == before
+
+
+def test_restore_wakes_every_reader():
+    store, source = Store(), Store()
+    source.execute(c.KVSet("k", b"1"))
+    woken: list[int] = []
+    store.watches.subscribe(queries.kv_get(store, "k").topics, lambda: woken.append(1))
+    store.restore(source.snapshot())
+    assert woken == [1]
+    assert queries.kv_get(store, "k").rows.value == b"1"
+
+
+def test_writes_after_a_restore_wake_readers():
+    store = Store()
+    store.restore(Store().snapshot())
+    woken: list[int] = []
+    store.watches.subscribe(queries.kv_get(store, "k").topics, lambda: woken.append(1))
+    store.execute(c.KVSet("k", b"1"))
+    store.flush()
+    assert woken == [1]
