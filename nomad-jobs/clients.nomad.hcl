@@ -1,18 +1,7 @@
 # One agent on every host: what runs there registers with it and asks it.
 #     nomad job run nomad-jobs/clients.nomad.hcl
-variable "datacenters" {
-  type    = list(string)
-  default = ["dc1"]
-}
-
-variable "meshagent" {
-  type        = string
-  default     = "/usr/local/bin/meshagent"
-  description = "Where the executable is on the hosts"
-}
-
 job "meshagent-clients" {
-  datacenters = var.datacenters
+  datacenters = ["dc1"]
   type        = "system"
   priority    = 85
 
@@ -43,8 +32,8 @@ job "meshagent-clients" {
       kill_timeout = "30s"
 
       config {
-        command = var.meshagent
-        args    = ["agent", "-config-dir=${NOMAD_TASK_DIR}/config", "-data-dir=${NOMAD_TASK_DIR}/data"]
+        command = "/usr/local/bin/meshagent"
+        args    = ["agent", "-config-dir=${NOMAD_TASK_DIR}/config", "-data-dir=/var/lib/meshagent"]
       }
 
       template {

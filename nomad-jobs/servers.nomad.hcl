@@ -1,23 +1,7 @@
-# Three catalog servers, one for each host, with their data on host volumes.
+# Three catalog servers, one for each marked host; their data stays in /var/lib/meshagent when an allocation goes.
 #     nomad job run nomad-jobs/servers.nomad.hcl
-variable "datacenters" {
-  type    = list(string)
-  default = ["dc1"]
-}
-
-variable "servers" {
-  type    = number
-  default = 3
-}
-
-variable "meshagent" {
-  type        = string
-  default     = "/usr/local/bin/meshagent"
-  description = "Where the executable is on the hosts"
-}
-
 job "meshagent-servers" {
-  datacenters = var.datacenters
+  datacenters = ["dc1"]
   type        = "service"
   priority    = 90
 
@@ -28,16 +12,16 @@ job "meshagent-servers" {
   }
 
   group "server" {
-    count = var.servers
+    count = 3
 
     constraint {
       operator = "distinct_hosts"
       value    = "true"
     }
 
-    volume "data" {
-      type   = "host"
-      source = "meshagent-server"
+    constraint {
+      attribute = "${meta.meshagent_server}"
+      value     = "true"
     }
 
     network {
@@ -69,14 +53,9 @@ job "meshagent-servers" {
       kill_signal  = "SIGTERM"
       kill_timeout = "30s"
 
-      volume_mount {
-        volume      = "data"
-        destination = "${NOMAD_TASK_DIR}/data"
-      }
-
       config {
-        command = var.meshagent
-        args    = ["agent", "-config-dir=${NOMAD_TASK_DIR}/config", "-data-dir=${NOMAD_TASK_DIR}/data"]
+        command = "/usr/local/bin/meshagent"
+        args    = ["agent", "-config-dir=${NOMAD_TASK_DIR}/config", "-data-dir=/var/lib/meshagent"]
       }
 
       template {
@@ -85,7 +64,7 @@ job "meshagent-servers" {
         change_signal = "SIGHUP"
         data          = <<-EOT
           server             = true
-          bootstrap_expect   = ${var.servers}
+          bootstrap_expect   = 3
           bind_addr          = "{{ env "NOMAD_IP_serf" }}"
           client_addr        = "127.0.0.1 {{ env "NOMAD_IP_http" }}"
           leave_on_terminate = false

@@ -1,13 +1,8 @@
 # Two services that find each other by name through the agent of their host.
 #     nomad job run nomad-jobs/web-api.nomad.hcl
 #     dig @127.0.0.1 -p 8600 api.service.consul SRV
-variable "datacenters" {
-  type    = list(string)
-  default = ["dc1"]
-}
-
 job "web-api" {
-  datacenters = var.datacenters
+  datacenters = ["dc1"]
   type        = "service"
 
   group "api" {
