@@ -162,7 +162,7 @@ class TestDoors:
         [
             ("dnslib", "meshagent/dns/wire.py"),
             ("pysyncobj", "meshagent/catalog/raft/"),
-            ("httptools", "meshagent/agent/http/"),
+            ("httptools", "meshagent/agent/"),
             ("click", "meshagent/agent/cli"),
             ("dns", "nowhere"),
             ("requests", "nowhere"),

@@ -1,7 +1,7 @@
 """The test kit: golden-answer replay, real processes, and what the suites share.
 
-Importing it moves the repository root behind site-packages on sys.path: the link `dns` at the top level would hide
-dnspython, which judges our DNS bytes as an independent reader.
+Importing it moves the repository root and bench/ behind site-packages on sys.path: the link `dns` at the top level
+and bench/dns.py would hide dnspython, which judges our DNS bytes as an independent reader.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def _dnspython_before_rooms() -> None:
-    hiding = [entry for entry in sys.path if Path(entry or ".").resolve() == ROOT]
+    hiding = [entry for entry in sys.path if Path(entry or ".").resolve() in (ROOT, ROOT / "bench")]
     if hiding:
         sys.path[:] = [entry for entry in sys.path if entry not in hiding] + [str(ROOT)]
 
