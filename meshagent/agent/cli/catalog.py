@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import click
+
 from meshagent.agent.cli.client import Client
 from meshagent.agent.cli.flags import api_command, expect, pairs, switch, text
-from meshagent.agent.cli.output import fail, on_terminal, say, show_json, show_table, tabbed
+from meshagent.agent.cli.output import on_terminal, say, show_json, show_table, tabbed
 
 __all__ = ["datacenters", "nodes", "services"]
 
@@ -97,11 +99,10 @@ def services(
         say("\n".join(line.rstrip() for line in tabbed(lines).split("\n")))
 
 
-def _Nothing(message: str) -> Exception:  # noqa: N802  reads as the error it makes
+class _Nothing(click.ClickException):
     """Nothing was found: said on standard error, but no failure."""
-    error = fail(message)
-    error.exit_code = 0
-    return error
+
+    exit_code = 0
 
 
 def _joined(values: dict[str, Any] | None) -> str:

@@ -41,7 +41,9 @@ class ApiError(MeshError):
 
     def __init__(self, status: int, message: str) -> None:
         self.status = status
-        super().__init__(f"Unexpected response code: {status} ({message})" if message else f"Unexpected response code: {status}")
+        super().__init__(
+            f"Unexpected response code: {status} ({message})" if message else f"Unexpected response code: {status}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +169,8 @@ class Client:
         self, method: str, path: str, query: Query = (), body: bytes = b"", *, accept: Sequence[int] = (200,)
     ) -> Answer:
         """One request. Raises ApiError for a status not in `accept`, Unreachable."""
-        with self._send(method, path, query, body, self._timeout_s) as response:
-            with _network_errors(self.endpoint.address):
-                answer = Answer(response.status, response.headers, response.read())  # type: ignore[arg-type]
+        with self._send(method, path, query, body, self._timeout_s) as response, _network_errors(self.endpoint.address):
+            answer = Answer(response.status, dict(response.headers), response.read())
         if answer.status not in accept:
             raise ApiError(answer.status, answer.body.decode("utf-8", "replace").strip())
         return answer

@@ -19,6 +19,9 @@ from meshagent.agent.cli.go_flags import HelpWanted, UsageProblem, read_flags
 __all__ = ["GoCommand", "api_command", "command", "switch", "text"]
 
 
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
 class _GoHelp:
     """Options listed as `-name=<value>`."""
 
@@ -61,7 +64,8 @@ class GoCommand(click.Command):
         return super().parse_args(ctx, [*words, "--", *rest])
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        own, api = [], []
+        own: list[tuple[str, str]] = []
+        api: list[tuple[str, str]] = []
         for param in self.params:
             if isinstance(param, click.Option):
                 record = _GoHelp.record(param, ctx)
@@ -82,14 +86,14 @@ class GoCommand(click.Command):
         return [CompletionItem(name) for name in names if name.startswith(wanted)]
 
 
-def text(name: str, help: str, *, default: Any = "", multiple: bool = False, kind: Any = str) -> Any:
+def text(name: str, help: str, *, default: Any = "", multiple: bool = False, kind: Any = str) -> Decorator:
     """An option with a value."""
     if multiple:
         return click.option(f"--{name}", help=help, multiple=True, type=kind)
     return click.option(f"--{name}", help=help, default=default, type=kind)
 
 
-def switch(name: str, help: str) -> Any:
+def switch(name: str, help: str) -> Decorator:
     """An option that is on when given (`-name`, `-name=false`)."""
     return click.option(f"--{name}", help=help, is_flag=True, default=False)
 
@@ -109,8 +113,20 @@ _API_OPTIONS = (
     switch("stale", "Let any server answer, not only the leader"),
 )
 _API_NAMES = frozenset(
-    "http_addr token token_file ca_file ca_path client_cert client_key tls_server_name datacenter namespace partition "
-    "stale".split()
+    {
+        "http_addr",
+        "token",
+        "token_file",
+        "ca_file",
+        "ca_path",
+        "client_cert",
+        "client_key",
+        "tls_server_name",
+        "datacenter",
+        "namespace",
+        "partition",
+        "stale",
+    }
 )
 
 
@@ -135,9 +151,10 @@ def api_command(name: str, usage: str = "", short_help: str = "") -> Callable[[C
             flags = {key: given.pop(key) for key in _API_NAMES}
             return function(client=Client(settings_from(flags, environment())), **given)
 
+        made: Callable[..., Any] = run
         for option in reversed(_API_OPTIONS):
-            run = option(run)
-        return command(name, usage, short_help)(run)
+            made = option(made)
+        return command(name, usage, short_help)(made)
 
     return wrap
 

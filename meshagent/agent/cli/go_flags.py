@@ -18,7 +18,7 @@ class UsageProblem(ValueError):
     """A flag that cannot be read, in Go's words."""
 
 
-class HelpWanted(Exception):  # noqa: N818  not an error
+class HelpWanted(Exception):
     """`-h` or `-help` was given."""
 
 

@@ -11,8 +11,6 @@ import binascii
 import sys
 from typing import Any
 
-import click
-
 from meshagent.agent.cli.client import Client
 from meshagent.agent.cli.flags import api_command, expect, switch, text
 from meshagent.agent.cli.output import fail, say, tabbed
@@ -97,15 +95,16 @@ def _detailed(entry: dict[str, Any], as_base64: bool) -> str:
         ("LockIndex", str(entry["LockIndex"])),
         ("ModifyIndex", str(entry["ModifyIndex"])),
         ("Session", entry.get("Session") or "-"),
-        ("Value", _shown(entry, as_base64).decode("utf-8", "surrogateescape")),
+        ("Value", _shown(entry, as_base64).decode("utf-8", "replace")),
     ]
     return tabbed(rows)
 
 
 def _write(data: bytes) -> None:
     """Values are bytes and go out as they are."""
-    click.get_binary_stream("stdout").write(data)
-    click.get_binary_stream("stdout").flush()
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 @api_command("put", "KEY [DATA]", "Write a key")

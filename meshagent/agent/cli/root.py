@@ -6,6 +6,7 @@ they are run. What may change here: the look of help.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -67,6 +68,8 @@ root = TableGroup("", help="Service discovery and a service mesh in one daemon, 
 def run(args: Sequence[str]) -> int:
     """Run one command line; errors become one line on standard error."""
     words = list(args)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name must not end a listing
     if words[:1] in (["-v"], ["-version"], ["--version"]):
         words = ["version"]
     group, rest = root, words
@@ -87,9 +90,8 @@ def run(args: Sequence[str]) -> int:
     try:
         status = root.main(words, prog_name=PROGRAM, standalone_mode=False)
     except click.UsageError as error:
-        click.echo(error.format_message(), err=True)
-        if error.ctx is not None:
-            click.echo(f"\n{error.ctx.get_help()}", err=True)
+        where = error.ctx.command_path if error.ctx is not None else PROGRAM
+        click.echo(f"{error.format_message()}; {where} -help says more", err=True)
         return 1
     except click.ClickException as error:
         click.echo(error.format_message(), err=True)

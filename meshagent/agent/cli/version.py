@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
 
 from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent.cli.flags import command, expect, text
