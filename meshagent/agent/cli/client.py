@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import http.client
 import json
 import os
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,7 +19,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from meshagent.errors import MeshError
 
 if TYPE_CHECKING:
-    import ssl
+    import http.client
 
 __all__ = ["Answer", "ApiError", "Client", "Endpoint", "Unreachable", "settings_from"]
 
@@ -218,59 +216,25 @@ class Client:
     # -- connections --------------------------------------------------------------------------------------------
 
     def _connect(self) -> http.client.HTTPConnection:
+        from meshagent.agent.cli.connection import TlsConnection, UnixConnection, plain, tls_context
+
         if self._scheme == "unix":
-            return _UnixConnection(self._socket_path)
+            return UnixConnection(self._socket_path, _CONNECT_TIMEOUT_S)
         if self._scheme == "http":
-            return http.client.HTTPConnection(self._host, self._port or 80, timeout=_CONNECT_TIMEOUT_S)
-        return _TlsConnection(self._host, self._port or 443, _tls_context(self.endpoint), self.endpoint.tls_server_name)
+            return plain(self._host, self._port or 80, _CONNECT_TIMEOUT_S)
+        end = self.endpoint
+        context = tls_context(end.ca_file, end.ca_path, end.client_cert, end.client_key, verify=end.ssl_verify)
+        return TlsConnection(self._host, self._port or 443, _CONNECT_TIMEOUT_S, context, end.tls_server_name)
 
 
 Query = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_CONNECT_TIMEOUT_S)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_CONNECT_TIMEOUT_S)
-        self.sock.connect(self._path)
-
-
-class _TlsConnection(http.client.HTTPConnection):
-    """HTTPS whose certificate may be asked for under another name than the address."""
-
-    def __init__(self, host: str, port: int, context: ssl.SSLContext, server_name: str) -> None:
-        super().__init__(host, port, timeout=_CONNECT_TIMEOUT_S)
-        self._tls = context
-        self._server_name = server_name or host
-
-    def connect(self) -> None:
-        super().connect()
-        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._server_name)
-
-
-def _tls_context(endpoint: Endpoint) -> ssl.SSLContext:
-    import ssl
-
-    try:
-        context = ssl.create_default_context(cafile=endpoint.ca_file or None, capath=endpoint.ca_path or None)
-        if not endpoint.ssl_verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if endpoint.client_cert:
-            context.load_cert_chain(endpoint.client_cert, endpoint.client_key or None)
-    except (OSError, ssl.SSLError) as error:
-        named = ", ".join(p for p in (endpoint.ca_file, endpoint.ca_path, endpoint.client_cert) if p)
-        raise MeshError(f"cannot use the TLS files {named}: {error}") from None
-    return context
-
-
 @contextlib.contextmanager
 def _network_errors(address: str) -> Iterator[None]:
     """What the network says, in one line that says what to do."""
+    from meshagent.agent.cli.connection import NotHttp, UnknownName
+
     try:
         yield
     except (ConnectionRefusedError, FileNotFoundError):
@@ -280,9 +244,9 @@ def _network_errors(address: str) -> Iterator[None]:
         ) from None
     except TimeoutError:
         raise Unreachable(f"{address} did not answer in time: is it overloaded, or behind a firewall?") from None
-    except socket.gaierror as error:
+    except UnknownName as error:
         raise Unreachable(f"the name in the address {address} cannot be resolved: {error.strerror}") from None
-    except http.client.HTTPException as error:
+    except NotHttp as error:
         raise Unreachable(f"{address} does not speak HTTP ({type(error).__name__}): is https:// missing?") from None
     except OSError as error:
         hint = ": set -ca-file or CONSUL_CACERT to the authority's file" if "CERTIFICATE_VERIFY" in str(error) else ""
