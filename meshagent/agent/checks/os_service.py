@@ -14,7 +14,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Protocol
 
-from meshagent.agent.checks.definition import Definition, seconds
+from meshagent.agent.checks.definition import Definition, or_default
 from meshagent.agent.checks.probe import CRITICAL, PASSING, WARNING, Outcome, Probe, ProbeFailed, Tools
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def judge(unit: str, state: UnitState) -> Outcome:
 def prepare(definition: Definition, tools: Tools) -> Probe:
     """The probe of an OS service check."""
     unit = definition.os_service
-    timeout_s = seconds(definition.timeout, DEFAULT_TIMEOUT_S)
+    timeout_s = or_default(definition.timeout, DEFAULT_TIMEOUT_S)
 
     async def probe() -> Outcome:
         try:

@@ -2,9 +2,9 @@
 
 Source: surface rows K1-K3, K5, K10-K19 and G22. One task drives all checks; a probe gets a task only while it runs.
 What is due is started in slices of `SLICE_STEPS`, between which the event loop serves whoever else waits (DNS, HTTP),
-and pauses are at least `LEAST_PAUSE_S`, so that many checks make no more than 100 wake-ups a second. First runs are spread
-over the interval at random; the next run is due an interval after the last one ended, as in Consul, so runs never
-overlap and an overloaded agent slows down evenly.
+and pauses are at least `LEAST_PAUSE_S`, so that many checks make no more than 100 wake-ups a second. First runs are
+spread over the interval at random; the next run is due an interval after the last one ended, as in Consul, so runs
+never overlap and an overloaded agent slows down evenly.
 
 Results go to `report(check_id, status, output)`, each one: whether a change of the output alone is worth a write to the
 catalog is decided by anti-entropy (`check_update_interval`).
@@ -115,7 +115,7 @@ class CheckRunner:
             raise InternalError("Check type is not valid")
         self.remove(check_id)
         now = self._clock.monotonic()
-        interval_s = definition.interval / 1e9
+        interval_s = definition.interval
         if row.prepare is not None and interval_s < MIN_INTERVAL_S:
             log.warning("Check has interval below minimum: check=%s minimum_interval=1s", check_id)
             interval_s = MIN_INTERVAL_S
@@ -193,8 +193,8 @@ class CheckRunner:
 
     def _first_due(self, check: _Check, row: CheckType, output: str, now: float) -> float:
         if row.kind == "ttl":
-            check.ttl = TtlMachine(check.definition.ttl / 1e9, now, output)
-            return now + check.definition.ttl / 1e9
+            check.ttl = TtlMachine(check.definition.ttl, now, output)
+            return now + check.definition.ttl
         if row.kind == "alias":
             return now
         return now + self._rng.random() * check.interval_s
