@@ -2,6 +2,7 @@ import json
 import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,7 +18,7 @@ def seconds(count: float) -> datetime:
 
 
 def started(**settings: object) -> Metrics:
-    metrics = Metrics(MetricsSettings(**settings))  # type: ignore[arg-type]
+    metrics = Metrics(settings=MetricsSettings(**settings))  # type: ignore[arg-type]
     metrics.tick(START)
     return metrics
 
@@ -82,7 +83,7 @@ def test_a_kept_counter_goes_on_counting_over_intervals() -> None:
 
 
 def test_measure_samples_milliseconds_since_the_start() -> None:
-    metrics = Metrics(monotonic=lambda: 12.5)
+    metrics = Metrics(SimpleNamespace(monotonic=lambda: 12.5))
     metrics.tick(START)
     metrics.measure("api.http", 12.0, (("method", "GET"),))
     assert metrics.display(START)["Samples"][0]["Sum"] == 500
