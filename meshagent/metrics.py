@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from meshagent.metrics_names import DECLARED
 
@@ -144,23 +144,18 @@ class Sampler(Counter):
         return [(q, values[min(len(values) - 1, math.ceil(q * len(values)) - 1)]) for q in _QUANTILES]
 
 
-class HasMonotonic(Protocol):
-    """The part of `meshagent.clock.Clock` that is needed here."""
-
-    def monotonic(self) -> float:
-        """Monotonic seconds."""
-
-
 class Metrics:
     """All metrics of one agent.
 
-    `clock` serves `measure` only. The daemon calls `tick` at each interval's end; `collect` callbacks set the
+    `monotonic` serves `measure` only. The daemon calls `tick` at each interval's end; `collect` callbacks set the
     gauges that are read from elsewhere, just before an interval is shown.
     """
 
-    def __init__(self, clock: HasMonotonic | None = None, settings: MetricsSettings = MetricsSettings()) -> None:
+    def __init__(
+        self, settings: MetricsSettings = MetricsSettings(), monotonic: Callable[[], float] = lambda: 0.0
+    ) -> None:
         self.settings = settings
-        self._monotonic = clock.monotonic if clock is not None else lambda: 0.0
+        self._monotonic = monotonic
         self._counters: dict[Key, Counter] = {}
         self._samplers: dict[Key, Sampler] = {}
         self._gauges: dict[Key, float] = {}

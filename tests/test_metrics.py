@@ -2,7 +2,6 @@ import json
 import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -83,7 +82,7 @@ def test_a_kept_counter_goes_on_counting_over_intervals() -> None:
 
 
 def test_measure_samples_milliseconds_since_the_start() -> None:
-    metrics = Metrics(SimpleNamespace(monotonic=lambda: 12.5))
+    metrics = Metrics(monotonic=lambda: 12.5)
     metrics.tick(START)
     metrics.measure("api.http", 12.0, (("method", "GET"),))
     assert metrics.display(START)["Samples"][0]["Sum"] == 500
