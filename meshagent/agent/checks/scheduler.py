@@ -100,6 +100,12 @@ class CheckRunner:
     def __contains__(self, check_id: object) -> bool:
         return check_id in self._checks
 
+    def __len__(self) -> int:
+        return len(self._checks)
+
+    def __bool__(self) -> bool:
+        return True  # a runner without checks is a runner
+
     def add(self, check_id: str, definition: Definition, *, status: str = CRITICAL, output: str = "") -> None:
         """Take care of a check from now on; one of the same id is replaced.
 

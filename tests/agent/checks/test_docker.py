@@ -95,12 +95,6 @@ async def test_a_container_id_cannot_leave_its_place(docker):
     assert docker.engine.asked[0][0] == "/containers/..%2Fx%3Fy/exec"
 
 
-async def test_without_arguments_the_shell_runs(docker):
-    """K16: Shell, by default $SHELL or /bin/sh."""
-    await docker.run(args=(), shell="/bin/ash")
-    assert docker.engine.asked[0][1]["Cmd"][0] == "/bin/ash"
-
-
 async def test_the_tail_of_the_output_is_kept(docker):
     docker.engine.output = frame(1, b"0123456789") + frame(1, b"ABCDEFGHIJ")
     outcome = await docker.run(output_max_size=8)

@@ -66,7 +66,7 @@ def alive(pid):
     try:
         with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -137,7 +137,7 @@ async def test_no_descriptors_are_left_behind(run):
 
 def test_nothing_to_run(define, tools):
     with pytest.raises(ProbeFailed, match="need an executable to run"):
-        prepare(define("script"), tools)
+        prepare(define("script", args=("",)), tools)
     with pytest.raises(ProbeFailed, match="zero byte"):
         prepare(define("script", args=("a\0b",)), tools)
 
