@@ -1,8 +1,8 @@
 """I/O edge: the daemon. Builds every part, starts and stops them in order, reloads, and runs the process.
 
-Source: design.md (rooms); surface rows G4 (what a reload takes), G5 (signals), V1 (systemd). Only this module makes real
-clocks and generators. What may change here: the order of starting is what users rely on: an agent that says it is ready
-answers HTTP and DNS from a catalog it has read back from disk.
+Source: surface rows G4 (what a reload takes), G5 (signals), V1 (systemd). Only this module makes real clocks and
+generators. What may change here: the order of starting is what users rely on: an agent that says it is ready answers
+HTTP and DNS from a catalog it has read back from disk.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from meshagent.errors import ConfigError, MeshError
 from meshagent.metrics import Metrics
 
 if TYPE_CHECKING:
-    from meshagent.agent.config import Config, Loaded, Report
-    from meshagent.agent.config.resolved import Listen
+    from meshagent.agent.config import Config, Listen, Loaded
+    from meshagent.agent.reload import Report
 
 __all__ = ["Daemon", "run"]
 
@@ -56,13 +56,15 @@ _LEADER_POLL_S = 0.01
 class Daemon:
     """One agent process: `start`, then `stop` or `leave`; `reload` in between."""
 
-    def __init__(self, loaded: Loaded, read_config: Callable[[], Loaded], clock: Clock, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, loaded: Loaded, read_config: Callable[[], Loaded], clock: Clock, environ: Mapping[str, str]
+    ) -> None:
         self.config = loaded.config
         self._read_config = read_config
         self._clock = clock
         self._environ = environ
         self._rng = random.Random()  # noqa: S311  spreads load; ids and keys come from the operating system
-        self._logs = LogHub(settings.log_settings(self.config))
+        self._logs = LogHub(settings.log_settings(self.config), sys.stdout)
         self._tasks = Tasks()
         self._done = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -85,7 +87,7 @@ class Daemon:
             log.warning("%s", warning)
         data_dir = None if config.dev_mode else _made(Path(config.data_dir))
         node_id = load_node_id(data_dir, config.node_id)
-        self.metrics = Metrics(self._clock, settings.metrics_settings(config))
+        self.metrics = Metrics(settings.metrics_settings(config), self._clock.monotonic)
         self.store = Store()
         address = _host_port(config.network.advertise_addr, config.ports.server)
         self.log = open_raft_log(
@@ -241,14 +243,14 @@ class Daemon:
         Raises:
             ConfigError: the new configuration cannot be used; the old one stays in force.
         """
-        from meshagent.agent.reload import compare
+        from meshagent.agent.reload import diff, effective
 
         async with self._reloading:
             loaded = await asyncio.get_running_loop().run_in_executor(None, self._read_config)
             for warning in loaded.warnings:
                 log.warning("%s", warning)
-            report = compare(self.config, loaded.config)
-            config = report.applied
+            report = diff(self.config, loaded.config)
+            config = effective(self.config, loaded.config)
             self.dns.reconfigure(settings.dns_settings(config))
             self.http.configure(settings.http_settings(config))
             self.runner.configure(settings.check_settings(config, self._environ.get("DOCKER_HOST", "")))
@@ -312,7 +314,7 @@ def _refuse_unbuilt(config: Config) -> None:
         )
     if not config.dev_mode and not config.bootstrap and config.bootstrap_expect != 1:
         raise ConfigError(
-            "bootstrap_expect: a server that bootstraps nothing would wait for others for ever; set bootstrap_expect = 1"
+            "bootstrap_expect: a server that bootstraps nothing would wait for others forever. Set bootstrap_expect = 1"
         )
 
 
@@ -349,7 +351,7 @@ def _host_port(host: str, port: int) -> str:
 
 
 def run(flags: Mapping[str, Any]) -> int:
-    """Run an agent until it is told to end; its exit status.
+    """Run an agent until it is told to end; its exit status. `flags` has values by key (`config.flags()`).
 
     Raises:
         ConfigError: the flags or files cannot be used.
@@ -357,7 +359,13 @@ def run(flags: Mapping[str, Any]) -> int:
     from meshagent.agent.config import load
 
     def read_config() -> Loaded:
-        return load(flags)
+        return load(
+            [*flags.get("@config-file", ()), *flags.get("@config-dir", ())],
+            hcl=flags.get("@hcl", ()),
+            flags=flags,
+            dev=bool(flags.get("@dev")),
+            format=flags.get("@config-format") or "",
+        )
 
     loaded = read_config()
     import uvloop
@@ -380,9 +388,7 @@ async def _main(loaded: Loaded, read_config: Callable[[], Loaded]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, daemon.interrupted, number)
     loop.add_signal_handler(signal.SIGHUP, lambda: tasks.start(_hangup(daemon), name="reload"))
-    pid_file = daemon.config.pid_file
-    if pid_file:
-        Path(pid_file).write_text(f"{os.getpid()}\n")
+    _write_pid(daemon.config.pid_file)
     # What was made while starting lives as long as the process: the collector need not walk it again.
     gc.collect()
     gc.freeze()
@@ -393,9 +399,21 @@ async def _main(loaded: Loaded, read_config: Callable[[], Loaded]) -> int:
         await tasks.cancel()
         await daemon.stop()
     finally:
-        if pid_file:
-            Path(pid_file).unlink(missing_ok=True)
+        _remove_pid(daemon.config.pid_file)
     return 0
+
+
+def _write_pid(path: str) -> None:
+    if path:
+        try:
+            Path(path).write_text(f"{os.getpid()}\n")
+        except OSError as error:
+            log.error("pid_file: cannot write %s: %s", path, error.strerror)
+
+
+def _remove_pid(path: str) -> None:
+    if path:
+        Path(path).unlink(missing_ok=True)
 
 
 async def _hangup(daemon: Daemon) -> None:
