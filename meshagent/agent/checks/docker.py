@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from meshagent.agent.checks.definition import Definition, or_default
+from meshagent.agent.checks.dial import describe
 from meshagent.agent.checks.docker_stream import Demultiplexer
 from meshagent.agent.checks.output import Tail, effective_max_size
 from meshagent.agent.checks.probe import Outcome, Probe, ProbeFailed, Tools, critical
@@ -77,6 +78,9 @@ def prepare(definition: Definition, tools: Tools) -> Probe:
             return critical(str(error))
         except TimeoutError:
             return critical(timed_out(timeout_s, output.captured()))
+        except aiohttp.ClientConnectorError as error:
+            where = f"dial {engine[0]} {engine[1].removeprefix('http://')}: connect"
+            return critical(f"create exec failed for container {container}: {where}: {describe(error.os_error)}")
         except aiohttp.ClientError as error:
             return critical(f"docker exec failed for container {container}: {error}")
         return by_exit_code(code, output.captured())

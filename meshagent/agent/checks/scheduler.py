@@ -247,6 +247,7 @@ class CheckRunner:
             self._schedule.finish(check.entry, check.ttl.deadline)
             if expired is not None:
                 log.warning("Check missed TTL, is now critical: check=%s", check.id)
+                check.status = expired.status  # said
                 self._publish(check, expired)
         elif check.definition.kind == "alias":
             self._schedule.finish(check.entry, now + REFRESH_S)
