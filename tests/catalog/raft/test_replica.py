@@ -159,7 +159,12 @@ async def test_a_snapshot_cuts_the_log_but_keeps_the_trailing_commands() -> None
     for number in range(200):
         await log.propose(b"%d" % number)
     before = [name for name in disk if name.endswith(".log")]
+    disk.trace.clear()
     await log.snapshot()
+    operations = [operation for operation, _ in disk.trace]
+    renamed, removed = operations.index("rename"), operations.index("remove")
+    assert operations[renamed - 1] == "sync"
+    assert "sync_names" in operations[renamed:removed], "the log is cut only when the snapshot's name is on disk"
     after = [name for name in disk if name.endswith(".log")]
     assert len(after) < len(before)
     await log.stop()
@@ -201,7 +206,7 @@ async def test_a_damaged_snapshot_without_the_log_to_make_up_for_it_is_refused()
 
 async def test_damage_in_the_middle_of_the_log_is_refused_loudly() -> None:
     disk = SimDisk()
-    log = await started(disk)
+    log = await started(disk, settings=BIG)
     for number in range(50):
         await log.propose(b"%d" % number)
     await log.stop()
