@@ -15,10 +15,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from meshagent.agent.http.reads import Dress, Reads
-from meshagent.agent.http.request import Query, Request
+from meshagent.agent.http.request import Query, Request, unescape
 from meshagent.agent.http.response import JSON, Response, StreamingResponse
 from meshagent.agent.http.routes import Route, Router, load_routes
-from meshagent.agent.http.target import Target, clean_path, escape_path, parse_target
+from meshagent.agent.http.target import Target, clean_path, parse_target
 from meshagent.agent.http.views import View, indent
 from meshagent.agent.http.wire import Answer, error_answer, finish, header_block
 from meshagent.errors import BadRequest, MeshError, TooLarge
@@ -87,6 +87,8 @@ class Dispatcher:
         self.routes = load_routes() if routes is None else routes
         self._router = Router(self.routes)
         self.always = always_lines(settings)
+        #: The same for paths behind which there is no endpoint: they do not name the policy.
+        self._unrouted = _VARY + header_block(settings.response_headers)
         self.reads = Reads(agent, settings, self.always)
         self._samplers = {id(route): _sampler(agent, route) for route in self.routes}
 
@@ -100,10 +102,10 @@ class Dispatcher:
         if self.settings.filter_unprintable and not target.printable:
             return Outcome(finish(Response(400, content_type=None), b"", gzip=False))
         if not target.clean:
-            return Outcome(self._redirect(307, clean_path(target.path), target.query))
-        found = self._router.find(target.path)
+            return Outcome(self._redirect(307, clean_path(target.raw_path), target.query, incoming.method))
+        found = self._router.find(target.raw_path)
         if found is None:
-            return Outcome(self._no_route(target))
+            return Outcome(self._no_route(target, incoming.method))
         methods = found.methods
         allow = ",".join(("OPTIONS", *methods))
         if any(target.path.startswith(prefix) for prefix in self.settings.block_endpoints):
@@ -119,7 +121,7 @@ class Dispatcher:
             return Outcome(answer)
         if incoming.method != "GET" and not self.settings.may_write(incoming.remote):
             return Outcome(self._text(403, "Access is restricted"))
-        return await self._run(route, target, found.name, incoming)
+        return await self._run(route, target, unescape(found.name), incoming)
 
     async def _run(self, route: Route, target: Target, name: str, incoming: Incoming) -> Outcome:
         started = self.agent.clock.monotonic()
@@ -174,27 +176,31 @@ class Dispatcher:
     def _text(self, status: int, text: str) -> Answer:
         return error_answer(status, text, self.always)
 
-    def _redirect(self, status: int, path: str, query: str) -> Answer:
-        location = escape_path(path) + (f"?{query}" if query else "")
+    def _redirect(self, status: int, path: str, query: str, method: str) -> Answer:
+        location = path + (f"?{query}" if query else "")
         phrase = "Moved Permanently" if status == 301 else "Temporary Redirect"
+        headers = (("Location", location),)
+        if method != "GET":
+            return finish(Response(status, b"", headers, None), b"", gzip=False)
         body = f'<a href="{html.escape(location)}">{phrase}</a>.\n\n'.encode()
-        response = Response(status, body, (("Location", location),), "text/html; charset=utf-8")
+        response = Response(status, body, headers, "text/html; charset=utf-8")
         return finish(response, b"", gzip=False)
 
-    def _no_route(self, target: Target) -> Answer:
-        path = target.path
+    def _no_route(self, target: Target, method: str) -> Answer:
+        path = target.raw_path
         settings = self.settings
         if self._router.is_prefix(path + "/"):
-            return self._redirect(307, path + "/", target.query)
+            return self._redirect(307, path + "/", target.query, method)
         if path == "/":
             if settings.ui_enabled:
-                return self._redirect(301, settings.ui_path, "")
-            return self._text(200, _UI_OFF)
+                return self._redirect(301, settings.ui_path, "", method)
+            return error_answer(200, _UI_OFF, self._unrouted)
         if path.startswith("/debug/pprof/"):
             return finish(Response(404, content_type=None), _VARY, gzip=False)
         if settings.ui_enabled and path + "/" == settings.ui_path:
-            return self._redirect(307, settings.ui_path, target.query)
-        return self._text(404, _NOT_AN_ENDPOINT if "/v1/" in path else _NOT_THE_API)
+            return self._redirect(307, settings.ui_path, target.query, method)
+        text = _NOT_AN_ENDPOINT if "/v1/" in path else _NOT_THE_API
+        return error_answer(404, text, self._unrouted)
 
 
 def too_large(size: int, limit: int, option: str) -> TooLarge:

@@ -77,7 +77,8 @@ class Reads:
         except MeshError as error:
             if error.http_status != 500:
                 raise
-            return error_answer(500, str(error), self.always, _ERROR_META), None, None
+            meta = _ERROR_META if route.effective and not route.streaming else b""
+            return error_answer(500, str(error), self.always, meta), None, None
 
     async def _answer(
         self, route: Route, request: Request, options: ReadOptions, gzip: bool

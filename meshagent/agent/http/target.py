@@ -1,7 +1,8 @@
 """Request targets: split, decode, check, clean.
 
-A target is `path?query` as sent. The path is decoded once, before routing, so `%2F` in a name is a slash; a path that
-is not clean (`//`, `/./`, `/../`) is answered with a redirect to the clean one.
+A target is `path?query` as sent. Routing sees the path as it was sent; only the name behind a prefix is decoded, so
+`%2F` in a name is a slash and nowhere else. A path that is not clean (`//`, `/./`, `/../`) is answered with a redirect
+to the clean one.
 
 Source: surface rows C1, C29; RFC 3986 section 3.3; pkg.go.dev/net/http#ServeMux. What may change here: nothing a
 client could tell apart.
@@ -11,22 +12,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from urllib.parse import quote
 
 from meshagent.agent.http.request import unescape
 
-__all__ = ["Target", "clean_path", "escape_path", "parse_target"]
+__all__ = ["Target", "clean_path", "parse_target"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNCLEAN = re.compile(r"//|/\.\.?(/|\Z)")
-#: What Go leaves as it is in a path.
-_SAFE = "/$&+,:;=@-._~!'()*"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A request target: the decoded path and the raw query."""
+    """A request target: the path as sent, the same decoded, and the raw query."""
 
+    raw_path: str
     path: str
     query: str
 
@@ -38,7 +37,7 @@ class Target:
     @property
     def clean(self) -> bool:
         """Whether the path needs no redirect."""
-        return self.path.startswith("/") and _UNCLEAN.search(self.path) is None
+        return _UNCLEAN.search(self.raw_path) is None
 
 
 def parse_target(raw: str) -> Target:
@@ -56,7 +55,7 @@ def parse_target(raw: str) -> Target:
         if not raw.startswith("/"):
             raw = "/" + raw
     path, _, query = raw.partition("?")
-    return Target(unescape(path), query)
+    return Target(path, unescape(path), query)
 
 
 def clean_path(path: str) -> str:
@@ -70,8 +69,3 @@ def clean_path(path: str) -> str:
             parts.append(part)
     cleaned = "/" + "/".join(parts)
     return cleaned + "/" if path.endswith("/") and parts else cleaned
-
-
-def escape_path(path: str) -> str:
-    """The path as a header or a link shows it."""
-    return quote(path, safe=_SAFE)

@@ -57,10 +57,30 @@ class View:
     """One question and its present answer."""
 
     __slots__ = (
-        "_agent", "_encode", "_gzipped", "_live", "_pretty", "_pretty_gzipped", "_read", "_subscription", "_views", "_waiters",
-        "_waking", "body", "cached_since", "content_type", "fresh", "headers", "key", "request", "row_index", "size",
-        "status", "used", "version",
-    )  # fmt: skip
+        "_agent",
+        "_encode",
+        "_gzipped",
+        "_live",
+        "_pretty",
+        "_pretty_gzipped",
+        "_read",
+        "_subscription",
+        "_views",
+        "_waiters",
+        "_waking",
+        "body",
+        "cached_since",
+        "content_type",
+        "fresh",
+        "headers",
+        "key",
+        "request",
+        "row_index",
+        "size",
+        "status",
+        "used",
+        "version",
+    )
 
     def __init__(self, views: Views, key: tuple[object, ...], route: Route, request: Request) -> None:
         self._views = views
