@@ -2,9 +2,9 @@
 
     PYTHONPATH=tests/lib python tests/chaos/kill9.py --rounds 1000 [--seed N] [--command "..."]
 
-Each writer owns its keys and counts upward in them, so after a restart a key may hold its last acknowledged value or the
-one in flight when the process died, and nothing else. Every fifth kill comes while the agent is starting. Prints a line
-every 25 rounds, the seed on failure; exits 1 when a write is lost, undone or made up.
+Each writer owns its keys and counts upward in them, so after a restart a key may hold its last acknowledged value or
+the one in flight when the process died, and nothing else. Every fifth kill comes while the agent is starting. A line
+is printed every 25 rounds, the seed on failure; exits 1 when a write is lost, undone or made up.
 """
 
 from __future__ import annotations

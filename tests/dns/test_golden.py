@@ -160,7 +160,7 @@ def replay(name: str, repeats: int = 1) -> tuple[int, list[str], int]:
             wire = None if behind_id is None else packet[:2] + behind_id
             answer = answer_of(wire, check_id="raw" not in query)
             found = match_dns(step, answer, bindings)
-            # Names that end like the SOA's (ns.consul) could save three more bytes: not worth a look-up in every answer.
+            # Names that end like the SOA's (ns.consul) could save three more bytes: not worth a look-up each time.
             alike = query.get("name", "").endswith(("ns.consul", "hostmaster.consul"))
             if not found and not alike and step["response"].get("size", answer.size) != answer.size:
                 found = [f"size {answer.size}, not {step['response']['size']}"]

@@ -73,6 +73,7 @@ class SystemBus:
         self._address = address
         self._bus: MessageBus | None = None
         self._connecting = asyncio.Lock()
+        self._watch: asyncio.Future[None] | None = None
 
     async def __call__(self, unit: str) -> UnitState:
         from dbus_fast import Message, MessageType  # only when such a check runs
@@ -109,6 +110,9 @@ class SystemBus:
             if self._bus is None or not self._bus.connected:
                 bus = MessageBus(bus_address=self._address, bus_type=BusType.SYSTEM)
                 self._bus = await bus.connect()
+                # A bus that ends is found out by the next question; the library's own word of it would go to the log.
+                self._watch = asyncio.ensure_future(self._bus.wait_for_disconnect())  # type: ignore[no-untyped-call]
+                self._watch.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             return self._bus
 
     def close(self) -> None:

@@ -56,7 +56,7 @@ class MemoryJournal:
 
     def __init__(self, *, window_bytes: int = WINDOW_BYTES) -> None:
         self._entries: list[Entry] = [(PLACEHOLDER, *_pair(BEFORE_ALL))]
-        self._bytes = 0
+        self._bytes = len(PLACEHOLDER)
         self._window_bytes = window_bytes
         self._vote = Vote()
         self._on_durable: Callable[[], None] = _nothing

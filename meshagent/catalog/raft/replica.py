@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from meshagent.catalog.log import StateMachine
 from meshagent.catalog.raft.batch import decode_batch, encode_batch
 from meshagent.catalog.raft.compaction import Compaction
-from meshagent.catalog.raft.disk import FileDisk
+from meshagent.catalog.raft.disk import Disk, FileDisk
 from meshagent.catalog.raft.engine import Engine
 from meshagent.catalog.raft.journal import FileJournal, Journal, MemoryJournal
 from meshagent.catalog.raft.records import Entry
@@ -444,21 +444,19 @@ def open_raft_log(
     rng: random.Random,
     settings: RaftSettings | None = None,
     metrics: RaftMetrics | None = None,
-    wrap: Callable[[FileDisk], Any] | None = None,
+    open_disk: Callable[[Path], Disk] = FileDisk,
 ) -> RaftLog:
     """The log of a server alone, in `data_dir`/raft, or in memory when there is no data directory (`-dev`).
 
-    Call it on the running loop. Raises Unavailable when another process holds the directory. `wrap` lets a test put
-    a disk that fails in front of the real one.
+    Call it on the running loop. Raises Unavailable when another process holds the directory.
     """
     settings = settings or RaftSettings()
     journal: Journal
     if data_dir is None:
         journal = MemoryJournal(window_bytes=ALONE_WINDOW_BYTES)
     else:
-        disk = FileDisk(data_dir / "raft")
         journal = FileJournal(
-            disk if wrap is None else wrap(disk),
+            open_disk(data_dir / "raft"),
             ThreadWorker(asyncio.get_running_loop(), name="raft-journal"),
             segment_bytes=settings.segment_bytes,
             reserve_bytes=settings.reserve_bytes,
