@@ -1,0 +1,103 @@
+"""From results to a published status: thresholds, and which services have been critical for too long.
+
+Source: surface rows K3 and K4; developer.hashicorp.com/consul/docs/services/usage/checks, "Success/failures before
+passing/warning/critical". Pure values: a result and the counters go in, the new counters and what to publish come out.
+
+What may be changed here: nothing of the order of the rules; the first result of a check is always published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from meshagent.agent.checks.definition import Definition
+from meshagent.agent.checks.probe import CRITICAL, PASSING, WARNING
+
+__all__ = ["DEREGISTER_FLOOR_S", "REAP_INTERVAL_S", "Counters", "CriticalCheck", "Reap", "Thresholds", "reap", "step"]
+
+#: Fixed in Consul (G22): a service is not removed sooner, and the list is gone through this often.
+DEREGISTER_FLOOR_S = 60.0
+REAP_INTERVAL_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Consecutive results needed before a status is published; 0 and 1 both mean "at once"."""
+
+    success_before_passing: int = 0
+    failures_before_warning: int = 0
+    failures_before_critical: int = 0
+
+    @classmethod
+    def of(cls, definition: Definition) -> Thresholds:
+        """Those of a check; `failures_before_warning` is by default the value for critical."""
+        to_critical = definition.failures_before_critical
+        return cls(
+            success_before_passing=definition.success_before_passing,
+            failures_before_warning=definition.failures_before_warning or to_critical,
+            failures_before_critical=to_critical,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Consecutive successes and failures so far."""
+
+    successes: int
+    failures: int
+
+    @classmethod
+    def start(cls, thresholds: Thresholds) -> Counters:
+        """Both already reached, so that the first result counts at once, whatever it is."""
+        return cls(thresholds.success_before_passing, thresholds.failures_before_critical)
+
+
+def step(thresholds: Thresholds, counters: Counters, status: str) -> tuple[Counters, str | None]:
+    """The counters after a result, and the status to publish (None: nothing changes, not even the output).
+
+    Passing and warning results both count as success, as in Consul.
+    """
+    if status in (PASSING, WARNING):
+        after = Counters(counters.successes + 1, 0)
+        return after, status if after.successes >= thresholds.success_before_passing else None
+    after = Counters(0, counters.failures + 1)
+    if after.failures >= thresholds.failures_before_critical:
+        return after, CRITICAL
+    if after.failures >= thresholds.failures_before_warning:
+        return after, WARNING
+    return after, None
+
+
+@dataclass(frozen=True, slots=True)
+class CriticalCheck:
+    """A check that is critical now and wants its service removed."""
+
+    check_id: str
+    service_id: str
+    critical_since: float
+    """Monotonic seconds."""
+    deregister_after_s: float
+    """`DeregisterCriticalServiceAfter`; 0 = never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reap:
+    """A service to remove, and why."""
+
+    service_id: str
+    check_id: str
+    reason: str
+
+
+def reap(checks: Iterable[CriticalCheck], now: float) -> list[Reap]:
+    """The services to remove at monotonic second `now`, each once, in the order of the checks."""
+    out: dict[str, Reap] = {}
+    for check in checks:
+        if not check.service_id or check.deregister_after_s <= 0 or check.service_id in out:
+            continue
+        critical_for = now - check.critical_since
+        if critical_for > max(check.deregister_after_s, DEREGISTER_FLOOR_S):
+            reason = f"check {check.check_id} has been critical for {critical_for:.0f}s"
+            out[check.service_id] = Reap(check.service_id, check.check_id, reason)
+    return list(out.values())

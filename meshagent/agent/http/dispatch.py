@@ -1,0 +1,244 @@
+"""From a request to its answer: routing, guards, parameters that every endpoint shares, errors.
+
+The order of the checks is Consul's: target, path, route, blocked endpoints, OPTIONS, method, write guard, tenancy,
+handler. A `MeshError` becomes its status and bare text; anything else is a 500 that tells the client nothing and is
+logged with its traceback. No socket is touched here.
+
+Source: surface rows C1-C10, C17, C24, C25, C29. What may change here: checks that hold for all endpoints.
+"""
+
+from __future__ import annotations
+
+import html
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+from meshagent.agent.http.reads import Dress, Reads
+from meshagent.agent.http.request import Query, Request, unescape
+from meshagent.agent.http.response import JSON, Response, StreamingResponse
+from meshagent.agent.http.routes import Route, Router, load_routes
+from meshagent.agent.http.target import Target, clean_path, parse_target
+from meshagent.agent.http.views import View, indent
+from meshagent.agent.http.wire import Answer, error_answer, finish, header_block
+from meshagent.errors import BadRequest, MeshError, TooLarge
+
+if TYPE_CHECKING:
+    from meshagent.agent.core import Agent
+    from meshagent.agent.http.settings import HttpSettings
+    from meshagent.metrics import Sampler
+
+__all__ = ["Dispatcher", "Incoming", "Outcome", "always_lines", "token_of", "too_large"]
+
+log = logging.getLogger("agent.http")
+
+_NOT_AN_ENDPOINT = "Invalid URL path: not a recognized HTTP API endpoint\n"
+_NOT_THE_API = "Invalid URL path: if attempting to use the HTTP API, ensure the path starts with '/v1/'\n"
+_UI_OFF = "Consul Agent: UI disabled. To enable, set ui_config.enabled=true in the agent configuration and restart."
+_DOCS = "https://www.consul.io/docs/agent/config/config-files#"
+_NOT_BUILT = "{method} {path} is not built yet in meshagent: {summary}"
+_VARY = b"Vary: Accept-Encoding\r\n"
+
+
+class Incoming:
+    """A request as the connection hands it over. `read_body(limit)` gives the body or raises TooLarge."""
+
+    __slots__ = ("headers", "method", "read_body", "remote", "target")
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        remote: str,
+        read_body: Callable[[int], Awaitable[bytes]],
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.remote = remote
+        self.read_body = read_body
+
+
+class Outcome:
+    """What to write, and for an answer that may be repeated from the same bytes, its view, dress and sampler."""
+
+    __slots__ = ("answer", "dress", "sampler", "view")
+
+    def __init__(
+        self,
+        answer: Answer | StreamingResponse,
+        view: View | None = None,
+        dress: Dress | None = None,
+        sampler: Sampler | None = None,
+    ) -> None:
+        self.answer = answer
+        self.view = view
+        self.dress = dress
+        self.sampler = sampler
+
+
+class Dispatcher:
+    """Answers requests for one agent."""
+
+    def __init__(self, agent: Agent, settings: HttpSettings, routes: tuple[Route, ...] | None = None) -> None:
+        self.agent = agent
+        self.settings = settings
+        self.routes = load_routes() if routes is None else routes
+        self._router = Router(self.routes)
+        self.always = always_lines(settings)
+        #: The same for paths behind which there is no endpoint: they do not name the policy.
+        self._unrouted = _VARY + header_block(settings.response_headers)
+        self.reads = Reads(agent, settings, self.always)
+        self._samplers = {id(route): _sampler(agent, route) for route in self.routes}
+
+    async def answer(self, incoming: Incoming) -> Outcome:
+        """Answer a request; every failure is an answer too."""
+        try:
+            target = parse_target(incoming.target)
+            incoming.target.encode("ascii")
+        except ValueError:
+            return Outcome(error_answer(400, "400 Bad Request", b"", close=True))
+        if self.settings.filter_unprintable and not target.printable:
+            return Outcome(finish(Response(400, content_type=None), b"", gzip=False))
+        if not target.clean:
+            return Outcome(self._redirect(307, clean_path(target.raw_path), target.query, incoming.method))
+        found = self._router.find(target.raw_path)
+        if found is None:
+            return Outcome(self._no_route(target, incoming.method))
+        methods = found.methods
+        allow = ",".join(("OPTIONS", *methods))
+        if any(target.path.startswith(prefix) for prefix in self.settings.block_endpoints):
+            return Outcome(self._text(403, "Endpoint is blocked by agent configuration"))
+        if incoming.method == "OPTIONS":
+            return Outcome(finish(Response(200, headers=(("Allow", allow),)), self.always, gzip=False))
+        route = methods.get(incoming.method)
+        if route is None:
+            lines = header_block((("Allow", allow),))
+            answer = error_answer(405, f"method {incoming.method} not allowed", self.always, lines)
+            if incoming.method == "HEAD":
+                answer.body = b""
+            return Outcome(answer)
+        if incoming.method != "GET" and not self.settings.may_write(incoming.remote):
+            return Outcome(self._text(403, "Access is restricted"))
+        return await self._run(route, target, unescape(found.name), incoming)
+
+    async def _run(self, route: Route, target: Target, name: str, incoming: Incoming) -> Outcome:
+        started = self.agent.clock.monotonic()
+        sampler = self._samplers[id(route)]
+        request = Request(
+            incoming.method, target.path, Query(target.query), incoming.headers, name=name, remote=incoming.remote
+        )
+        try:
+            _check_tenancy(route, request)
+            request.token = token_of(request)
+            gzip = "gzip" in incoming.headers.get("Accept-Encoding", "")
+            if route.read is not None:
+                answer, view, dress = await self.reads.answer(route, request, gzip=gzip)
+                return Outcome(answer, view, dress, sampler)
+            handle = route.handle
+            if handle is None:
+                text = _NOT_BUILT.format(method=route.method, path=route.path + route.suffix, summary=route.summary)
+                return Outcome(self._text(501, text))
+            if incoming.method != "GET":
+                request.body = await self._body(route, incoming)
+            response = await handle(self.agent, request)
+            if isinstance(response, StreamingResponse):
+                return Outcome(response)
+            if response.content_type is JSON and (self.settings.pretty or request.query.has("pretty")):
+                response.body = indent(response.body)
+            return Outcome(finish(response, self.always, gzip=gzip))
+        except MeshError as error:
+            closing = isinstance(error, TooLarge)
+            return Outcome(error_answer(error.http_status, str(error), self.always, close=closing))
+        except Exception:
+            log.exception("request failed: method=%s path=%s", incoming.method, target.path)
+            return Outcome(self._text(500, "internal error: see the log of the agent"))
+        finally:
+            sampler.sample((self.agent.clock.monotonic() - started) * 1000.0)
+
+    async def _body(self, route: Route, incoming: Incoming) -> bytes:
+        settings = self.settings
+        if route.body_limit == "kv":
+            limit, option = settings.kv_max_value_size, "kv_max_value_size"
+        elif route.body_limit == "txn":
+            limit, option = settings.txn_max_req_len, "txn_max_req_len"
+        else:
+            return await incoming.read_body(settings.max_body_bytes)
+        length = incoming.headers.get("Content-Length", "")
+        if length.isascii() and length.isdigit() and int(length) > limit:
+            raise too_large(int(length), limit, option)
+        try:
+            return await incoming.read_body(limit)
+        except TooLarge:
+            raise too_large(limit + 1, limit, option) from None
+
+    def _text(self, status: int, text: str) -> Answer:
+        return error_answer(status, text, self.always)
+
+    def _redirect(self, status: int, path: str, query: str, method: str) -> Answer:
+        location = path + (f"?{query}" if query else "")
+        phrase = "Moved Permanently" if status == 301 else "Temporary Redirect"
+        headers = (("Location", location),)
+        if method != "GET":
+            return finish(Response(status, b"", headers, None), b"", gzip=False)
+        body = f'<a href="{html.escape(location)}">{phrase}</a>.\n\n'.encode()
+        response = Response(status, body, headers, "text/html; charset=utf-8")
+        return finish(response, b"", gzip=False)
+
+    def _no_route(self, target: Target, method: str) -> Answer:
+        path = target.raw_path
+        settings = self.settings
+        if self._router.is_prefix(path + "/"):
+            return self._redirect(307, path + "/", target.query, method)
+        if path == "/":
+            if settings.ui_enabled:
+                return self._redirect(301, settings.ui_path, "", method)
+            return error_answer(200, _UI_OFF, self._unrouted)
+        if path.startswith("/debug/pprof/"):
+            return finish(Response(404, content_type=None), _VARY, gzip=False)
+        if settings.ui_enabled and path + "/" == settings.ui_path:
+            return self._redirect(307, settings.ui_path, target.query, method)
+        text = _NOT_AN_ENDPOINT if "/v1/" in path else _NOT_THE_API
+        return error_answer(404, text, self._unrouted)
+
+
+def too_large(size: int, limit: int, option: str) -> TooLarge:
+    """The refusal of a body, in Consul's words."""
+    return TooLarge(f"Request body({size} bytes) too large, max size: {limit} bytes. See {_DOCS}{option}.")
+
+
+def always_lines(settings: HttpSettings) -> bytes:
+    """The header lines of every answer (surface row C17)."""
+    policy = (("X-Consul-Default-Acl-Policy", settings.default_policy),)
+    return _VARY + header_block(policy + settings.response_headers)
+
+
+def token_of(request: Request) -> str:
+    """The caller's token (surface row C8): parameter, header, bearer; "" when there is none."""
+    token = request.query.get("token") or request.headers.get("X-Consul-Token")
+    if token:
+        return token
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    return value.strip() if scheme.lower() == "bearer" else ""
+
+
+def _check_tenancy(route: Route, request: Request) -> None:
+    """Refuse Enterprise parameters where Consul does (surface row C10)."""
+    if not route.tenancy:
+        return
+    both = route.tenancy == "both"
+    query, headers = request.query, request.headers
+    if both and query.get("ns"):
+        raise BadRequest('Invalid query parameter: "ns" - Namespaces are a Consul Enterprise feature')
+    if both and headers.get("X-Consul-Namespace"):
+        raise BadRequest('Invalid header: "X-Consul-Namespace" - Namespaces are a Consul Enterprise feature')
+    if query.get("partition"):
+        raise BadRequest('Invalid query parameter: "partition" - Partitions are a Consul Enterprise feature')
+    if headers.get("X-Consul-Partition"):
+        raise BadRequest('Invalid header: "X-Consul-Partition" - Partitions are a Consul Enterprise feature')
+
+
+def _sampler(agent: Agent, route: Route) -> Sampler:
+    path = (route.path + route.suffix).lstrip("/").replace("/", "_")
+    return agent.metrics.sampler("api.http", (("method", route.method), ("path", path)))

@@ -1,0 +1,132 @@
+"""Reads answered before: raw request bytes -> what to write.
+
+A client that asks the same thing sends the same bytes. When such a request was answered from a view, the bytes are
+remembered with the view, and the next time they come the answer is written without being parsed. An entry never
+outlives its view and is rebuilt from it when it has changed; it is used only while this server may answer default
+reads. Requests whose answer depends on anything else (blocking, `?cached`, `?near`, stale reads of a follower) are
+never remembered.
+
+Source: design.md "The hot paths serve bytes"; surface rows C11, C15, C16. What may change here: bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from meshagent.agent.http.reads import Dress, Reads
+from meshagent.agent.http.views import View
+from meshagent.errors import MeshError
+
+if TYPE_CHECKING:
+    from meshagent.agent.http.wire import DateLine
+    from meshagent.metrics import Metrics, Sampler
+
+__all__ = ["MAX_REQUEST", "HotEntry", "HotReads"]
+
+#: Longer requests are not remembered, and not looked up.
+MAX_REQUEST = 2048
+MAX_ENTRIES = 16_384
+#: Longer bodies are not copied behind their head but written beside it.
+JOIN_UP_TO = 32 * 1024
+
+
+class HotEntry:
+    """One view in one dress. `wire` is what was written last; `build` brings it up to date."""
+
+    __slots__ = ("_date", "_dress", "_index", "_line", "_reads", "_version", "hits", "sampler", "view", "wire")
+
+    def __init__(self, view: View, dress: Dress, reads: Reads, date: DateLine, sampler: Sampler | None) -> None:
+        self.view = view
+        self.sampler = sampler
+        self.hits = 0
+        self.wire: tuple[bytes, ...] = ()
+        self._dress = dress
+        self._reads = reads
+        self._date = date
+        self._line = b""
+        self._version = 0
+        self._index = 0
+
+    def current(self) -> tuple[bytes, ...]:
+        """The pieces to write now; () when the question has become an error, which takes the long way."""
+        view = self.view
+        if (
+            self._line is self._date.line
+            and view.fresh
+            and self._version == view.version
+            and (not view.moving or self._index == view.index)
+        ):
+            return self.wire
+        return self._build()
+
+    def _build(self) -> tuple[bytes, ...]:
+        view = self.view
+        try:
+            view.refresh()
+        except MeshError:
+            return ()
+        answer = self._reads.dressed(view, self._dress)
+        self._line = self._date.line
+        self._version = view.version
+        self._index = view.index
+        if len(answer.body) <= JOIN_UP_TO:
+            self.wire = (answer.head + self._line + answer.body,)
+        else:
+            self.wire = (answer.head + self._line, answer.body)
+        return self.wire
+
+
+class HotReads:
+    """All remembered requests of one server."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.entries: dict[bytes, HotEntry] = {}
+        self._by_view: dict[View, dict[Dress, HotEntry]] = {}
+        self._raw_of: dict[View, list[bytes]] = {}
+        metrics.collect(lambda _: self.count())
+
+    def remember(self, raw: bytes, view: View, dress: Dress, make: Callable[[], HotEntry]) -> None:
+        """Answer the request `raw` from `view` in `dress` from now on."""
+        if len(raw) > MAX_REQUEST or raw in self.entries:
+            return
+        if len(self.entries) >= MAX_ENTRIES:
+            self.forget(next(iter(self.entries.values())).view)
+        dresses = self._by_view.setdefault(view, {})
+        entry = dresses.get(dress)
+        if entry is None:
+            entry = dresses[dress] = make()
+        self.entries[raw] = entry
+        self._raw_of.setdefault(view, []).append(raw)
+
+    def forget(self, view: View) -> None:
+        """The view is no longer kept."""
+        for entry in self._by_view.pop(view, {}).values():
+            _fold(entry)
+        for raw in self._raw_of.pop(view, ()):
+            self.entries.pop(raw, None)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for view in list(self._by_view):
+            self.forget(view)
+
+    def count(self) -> None:
+        """Put the hits since the last time into the metrics."""
+        for dresses in self._by_view.values():
+            for entry in dresses.values():
+                _fold(entry)
+
+
+#: What one remembered answer takes, for `api.http`: measured once instead of reading the clock for each.
+HIT_MS = 0.01
+
+
+def _fold(entry: HotEntry) -> None:
+    hits, entry.hits = entry.hits, 0
+    sampler = entry.sampler
+    if hits and sampler is not None:
+        sampler.sample(HIT_MS)
+        sampler.count += hits - 1
+        sampler.total += (hits - 1) * HIT_MS
+        sampler.squares += (hits - 1) * HIT_MS * HIT_MS

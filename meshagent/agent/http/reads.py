@@ -1,0 +1,174 @@
+"""Answering reads: consistency, blocking, the agent cache, the headers that tell of them.
+
+A read route gives rows for a question (`Route.read`); here it gets its view, waits when the client asked to, and is
+dressed in the meta headers. Nothing here touches a socket: what leaves is an `Answer`.
+
+Source: surface rows C11-C20; developer.hashicorp.com/consul/api-docs/features/blocking and /consistency. What may
+change here: how a read that this server may not answer reaches one that may.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from meshagent.agent.http.request import ReadOptions, Request
+from meshagent.agent.http.views import View, Views
+from meshagent.agent.http.wire import Answer, error_answer, head, header_block
+from meshagent.errors import InternalError, MeshError, NoLeader
+
+if TYPE_CHECKING:
+    from meshagent.agent.core import Agent
+    from meshagent.agent.http.routes import Route
+    from meshagent.agent.http.settings import HttpSettings
+
+__all__ = ["Dress", "Reads"]
+
+#: Entries of the agent cache are kept this long after their last use (surface row C19).
+CACHE_TTL_S = 3 * 24 * 3600.0
+#: Blocking queries end up to this part of their wait later, so that they do not all come back at once.
+JITTER_FRACTION = 16
+#: How often a read that waits for a leader looks again.
+LEADER_POLL_S = 0.05
+
+#: What an error that was raised behind the parsing carries (surface row C16).
+_ERROR_META = (
+    b"X-Consul-Index: 1\r\n"
+    b"X-Consul-Knownleader: false\r\n"
+    b"X-Consul-Lastcontact: 0\r\n"
+    b"X-Consul-Query-Backend: blocking-query\r\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dress:
+    """How a view's answer is sent: form of the body, and what its headers say of consistency and cache.
+
+    `effective` is "" for endpoints that do not name their consistency.
+    """
+
+    pretty: bool = False
+    gzip: bool = False
+    effective: str = ""
+    streaming: bool = False
+    cache: str = ""
+    age_s: int = 0
+
+
+class Reads:
+    """Answers read routes from views."""
+
+    def __init__(self, agent: Agent, settings: HttpSettings, always: bytes) -> None:
+        self.agent = agent
+        self.settings = settings
+        #: The header lines every answer has.
+        self.always = always
+        self.views = Views(agent)
+
+    async def answer(self, route: Route, request: Request, *, gzip: bool) -> tuple[Answer, View | None, Dress | None]:
+        """The answer, and when it may be given again from the same bytes: its view and dress.
+
+        Raises:
+            BadRequest: a parameter is wrong; such an answer has no meta headers.
+        """
+        options = request.options
+        try:
+            return await self._answer(route, request, options, gzip)
+        except MeshError as error:
+            if error.http_status != 500:
+                raise
+            meta = _ERROR_META if route.effective and not route.streaming else b""
+            return error_answer(500, str(error), self.always, meta), None, None
+
+    async def _answer(
+        self, route: Route, request: Request, options: ReadOptions, gzip: bool
+    ) -> tuple[Answer, View | None, Dress | None]:
+        if options.datacenter and options.datacenter != self.agent.datacenter:
+            raise InternalError("No path to datacenter")
+        mode = self._mode(route, options)
+        await self.wait_ready(mode)
+        view = self.views.get(route, request)
+        blocking = options.index > 0 and "B" in route.flags
+        cached = options.cached and "K" in route.flags and self.settings.use_cache
+        if blocking:
+            await self._block(view, options)
+            await self.wait_ready("" if mode == "consistent" else mode)
+            view.refresh()
+        streaming = route.streaming and self.settings.use_streaming and (blocking or cached)
+        cache, age_s = self._cache_state(view) if cached else ("", 0)
+        dress = Dress(
+            pretty=self.settings.pretty or request.query.has("pretty"),
+            gzip=gzip,
+            effective=(mode or "leader") if route.effective else "",
+            streaming=streaming,
+            cache=cache,
+            age_s=age_s,
+        )
+        repeatable = not blocking and not cached and mode in {"", "leader"} and not options.near
+        return self.dressed(view, dress), view if repeatable else None, dress
+
+    def dressed(self, view: View, dress: Dress) -> Answer:
+        """The answer of a fresh view."""
+        body, gzipped = view.encoded(pretty=dress.pretty, gzip=dress.gzip)
+        log = self.agent.log
+        known = "false" if dress.streaming or not log.leader else "true"
+        contact = 0 if dress.streaming else log.last_contact_ms
+        backend = "streaming" if dress.streaming else "blocking-query"
+        effective = f"X-Consul-Effective-Consistency: {dress.effective}\r\n" if dress.effective else ""
+        age = f"Age: {dress.age_s}\r\n" if dress.cache == "HIT" else ""
+        cache = f"X-Cache: {dress.cache}\r\n" if dress.cache else ""
+        meta = (
+            f"{age}{cache}{effective}X-Consul-Index: {view.index}\r\nX-Consul-Knownleader: {known}\r\n"
+            f"X-Consul-Lastcontact: {contact}\r\nX-Consul-Query-Backend: {backend}\r\n"
+        ).encode()
+        if view.headers:
+            meta += header_block(view.headers)
+        return Answer(view.status, head(view.status, self.always, meta, view.content_type, len(body), gzipped), body)
+
+    def _mode(self, route: Route, options: ReadOptions) -> str:
+        mode = options.consistency
+        if not mode and self.settings.discovery_max_stale_s > 0 and route.discovery:
+            mode = "stale"
+        if mode == "stale" and not self.agent.log.is_leader:
+            limit_ms = options.max_stale_ns / 1e6 or self.settings.discovery_max_stale_s * 1e3
+            if limit_ms and self.agent.log.last_contact_ms > limit_ms:
+                return "leader"
+        return mode
+
+    async def wait_ready(self, mode: str) -> None:
+        """Return when this server may answer in consistency `mode`.
+
+        Raises:
+            NoLeader: it could not within `rpc_hold_timeout`.
+        """
+        log = self.agent.log
+        if mode == "stale" or (mode != "consistent" and log.is_leader):
+            return
+        clock = self.agent.clock
+        deadline = clock.monotonic() + self.settings.rpc_hold_timeout_s
+        while True:
+            if log.is_leader:
+                if mode != "consistent":
+                    return
+                try:
+                    await log.barrier()
+                except NoLeader:
+                    pass
+                else:
+                    return
+            if clock.monotonic() >= deadline:
+                raise NoLeader
+            await clock.sleep(LEADER_POLL_S)
+
+    async def _block(self, view: View, options: ReadOptions) -> None:
+        settings = self.settings
+        wait_s = options.wait_ns / 1e9 if options.wait_ns > 0 else settings.default_query_time_s
+        wait_s = min(wait_s, settings.max_query_time_s)
+        wait_s += self.agent.rng.random() * wait_s / JITTER_FRACTION
+        await view.changed_from(options.index, wait_s)
+
+    def _cache_state(self, view: View) -> tuple[str, int]:
+        now = self.agent.clock.monotonic()
+        since = view.cached_since
+        view.cached_since = now
+        return ("MISS", 0) if since is None or now - since > CACHE_TTL_S else ("HIT", 0)

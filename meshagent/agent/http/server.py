@@ -1,0 +1,216 @@
+"""I/O edge: the HTTP listeners, and what their connections share.
+
+Source: surface rows C17, C26, C31, G11, G12, G15; design.md "The hot paths serve bytes". What may change here: kinds of
+listeners. A reload replaces the settings as a whole; connections stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import shutil
+import ssl
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aiohttp.web_server import Server as Manager
+
+from meshagent.agent.http.connection import Connection, Exchange
+from meshagent.agent.http.dispatch import Dispatcher, Outcome
+from meshagent.agent.http.hot import HotEntry, HotReads
+from meshagent.agent.http.response import JSON, Response
+from meshagent.agent.http.wire import Answer, DateLine, error_answer, finish
+from meshagent.errors import InternalError, MeshError
+
+if TYPE_CHECKING:
+    from meshagent.agent.core import Agent
+    from meshagent.agent.http.routes import Route
+    from meshagent.agent.http.settings import HttpSettings
+
+__all__ = ["HttpServer"]
+
+log = logging.getLogger("agent.http")
+
+BACKLOG = 1024
+
+
+class HttpServer:
+    """The HTTP API of one agent on any number of listeners."""
+
+    def __init__(self, agent: Agent, settings: HttpSettings, routes: tuple[Route, ...] | None = None) -> None:
+        self.agent = agent
+        self.log = agent.log
+        self.date = DateLine(agent.clock.now())
+        self.hot = HotReads(agent.metrics)
+        self.stopping = False
+        self._routes = routes
+        self._per_client: dict[str, int] = {}
+        self._listeners: list[asyncio.AbstractServer] = []
+        self._sockets: list[Path] = []
+        self._tick: asyncio.TimerHandle | None = None
+        manager: Any = Manager
+        self.manager: Manager = manager(
+            _serve, request_factory=Exchange, handler_cancellation=True, loop=asyncio.get_running_loop()
+        )
+        self.put_sampler = agent.metrics.sampler("api.http", (("method", "PUT"), ("path", "v1_kv_")))
+        self.apply_sampler = agent.metrics.sampler("kvs.apply")
+        self.configure(settings)
+        self._update_date()
+
+    def configure(self, settings: HttpSettings) -> None:
+        """Take new settings; answers that depended on the old ones are forgotten."""
+        self.settings = settings
+        self.hot.clear()
+        self.dispatcher = Dispatcher(self.agent, settings, self._routes)
+        self.dispatcher.reads.views.on_forget = self.hot.forget
+        self._plain = {done: self._plain_answer(done) for done in (True, False)}
+        self._shortcut = not any(
+            "/v1/kv/".startswith(prefix) or prefix.startswith("/v1/kv/") for prefix in settings.block_endpoints
+        )
+        self._update_plain()
+
+    # --- listeners ---------------------------------------------------------------------------------------------
+
+    async def listen(self, host: str, port: int, context: ssl.SSLContext | None = None) -> tuple[str, int]:
+        """Serve on a TCP address (port 0: any), with TLS when there is a context; return where.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_server(
+            self._connection, host, port, ssl=context, backlog=BACKLOG, ssl_handshake_timeout=5.0 if context else None
+        )
+        self._listeners.append(listener)
+        address = listener.sockets[0].getsockname()
+        return str(address[0]), int(address[1])
+
+    async def listen_unix(self, path: Path, *, mode: int | None = None, user: str = "", group: str = "") -> None:
+        """Serve on a Unix socket with the given permissions and owner (names or numbers); a stale socket is replaced.
+
+        Raises:
+            OSError: something else is there, or the owner cannot be set.
+        """
+        _clear_way(path)
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_unix_server(self._connection, str(path), backlog=BACKLOG)
+        self._listeners.append(listener)
+        self._sockets.append(path)
+        if mode is not None:
+            os.chmod(path, mode)
+        if user or group:
+            _chown(path, user, group)
+
+    async def stop(self, drain_s: float = 5.0) -> None:
+        """Stop listening, let requests in progress end for up to `drain_s` seconds, then close."""
+        self.stopping = True
+        for listener in self._listeners:
+            listener.close()
+        self.manager.pre_shutdown()
+        await self.manager.shutdown(drain_s)
+        self._listeners.clear()
+        if self._tick is not None:
+            self._tick.cancel()
+        for path in self._sockets:
+            path.unlink(missing_ok=True)
+        self._sockets.clear()
+        self.dispatcher.reads.views.clear()
+
+    @property
+    def connections(self) -> Sequence[Any]:
+        """The open connections."""
+        return self.manager.connections
+
+    # --- what connections ask ----------------------------------------------------------------------------------
+
+    def admit(self, remote: str) -> bool:
+        """Count a new connection from an IP address; False when it has too many."""
+        if not remote:
+            return True
+        count = self._per_client.get(remote, 0)
+        if 0 < self.settings.max_conns_per_client <= count:
+            return False
+        self._per_client[remote] = count + 1
+        return True
+
+    def release(self, remote: str) -> None:
+        """A counted connection has ended."""
+        count = self._per_client.get(remote, 0) - 1
+        if count > 0:
+            self._per_client[remote] = count
+        else:
+            self._per_client.pop(remote, None)
+
+    def may_shortcut_put(self, remote: str) -> bool:
+        """Whether plain KV writes of this client need no further look."""
+        return self._shortcut and self.settings.may_write(remote)
+
+    def remember(self, raw: bytes, outcome: Outcome) -> None:
+        """Answer the request bytes `raw` from the outcome's view from now on."""
+        view, dress = outcome.view, outcome.dress
+        if view is None or dress is None:
+            return
+        reads, sampler = self.dispatcher.reads, outcome.sampler
+        self.hot.remember(raw, view, dress, lambda: HotEntry(view, dress, reads, self.date, sampler))
+
+    def wire(self, answer: Answer, *, keep_alive: bool, old: bool = False) -> tuple[bytes, ...]:
+        """The pieces of an answer. `old`: the client speaks HTTP/1.0, where keeping alive must be said."""
+        connection = b""
+        if not keep_alive:
+            connection = b"Connection: close\r\n"
+        elif old:
+            connection = b"Connection: keep-alive\r\n"
+        if len(answer.body) < 4096:
+            return (b"".join((answer.head, connection, self.date.line, answer.body)),)
+        return (answer.head + connection + self.date.line, answer.body)
+
+    def write_failed(self, error: BaseException) -> Answer:
+        """What a KV write answers when the log refuses it; the same as the endpoint."""
+        always = self.dispatcher.always
+        if not isinstance(error, MeshError):
+            log.error("request failed: method=PUT path=/v1/kv/", exc_info=error)
+            return error_answer(500, "internal error: see the log of the agent", always)
+        if error.http_status == 500 and not error.retryable:
+            error = InternalError(f"raft apply failed: {error}")
+        return error_answer(error.http_status, str(error), always)
+
+    # --- inside ------------------------------------------------------------------------------------------------
+
+    def _connection(self) -> Connection:
+        return Connection(self, asyncio.get_running_loop())
+
+    def _plain_answer(self, done: bool) -> Answer:
+        body = b"true" if done else b"false"
+        if self.settings.pretty:
+            body += b"\n"
+        return finish(Response(200, body, content_type=JSON), self.dispatcher.always, gzip=False)
+
+    def _update_plain(self) -> None:
+        self.put_true = self.wire(self._plain[True], keep_alive=True)[0]
+        self.put_false = self.wire(self._plain[False], keep_alive=True)[0]
+
+    def _update_date(self) -> None:
+        now = self.agent.clock.now()
+        self.date.update(now)
+        self._update_plain()
+        self._tick = asyncio.get_running_loop().call_later(1.001 - now.microsecond / 1e6, self._update_date)
+
+
+async def _serve(exchange: Exchange) -> Any:
+    return await exchange.connection.serve(exchange)
+
+
+def _clear_way(path: Path) -> None:
+    if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
+        raise FileExistsError(f"{path} exists and is not a socket")
+    path.unlink(missing_ok=True)
+
+
+def _chown(path: Path, user: str, group: str) -> None:
+    def number(text: str) -> int | str | None:
+        return int(text) if text.isdigit() else text or None
+
+    shutil.chown(path, number(user), number(group))  # type: ignore[arg-type]

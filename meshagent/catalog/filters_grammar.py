@@ -1,0 +1,442 @@
+r"""The text of filter expressions: parse to a tree, format a tree.
+
+Source: surface rows F1-F4; developer.hashicorp.com/consul/api-docs/features/filtering; the language of
+github.com/hashicorp/go-bexpr 0.1. The grammar (EBNF; `_` is one or more of space, tab, CR, LF):
+
+    input      = [_] or [_] end
+    or         = and { _ "or" _ and }
+    and        = not { _ "and" _ not }
+    not        = "not" _ not | group
+    group      = "(" [_] or [_] ")" | match
+    match      = selector ( [_] ("==" | "!=") [_] | _ ["not" _] ("contains" | "matches") _ ) value
+               | selector _ "is" _ ["not" _] "empty"
+               | value _ ["not" _] "in" _ selector
+    selector   = name { "." name | "[" [_] string [_] "]" }
+    name       = letter { letter | digit | "_" }
+    value      = selector | number | string
+    number     = ["-"] ( "0" | nonzero { digit } ) [ "." digit { digit } ]     (then `_`, end or ")")
+    string     = '"' { any but '"' } '"'  (Go's escapes)  |  "`" { any but "`" } "`"
+
+Error texts are Consul's, for scripts and people know them: what could have stood at the farthest place reached, or the
+mistake that was recognised there. So every terminal notes its failure in `_Reader`, and the reading order above is
+part of the contract. What may change: new operators, at the end of an alternative. The limits keep hostile text cheap.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from meshagent.catalog.filters_quoting import quote, unescape
+
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_LENGTH",
+    "And",
+    "Expression",
+    "FilterError",
+    "Match",
+    "Not",
+    "Operator",
+    "Or",
+    "format_expression",
+    "parse",
+]
+
+#: Levels of parentheses and `not`: the reader recurses. Nobody writes more than a handful.
+MAX_DEPTH = 64
+#: Characters of an expression; an HTTP request line of Consul's clients is far below.
+MAX_LENGTH = 65536
+#: Mistakes reported at once.
+MAX_MISTAKES = 16
+
+
+class FilterError(ValueError):
+    """The expression cannot be used; the text is Consul's, without its prefix."""
+
+
+class Operator(Enum):
+    """How a selector is compared; the values are the names in error texts. `contains` is `in` from the other side."""
+
+    EQUAL = "Equal"
+    NOT_EQUAL = "Not Equal"
+    IN = "In"
+    NOT_IN = "Not In"
+    IS_EMPTY = "Is Empty"
+    IS_NOT_EMPTY = "Is Not Empty"
+    MATCHES = "Matches"
+    NOT_MATCHES = "Not Matches"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One comparison; `value` is None for emptiness."""
+
+    selector: tuple[str, ...]
+    operator: Operator
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Never directly around another `Not`."""
+
+    operand: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """Two terms or more."""
+
+    terms: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """Two terms or more."""
+
+    terms: tuple[Expression, ...]
+
+
+Expression = Match | Not | And | Or
+
+_SPACE = re.compile(r"[ \t\r\n]+")
+_LETTER = re.compile(r"[a-zA-Z]")
+_WORD = re.compile(r"[a-zA-Z0-9_]*")
+_NONZERO = re.compile(r"[1-9]")
+_DIGITS = re.compile(r"[0-9]*")
+_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9_]*\Z")
+
+
+def parse(text: str) -> Expression:
+    """The tree of `text`. Raises: FilterError."""
+    if len(text) > MAX_LENGTH:
+        raise FilterError(f"the expression has {len(text)} characters, the limit is {MAX_LENGTH}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise FilterError(f"{_Reader(text).place(error.start)}: invalid encoding") from None
+    return _Reader(text).read()
+
+
+class _Reader:
+    """One pass over one text. A rule returns None when it does not match and leaves `at` anywhere."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+        self.depth = 0
+        self.farthest = 0
+        self.expected: set[str] = set()
+        self.mistakes: dict[str, None] = {}
+
+    # -- terminals and errors -----------------------------------------------------------------------------------
+
+    def missed(self, want: str, at: int) -> None:
+        if at > self.farthest:
+            self.farthest = at
+            self.expected = {want}
+        elif at == self.farthest:
+            self.expected.add(want)
+
+    def mistake(self, rule: str, message: str, at: int) -> None:
+        self.mistakes[f'{self.place(at)}: rule "{rule}": {message}'] = None
+        if len(self.mistakes) == MAX_MISTAKES:
+            raise FilterError("\n".join(self.mistakes))
+
+    def place(self, at: int) -> str:
+        """`line:column (byte offset)`; a line begins with its newline, at column 0."""
+        newline = self.text.rfind("\n", 0, at + 1)
+        line = self.text.count("\n", 0, at + 1) + 1
+        offset = len(self.text[:at].encode())
+        return f"{line}:{at + 1 if newline < 0 else at - newline} ({offset})"
+
+    def literal(self, word: str) -> bool:
+        if self.text.startswith(word, self.at):
+            self.at += len(word)
+            return True
+        self.missed(quote(word), self.at)
+        return False
+
+    def one(self, pattern: re.Pattern[str], want: str) -> bool:
+        if pattern.match(self.text, self.at):
+            self.at += 1
+            return True
+        self.missed(want, self.at)
+        return False
+
+    def many(self, pattern: re.Pattern[str], want: str) -> None:
+        found = pattern.match(self.text, self.at)
+        if found:
+            self.at = found.end()
+        self.missed(want, self.at)
+
+    def space(self) -> bool:
+        found = _SPACE.match(self.text, self.at)
+        if found:
+            self.at = found.end()
+        self.missed(r"[ \t\r\n]", self.at)
+        return found is not None
+
+    def end(self) -> bool:
+        if self.at == len(self.text):
+            return True
+        self.missed("EOF", self.at)
+        return False
+
+    # -- expressions --------------------------------------------------------------------------------------------
+
+    def read(self) -> Expression:
+        self.space()
+        tree = self.either()
+        if tree is not None:
+            self.space()
+            if self.end() and not self.mistakes:
+                return tree
+        if self.mistakes:
+            raise FilterError("\n".join(self.mistakes))
+        wanted = sorted(self.expected - {"EOF"}) + (["EOF"] if "EOF" in self.expected else [])
+        listed = wanted[0] if len(wanted) == 1 else f"{', '.join(wanted[:-1])} or {wanted[-1]}"
+        raise FilterError(f"{self.place(self.farthest)}: no match found, expected: {listed}")
+
+    def either(self) -> Expression | None:
+        terms: list[Expression] = []
+        while (term := self.both()) is not None:
+            terms.append(term)
+            back = self.at
+            if not (self.space() and self.literal("or") and self.space()):
+                break
+        else:
+            if not terms:
+                return None
+        self.at = back
+        return terms[0] if len(terms) == 1 else Or(tuple(terms))
+
+    def both(self) -> Expression | None:
+        terms: list[Expression] = []
+        while (term := self.negation()) is not None:
+            terms.append(term)
+            back = self.at
+            if not (self.space() and self.literal("and") and self.space()):
+                break
+        else:
+            if not terms:
+                return None
+        self.at = back
+        return terms[0] if len(terms) == 1 else And(tuple(terms))
+
+    def negation(self) -> Expression | None:
+        start = self.at
+        if self.literal("not") and self.space():
+            self.enter()
+            operand = self.negation()
+            self.depth -= 1
+            if operand is not None:
+                return operand.operand if isinstance(operand, Not) else Not(operand)
+        self.at = start
+        return self.group()
+
+    def group(self) -> Expression | None:
+        if not self.literal("("):
+            return self.match()
+        self.enter()
+        self.space()
+        inside = self.either()
+        self.depth -= 1
+        if inside is None:
+            return None
+        self.space()
+        if self.literal(")"):
+            return inside
+        self.mistake("grouping", "Unmatched parentheses", self.at)
+        return None
+
+    def enter(self) -> None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise FilterError(f"{self.place(self.at)}: nested deeper than {MAX_DEPTH} levels")
+
+    # -- comparisons --------------------------------------------------------------------------------------------
+
+    def match(self) -> Match | None:
+        start = self.at
+        selector = self.selector()
+        after = self.at
+        if selector is not None:
+            operator = self.comparison()
+            if operator is not None:
+                value = self.value()
+                if value is not None:
+                    return Match(selector, operator, value)
+            self.at = after
+            operator = self.emptiness()
+            if operator is not None:
+                return Match(selector, operator)
+        self.at = start
+        value = self.value()
+        if value is None:
+            return None
+        operator = self.words("in", Operator.IN) or self.words("not in", Operator.NOT_IN)
+        if operator is None:
+            return None
+        selector = self.selector()
+        if selector is None:
+            self.mistake("match", "Invalid selector", self.at)
+            return None
+        return Match(selector, operator, value)
+
+    def comparison(self) -> Operator | None:
+        return (
+            self.symbol("==", Operator.EQUAL)
+            or self.symbol("!=", Operator.NOT_EQUAL)
+            or self.words("contains", Operator.IN)
+            or self.words("not contains", Operator.NOT_IN)
+            or self.words("matches", Operator.MATCHES)
+            or self.words("not matches", Operator.NOT_MATCHES)
+        )
+
+    def emptiness(self) -> Operator | None:
+        return self.words("is empty", Operator.IS_EMPTY, trailing=False) or self.words(
+            "is not empty", Operator.IS_NOT_EMPTY, trailing=False
+        )
+
+    def symbol(self, sign: str, operator: Operator) -> Operator | None:
+        start = self.at
+        self.space()
+        if self.literal(sign):
+            self.space()
+            return operator
+        self.at = start
+        return None
+
+    def words(self, phrase: str, operator: Operator, *, trailing: bool = True) -> Operator | None:
+        start = self.at
+        if all(self.space() and self.literal(word) for word in phrase.split()) and (not trailing or self.space()):
+            return operator
+        self.at = start
+        return None
+
+    # -- selectors and values -----------------------------------------------------------------------------------
+
+    def selector(self) -> tuple[str, ...] | None:
+        first = self.name()
+        if first is None:
+            return None
+        parts = [first]
+        while True:
+            back = self.at
+            part = self.name() if self.literal(".") else None
+            if part is None:
+                self.at = back
+                part = self.index()
+            if part is None:
+                self.at = back
+                return tuple(parts)
+            parts.append(part)
+
+    def name(self) -> str | None:
+        start = self.at
+        if not self.one(_LETTER, "[a-zA-Z]"):
+            return None
+        self.many(_WORD, "[a-zA-Z0-9_]")
+        return self.text[start : self.at]
+
+    def index(self) -> str | None:
+        if not self.literal("["):
+            return None
+        self.space()
+        before = self.at
+        key = self.string()
+        if key is None:
+            self.mistake("index", "Invalid index", before)
+            return None
+        self.space()
+        if self.literal("]"):
+            return key
+        self.mistake("index", "Unclosed index expression", self.at)
+        return None
+
+    def value(self) -> str | None:
+        start = self.at
+        selector = self.selector()
+        if selector is not None:
+            return ".".join(selector)
+        self.at = start
+        number = self.number()
+        if number is not None:
+            return number
+        self.at = start
+        return self.string()
+
+    def number(self) -> str | None:
+        start = self.at
+        self.literal("-")
+        if not self.literal("0"):
+            if not self.one(_NONZERO, "[1-9]"):
+                return None
+            self.many(_DIGITS, "[0-9]")
+        whole = self.at
+        if self.literal("."):
+            before = self.at
+            self.many(_DIGITS, "[0-9]")
+            if self.at == before:
+                self.at = whole
+        stop = self.at
+        if self.space() or self.end() or self.literal(")"):
+            self.at = stop
+            return self.text[start:stop]
+        self.mistake("number", "Invalid number literal", stop)
+        return None
+
+    def string(self) -> str | None:
+        start = self.at
+        for mark in ("`", '"'):
+            if not self.literal(mark):
+                continue
+            stop = self.text.find(mark, self.at)
+            if stop < 0:
+                self.at = start
+                self.mistake("string", "Unterminated string literal", len(self.text))
+                return None
+            inside = self.text[self.at : stop]
+            self.at = stop + 1
+            if mark == "`":
+                return inside.replace("\r", "")
+            plain = unescape(inside)
+            if plain is None:
+                self.mistake("string", "invalid syntax", start)
+            return plain or ""
+        return None
+
+
+def format_expression(tree: Expression) -> str:
+    """Text that parses to `tree` again."""
+    if isinstance(tree, Match):
+        return _format_match(tree)
+    if isinstance(tree, Not):
+        return f"not {_format_term(tree.operand)}"
+    word = " and " if isinstance(tree, And) else " or "
+    return word.join(_format_term(term) for term in tree.terms)
+
+
+def _format_term(term: Expression) -> str:
+    return format_expression(term) if isinstance(term, Match | Not) else f"({format_expression(term)})"
+
+
+def _format_match(match: Match) -> str:
+    selector = match.selector[0]
+    for part in match.selector[1:]:
+        selector += f".{part}" if _NAME.match(part) else f"[{_format_string(part)}]"
+    if match.value is None:
+        return f"{selector} {match.operator.value.lower()}"
+    value = _format_string(match.value)
+    if match.operator in (Operator.IN, Operator.NOT_IN):
+        return f"{value} {match.operator.value.lower()} {selector}"
+    sign = {Operator.EQUAL: "==", Operator.NOT_EQUAL: "!="}.get(match.operator, match.operator.value.lower())
+    return f"{selector} {sign} {value}"
+
+
+def _format_string(text: str) -> str:
+    # A double quote cannot stand inside a literal, not even escaped: the grammar ends the literal there.
+    return quote(text).replace('\\"', "\\x22") if '"' in text else quote(text)

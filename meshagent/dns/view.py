@@ -1,0 +1,124 @@
+"""What DNS sees of the catalog: healthy instances with weights, nodes, addresses.
+
+Source: surface rows D2, D4 (weights), D12, D14, D22 (health filter). Each read returns its rows and the topics that
+change them. For names that do not exist only the name's own topic counts: the table-wide topics of a `Result` move an
+index, but cannot make the name appear, and following them would drop every negative answer at any change.
+
+What may change here: a read another kind of name needs; access control will sit here too (row D33).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from meshagent.catalog import queries
+from meshagent.catalog.model import Node, ServiceEntry
+from meshagent.catalog.store import Store
+from meshagent.catalog.watch import Topic
+from meshagent.dns.wire import packed_address
+
+__all__ = ["Addresses", "CatalogView", "addresses_of_instance", "addresses_of_node", "canonical"]
+
+Topics = tuple[Topic, ...]
+
+
+class Addresses(NamedTuple):
+    """Where something is: packed IPv4 and IPv6 addresses, or a host name in text form ("" for none)."""
+
+    v4: bytes | None
+    v6: bytes | None
+    host: str = ""
+
+
+def addresses_of_node(node: Node) -> Addresses:
+    """A node's address; the tagged LAN address of a family wins (rows D1, O1)."""
+    tagged = node.tagged_addresses
+    if tagged:
+        return _chosen(node.address, tagged.get("lan_ipv4", ""), tagged.get("lan_ipv6", ""))
+    return _chosen(node.address, "", "")
+
+
+def addresses_of_instance(entry: ServiceEntry) -> Addresses:
+    """An instance's own address, or its node's when it has none."""
+    service = entry.service
+    tagged = service.tagged_addresses
+    if not service.address and not tagged:
+        return addresses_of_node(entry.node)
+    v4 = v6 = ""
+    if tagged:
+        if "lan_ipv4" in tagged:
+            v4 = tagged["lan_ipv4"].address
+        if "lan_ipv6" in tagged:
+            v6 = tagged["lan_ipv6"].address
+    if service.address or v4 or v6:
+        return _chosen(service.address, v4, v6)
+    return addresses_of_node(entry.node)
+
+
+def _chosen(default: str, v4_text: str, v6_text: str) -> Addresses:
+    packed = packed_address(default)
+    v4 = packed_address(v4_text) if v4_text else None
+    v6 = packed_address(v6_text) if v6_text else None
+    if packed is None:
+        return Addresses(v4, v6, default)
+    if len(packed) == 4:
+        return Addresses(v4 or packed, v6)
+    return Addresses(v4, v6 or packed)
+
+
+def canonical(packed: bytes) -> str:
+    """Text of a packed address as the catalog indexes it."""
+    import ipaddress
+
+    return str(ipaddress.ip_address(packed))
+
+
+def _own(topics: Topics) -> Topics:
+    """The topics that name one thing, without those of whole tables."""
+    own = tuple(topic for topic in topics if type(topic) is tuple)
+    return own or topics
+
+
+class CatalogView:
+    """Reads of one store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.named_nodes: dict[tuple[str, int, str], tuple[Node, Any, Any]] = {}
+        """What `records.py` made of a node's row, by name, TTL and domain; stale when the row is another object."""
+
+    def instances(
+        self, name: str, tag: str, *, connect: bool, only_passing: bool
+    ) -> tuple[list[tuple[ServiceEntry, int]], Topics]:
+        """Instances of a service that may be used, each with its weight (0 to 65535), and the topics.
+
+        As `queries.health_service`, without the index: this is the look-up of every answer that is not cached.
+        """
+        entries = self._store.registrations.entries(name, connect=connect)
+        topics: Topics = (("connect" if connect else "service-health", name.lower()),)
+        if tag:
+            entries = [entry for entry in entries if tag in map(str.lower, entry.service.tags)]
+        usable: list[tuple[ServiceEntry, int]] = []
+        for entry in entries:
+            weights = entry.service.weights
+            weight = weights.passing
+            for check in entry.checks:
+                status = check.status
+                if status != "passing":
+                    if status != "warning" or only_passing:
+                        break
+                    weight = weights.warning
+            else:
+                usable.append((entry, min(max(weight, 0), 65535)))
+        return usable, topics
+
+    def node(self, name: str) -> tuple[Node | None, Topics]:
+        """The node of that name."""
+        found = queries.node(self._store, name)
+        return found.rows, _own(found.topics)
+
+    def names_at(self, address: str) -> tuple[str, str, Topics]:
+        """(node name, service name) of who has an IP address, "" for none."""
+        found = queries.by_address(self._store, address)
+        nodes, entries = found.rows
+        return (nodes[0].name if nodes else "", entries[0].service.name if entries else "", _own(found.topics))
