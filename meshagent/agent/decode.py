@@ -26,15 +26,27 @@ from meshagent.agent.located import Blocks
 from meshagent.durations import MAX_NS, format_duration, parse_duration
 from meshagent.errors import BadRequest, MeshError
 
-__all__ = ["Nanoseconds", "Problem", "Seconds", "decode", "decode_body", "decode_file_value", "to_builtins"]
+__all__ = [
+    "Nanoseconds",
+    "Problem",
+    "Seconds",
+    "Words",
+    "decode",
+    "decode_body",
+    "decode_file_value",
+    "field_names",
+    "to_builtins",
+]
 
 T = TypeVar("T")
 
-_SECONDS, _NANOSECONDS = object(), object()
+_SECONDS, _NANOSECONDS, _WORDS = object(), object(), object()
 #: A duration inside, in seconds; outside a Go string ("10s") or whole nanoseconds.
 Seconds = Annotated[float, _SECONDS]
 #: A duration inside, in whole nanoseconds; outside as `Seconds`.
 Nanoseconds = Annotated[int, _NANOSECONDS]
+#: A list of strings; one string stands for a list of it.
+Words = Annotated[tuple[str, ...], _WORDS]
 
 #: Go's names of the rows of catalog/model.py where they differ from ours.
 _GO_NAMES = {
@@ -307,6 +319,11 @@ def _anything(value: Any, _: _Reading) -> Any:
     return value
 
 
+def _words(value: Any, reading: _Reading) -> tuple[str, ...]:
+    result: tuple[str, ...] = _compile(tuple[str, ...])[1]([value] if isinstance(value, str) else value, reading)
+    return result
+
+
 def _list_of(inner: Any, make: Callable[[list[Any]], Any]) -> _Convert:
     exact, convert = _compile(inner)
     zero = _raw_zero(inner)  # Go's null leaves an element at zero
@@ -368,6 +385,8 @@ def _compile(hint: Any) -> tuple[type | None, _Convert]:
     if origin is Annotated:
         if _SECONDS in args:
             return None, _seconds
+        if _WORDS in args:
+            return None, _words
         return (None, _nanoseconds) if _NANOSECONDS in args else _compile(args[0])
     if origin in _SCALARS:
         return _SCALARS[origin]
@@ -396,9 +415,9 @@ def _go_type(hint: Any) -> str:
 
 def _raw_zero(hint: Any) -> Any:
     """What stands for null where nothing may be left out."""
-    origin, _ = _split(hint)
+    origin, args = _split(hint)
     if origin is Annotated:
-        return ""
+        return [] if _WORDS in args else ""
     if isinstance(origin, type) and issubclass(origin, msgspec.Struct):
         return {}
     return {str: "", bool: False, int: 0, float: 0.0, bytes: "", tuple: [], list: [], dict: {}}.get(origin)
@@ -509,6 +528,11 @@ def decode_file_value(type_: type[T], raw: Any, problems: list[Problem]) -> T | 
     except Problem as problem:
         problems.append(problem)
         return None
+
+
+def field_names(type_: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The keys a file may use for a Struct, in snake_case."""
+    return tuple(_plan(type_).snake)
 
 
 def to_builtins(value: Any) -> Any:

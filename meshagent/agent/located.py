@@ -13,14 +13,14 @@ __all__ = ["Blocks", "Items", "Place", "Table", "place_of"]
 
 
 class Place(NamedTuple):
-    """A position in a named text."""
+    """A position in a named text; line 0 is the source as a whole (a flag)."""
 
     file: str
-    line: int
-    column: int
+    line: int = 0
+    column: int = 0
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
 class Table(dict[str, Any]):

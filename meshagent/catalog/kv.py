@@ -99,6 +99,10 @@ class KVTable:
     def unlock(self, command: commands.KVUnlock, index: int) -> bool:
         return False
 
+    def has_tombstones(self, up_to: int) -> bool:
+        """Whether a key deleted at `up_to` or before is remembered."""
+        return any(index <= up_to for index in self.tombstones.values())
+
     def reap(self, up_to: int) -> None:
         """Forget tombstones of `up_to` and before."""
         for key in [key for key, index in self.tombstones.items() if index <= up_to]:

@@ -128,6 +128,10 @@ class Registrations:
         """Whether any instance has that name (or gives mesh access to it)."""
         return lower_name in (self._by_connect if connect else self._by_name)
 
+    def count_names(self) -> int:
+        """How many services there are."""
+        return len(self._by_name)
+
     def at_address(self, address: str) -> tuple[list[Node], list[ServiceEntry]]:
         """Nodes and instances with that address, for reverse look-ups."""
         nodes = [self.nodes[name] for name in sorted(self._node_addresses.get(address, ()))]

@@ -63,6 +63,10 @@ class Store:
         watches.notify_all()
         watches.flush()
 
+    def has_tombstones(self, up_to: int) -> bool:
+        """Whether anything deleted at `up_to` or before is still remembered."""
+        return self.kv.has_tombstones(up_to) or any(at <= up_to for at in self.registrations.gone_nodes.values())
+
     def digest(self) -> str:
         """SHA-256 of the whole state: equal on two servers exactly when their states are."""
         return snapshot.digest(self)

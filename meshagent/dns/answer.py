@@ -17,8 +17,7 @@ from typing import Final
 
 from meshagent.dns.names import Zone
 from meshagent.dns.order import Order
-from meshagent.dns.records import soa
-from meshagent.dns.sections import Sections
+from meshagent.dns.sections import Sections, Sizes
 from meshagent.dns.settings import MAX_UDP_ANSWERS, DnsSettings
 from meshagent.dns.wire import (
     AA,
@@ -28,11 +27,11 @@ from meshagent.dns.wire import (
     SOA,
     SRV,
     TC,
-    ZONE_OWNER,
     Question,
     Record,
     as_spelt,
     encode,
+    type_of,
 )
 
 __all__ = ["Plan", "failure"]
@@ -45,6 +44,8 @@ _MAX_TCP: Final = 65535
 _MAX_TCP_ANSWERS: Final = 4096
 _MAX_TCP_SRV: Final = 1024
 _TO_QUESTION: Final = b"\xc0\x0c"
+#: From the owner of an SRV record's data to its target: type, class, TTL, length, priority, weight, port.
+_TARGET_AT: Final = 16
 
 
 def failure(question: Question, rcode: int, settings: DnsSettings) -> bytes:
@@ -56,261 +57,234 @@ def failure(question: Question, rcode: int, settings: DnsSettings) -> bytes:
 class Plan:
     """How one question is answered until something it depends on changes.
 
-    `constant`: every rendering is the same; `timed`: it holds the SOA, whose serial is the second it was sent in.
+    `answers` is how many are sent. `constant`: every rendering is the same; `timed`: it holds the SOA, whose serial is
+    the second it was sent in.
     """
 
-    __slots__ = (
-        "_compress",
-        "_costs",
-        "_count",
-        "_flags",
-        "_order",
-        "_question",
-        "_room",
-        "_sections",
-        "_settings",
-        "_simple",
-        "_texts",
-        "_zone",
-        "answers",
-        "constant",
-        "timed",
-    )
+    __slots__ = ("_flags", "_question", "_room", "_sections", "_settings", "_sizes", "_texts", "_zone", "answers")
 
     def __init__(self, question: Question, sections: Sections, zone: Zone, settings: DnsSettings, tcp: bool) -> None:
         self._question = question
         self._sections = sections
         self._settings = settings
         self._zone = zone.wire
-        self._compress = not settings.disable_compression
-        self._costs: list[int] | None = None
-        self._order: Order | None = None
-        self._simple = False
+        self._sizes: Sizes | None = None
         self._texts = False
-        answers = sections.answers
-        total = len(answers)
-        flags = question.reply_flags | sections.rcode
-        if sections.authoritative:
-            flags |= AA
+        flags = question.reply_flags | sections.rcode | AA
         if settings.recursors:
             flags |= RA
-        self.timed = sections.negative or question.type == SOA
-        count = total
-        self._room = 0
-        if total:
-            if sections.capped and 0 < settings.a_record_limit < total:
-                count = settings.a_record_limit
-            wanted = count
-            count = self._fit(count, tcp)
-            if count < wanted and (not tcp or settings.enable_truncate):
-                flags |= TC
-        self._flags = flags
-        self._count = self.answers = count
-        self.constant = total <= 1 or sections.ordered
-        if not self.constant:
-            self._order = Order(total, count, sections.weights)
-
-    def _fit(self, count: int, tcp: bool) -> int:
-        """How many of `count` answers are sent; sets what `render` needs to know."""
-        question, sections, settings = self._question, self._sections, self._settings
-        name = question.name
-        self._simple = _is_simple(sections)
-        judged_compressed = self._compress
-        limit = count
         if tcp:
             room = _MAX_TCP
-            limit = min(limit, _MAX_TCP_SRV if question.type == SRV else _MAX_TCP_ANSWERS)
         else:
-            room = min(question.udp_size, _MAX_UDP)
-            if room == 512:
-                most = min(settings.udp_answer_limit or MAX_UDP_ANSWERS, MAX_UDP_ANSWERS)
-                if limit > most:
-                    limit = most
-                    judged_compressed = False  # row D30
-        room -= 12 + len(question.raw) + len(question.edns)
-        own = 2 if judged_compressed else len(name)
-        costs = [(len(rr[0]) or own) + 10 + len(rr[2]) + (len(rr[3]) if rr[3] else 0) for rr in sections.answers]
-        if sections.extras:
-            for position, extras in enumerate(sections.extras):
-                if extras:
-                    target = sections.answers[position][3]
-                    costs[position] += sum(_cost(rr, target, judged_compressed) for rr in extras)
-        largest = max(costs)
-        if largest * limit > room:
-            if min(costs) == largest or sections.ordered:
-                limit = _prefix(costs, limit, room)
-            else:
-                # Which answers fit depends on which are drawn: `render` cuts each draw.
-                self._costs = costs
-                self._room = room
-                limit = min(limit, _prefix(sorted(costs), limit, room))
-        elif sections.texts:
-            # Metadata is the first to go: it is sent when the longest draw has room for it.
-            texts = [sum(_cost(rr, None, False) for rr in of_one) for of_one in sections.texts]
-            both = sorted(map(int.__add__, costs, texts), reverse=True)
-            self._texts = sum(both[:limit]) <= room
+            room = question.udp_size
+            if room > _MAX_UDP:
+                room = _MAX_UDP
+        count = len(sections.answers)
+        if count:
+            if sections.capped and 0 < settings.a_record_limit < count:
+                count = settings.a_record_limit
+            fitting = self._fit(count, room, tcp)
+            if fitting < count:
+                count = fitting
+                if not tcp or settings.enable_truncate:
+                    flags |= TC
         self._room = room
+        self._flags = flags
+        self.answers = count
+
+    @property
+    def constant(self) -> bool:
+        """Whether every rendering is the same."""
+        return len(self._sections.answers) <= 1 or self._sections.ordered
+
+    @property
+    def timed(self) -> bool:
+        """Whether it holds an SOA."""
+        return self._sections.negative or self._question.type == SOA
+
+    def _fit(self, count: int, room: int, tcp: bool) -> int:
+        """How many of `count` answers are sent in a message of at most `room` bytes."""
+        question, sections, settings = self._question, self._sections, self._settings
+        compressed = not settings.disable_compression
+        limit = count
+        if tcp:
+            limit = min(limit, _MAX_TCP_SRV if question.type == SRV else _MAX_TCP_ANSWERS)
+        elif room == 512:
+            most = min(settings.udp_answer_limit or MAX_UDP_ANSWERS, MAX_UDP_ANSWERS)
+            if limit > most:
+                limit = most
+                compressed = False  # row D30
+        room -= 12 + len(question.raw) + len(question.edns)
+        if compressed:
+            own = 2
+            sizes = sections.compressed_sizes or _measure(sections, True)
+        else:
+            own = len(question.name)
+            sizes = sections.plain_sizes or _measure(sections, False)
+        if (sizes.largest + own) * limit > room:
+            if sizes.smallest == sizes.largest or sections.ordered:
+                return _fitting(sizes.each, limit, own, room)
+            # Which answers fit depends on which are drawn: `render` cuts each draw. This is the most there can be.
+            self._sizes = sizes
+            return _fitting(sorted(sizes.each), limit, own, room)
+        if sizes.falling:
+            # Metadata is the first to go: it is sent when even the longest draw has room for it.
+            self._texts = sum(sizes.falling[:limit]) + own * limit <= room
         return limit
 
-    def render(self, rng: random.Random, serial: int) -> bytes:
-        """The message behind the id. `serial` is the unix time in seconds."""
-        sections, question = self._sections, self._question
-        order = self._order
-        flags = self._flags
+    # --- rendering ---------------------------------------------------------------------------------------------
+
+    def render(self, rng: random.Random, soa: Record) -> bytes:
+        """The message behind the id. `soa` is the zone's SOA of this second (`records.zone_record`)."""
+        sections = self._sections
+        total = len(sections.answers)
+        if total <= 1 or sections.ordered:
+            if not sections.simple:
+                return self._render_fixed(soa)
+            return self._render_simple(range(self.answers), self._flags)
+        order = sections.order
         if order is None:
-            return self._render_all(serial)
-        chosen = order.draw(rng)
-        costs = self._costs
-        if costs is not None:
-            kept = _prefix([costs[position] for position in chosen], len(chosen), self._room)
+            order = sections.order = Order(total, sections.weights)
+        chosen = order.draw(rng, self.answers)
+        flags = self._flags
+        sizes = self._sizes
+        if sizes is not None:
+            own = len(self._question.name) if sizes is sections.plain_sizes else 2
+            room = self._room - 12 - len(self._question.raw) - len(self._question.edns)
+            kept = _fitting([sizes.each[position] for position in chosen], len(chosen), own, room)
             if kept < len(chosen):
                 flags |= TC
                 del chosen[kept:]
-        tails = sections.tails
-        if self._simple:
-            if tails is None:
-                tails = sections.tails = [_tail(rr) for rr in sections.answers]
-            own = _TO_QUESTION if self._compress else question.name
-            if not sections.extras:
-                head = _COUNTS.pack(flags, 1, len(chosen), 0, 1 if question.edns else 0)
-                records = own.join([b"", *[tails[position] for position in chosen]])
-                return head + question.raw + records + question.edns
-            return self._render_pairs(chosen, tails, own, flags)
+        if sections.simple:
+            return self._render_simple(chosen, flags)
         answers = [sections.answers[position] for position in chosen]
-        additional: list[Record] = []
-        if sections.extras:
-            for position in chosen:
-                additional += sections.extras[position]
-        if self._texts:
-            for position in chosen:
-                additional += sections.texts[position]
-        return encode(flags, question, self._zone, answers, (), additional, self._compress)
+        additional = [rr for position in chosen for rr in self._beside(position)]
+        compress = not self._settings.disable_compression
+        return encode(flags, self._question, self._zone, answers, (), additional, compress)
 
-    def _render_pairs(self, chosen: list[int], tails: list[bytes], own: bytes, flags: int) -> bytes:
-        """SRV answers whose additional records all belong to their target: the hottest answer after plain addresses."""
+    def _beside(self, position: int) -> tuple[Record, ...]:
+        """What goes into Additional with an answer."""
+        sections = self._sections
+        if not sections.extras:
+            return ()
+        if self._texts:
+            return sections.extras[position] + sections.texts[position]
+        return sections.extras[position]
+
+    def _render_simple(self, chosen: list[int] | range, flags: int) -> bytes:
+        """Answers without inner pointers, and records of their targets: nearly all there is, and the hottest."""
         sections, question = self._sections, self._question
-        compress = self._compress
-        offset = 12 + len(question.raw)
-        step = len(own)
-        answers = []
-        additional: list[bytes] = []
-        count = 0
+        compress = not self._settings.disable_compression
+        own = _TO_QUESTION if compress else question.name
+        answers = sections.answers
+        if not sections.extras:
+            counts = _COUNTS.pack(flags, 1, len(chosen), 0, 1 if question.edns else 0)
+            return counts + question.raw + b"".join([own + answers[at][1] for at in chosen]) + question.edns
+        offset = 12 + len(question.raw) + len(own)
+        parts = []
+        beside = []
+        count = 1 if question.edns else 0
         for position in chosen:
-            tail = tails[position]
-            answers.append(own)
-            answers.append(tail)
-            at = offset + step + 16  # behind type, class, TTL, length, priority, weight and port
-            offset += step + len(tail)
+            tail = answers[position][1]
+            parts.append(own)
+            parts.append(tail)
+            target_at = offset + _TARGET_AT
+            offset += len(own) + len(tail)
             records = sections.extras[position]
             if self._texts:
                 records += sections.texts[position]
-            for owner, head, data, _, _ in records:
-                if compress and at <= MAX_POINTER:
-                    owner = (0xC000 | at).to_bytes(2, "big")
-                additional += (owner, head, len(data).to_bytes(2, "big"), data)
+            for rr in records:
+                beside.append(
+                    (0xC000 | target_at).to_bytes(2, "big") if compress and target_at <= MAX_POINTER else rr[0]
+                )
+                beside.append(rr[1])
                 count += 1
-        counts = _COUNTS.pack(flags, 1, len(chosen), 0, count + (1 if question.edns else 0))
-        return b"".join([counts, question.raw, *answers, *additional, question.edns])
+        counts = _COUNTS.pack(flags, 1, len(chosen), 0, count)
+        return counts + question.raw + b"".join(parts) + b"".join(beside) + question.edns
 
-    def _render_all(self, serial: int) -> bytes:
+    def _render_fixed(self, soa: Record) -> bytes:
+        """Answers in their own order, and those with an SOA."""
         sections, question, zone = self._sections, self._question, self._zone
+        compress = not self._settings.disable_compression
         answers = sections.answers
-        if self.timed:
-            if sections.negative:
-                if self._compress and not answers and not sections.additional:
-                    return self._render_negative(serial)
-                authority = (soa(self._settings, ZONE_OWNER, b"", serial), *sections.authority)
-                return encode(self._flags, question, zone, answers, authority, sections.additional, self._compress)
-            answers = [self._with_serial(rr, serial) for rr in answers]
+        authority = sections.authority
         additional = sections.additional
-        if self._count < len(answers):
-            answers = answers[: self._count]
-        if sections.extras and answers:
-            additional = [rr for extras in sections.extras[: len(answers)] for rr in extras]
-            if self._texts:
-                additional += [rr for texts in sections.texts[: len(answers)] for rr in texts]
-        elif additional and self._room and not self._leaves_room(answers):
+        if sections.negative:
+            if compress and not additional:
+                short = self._render_negative(soa[1])
+                if short is not None:
+                    return short
+            authority = (soa, *authority)
+        elif question.type == SOA:
+            answers = [_with_serial(rr, soa[1][10:14]) for rr in answers]
+        if self.answers < len(answers):
+            answers = answers[: self.answers]
+        if sections.extras:
+            additional = [rr for position in range(len(answers)) for rr in self._beside(position)]
+        elif additional and not self._leaves_room(compress):
             additional = ()
-        return encode(self._flags, question, zone, answers, sections.authority, additional, self._compress)
+        return encode(self._flags, question, zone, answers, authority, additional, compress)
 
-    def _leaves_room(self, answers: object) -> bool:
-        """Whether the fixed additional records fit beside all the answers."""
-        sections = self._sections
-        name = len(self._question.name)
-        size = sum((len(rr[0]) or name) + 10 + len(rr[2]) + len(rr[3] or b"") for rr in sections.answers)
-        size += sum((len(rr[0]) or name) + 10 + len(rr[2]) + len(rr[3] or b"") for rr in sections.authority)
-        # Owners shrink to pointers when compressed; metadata has the question's name.
-        for rr in sections.additional:
-            owner = 2 if self._compress and rr[0] is QUESTION_OWNER else len(rr[0]) or name
-            size += owner + 10 + len(rr[2]) + len(rr[3] or b"")
+    def _leaves_room(self, compress: bool) -> bool:
+        """Whether the fixed additional records fit beside all the others."""
+        sections, question = self._sections, self._question
+        name = len(question.name)
+        size = 12 + len(question.raw) + len(question.edns)
+        for section in (sections.answers, sections.authority, sections.additional):
+            for rr in section:
+                owner = 2 if compress and rr[0] is QUESTION_OWNER else max(len(rr[0]), name)
+                size += owner + len(rr[1])
         return size <= self._room
 
-    def _render_negative(self, serial: int) -> bytes:
-        """A name that is not there, or has nothing of that type: one SOA, all of whose names end in the question's."""
+    def _render_negative(self, tail: bytes) -> bytes | None:
+        """A name that is not there, or has nothing of that type: one SOA whose names all end in the question's.
+
+        `tail` is what the SOA has behind its owner. None where its names do not end so.
+        """
         question = self._question
         name = question.name
-        record = soa(self._settings, ZONE_OWNER, b"", serial)
-        at = 12 + len(name) - len(self._zone)
-        if at < 12 or as_spelt(name, self._zone) is self._zone:
-            return encode(self._flags, question, self._zone, (), (record,), (), True)
-        to_zone = (0xC000 | at).to_bytes(2, "big")
+        at = len(name) - len(self._zone)
+        if at < 0 or as_spelt(name, self._zone) is self._zone:
+            return None
+        to_zone = (0xC00C + at).to_bytes(2, "big")
         counts = _COUNTS.pack(self._flags, 1, 0, 1, 1 if question.edns else 0)
-        # ns.<zone> and hostmaster.<zone>: 5 and 13 bytes with their pointers, then five numbers.
-        return b"".join(
-            (
-                counts,
-                question.raw,
-                to_zone,
-                record[1],
-                b"\x00\x26\x02ns",
-                to_zone,
-                b"\x0ahostmaster",
-                to_zone,
-                record[2],
-                question.edns,
-            )
-        )
-
-    @staticmethod
-    def _with_serial(rr: Record, serial: int) -> Record:
-        if rr[1][:2] != b"\x00\x06":
-            return rr
-        return (rr[0], rr[1], (serial & 0xFFFFFFFF).to_bytes(4, "big") + rr[2][4:], rr[3], rr[4])
+        # ns.<zone> and hostmaster.<zone> are 5 and 13 bytes with their pointers; the numbers 20.
+        names = b"\x00\x26\x02ns" + to_zone + b"\x0ahostmaster" + to_zone
+        return counts + question.raw + to_zone + tail[:8] + names + tail[10:] + question.edns
 
 
-def _prefix(costs: list[int], limit: int, room: int) -> int:
-    """How many of the first `limit` costs fit into `room` together."""
+def _with_serial(rr: Record, serial: bytes) -> Record:
+    if type_of(rr) != SOA:
+        return rr
+    return (rr[0], rr[1][:10] + serial + rr[1][14:], rr[2], rr[3])
+
+
+def _measure(sections: Sections, compressed: bool) -> Sizes:
+    """The sizes of all answers, kept with them."""
+    answers = sections.answers
+    each = [len(rr[0]) + len(rr[1]) for rr in answers]
+    texts: list[int] = []
+    if sections.extras:
+        # A record beside an answer mostly belongs to its target, which has just been written.
+        pointers = compressed and sections.simple
+        for position, records in enumerate(sections.extras):
+            for rr in records:
+                each[position] += (2 if pointers else len(rr[0])) + len(rr[1])
+        if sections.texts:
+            texts = [sum((2 if pointers else len(rr[0])) + len(rr[1]) for rr in records) for records in sections.texts]
+    sizes = Sizes(each, texts)
+    if compressed:
+        sections.compressed_sizes = sizes
+    else:
+        sections.plain_sizes = sizes
+    return sizes
+
+
+def _fitting(sizes: list[int], limit: int, own: int, room: int) -> int:
+    """How many of the first `limit` answers fit into `room` bytes together, each with an owner of `own` bytes."""
     used = 0
     for count in range(limit):
-        used += costs[count]
+        used += sizes[count] + own
         if used > room:
             return count
     return limit
-
-
-def _cost(rr: Record, target: bytes | None, compressed: bool) -> int:
-    """Bytes of a record, at most; exact where its owner is the `target` just written."""
-    owner = 2 if compressed and rr[0] == target else len(rr[0])
-    return owner + 10 + len(rr[2]) + (len(rr[3]) if rr[3] else 0)
-
-
-def _tail(rr: Record) -> bytes:
-    """A record behind its owner, nothing compressed."""
-    data = rr[2] if rr[3] is None else rr[2] + rr[3]
-    return rr[1] + len(data).to_bytes(2, "big") + data
-
-
-def _is_simple(sections: Sections) -> bool:
-    """Whether the answers are bytes without inner pointers, and their extras all owned by the answer's target."""
-    known = sections.simple
-    if known is None:
-        known = all(rr[0] is QUESTION_OWNER and (rr[3] is None or not rr[4]) for rr in sections.answers) and not (
-            sections.authority or sections.additional
-        )
-        if known:
-            for beside in (sections.extras, sections.texts):
-                for answer, records in zip(sections.answers, beside, strict=False):
-                    if any(rr[0] != answer[3] or rr[3] is not None for rr in records):
-                        known = False
-        sections.simple = known
-    return known

@@ -28,6 +28,7 @@ from typing import Final
 from meshagent.catalog.watch import Subscription, Watches
 from meshagent.dns.answer import Plan
 from meshagent.dns.sections import Sections
+from meshagent.dns.wire import Record
 
 __all__ = ["AnswerCache", "Facts", "Hot"]
 
@@ -186,7 +187,7 @@ class AnswerCache:
             self._evict(oldest)
         return True
 
-    def refill(self, query: bytes, tcp: bool, now: float, serial: int) -> bytes | None:
+    def refill(self, query: bytes, tcp: bool, now: float, soa: Record) -> bytes | None:
         """The next answer to a query that is kept but has no bytes ready, or None for one that is not kept."""
         hot = self.tcp if tcp else self.udp
         entry = hot.entries.pop(query, None)
@@ -195,12 +196,12 @@ class AnswerCache:
         hot.entries[query] = entry  # now the newest
         plan = entry.plan
         if plan.timed:
-            answer = plan.render(self._rng, serial)
+            answer = plan.render(self._rng, soa)
             hot.timed[query] = answer
             self._weigh(entry, query, len(answer))
             return answer
         if plan.constant:
-            answer = plan.render(self._rng, serial)
+            answer = plan.render(self._rng, soa)
             hot.rotating[query] = repeat(answer)
             self._weigh(entry, query, len(answer))
             return answer
@@ -211,7 +212,7 @@ class AnswerCache:
         elif lasted > _TOO_LONG_S:
             entry.budget = max(1, int(entry.budget * _TOO_SOON_S / lasted))
         orders = min(entry.budget, max(1, 512 // max(8, plan.answers)))
-        drawn = [plan.render(self._rng, serial) for _ in range(orders)]
+        drawn = [plan.render(self._rng, soa) for _ in range(orders)]
         answers = chain.from_iterable(repeat(drawn, entry.budget // orders))
         hot.rotating[query] = answers
         self._weigh(entry, query, sum(map(len, drawn)))

@@ -23,11 +23,12 @@ _LEAST_WEIGHT = 1e-9
 
 
 class Order:
-    """Draws `count` of `total` positions; `weights` None means that all are alike."""
+    """Draws some of `total` positions; `weights` None means that all are alike."""
 
-    def __init__(self, total: int, count: int, weights: Sequence[int] | None) -> None:
+    __slots__ = ("_ends", "_exponents", "_total")
+
+    def __init__(self, total: int, weights: Sequence[int] | None) -> None:
         self._total = total
-        self._count = count
         self._ends: list[float] | None = None
         self._exponents: list[float] = []
         if weights is not None:
@@ -35,10 +36,10 @@ class Order:
             self._exponents = [1.0 / weight for weight in real]
             self._ends = list(accumulate(real))
 
-    def draw(self, rng: random.Random) -> list[int]:
-        """Positions in the order of the answer."""
+    def draw(self, rng: random.Random, count: int) -> list[int]:
+        """`count` positions in the order of the answer."""
         chance = rng.random
-        total, count, ends = self._total, self._count, self._ends
+        total, ends = self._total, self._ends
         if count * 8 <= total or (ends is None and count <= 4):
             # Few of many: draw one by one, and again where one was drawn before.
             drawn: list[int] = []

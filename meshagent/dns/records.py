@@ -43,16 +43,20 @@ from meshagent.dns.wire import (
     address,
     packed_address,
     record,
+    soa,
     txt,
+    type_of,
     wire_name,
 )
 
-__all__ = ["RECORDS", "ROWS", "Row", "Scene", "build", "soa"]
+__all__ = ["RECORDS", "ROWS", "Row", "Scene", "build", "zone_record"]
 
 #: How often a CNAME inside our domains is followed (row D15).
 MAX_CNAME_DEPTH: Final = 3
 #: Outside names looked up for one answer; a service with more hostnames than this is not a DNS service.
 MAX_WANTED: Final = 8
+#: Nodes whose part in SRV answers is remembered.
+MAX_NAMED_NODES: Final = 65536
 #: Name servers listed (row D14).
 MAX_SERVERS: Final = 3
 
@@ -87,7 +91,7 @@ def node_meta(scene: Scene) -> Sections:
     node, topics = _node(scene)
     if node is None:
         return unknown_name(topics)
-    return Sections(topics, answers=_meta_records(QUESTION_OWNER, node, scene.settings.node_ttl_s))
+    return Sections(topics, _meta_records(QUESTION_OWNER, node, scene.settings.node_ttl_s))
 
 
 def node_address(scene: Scene) -> Sections:
@@ -96,9 +100,13 @@ def node_address(scene: Scene) -> Sections:
     if node is None:
         return unknown_name(topics)
     ttl = scene.settings.node_ttl_s
-    texts = _meta_records(QUESTION_OWNER, node, ttl) if scene.settings.enable_additional_node_meta_txt else ()
     answers, wants, more = _address_records(scene, addresses_of_node(node), ttl)
-    return Sections(topics + more, answers=answers, additional=texts, ordered=True, wants=wants)
+    sections = Sections(topics + more, answers)
+    sections.ordered = True
+    sections.wants = wants
+    if scene.settings.enable_additional_node_meta_txt:
+        sections.additional = _meta_records(QUESTION_OWNER, node, ttl)
+    return sections
 
 
 def node_any(scene: Scene) -> Sections:
@@ -108,8 +116,10 @@ def node_any(scene: Scene) -> Sections:
         return unknown_name(topics)
     ttl = scene.settings.node_ttl_s
     answers, wants, more = _address_records(scene, addresses_of_node(node), ttl)
-    answers = (*answers, *_meta_records(QUESTION_OWNER, node, ttl))
-    return Sections(topics + more, answers=answers, ordered=True, wants=wants)
+    sections = Sections(topics + more, (*answers, *_meta_records(QUESTION_OWNER, node, ttl)))
+    sections.ordered = True
+    sections.wants = wants
+    return sections
 
 
 def _node(scene: Scene) -> tuple[Node | None, Topics]:
@@ -170,9 +180,11 @@ def _follow(scene: Scene, host: str) -> tuple[tuple[Record, ...], tuple[str, ...
         return (), (), ()
     found = build(scene._replace(asked=asked, qtype=ANY, depth=scene.depth - 1))
     owner = wire_name(host) or b"\x00"
-    wanted = (b"\x00\x01", b"\x00\x1c", b"\x00\x05")  # A, AAAA, CNAME: metadata stays behind
+    wanted = (A, AAAA, CNAME)  # metadata stays behind
     asked_for = (QUESTION_OWNER, FOLDED_OWNER)
-    records = tuple((owner if rr[0] in asked_for else rr[0], *rr[1:]) for rr in found.answers if rr[1][:2] in wanted)
+    records = tuple(
+        (owner if rr[0] in asked_for else rr[0], rr[1], rr[2], rr[3]) for rr in found.answers if type_of(rr) in wanted
+    )
     return records, found.wants, found.topics
 
 
@@ -196,12 +208,29 @@ def service_addresses(scene: Scene) -> Sections:
         if host is None and not packed and where.host:
             host = where
     if weight_of:
-        answers = [address(QUESTION_OWNER, ttl, ip) for ip in weight_of]
-        return Sections(topics, answers=answers, weights=_uneven(list(weight_of.values())), capped=True)
+        sections = Sections(topics, [address(QUESTION_OWNER, ttl, ip) for ip in weight_of])
+        sections.simple = sections.capped = True
+        if len(weight_of) > 1:
+            sections.weights = _uneven(list(weight_of.values()))
+        return sections
     if host is not None:
         records, wants, more = _address_records(scene, host, ttl)
-        return Sections(topics + more, answers=records, ordered=True, capped=True, wants=wants)
+        sections = Sections(topics + more, records)
+        sections.ordered = sections.capped = True
+        sections.wants = wants
+        return sections
     return nothing_here(topics)
+
+
+class _Beside(NamedTuple):
+    """What a node or host name contributes to an SRV answer: target, its records, what else they depend on."""
+
+    target: bytes
+    records: tuple[Record, ...] = ()
+    wants: tuple[str, ...] = ()
+    topics: Topics = ()
+    followed: bool = False
+    """Whether the target is a host name, so that the records may belong to other names."""
 
 
 def service_srv(scene: Scene) -> Sections:
@@ -211,68 +240,94 @@ def service_srv(scene: Scene) -> Sections:
         return unknown_name(topics)
     settings = scene.settings
     ttl = settings.ttl_of(scene.asked.name)
+    with_texts = settings.enable_additional_node_meta_txt
     answers: list[Record] = []
     extras: list[tuple[Record, ...]] = []
     texts: list[tuple[Record, ...]] = []
     weights: list[int] = []
-    wants: dict[str, None] = {}
+    wants: tuple[str, ...] = ()
+    simple = True
+    any_texts = False
     for entry, weight in usable:
-        target, followed = _srv_target(scene, entry, ttl)
-        if not target:
+        node = entry.node
+        own = entry.service.address
+        named, text = _named_node(scene, node, ttl)
+        if own and own != node.address:
+            beside = _own_target(scene, own, ttl)
+            if text:
+                simple = False  # metadata has the node's name, which is not the target
+        else:
+            beside = named
+        if beside is None:
             continue
-        records, wanted, more = followed
-        topics += tuple(topic for topic in more if topic not in topics)
-        wants.update(dict.fromkeys(wanted))
+        if beside.followed:
+            simple = False
+            topics += tuple(topic for topic in beside.topics if topic not in topics)
+            wants += tuple(host for host in beside.wants if host not in wants)
         port = entry.service.port
         data = b"\x00\x01" + weight.to_bytes(2, "big") + (port if 0 <= port <= 65535 else 0).to_bytes(2, "big")
-        answers.append(record(QUESTION_OWNER, SRV, ttl, data, target, compress=False))
-        extras.append(records)
+        answers.append(record(QUESTION_OWNER, SRV, ttl, data, beside.target, False))
+        extras.append(beside.records)
         weights.append(weight)
-        if settings.enable_additional_node_meta_txt and entry.node.meta:
-            name = _node_name(entry.node.name, scene)
-            texts.append(_meta_records(name, entry.node, ttl) if name else ())
-        else:
-            texts.append(())
+        if with_texts:
+            texts.append(text)
+            if text:
+                any_texts = True
     if not answers:
         return nothing_here(topics)
-    if not any(texts):
-        texts = []
-    return Sections(
-        topics,
-        answers=answers,
-        extras=extras,
-        texts=texts,
-        weights=_uneven(weights),
-        wants=tuple(wants)[:MAX_WANTED],
-    )
+    sections = Sections(topics, answers)
+    sections.extras = extras
+    if any_texts:
+        sections.texts = texts
+    sections.simple = simple
+    sections.weights = _uneven(weights)
+    sections.wants = wants[:MAX_WANTED]
+    return sections
 
 
-def _srv_target(
-    scene: Scene, entry: ServiceEntry, ttl: int
-) -> tuple[bytes | None, tuple[tuple[Record, ...], tuple[str, ...], Topics]]:
-    """Target name of an instance and what goes with it into Additional."""
-    own = entry.service.address
-    if own and own != entry.node.address:
-        packed = packed_address(own)
-        if packed is None:
-            target = wire_name(own)
-            return target, _follow(scene, own) if target else ((), (), ())
-        target = _labels(f"{packed.hex()}.addr", scene)
-        return target, ((address(target, ttl, packed),), (), ()) if target else ((), (), ())
-    where = addresses_of_node(entry.node)
+def _named_node(scene: Scene, node: Node, ttl: int) -> tuple[_Beside | None, tuple[Record, ...]]:
+    """What a node contributes as a target, and its metadata. Remembered as long as its row is the same."""
+    key = (node.name, ttl, scene.asked.zone.text)
+    memo = scene.view.named_nodes
+    known = memo.get(key)
+    if known is not None and known[0] is node:
+        return known[1], known[2]
+    name = _labels(f"{node.name}.node", scene)
+    where = addresses_of_node(node)
+    texts = _meta_records(name, node, ttl) if name is not None else ()
     if not where.v4 and not where.v6 and where.host:
-        target = wire_name(where.host)
-        return target, _follow(scene, where.host) if target else ((), (), ())
-    target = _node_name(entry.node.name, scene)
+        # What a host name leads to may change without the node: not remembered.
+        return _host_target(scene, where.host), texts
+    beside = None
+    if name is not None:
+        beside = _Beside(name, tuple(address(name, ttl, ip) for ip in _of_type(where, ANY)))
+    if len(memo) >= MAX_NAMED_NODES:
+        memo.clear()
+    memo[key] = (node, beside, texts)
+    return beside, texts
+
+
+def _own_target(scene: Scene, own: str, ttl: int) -> _Beside | None:
+    """The target of an instance with an address of its own: the address spelt as a name, or the host name it is."""
+    packed = packed_address(own)
+    if packed is None:
+        return _host_target(scene, own)
+    name = _labels(f"{packed.hex()}.addr", scene)
+    return _Beside(name, (address(name, ttl, packed),)) if name is not None else None
+
+
+def _host_target(scene: Scene, host: str) -> _Beside | None:
+    target = wire_name(host)
     if target is None:
-        return None, ((), (), ())
-    return target, (tuple(address(target, ttl, ip) for ip in _of_type(where, ANY)), (), ())
+        return None
+    records, wants, topics = _follow(scene, host)
+    return _Beside(target, records, wants, topics, True)
 
 
 def service_other(scene: Scene) -> Sections:
     """Any other type of a service: nothing, or the CNAME of one that lives at a host name."""
     found = service_addresses(scene._replace(qtype=ANY))
-    if found.answers and found.answers[0][1][:2] == b"\x00\x05":
+    if found.answers and type_of(found.answers[0]) == CNAME:
         return found
     return found if found.rcode else nothing_here(found.topics)
 
@@ -290,10 +345,6 @@ def _uneven(weights: list[int]) -> list[int] | None:
     return weights if min(weights) != max(weights) else None
 
 
-def _node_name(node: str, scene: Scene) -> bytes | None:
-    return _labels(f"{node}.node", scene)
-
-
 def _labels(front: str, scene: Scene) -> bytes | None:
     return wire_name(f"{front}.{scene.datacenter}.{scene.asked.zone.text}")
 
@@ -304,11 +355,12 @@ def _labels(front: str, scene: Scene) -> bytes | None:
 def spelt_address(scene: Scene) -> Sections:
     """The address that an `.addr.` name spells; under another type it goes into Additional (row D5)."""
     packed = bytes.fromhex(scene.asked.name)
-    rtype = A if len(packed) == 4 else AAAA
-    found = address(FOLDED_OWNER, scene.settings.node_ttl_s, packed)
-    if scene.qtype in (rtype, ANY):
-        return Sections(answers=(found,))
-    return Sections(additional=(found,))
+    found = (address(FOLDED_OWNER, scene.settings.node_ttl_s, packed),)
+    if scene.qtype in (A if len(packed) == 4 else AAAA, ANY):
+        return Sections((), found)
+    sections = Sections()
+    sections.additional = found
+    return sections
 
 
 def pointer(scene: Scene) -> Sections:
@@ -321,32 +373,36 @@ def pointer(scene: Scene) -> Sections:
     target = _labels(name, scene) if name else None
     if target is None:
         return unknown_name(topics)
-    return Sections(topics, answers=(record(QUESTION_OWNER, PTR, 0, target=target),))
+    return Sections(topics, (record(QUESTION_OWNER, PTR, 0, target=target),))
 
 
 # --- the zone --------------------------------------------------------------------------------------------------
 
 
-def soa(settings: DnsSettings, owner: bytes, zone: bytes, serial: int) -> Record:
-    """The SOA record; `zone` b"" follows the spelling of the question (row D13)."""
+def zone_record(settings: DnsSettings, owner: bytes, serial: int) -> Record:
+    """The SOA record of `owner` (row D13)."""
     timers = settings.soa
     numbers = (serial, timers.refresh, timers.retry, timers.expire, timers.min_ttl)
-    data = b"".join((number & 0xFFFFFFFF).to_bytes(4, "big") for number in numbers)
-    return record(owner, SOA, timers.min_ttl, data, zone)
+    return soa(owner, timers.min_ttl, numbers)
 
 
 def zone_soa(scene: Scene) -> Sections:
     """SOA of the main domain, its name servers in Authority, their addresses in Additional (rows D13, D14)."""
     servers, glue, topics = _servers(scene)
-    main = scene.zones.main.wire
-    # The serial is put in when the answer is encoded: `answer.py` knows this record by its type.
-    return Sections(topics, answers=(soa(scene.settings, main, main, 0),), authority=servers, additional=glue)
+    # `answer.py` puts the serial in when the answer is sent.
+    sections = Sections(topics, (zone_record(scene.settings, scene.zones.main.wire, 0),))
+    sections.authority = servers
+    sections.additional = glue
+    return sections
 
 
 def zone_ns(scene: Scene) -> Sections:
     """The name servers of the domain; any name under it asked for NS answers so."""
     servers, glue, topics = _servers(scene)
-    return Sections(topics, answers=servers, additional=glue, ordered=True)
+    sections = Sections(topics, servers)
+    sections.additional = glue
+    sections.ordered = True
+    return sections
 
 
 def _servers(scene: Scene) -> tuple[list[Record], list[Record], Topics]:
@@ -358,7 +414,7 @@ def _servers(scene: Scene) -> tuple[list[Record], list[Record], Topics]:
         # A name that is no host name cannot be a name server.
         if not _HOST_NAME.fullmatch(entry.node.name):
             continue
-        name = _node_name(entry.node.name, scene)
+        name = _labels(f"{entry.node.name}.node", scene)
         if name is None:
             continue
         servers.append(record(ZONE_OWNER, NS, ttl, target=name))
@@ -373,7 +429,9 @@ _HOST_NAME = re.compile(r"[A-Za-z0-9-]+")
 
 def refused_transfer(scene: Scene) -> Sections:
     """Zone transfers are not offered (row D34)."""
-    return Sections(rcode=NOTIMP)
+    sections = Sections()
+    sections.rcode = NOTIMP
+    return sections
 
 
 # --- the rest --------------------------------------------------------------------------------------------------

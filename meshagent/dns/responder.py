@@ -18,11 +18,21 @@ from meshagent.clock import Clock
 from meshagent.dns.answer import Plan, failure
 from meshagent.dns.cache import AnswerCache
 from meshagent.dns.names import Asked, Kind, Zones, parse_name
-from meshagent.dns.records import Scene, build
+from meshagent.dns.records import Scene, build, zone_record
 from meshagent.dns.sections import Sections
 from meshagent.dns.settings import DnsSettings
 from meshagent.dns.view import CatalogView
-from meshagent.dns.wire import NXDOMAIN, REFUSED, SERVFAIL, Dropped, Malformed, Question, Record, parse_question
+from meshagent.dns.wire import (
+    NXDOMAIN,
+    REFUSED,
+    SERVFAIL,
+    ZONE_OWNER,
+    Dropped,
+    Malformed,
+    Question,
+    Record,
+    parse_question,
+)
 
 __all__ = ["Elsewhere", "Responder"]
 
@@ -41,7 +51,7 @@ class Elsewhere:
 class Responder:
     """Answers queries from a store.
 
-    `serial` is the unix time in seconds, right until monotonic second `second_ends`; then `tick` is due.
+    The SOA carries the unix time in seconds; it is right until monotonic second `second_ends`, then `tick` is due.
     """
 
     def __init__(self, store: Store, settings: DnsSettings, clock: Clock, rng: random.Random, datacenter: str) -> None:
@@ -54,9 +64,9 @@ class Responder:
         """Queries answered with FORMERR or NOTIMP, or dropped."""
         self.reverse = 0
         """Reverse look-ups that were not in the cache."""
-        self.serial = 0
         self.second_ends = float("-inf")
         self.settings = settings
+        self._soa = zone_record(settings, ZONE_OWNER, 0)
         self._zones = Zones.of(settings.domain, settings.alt_domain)
 
     def reconfigure(self, settings: DnsSettings) -> None:
@@ -64,12 +74,14 @@ class Responder:
         self.settings = settings
         self._zones = Zones.of(settings.domain, settings.alt_domain)
         self.cache.clear()
+        self.second_ends = float("-inf")
 
     def tick(self, now: float) -> None:
         """Bring the serial up to date; to be called when monotonic second `now` has reached `second_ends`."""
         unix = self._clock.now().timestamp()
-        self.serial = int(unix)
-        self.second_ends = now + 1.0 - (unix - self.serial)
+        serial = int(unix)
+        self._soa = zone_record(self.settings, ZONE_OWNER, serial)
+        self.second_ends = now + 1.0 - (unix - serial)
         self.cache.new_second()
 
     def reply(self, data: bytes, tcp: bool, now: float) -> bytes | Elsewhere | None:
@@ -78,7 +90,7 @@ class Responder:
             self.tick(now)
         cache = self.cache
         query = data[2:]
-        ready = cache.refill(query, tcp, now, self.serial)
+        ready = cache.refill(query, tcp, now, self._soa)
         if ready is not None:
             return ready
         try:
@@ -111,17 +123,17 @@ class Responder:
             sections = facts.sections
         plan = Plan(question, sections, asked.zone, self.settings, tcp)
         if facts is not None and cache.offer_query(query, tcp, plan, facts):
-            ready = cache.refill(query, tcp, now, self.serial)
+            ready = cache.refill(query, tcp, now, self._soa)
             if ready is not None:
                 return ready
-        return plan.render(self._rng, self.serial)
+        return plan.render(self._rng, self._soa)
 
     def with_resolved(self, elsewhere: Elsewhere, resolved: Mapping[str, tuple[Record, ...]]) -> bytes:
         """The answer once the outside names it needs are resolved (or could not be: left out)."""
         known = {**dict.fromkeys(elsewhere.wants, ()), **resolved}
         sections = self._build(elsewhere.asked, elsewhere.question.type, known)
         plan = Plan(elsewhere.question, sections, elsewhere.asked.zone, self.settings, elsewhere.tcp)
-        return plan.render(self._rng, self.serial)
+        return plan.render(self._rng, self._soa)
 
     def gave_up(self, elsewhere: Elsewhere) -> bytes:
         """SERVFAIL: no recursor answered (row D31)."""

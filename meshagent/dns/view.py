@@ -9,7 +9,7 @@ What may change here: a read another kind of name needs; access control will sit
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from meshagent.catalog import queries
 from meshagent.catalog.model import Node, ServiceEntry
@@ -84,14 +84,22 @@ class CatalogView:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.named_nodes: dict[tuple[str, int, str], tuple[Node, Any, Any]] = {}
+        """What `records.py` made of a node's row, by name, TTL and domain; stale when the row is another object."""
 
     def instances(
         self, name: str, tag: str, *, connect: bool, only_passing: bool
     ) -> tuple[list[tuple[ServiceEntry, int]], Topics]:
-        """Instances of a service that may be used, each with its weight (0 to 65535), and the topics."""
-        found = queries.health_service(self._store, name, tags=(tag,) if tag else (), connect=connect)
+        """Instances of a service that may be used, each with its weight (0 to 65535), and the topics.
+
+        As `queries.health_service`, without the index: this is the look-up of every answer that is not cached.
+        """
+        entries = self._store.registrations.entries(name, connect=connect)
+        topics: Topics = (("connect" if connect else "service-health", name.lower()),)
+        if tag:
+            entries = [entry for entry in entries if tag in map(str.lower, entry.service.tags)]
         usable: list[tuple[ServiceEntry, int]] = []
-        for entry in found.rows:
+        for entry in entries:
             weights = entry.service.weights
             weight = weights.passing
             for check in entry.checks:
@@ -102,7 +110,7 @@ class CatalogView:
                     weight = weights.warning
             else:
                 usable.append((entry, min(max(weight, 0), 65535)))
-        return usable, _own(found.topics)
+        return usable, topics
 
     def node(self, name: str) -> tuple[Node | None, Topics]:
         """The node of that name."""

@@ -57,13 +57,14 @@ __all__ = [
     "decode_records",
     "encode",
     "folded",
-    "head_of",
     "packed_address",
     "parse_question",
     "parse_reply",
     "record",
+    "soa",
     "text_of_name",
     "txt",
+    "type_of",
     "wire_name",
 ]
 
@@ -103,13 +104,12 @@ _ECS_OPTION: Final = 8
 
 _COUNTS = Struct("!HHHHH")  # flags and the four counts: the header behind the id
 _RR_FIXED = Struct("!HHIH")  # type, class, TTL, length of the data
-_TYPE_CLASS_TTL = Struct("!HHI")
 _PAIR = Struct("!HH")
 
-#: A record as (owner, type + class + TTL, data before a name, name in the data or None, whether it may be compressed).
-#: SOA has its two names first and is the one exception: (owner, fixed, the five numbers, zone or b"", True), where b""
-#: stands for the zone of the question as it was spelt.
-Record = tuple[bytes, bytes, bytes, bytes | None, bool]
+#: A record as (owner, all behind the owner with names spelt out, where in that a name begins, whether it may be
+#: compressed). The name, if any (position 0: none), is the end of the record. An SOA has position -1: its two names are
+#: put in when it is encoded, and the bytes are type, class, TTL, two bytes for the length, and the five numbers.
+Record = tuple[bytes, bytes, int, bool]
 
 #: Owners that are filled in when the answer is encoded: the question's name and its zone part, as they were spelt.
 QUESTION_OWNER: Final = b""
@@ -315,28 +315,42 @@ def text_of_name(name: bytes) -> str:
 
 
 @lru_cache(maxsize=4096)
-def head_of(rtype: int, ttl_s: int) -> bytes:
-    """Type, class IN and TTL of a record."""
-    return _TYPE_CLASS_TTL.pack(rtype, IN, ttl_s)
+def _head(rtype: int, ttl_s: int, length: int) -> bytes:
+    """What stands between owner and data."""
+    return _RR_FIXED.pack(rtype, IN, ttl_s, length)
 
 
 def record(
     owner: bytes, rtype: int, ttl_s: int, data: bytes = b"", target: bytes | None = None, compress: bool = True
 ) -> Record:
     """A record; `target` is a name at the end of its data (SRV targets are not compressed, RFC 2782)."""
-    return (owner, head_of(rtype, ttl_s), data, target, compress)
+    if target is None:
+        return (owner, _head(rtype, ttl_s, len(data)) + data, 0, False)
+    return (owner, _head(rtype, ttl_s, len(data) + len(target)) + data + target, 10 + len(data), compress)
 
 
 def address(owner: bytes, ttl_s: int, packed: bytes) -> Record:
     """A or AAAA, by the length of the address."""
-    return (owner, head_of(A if len(packed) == 4 else AAAA, ttl_s), packed, None, False)
+    length = len(packed)
+    return (owner, _head(A if length == 4 else AAAA, ttl_s, length) + packed, 0, False)
 
 
 def txt(owner: bytes, ttl_s: int, text: str) -> Record:
     """A TXT record of one text, cut into strings of at most 255 bytes."""
     raw = text.encode()
     pieces = [raw[at : at + 255] for at in range(0, len(raw), 255)] or [b""]
-    return (owner, head_of(TXT, ttl_s), b"".join(bytes((len(piece),)) + piece for piece in pieces), None, False)
+    return record(owner, TXT, ttl_s, b"".join(bytes((len(piece),)) + piece for piece in pieces))
+
+
+def soa(owner: bytes, ttl_s: int, numbers: Iterable[int]) -> Record:
+    """An SOA of the owner: serial, refresh, retry, expire, minimum. Its names are `ns.` and `hostmaster.` the owner."""
+    data = b"".join((number & 0xFFFFFFFF).to_bytes(4, "big") for number in numbers)
+    return (owner, _head(SOA, ttl_s, 0) + data, -1, True)
+
+
+def type_of(rr: Record) -> int:
+    """The type of a record."""
+    return rr[1][0] << 8 | rr[1][1]
 
 
 # --- answers ---------------------------------------------------------------------------------------------------
@@ -363,29 +377,27 @@ def encode(
     parts = [counts, question.raw]
     offset = 12 + len(question.raw)
     for section in (answers, authority, additional):
-        for owner, head, data, target, may_compress in section:
-            domain = zone
+        for owner, tail, name_at, may_compress in section:
             if owner is QUESTION_OWNER:
                 owner = name
             elif owner is ZONE_OWNER:
-                owner = domain = as_spelt(name, zone)
+                owner = as_spelt(name, zone)
             elif owner is FOLDED_OWNER:
                 owner = folded(name, zone)
+            full_owner = owner
             if compress:
                 owner = _compressed(owner, offset, where)
-            offset += len(owner) + 10
-            if target is None:
-                rdata = data
-            elif head[1] == SOA and head[0] == 0:
-                rdata = _soa_data(target or domain, data, offset, where if compress else None)
-            else:
-                if compress:
-                    shortened = _compressed(target, offset + len(data), where)
-                    rdata = data + (shortened if may_compress else target)
-                else:
-                    rdata = data + target
-            parts += (owner, head, len(rdata).to_bytes(2, "big"), rdata)
-            offset += len(rdata)
+            offset += len(owner)
+            if name_at < 0:
+                tail = _with_names(tail, full_owner, offset, where if compress else None)
+            elif name_at and compress:
+                short = _compressed(tail[name_at:], offset + name_at, where)
+                if may_compress:
+                    length = name_at - 10 + len(short)
+                    tail = tail[:8] + length.to_bytes(2, "big") + tail[10:name_at] + short
+            parts.append(owner)
+            parts.append(tail)
+            offset += len(tail)
     if question.edns:
         parts.append(question.edns)
     return b"".join(parts)
@@ -404,12 +416,14 @@ def folded(name: bytes, zone: bytes) -> bytes:
     return name if lower == name else lower
 
 
-def _soa_data(zone: bytes, tail: bytes, offset: int, where: dict[bytes, int] | None) -> bytes:
+def _with_names(tail: bytes, zone: bytes, offset: int, where: dict[bytes, int] | None) -> bytes:
+    """The SOA `tail` of `zone` with its names, as written at `offset`."""
     mname, rname = b"\x02ns" + zone, b"\x0ahostmaster" + zone
     if where is not None:
-        mname = _compressed(mname, offset, where)
-        rname = _compressed(rname, offset + len(mname), where)
-    return mname + rname + tail
+        mname = _compressed(mname, offset + 10, where)
+        rname = _compressed(rname, offset + 10 + len(mname), where)
+    data = mname + rname + tail[10:]
+    return tail[:8] + len(data).to_bytes(2, "big") + data
 
 
 def _compressed(name: bytes, offset: int, where: dict[bytes, int]) -> bytes:

@@ -2,7 +2,7 @@
 
 Source: surface rows K1-K19; the fields of Consul's check definition in snake_case. `meshagent.agent.definitions` holds
 the registration form with its validation; this protocol is all that the checks need of it, so that a probe can be
-tried with any object that has these attributes. Durations are whole nanoseconds (Go's int64), zero meaning "default".
+tried with any object that has these attributes. Durations are seconds, zero meaning "default".
 
 What may be changed here: attributes may be added when a new check type needs them.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-__all__ = ["Definition", "seconds"]
+__all__ = ["Definition", "or_default"]
 
 
 class Definition(Protocol):
@@ -23,17 +23,17 @@ class Definition(Protocol):
         """The row of `CHECK_TYPES`: ttl, http, tcp ..."""
 
     @property
-    def interval(self) -> int: ...
+    def interval(self) -> float: ...
     @property
-    def timeout(self) -> int: ...
+    def timeout(self) -> float: ...
     @property
-    def ttl(self) -> int: ...
+    def ttl(self) -> float: ...
     @property
     def http(self) -> str: ...
     @property
     def method(self) -> str: ...
     @property
-    def header(self) -> Mapping[str, Sequence[str]]: ...
+    def header(self) -> Mapping[str, Sequence[str]] | None: ...
     @property
     def body(self) -> str: ...
     @property
@@ -61,7 +61,9 @@ class Definition(Protocol):
     @property
     def h2ping(self) -> str: ...
     @property
-    def h2ping_use_tls(self) -> bool: ...
+    def h2ping_tls(self) -> bool:
+        """`H2PingUseTLS`, true unless switched off."""
+
     @property
     def os_service(self) -> str: ...
     @property
@@ -78,6 +80,6 @@ class Definition(Protocol):
     def output_max_size(self) -> int: ...
 
 
-def seconds(ns: int, default_s: float) -> float:
-    """Seconds of a duration field; zero and below mean the default."""
-    return ns / 1e9 if ns > 0 else default_s
+def or_default(given_s: float, default_s: float) -> float:
+    """A duration field; zero and below mean the default."""
+    return given_s if given_s > 0 else default_s

@@ -17,7 +17,7 @@ import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from meshagent.agent.checks.definition import Definition, seconds
+from meshagent.agent.checks.definition import Definition, or_default
 from meshagent.agent.checks.docker_stream import Demultiplexer
 from meshagent.agent.checks.output import Tail, effective_max_size
 from meshagent.agent.checks.probe import Outcome, Probe, ProbeFailed, Tools, critical
@@ -62,7 +62,7 @@ def prepare(definition: Definition, tools: Tools) -> Probe:
     command = list(definition.args) or [shell, "-c", ""]
     engine = parse_host(tools.settings.docker_host or DEFAULT_HOST)
     max_bytes = effective_max_size(tools.settings.output_max_size, definition.output_max_size)
-    timeout_s = seconds(definition.timeout, DEFAULT_TIMEOUT_S)
+    timeout_s = or_default(definition.timeout, DEFAULT_TIMEOUT_S)
     container = definition.docker_container_id
 
     async def probe() -> Outcome:

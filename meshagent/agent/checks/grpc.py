@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 
-from meshagent.agent.checks.definition import Definition, seconds
+from meshagent.agent.checks.definition import Definition, or_default
 from meshagent.agent.checks.dial import Dialer, Secure, Target, parse_target
 from meshagent.agent.checks.grpc_wire import (
     code_name,
@@ -46,7 +46,7 @@ def prepare(definition: Definition, tools: Tools) -> Probe:
     if definition.grpc_use_tls:
         secure = Secure(definition.tls_skip_verify, definition.tls_server_name, alpn="h2")
     return GrpcProbe(
-        definition.grpc, target, service, secure, tools.dialer, seconds(definition.timeout, DEFAULT_TIMEOUT_S)
+        definition.grpc, target, service, secure, tools.dialer, or_default(definition.timeout, DEFAULT_TIMEOUT_S)
     )
 
 

@@ -22,6 +22,7 @@ __all__ = ["MAX_BODY_BYTES", "H2Call", "H2Exchange", "H2Ping", "H2Reply"]
 
 #: A health answer has a few bytes; no more than this is read.
 MAX_BODY_BYTES = 64 * 1024
+MAX_RECEIVED_BYTES = 256 * 1024
 
 
 class H2Reply:
@@ -45,6 +46,7 @@ class H2Exchange(asyncio.Protocol):
         self.finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.h2 = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
         self._transport: asyncio.Transport | None = None
+        self._received = 0
 
     def ask(self) -> None:
         """Queue the question on `h2`."""
@@ -67,6 +69,7 @@ class H2Exchange(asyncio.Protocol):
         if self.finished.done() or self._transport is None:
             return
         try:
+            self._weigh(data)
             for event in self.h2.receive_data(data):
                 if self.answered(event):
                     self.finished.set_result(None)
@@ -80,8 +83,15 @@ class H2Exchange(asyncio.Protocol):
         except ProbeFailed as error:
             self.finished.set_exception(error)
         except (ProtocolError, UnicodeDecodeError) as error:
-            words = "http2: frame too large, or not an HTTP/2 server" if data[:5] == b"HTTP/" else f"http2: {error}"
-            self.finished.set_exception(ProbeFailed(words))
+            self.finished.set_exception(ProbeFailed(f"http2: {error}"))
+
+    def _weigh(self, data: bytes) -> None:
+        """Refuse what the library would go on collecting: an HTTP/1 answer looks like a frame of 4.7 million bytes."""
+        if not self._received and data.startswith(b"HTTP/"):
+            raise ProbeFailed("http2: frame too large, note that the frame header looked like an HTTP/1.1 header")
+        self._received += len(data)
+        if self._received > MAX_RECEIVED_BYTES:
+            raise ProbeFailed(f"http2: more than {MAX_RECEIVED_BYTES} bytes and no answer")
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.finished.done():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from meshagent.agent.checks.definition import Definition, seconds
+from meshagent.agent.checks.definition import Definition, or_default
 from meshagent.agent.checks.dial import Secure, parse_target
 from meshagent.agent.checks.h2_exchange import H2Ping
 from meshagent.agent.checks.probe import PASSING, Outcome, Probe, ProbeFailed, Tools, critical
@@ -26,9 +26,9 @@ def prepare(definition: Definition, tools: Tools) -> Probe:
     """
     target = parse_target(definition.h2ping)
     secure = None
-    if definition.h2ping_use_tls:
+    if definition.h2ping_tls:
         secure = Secure(definition.tls_skip_verify, definition.tls_server_name, alpn="h2")
-    timeout_s = seconds(definition.timeout, DEFAULT_TIMEOUT_S)
+    timeout_s = or_default(definition.timeout, DEFAULT_TIMEOUT_S)
 
     async def probe() -> Outcome:
         exchange = H2Ping()

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from meshagent.agent.checks.definition import Definition, seconds
+from meshagent.agent.checks.definition import Definition, or_default
 from meshagent.agent.checks.dial import Dialer, Secure, describe
 from meshagent.agent.checks.http_request import MAX_REQUESTS, Request, compile_request, operation, redirected
 from meshagent.agent.checks.http_response import ResponseReader
@@ -34,13 +34,13 @@ def prepare(definition: Definition, tools: Tools) -> Probe:
     Raises:
         ProbeFailed: the request cannot be built; it never can.
     """
-    request = compile_request(definition.method, definition.http, definition.header, definition.body)
+    request = compile_request(definition.method, definition.http, definition.header or {}, definition.body)
     secure = Secure(definition.tls_skip_verify, definition.tls_server_name)
     return HttpProbe(
         request,
         secure,
         tools.dialer,
-        timeout_s=seconds(definition.timeout, DEFAULT_TIMEOUT_S),
+        timeout_s=or_default(definition.timeout, DEFAULT_TIMEOUT_S),
         max_bytes=effective_max_size(tools.settings.output_max_size, definition.output_max_size),
         follow=not definition.disable_redirects,
     )

@@ -31,6 +31,7 @@ MAX_REQUESTS = 10
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 _BAD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_BAD_HOST = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}]")
 #: Set by us, or by the form of the message.
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "trailer", "connection"})
 _SECRETS = frozenset({"authorization", "www-authenticate", "cookie", "cookie2"})
@@ -67,6 +68,7 @@ def compile_request(method: str, url: str, header: Mapping[str, Sequence[str]], 
     for name, values in header.items():
         if name.lower() == "host":
             host = next(iter(values), "")
+            _check_headers([(name, host)], method, url)
         if name.lower() in _OURS:
             continue
         headers.extend((name, value) for value in values)
@@ -103,6 +105,8 @@ def _build(method: str, url: str, headers: tuple[tuple[str, str], ...], host: st
     except ValueError:
         raise ProbeFailed(f"parse {json.dumps(url)}: invalid port after host") from None
     hostname = parts.hostname
+    if bad := _BAD_HOST.search(hostname):
+        raise ProbeFailed(f"parse {json.dumps(url)}: invalid character {json.dumps(bad[0])} in host name")
     if not hostname.isascii():
         try:
             hostname = hostname.encode("idna").decode()

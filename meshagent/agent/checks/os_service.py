@@ -14,7 +14,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Protocol
 
-from meshagent.agent.checks.definition import Definition, seconds
+from meshagent.agent.checks.definition import Definition, or_default
 from meshagent.agent.checks.probe import CRITICAL, PASSING, WARNING, Outcome, Probe, ProbeFailed, Tools
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def judge(unit: str, state: UnitState) -> Outcome:
 def prepare(definition: Definition, tools: Tools) -> Probe:
     """The probe of an OS service check."""
     unit = definition.os_service
-    timeout_s = seconds(definition.timeout, DEFAULT_TIMEOUT_S)
+    timeout_s = or_default(definition.timeout, DEFAULT_TIMEOUT_S)
 
     async def probe() -> Outcome:
         try:
@@ -73,6 +73,7 @@ class SystemBus:
         self._address = address
         self._bus: MessageBus | None = None
         self._connecting = asyncio.Lock()
+        self._watch: asyncio.Future[None] | None = None
 
     async def __call__(self, unit: str) -> UnitState:
         from dbus_fast import Message, MessageType  # only when such a check runs
@@ -109,6 +110,9 @@ class SystemBus:
             if self._bus is None or not self._bus.connected:
                 bus = MessageBus(bus_address=self._address, bus_type=BusType.SYSTEM)
                 self._bus = await bus.connect()
+                # A bus that ends is found out by the next question; the library's own word of it would go to the log.
+                self._watch = asyncio.ensure_future(self._bus.wait_for_disconnect())  # type: ignore[no-untyped-call]
+                self._watch.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
             return self._bus
 
     def close(self) -> None:

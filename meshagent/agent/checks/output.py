@@ -56,9 +56,10 @@ class Tail:
         while self._held - len(self._pieces[0]) >= self._max:
             self._held -= len(self._pieces.popleft())
         if len(self._pieces) > 64:  # many tiny writes: one piece costs less than many
-            joined = b"".join(self._pieces)
+            kept = self.bytes()
             self._pieces.clear()
-            self._pieces.append(joined)
+            self._pieces.append(kept)
+            self._held = len(kept)
 
     def bytes(self) -> bytes:
         """What is kept."""

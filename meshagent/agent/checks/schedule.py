@@ -18,8 +18,12 @@ import heapq
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 __all__ = ["Entry", "Lane", "Schedule", "Slice"]
+
+
+K = TypeVar("K")
 
 
 class Lane(enum.Enum):
@@ -46,12 +50,12 @@ class _State(enum.Enum):
     REMOVED = enum.auto()
 
 
-class Entry:
-    """One check in the schedule; the object is its identity."""
+class Entry(Generic[K]):
+    """One check in the schedule; the object is its identity, `key` is what its owner wants back."""
 
     __slots__ = ("_due", "_item", "_occupies", "_state", "key", "lane")
 
-    def __init__(self, key: str, lane: Lane) -> None:
+    def __init__(self, key: K, lane: Lane) -> None:
         self.key = key
         self.lane = lane
         self._state = _State.IDLE
@@ -71,23 +75,23 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class Slice(Generic[K]):
     """What to start now."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[Entry[K], ...]
     more: bool
     """Something else can start at once: come back after the loop had its turn."""
     steps: int
 
 
-class Schedule:
+class Schedule(Generic[K]):
     """The entries of one agent."""
 
     def __init__(self, limits: Mapping[Lane, int]) -> None:
         self._limits = dict(limits)
-        self._heap: list[tuple[float, int, Entry]] = []
+        self._heap: list[tuple[float, int, Entry[K]]] = []
         self._count = 0
-        self._queues: dict[Lane, deque[Entry]] = {lane: deque() for lane in limits}
+        self._queues: dict[Lane, deque[Entry[K]]] = {lane: deque() for lane in limits}
         self._in_flight: dict[Lane, int] = dict.fromkeys(limits, 0)
         self._live = 0
 
@@ -98,26 +102,26 @@ class Schedule:
         """How many of a lane are running."""
         return self._in_flight.get(lane, 0)
 
-    def add(self, key: str, lane: Lane, due: float) -> Entry:
+    def add(self, key: K, lane: Lane, due: float) -> Entry[K]:
         """A new entry, due at monotonic second `due`."""
         entry = Entry(key, lane)
         self._live += 1
         self._wait(entry, due)
         return entry
 
-    def move(self, entry: Entry, due: float) -> None:
+    def move(self, entry: Entry[K], due: float) -> None:
         """Make a waiting or idle entry due at another time; one that runs or is queued keeps its turn."""
         if entry._state in (_State.WAITING, _State.IDLE):
             self._wait(entry, due)
 
-    def remove(self, entry: Entry) -> None:
+    def remove(self, entry: Entry[K]) -> None:
         """Forget an entry. If it is running its place stays taken until `finish`."""
         if entry._state is not _State.REMOVED:
             entry._state = _State.REMOVED
             entry._item = None
             self._live -= 1
 
-    def finish(self, entry: Entry, due: float | None) -> bool:
+    def finish(self, entry: Entry[K], due: float | None) -> bool:
         """An entry has run: give its place back, make it due again (None: idle).
 
         Returns whether another is waiting for the place.
@@ -136,9 +140,9 @@ class Schedule:
         """When `take` may next have something; None: not before a change. An early answer does no harm."""
         return self._heap[0][0] if self._heap else None
 
-    def take(self, now: float, budget: int) -> Slice:
+    def take(self, now: float, budget: int) -> Slice[K]:
         """What to start at monotonic second `now`, in at most about `budget` steps, each lane within its limit."""
-        out: list[Entry] = []
+        out: list[Entry[K]] = []
         steps = 0
         for lane, queue in self._queues.items():
             while queue and steps < budget and self._has_room(lane):
@@ -171,7 +175,7 @@ class Schedule:
     def _has_room(self, lane: Lane) -> bool:
         return lane not in self._limits or self._in_flight[lane] < self._limits[lane]
 
-    def _begin(self, entry: Entry) -> Entry:
+    def _begin(self, entry: Entry[K]) -> Entry[K]:
         entry._state = _State.RUNNING
         entry._item = None
         if entry.lane in self._limits:
@@ -179,13 +183,13 @@ class Schedule:
             self._in_flight[entry.lane] += 1
         return entry
 
-    def _wait(self, entry: Entry, due: float) -> None:
+    def _wait(self, entry: Entry[K], due: float) -> None:
         entry._state = _State.WAITING
         entry._due = due
         if entry._item is None or entry._item[0] > due:
             self._push(entry, due)
 
-    def _push(self, entry: Entry, at: float) -> None:
+    def _push(self, entry: Entry[K], at: float) -> None:
         if len(self._heap) > 4 * self._live + 1000:
             self._compact()
         self._count += 1

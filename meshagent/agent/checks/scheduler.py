@@ -2,9 +2,9 @@
 
 Source: surface rows K1-K3, K5, K10-K19 and G22. One task drives all checks; a probe gets a task only while it runs.
 What is due is started in slices of `SLICE_STEPS`, between which the event loop serves whoever else waits (DNS, HTTP),
-and pauses are at least `LEAST_PAUSE_S`, so that many checks make no more than 100 wake-ups a second. First runs are spread
-over the interval at random; the next run is due an interval after the last one ended, as in Consul, so runs never
-overlap and an overloaded agent slows down evenly.
+and pauses are at least `LEAST_PAUSE_S`, so that many checks make no more than 100 wake-ups a second. First runs are
+spread over the interval at random; the next run is due an interval after the last one ended, as in Consul, so runs
+never overlap and an overloaded agent slows down evenly.
 
 Results go to `report(check_id, status, output)`, each one: whether a change of the output alone is worth a write to the
 catalog is decided by anti-entropy (`check_update_interval`).
@@ -63,7 +63,7 @@ class _Check:
         self.probe: Probe | None = None
         self.ttl: TtlMachine | None = None
         self.task: asyncio.Task[None] | None = None
-        self.entry: Entry
+        self.entry: Entry[_Check]
 
 
 class CheckRunner:
@@ -88,19 +88,17 @@ class CheckRunner:
         self._tls = TlsContexts(config.agent_tls)
         self._bus = SystemBus()
         self._tools = Tools(Dialer(clock=clock, tasks=tasks, tls=self._tls), self._bus, config)
-        self._schedule = Schedule({Lane.SOCKET: config.max_socket_probes, Lane.PROCESS: config.max_process_probes})
+        self._schedule: Schedule[_Check] = Schedule(
+            {Lane.SOCKET: config.max_socket_probes, Lane.PROCESS: config.max_process_probes}
+        )
         self._checks: dict[str, _Check] = {}
-        self._by_entry: dict[Entry, _Check] = {}
-        self._aliases: dict[str, dict[str, set[Entry]]] = {}  # node -> service id -> alias checks
+        self._aliases: dict[str, dict[str, set[Entry[_Check]]]] = {}  # node -> service id -> alias checks
         self._driver: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._changed = False
 
     def __contains__(self, check_id: object) -> bool:
         return check_id in self._checks
-
-    def __len__(self) -> int:
-        return len(self._checks)
 
     def add(self, check_id: str, definition: Definition, *, status: str = CRITICAL, output: str = "") -> None:
         """Take care of a check from now on; one of the same id is replaced.
@@ -115,14 +113,13 @@ class CheckRunner:
             raise InternalError("Check type is not valid")
         self.remove(check_id)
         now = self._clock.monotonic()
-        interval_s = definition.interval / 1e9
+        interval_s = definition.interval
         if row.prepare is not None and interval_s < MIN_INTERVAL_S:
             log.warning("Check has interval below minimum: check=%s minimum_interval=1s", check_id)
             interval_s = MIN_INTERVAL_S
         check = _Check(check_id, definition, interval_s, status)
-        check.entry = self._schedule.add(check_id, row.lane, self._first_due(check, row, output, now))
+        check.entry = self._schedule.add(check, row.lane, self._first_due(check, row, output, now))
         self._checks[check_id] = check
-        self._by_entry[check.entry] = check
         if row.kind == "alias":
             services = self._aliases.setdefault(definition.alias_node, {})
             services.setdefault(definition.alias_service, set()).add(check.entry)
@@ -143,8 +140,6 @@ class CheckRunner:
                 del services[check.definition.alias_service]
         if check.task is not None:
             check.task.cancel()
-        else:
-            del self._by_entry[check.entry]
 
     def ttl_update(self, check_id: str, status: str, output: str) -> str:
         """The service behind a TTL check spoke (A16, A17). Returns the output as kept, for `checks/state/`.
@@ -193,8 +188,8 @@ class CheckRunner:
 
     def _first_due(self, check: _Check, row: CheckType, output: str, now: float) -> float:
         if row.kind == "ttl":
-            check.ttl = TtlMachine(check.definition.ttl / 1e9, now, output)
-            return now + check.definition.ttl / 1e9
+            check.ttl = TtlMachine(check.definition.ttl, now, output)
+            return now + check.definition.ttl
         if row.kind == "alias":
             return now
         return now + self._rng.random() * check.interval_s
@@ -206,7 +201,10 @@ class CheckRunner:
             self._changed = False
             started = self._schedule.take(self._clock.monotonic(), SLICE_STEPS)
             for entry in started.entries:
-                self._start(self._by_entry[entry])
+                try:
+                    self._start(entry.key)
+                except Exception:  # the outermost loop: one check must not end all others
+                    log.exception("Check failed to start: check=%s", entry.key.id)
             if started.more:
                 await self._clock.sleep(0)
             elif not self._changed:
@@ -219,7 +217,8 @@ class CheckRunner:
         if due is not None:
             delay_s = max(due - self._clock.monotonic(), LEAST_PAUSE_S)
             sleeper = self._tasks.start(self._clock.sleep(delay_s), name="checks.pause")
-            sleeper.add_done_callback(lambda _: self._wake())
+            # Its own waiter only: a cancelled sleeper must not wake the pause that follows.
+            sleeper.add_done_callback(lambda _: _resolve(waiter))
         try:
             await waiter
         finally:
@@ -229,8 +228,8 @@ class CheckRunner:
 
     def _wake(self) -> None:
         self._changed = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._waiter is not None:
+            _resolve(self._waiter)
 
     def _start(self, check: _Check) -> None:
         if check.entry.removed:  # by the report of one that started before it
@@ -239,10 +238,10 @@ class CheckRunner:
         now = self._clock.monotonic()
         if check.ttl is not None:
             expired = check.ttl.expire(now)
+            self._schedule.finish(check.entry, check.ttl.deadline)
             if expired is not None:
                 log.warning("Check missed TTL, is now critical: check=%s", check.id)
                 self._publish(check, expired)
-            self._schedule.finish(check.entry, check.ttl.deadline)
         elif check.definition.kind == "alias":
             self._schedule.finish(check.entry, now + REFRESH_S)
             if self._aliased is not None:
@@ -274,8 +273,6 @@ class CheckRunner:
     def _ended(self, check: _Check, _: asyncio.Task[None]) -> None:
         check.task = None
         due = self._clock.monotonic() + check.interval_s
-        if check.entry.removed:
-            self._by_entry.pop(check.entry, None)
         if self._schedule.finish(check.entry, due):
             self._wake()
         elif self._waiter is not None and self._schedule.next_due() == due:
@@ -289,3 +286,8 @@ class CheckRunner:
             else:
                 log.info("Check status updated: check=%s status=%s", check.id, outcome.status)
         self._report(check.id, outcome.status, "" if self._settings.discard_check_output else outcome.output)
+
+
+def _resolve(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

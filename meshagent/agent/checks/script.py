@@ -21,7 +21,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import cast
 
-from meshagent.agent.checks.definition import Definition, seconds
+from meshagent.agent.checks.definition import Definition, or_default
 from meshagent.agent.checks.dial import describe
 from meshagent.agent.checks.output import Tail, effective_max_size
 from meshagent.agent.checks.probe import CRITICAL, PASSING, WARNING, Outcome, Probe, ProbeFailed, Tools, critical
@@ -70,7 +70,7 @@ def prepare(definition: Definition, tools: Tools) -> Probe:
         raise ProbeFailed("need an executable to run")
     if any("\0" in arg for arg in args):
         raise ProbeFailed("an argument holds a zero byte")
-    timeout_s = seconds(definition.timeout, DEFAULT_TIMEOUT_S)
+    timeout_s = or_default(definition.timeout, DEFAULT_TIMEOUT_S)
     max_bytes = effective_max_size(tools.settings.output_max_size, definition.output_max_size)
 
     async def probe() -> Outcome:

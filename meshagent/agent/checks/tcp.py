@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-from meshagent.agent.checks.definition import Definition, seconds
+from meshagent.agent.checks.definition import Definition, or_default
 from meshagent.agent.checks.dial import Secure, parse_target
 from meshagent.agent.checks.probe import PASSING, Outcome, Probe, ProbeFailed, Tools, critical
 
@@ -26,7 +26,7 @@ def prepare(definition: Definition, tools: Tools) -> Probe:
     secure = None
     if definition.tcp_use_tls:
         secure = Secure(definition.tls_skip_verify, definition.tls_server_name)
-    timeout_s = seconds(definition.timeout, DEFAULT_TIMEOUT_S)
+    timeout_s = or_default(definition.timeout, DEFAULT_TIMEOUT_S)
     success = Outcome(PASSING, f"TCP connect {target.text}: Success")
 
     async def probe() -> Outcome:

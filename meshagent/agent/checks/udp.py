@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from meshagent.agent.checks.definition import Definition, seconds
+from meshagent.agent.checks.definition import Definition, or_default
 from meshagent.agent.checks.dial import describe, parse_target
 from meshagent.agent.checks.probe import PASSING, Outcome, Probe, ProbeFailed, Tools, critical
 
@@ -31,7 +31,7 @@ def prepare(definition: Definition, tools: Tools) -> Probe:
         ProbeFailed: the address is none.
     """
     target = parse_target(definition.udp, "udp")
-    timeout_s = seconds(definition.timeout, DEFAULT_TIMEOUT_S)
+    timeout_s = or_default(definition.timeout, DEFAULT_TIMEOUT_S)
     success = Outcome(PASSING, f"UDP connect {target.text}: Success")
 
     async def probe() -> Outcome:

@@ -8,6 +8,7 @@ warning where it cannot work. A field may be added with its zero as default.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import ClassVar
 
 from meshagent.agent.definitions.check import CHECK_STATUSES, ServiceCheck
@@ -15,7 +16,7 @@ from meshagent.agent.definitions.rules import multierror, service_problems
 from meshagent.catalog.model import Connect, Locality, Proxy, Row, Service, ServiceAddress, Weights
 from meshagent.errors import BadRequest
 
-__all__ = ["ConnectDefinition", "ServiceDefinition"]
+__all__ = ["ConnectDefinition", "ServiceDefinition", "meta_problem"]
 
 _ANY_ADDRESS = frozenset({"0.0.0.0", "::", "[::]"})
 _META_KEY = re.compile(r"[a-zA-Z0-9_-]+\Z")
@@ -95,7 +96,7 @@ class ServiceDefinition(Row, frozen=True, kw_only=True):
     def _check_parts(self, which: str) -> None:
         if self.weights is not None and (problem := _weights_problem(self.weights)):
             raise BadRequest(f"Invalid {which}Weights: {problem}")
-        if problem := _meta_problem(self.meta or {}):
+        if problem := meta_problem(self.meta or {}):
             raise BadRequest(f"Invalid {'Service' if not which else 'SidecarService'} Meta: {problem}")
         for check in self.all_checks:
             if problem := check.problem():
@@ -151,7 +152,8 @@ def _weights_problem(weights: Weights) -> str:
     return ""
 
 
-def _meta_problem(meta: dict[str, str]) -> str:
+def meta_problem(meta: Mapping[str, str]) -> str:
+    """What is wrong with the metadata of a service or node, or "": it is limited in number, length and characters."""
     if len(meta) > _META_MAX_PAIRS:
         return f"Node metadata cannot contain more than {_META_MAX_PAIRS} key/value pairs"
     for key, value in meta.items():

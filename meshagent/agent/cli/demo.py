@@ -1,0 +1,185 @@
+"""I/O edge: `meshagent demo`: an agent and two services with real health checks, to look at and to try.
+
+Source: our own. `make run` calls it, and a newcomer's first minute is this output. Everything runs on loopback, in
+memory, in child processes that end with it. What may change here: what is shown.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import IO, Any
+
+from meshagent.agent.cli.client import Client, Endpoint
+from meshagent.agent.cli.flags import command, expect, switch
+from meshagent.agent.cli.output import fail, on_terminal, say
+from meshagent.clock import SystemClock
+from meshagent.errors import MeshError
+
+__all__ = ["demo"]
+
+#: Consul's ports, taken when they are free, so that the lines to try are short.
+_USUAL = {"http": 8500, "dns": 8600, "server": 8300, "serf-lan": 8301, "serf-wan": 8302, "grpc": 8502}
+_START_TIMEOUT_S = 30.0
+_CHECK_INTERVAL = "2s"
+
+
+@command("demo", short_help="Run an agent and two demo services, and say what to try")
+@switch("once", "End after showing what runs, in place of staying until Ctrl-C")
+def demo(args: tuple[str, ...], once: bool) -> int:
+    """Run an agent and two demo services on free loopback ports, wait until their checks pass, say what to try, and
+    stay until Ctrl-C."""
+    expect(args, 0, 0)
+    with ExitStack() as stack:
+        stop = stack.enter_context(_stop_signals())
+        ports = _free_ports(_USUAL)
+        log = stack.enter_context(tempfile.TemporaryFile())
+        agent = stack.enter_context(_child(_agent_command(ports), log))
+        client = Client(Endpoint(address=f"127.0.0.1:{ports['http']}"), timeout_s=5.0)
+        _wait(stop, agent, log, "the agent to find a leader", lambda: client.get("status/leader"))
+        for name, tags in (("web", ["v1", "demo"]), ("api", ["v2", "demo"])):
+            port = _free_ports({name: 0})[name]
+            stack.enter_context(_child([sys.executable, "-m", f"{__package__}.demo_service", name, str(port)], log))
+            client.put("agent/service/register", value=_definition(name, port, tags))
+        for name in ("web", "api"):
+            passing = partial(client.get, f"health/service/{name}", {"passing": ""})
+            _wait(stop, agent, log, f"{name} to pass its check", passing)
+        say(_what_to_try(client, ports))
+        if not once:
+            say("\nCtrl-C ends all of it.")
+            while not stop.wait(0.5):
+                if agent.poll() is not None:
+                    raise fail(f"the agent ended with status {agent.returncode}:\n{_tail(log)}")
+            say("\nStopped.")
+    return 0
+
+
+def _definition(name: str, port: int, tags: list[str]) -> dict[str, Any]:
+    return {
+        "Name": name,
+        "Address": "127.0.0.1",
+        "Port": port,
+        "Tags": tags,
+        "Meta": {"owner": "demo"},
+        "Check": {
+            "Name": f"{name} answers",
+            "HTTP": f"http://127.0.0.1:{port}/health",
+            "Interval": _CHECK_INTERVAL,
+            "Timeout": "1s",
+        },
+    }
+
+
+def _agent_command(ports: dict[str, int]) -> list[str]:
+    flags = [f"-{name}-port={port}" for name, port in ports.items()]
+    return [sys.executable, "-m", __package__ or "", "agent", "-dev", "-node=demo", "-log-level=info", *flags]
+
+
+def _free_ports(usual: dict[str, int]) -> dict[str, int]:
+    """For each name its usual port if it is free for TCP and UDP, else any other that is."""
+    with ExitStack() as held:
+        return {name: _take(port, held) for name, port in usual.items()}
+
+
+def _take(port: int, held: ExitStack) -> int:
+    for wanted in (port, *[0] * 20):
+        tcp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+        udp = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tcp.bind(("127.0.0.1", wanted))
+            tcp.listen()
+            found: int = tcp.getsockname()[1]
+            udp.bind(("127.0.0.1", found))
+        except OSError:
+            continue
+        return found
+    raise fail("no free port on 127.0.0.1")
+
+
+@contextmanager
+def _child(words: list[str], log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """A child process in a group of its own (Ctrl-C is ours to handle), ended when the block is left."""
+    child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
+    try:
+        yield child
+    finally:
+        if child.stdin is not None:
+            child.stdin.close()
+        child.terminate()
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    stop = threading.Event()
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wait(
+    stop: threading.Event, agent: subprocess.Popen[bytes], log: IO[bytes], what: str, ready: Callable[[], Any]
+) -> None:
+    clock = SystemClock()
+    end = clock.monotonic() + _START_TIMEOUT_S
+    last = ""
+    while clock.monotonic() < end:
+        if agent.poll() is not None:
+            raise fail(f"the agent ended with status {agent.returncode}:\n{_tail(log)}")
+        try:
+            if ready():
+                return
+        except MeshError as error:
+            last = f" ({error})"
+        if stop.wait(0.05):
+            raise KeyboardInterrupt
+    raise fail(f"waited {_START_TIMEOUT_S:.0f} s for {what}{last}\n{_tail(log)}")
+
+
+def _tail(log: IO[bytes]) -> str:
+    log.seek(max(0, log.seek(0, os.SEEK_END) - 4000))
+    return log.read().decode("utf-8", "replace").strip()
+
+
+def _what_to_try(client: Client, ports: dict[str, int]) -> str:
+    program = "meshagent" if shutil.which("meshagent") else os.path.relpath(sys.argv[0])
+    where = "" if ports["http"] == _USUAL["http"] else f" -http-addr=127.0.0.1:{ports['http']}"
+    web = client.get("health/service/web")[0]["Service"]
+    lines = [
+        ("An agent runs on this machine, with two web services whose health it checks.", ""),
+        ("", ""),
+        ("DNS", f"dig @127.0.0.1 -p {ports['dns']} web.service.consul SRV"),
+        ("", f"dig @127.0.0.1 -p {ports['dns']} v2.api.service.consul +short"),
+        ("HTTP", f"curl 'http://127.0.0.1:{ports['http']}/v1/health/service/web?passing&pretty'"),
+        ("", f"curl 'http://127.0.0.1:{ports['http']}/v1/catalog/services?pretty'"),
+        ("", f"curl http://{web['Address']}:{web['Port']}/"),
+        ("CLI", f"{program} health{where}"),
+        ("", f"{program} catalog services -tags{where}"),
+        ("", f"{program} kv put{where} greeting hello && {program} kv get{where} greeting"),
+        ("", f"{program} monitor{where} -log-level=debug"),
+    ]
+    shown = []
+    for label, line in lines:
+        if not line:
+            shown.append(label)
+            continue
+        padded = label.ljust(6)
+        shown.append(f"  \x1b[1m{padded}\x1b[0m{line}" if on_terminal() and label else f"  {padded}{line}")
+    return "\n".join(shown)

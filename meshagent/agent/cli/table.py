@@ -1,0 +1,67 @@
+"""Every command, one row each.
+
+Source: surface section 8. `path` is what is typed, `module` the family's module here, `attribute` the click command in
+it. Groups ("kv") come from the paths; their help stands in GROUPS. Two rows with one path fail at import.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["GROUPS", "SUBCOMMANDS", "Subcommand"]
+
+
+@dataclass(frozen=True, slots=True)
+class Subcommand:
+    """One command; `row` is its row of the compatibility list, empty for our own."""
+
+    path: str
+    module: str
+    attribute: str
+    row: str
+    help: str
+
+
+SUBCOMMANDS: tuple[Subcommand, ...] = (
+    Subcommand("agent", "agent", "agent", "CL1", "Run an agent"),
+    Subcommand("catalog datacenters", "catalog", "datacenters", "CL5", "List the datacenters"),
+    Subcommand("catalog nodes", "catalog", "nodes", "CL5", "List the nodes"),
+    Subcommand("catalog services", "catalog", "services", "CL5", "List the services"),
+    Subcommand("completion", "completion", "completion", "", "Print shell completion for bash, zsh or fish"),
+    Subcommand("demo", "demo", "demo", "", "Run an agent and two demo services, and say what to try"),
+    Subcommand("force-leave", "members", "force_leave", "CL3", "Make a failed member count as left"),
+    Subcommand("health", "health", "health", "", "Show services with their checks and outputs at a glance"),
+    Subcommand("info", "lifecycle", "info", "CL4", "Show figures of the agent"),
+    Subcommand("join", "members", "join", "CL3", "Have the agent join a cluster"),
+    Subcommand("keygen", "lifecycle", "keygen", "CL11", "Make a key for gossip encryption"),
+    Subcommand("kv delete", "kv", "delete", "CL6", "Delete a key, or all keys under a prefix"),
+    Subcommand("kv export", "kv_transfer", "export", "CL7", "Print keys as JSON"),
+    Subcommand("kv get", "kv", "get", "CL6", "Show a key, or all keys under a prefix"),
+    Subcommand("kv import", "kv_transfer", "import_keys", "CL7", "Write keys from JSON"),
+    Subcommand("kv put", "kv", "put", "CL6", "Write a key"),
+    Subcommand("leave", "members", "leave", "CL3", "Have the agent leave and stop"),
+    Subcommand("maint", "maint", "maint", "CL9", "Show or change maintenance mode"),
+    Subcommand("members", "members", "members", "CL2", "List the members of the cluster"),
+    Subcommand("monitor", "lifecycle", "monitor", "CL4", "Follow the agent's log"),
+    Subcommand("operator raft list-peers", "operator", "list_peers", "CL12", "List the servers of the Raft cluster"),
+    Subcommand("reference", "reference", "reference", "", "Print the reference of config, http or cli as Markdown"),
+    Subcommand("reload", "lifecycle", "reload", "CL4", "Have the agent read its configuration again"),
+    Subcommand("services deregister", "services", "deregister", "CL8", "Remove services from the agent"),
+    Subcommand("services register", "services", "register", "CL8", "Add services to the agent"),
+    Subcommand("validate", "validate", "validate", "CL4", "Check configuration files"),
+    Subcommand("version", "version", "version", "CL4", "Show the version"),
+)
+
+GROUPS: dict[str, str] = {
+    "catalog": "Look into the catalog",
+    "kv": "Read and write keys",
+    "operator": "Tools for operators",
+    "operator raft": "Tools for the Raft cluster",
+    "services": "Register and deregister services",
+}
+
+_paths = [row.path for row in SUBCOMMANDS]
+if len(set(_paths)) != len(_paths):
+    raise ImportError("a command is listed twice")
+if {path.rsplit(" ", 1)[0] for path in _paths if " " in path} | {"operator"} != set(GROUPS):
+    raise ImportError("a group of commands has no help, or help has no group")

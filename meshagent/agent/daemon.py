@@ -1,0 +1,426 @@
+"""I/O edge: the daemon. Builds every part, starts and stops them in order, reloads, and runs the process.
+
+Source: surface rows G4 (what a reload takes), G5 (signals), V1 (systemd). Only this module makes real clocks and
+generators. What may change here: the order of starting is what users rely on: an agent that says it is ready answers
+HTTP and DNS from a catalog it has read back from disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import os
+import random
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from meshagent.agent import settings
+from meshagent.agent.check_runs import CheckRuns, alias_source
+from meshagent.agent.checks.scheduler import CheckRunner
+from meshagent.agent.core import Agent, Lifecycle
+from meshagent.agent.file_registrations import apply_files
+from meshagent.agent.http.server import HttpServer
+from meshagent.agent.leader import REAP_STEP_S, TombstoneReaper
+from meshagent.agent.local import LocalState
+from meshagent.agent.logs import LogHub
+from meshagent.agent.membership import alone
+from meshagent.agent.persist import Saver, load_node_id
+from meshagent.agent.persist import load as load_saved
+from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
+from meshagent.agent.sync import AntiEntropy
+from meshagent.agent.systemd import notify
+from meshagent.agent.tls import server_context
+from meshagent.catalog.raft.replica import open_raft_log
+from meshagent.catalog.store import Store
+from meshagent.clock import Clock, SystemClock, Tasks
+from meshagent.dns.server import DnsServer
+from meshagent.errors import ConfigError, MeshError
+from meshagent.metrics import Metrics
+
+if TYPE_CHECKING:
+    from meshagent.agent.config import Config, Listen, Loaded
+    from meshagent.agent.reload import Report
+
+__all__ = ["Daemon", "run"]
+
+log = logging.getLogger("agent")
+
+#: How often a starting server looks whether it leads; its first election takes some milliseconds.
+_LEADER_POLL_S = 0.01
+
+
+class Daemon:
+    """One agent process: `start`, then `stop` or `leave`; `reload` in between."""
+
+    def __init__(
+        self, loaded: Loaded, read_config: Callable[[], Loaded], clock: Clock, environ: Mapping[str, str]
+    ) -> None:
+        self.config = loaded.config
+        self._read_config = read_config
+        self._clock = clock
+        self._environ = environ
+        self._rng = random.Random()  # noqa: S311  spreads load; ids and keys come from the operating system
+        self._logs = LogHub(settings.log_settings(self.config), sys.stdout)
+        self._tasks = Tasks()
+        self._done = asyncio.Event()
+        self._reloading = asyncio.Lock()
+        self._warnings = loaded.warnings
+        self._leaving = False
+
+    # --- starting ----------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Bring everything up.
+
+        Raises:
+            ConfigError: something in the configuration cannot be used here.
+            CorruptData: the data directory cannot be trusted.
+        """
+        config = self.config
+        _refuse_unbuilt(config)
+        self._logs.attach()
+        for warning in self._warnings:
+            log.warning("%s", warning)
+        data_dir = None if config.dev_mode else _made(Path(config.data_dir))
+        node_id = load_node_id(data_dir, config.node_id)
+        self.metrics = Metrics(settings.metrics_settings(config), self._clock.monotonic)
+        self.store = Store()
+        address = _host_port(config.network.advertise_addr, config.ports.server)
+        self.log = open_raft_log(
+            self.store,
+            data_dir,
+            node_id=node_id,
+            address=address,
+            clock=self._clock,
+            rng=self._rng,
+            settings=settings.raft_settings(config),
+            metrics=self.metrics,
+        )
+        await self.log.start()
+        self._build_local(config, node_id, data_dir)
+        self.agent = Agent(
+            config=config,
+            clock=self._clock,
+            rng=self._rng,
+            metrics=self.metrics,
+            logs=self._logs,
+            tasks=self._tasks,
+            store=self.store,
+            log=self.log,
+            local=self.local,
+            node_name=config.node_name,
+            node_id=node_id,
+            datacenter=config.datacenter,
+            lifecycle=Lifecycle(reload=self.reload, leave=self.leave),
+            extras={
+                "checks": self.runner,
+                "members": alone(config, config.node_name, node_id),
+                **({"saver": self.saver} if self.saver is not None else {}),
+            },
+        )
+        self.sync = AntiEntropy(self.local, self.store, self.agent.write, self._clock, self._rng, self._tasks)
+        await self._listen(config)
+        self._tasks.start(self._lead(node_id), name="leader duties")
+        self._tasks.start(self._measure(), name="metrics")
+        self.check_runs.start()
+        self.sync.start()
+        log.info("agent: started: node=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
+
+    def _build_local(self, config: Config, node_id: str, data_dir: Path | None) -> None:
+        self.local = LocalState(
+            node_name=config.node_name,
+            datacenter=config.datacenter,
+            clock=self._clock,
+            settings=settings.local_settings(config),
+            rng=self._rng,
+        )
+        self.local.set_node(_own_node(config, node_id))
+        self.runner = CheckRunner(
+            clock=self._clock,
+            rng=self._rng,
+            tasks=self._tasks,
+            report=self.local.update_check,
+            config=settings.check_settings(config, self._environ.get("DOCKER_HOST", "")),
+            aliased=alias_source(self.local, self.store),
+        )
+        self.check_runs = CheckRuns(self.local, self.runner, self.store, self._clock, self._tasks)
+        self.saver = Saver(data_dir, self.local, self._tasks) if data_dir is not None else None
+        problems = apply_files(self.local, config.services, config.checks, _file_token(config))
+        if self.saver is not None and data_dir is not None:
+            problems += self.saver.restore(load_saved(data_dir), self._clock.now())
+        for problem in problems:
+            log.error("%s", problem)
+
+    async def _listen(self, config: Config) -> None:
+        network = config.network
+        self.http = HttpServer(self.agent, settings.http_settings(config))
+        self.agent.extras["http"] = self.http
+        tls = server_context(config.tls.https, "tls.https") if network.https else None
+        for listen in network.http:
+            await self._listen_http(listen, "ports.http", None)
+        for listen in network.https:
+            await self._listen_http(listen, "ports.https", tls)
+        self.dns = DnsServer(
+            self.store,
+            settings.dns_settings(config),
+            self._clock,
+            self._rng,
+            self.metrics,
+            config.datacenter,
+            config.node_name,
+        )
+        self.agent.extras["dns"] = self.dns
+        await self.dns.start([(listen.host, listen.port) for listen in network.dns])
+
+    async def _listen_http(self, listen: Listen, option: str, tls: Any) -> None:
+        sockets = self.config.unix_sockets
+        try:
+            if listen.path:
+                await self.http.listen_unix(
+                    Path(listen.path),
+                    mode=settings.socket_mode(sockets.mode),
+                    user=sockets.user,
+                    group=sockets.group,
+                )
+            else:
+                await self.http.listen(listen.host, listen.port, tls)
+        except OSError as error:
+            raise ConfigError(f"{option}: cannot listen on {listen}: {error.strerror or error}") from error
+
+    # --- running -----------------------------------------------------------------------------------------------
+
+    async def _lead(self, node_id: str) -> None:
+        """Register this server as soon as it leads, then keep house."""
+        config = self.config
+        while not self.log.is_leader:
+            await self._clock.sleep(_LEADER_POLL_S)
+        facts = ServerFacts(
+            node_id=node_id,
+            name=config.node_name,
+            address=config.network.advertise_addr,
+            datacenter=config.datacenter,
+            server_port=config.ports.server,
+            grpc_port=config.ports.grpc,
+            grpc_tls_port=config.ports.grpc_tls or 0,
+        )
+        await self.agent.write(server_registration(facts))
+        self.sync.trigger_full(now=True)
+        reaper = TombstoneReaper()
+        while True:
+            await self._clock.sleep(REAP_STEP_S)
+            due = reaper.step(self._clock.monotonic(), self.store.index)
+            if due is not None and self.log.is_leader and self.store.has_tombstones(due.index):
+                await self.agent.write(due)
+
+    async def _measure(self) -> None:
+        """Close metric intervals, and set the gauges that nobody else does."""
+        self.metrics.collect(self._gauges)
+        while True:
+            await self._clock.sleep(self.metrics.tick(self._clock.now()))
+
+    def _gauges(self, metrics: Metrics) -> None:
+        registrations = self.store.registrations
+        labels = (("datacenter", self.config.datacenter),)
+        metrics.gauge("state.nodes", len(registrations.nodes), labels)
+        metrics.gauge("state.service_instances", len(registrations.services), labels)
+        metrics.gauge("state.services", registrations.count_names(), labels)
+        metrics.gauge("state.kv_entries", len(self.store.kv.entries), labels)
+        metrics.gauge("server.isLeader", 1 if self.log.is_leader else 0)
+        metrics.gauge("runtime.heap_objects", sum(gc.get_count()))
+        metrics.gauge("runtime.num_goroutines", len(asyncio.all_tasks()))
+
+    async def wait(self) -> None:
+        """Return when the agent is to end."""
+        await self._done.wait()
+
+    async def reload(self) -> Report:
+        """Read the configuration again and apply what can be (surface row G4); what changed, and what needs a restart.
+
+        Raises:
+            ConfigError: the new configuration cannot be used; the old one stays in force.
+        """
+        from meshagent.agent.reload import diff, effective
+
+        async with self._reloading:
+            loaded = await asyncio.get_running_loop().run_in_executor(None, self._read_config)
+            for warning in loaded.warnings:
+                log.warning("%s", warning)
+            report = diff(self.config, loaded.config)
+            config = effective(self.config, loaded.config)
+            self.dns.reconfigure(settings.dns_settings(config))
+            self.http.configure(settings.http_settings(config))
+            self.runner.configure(settings.check_settings(config, self._environ.get("DOCKER_HOST", "")))
+            self.local.settings = settings.local_settings(config)
+            self._logs.set_level(config.log_level)
+            self.metrics.settings = settings.metrics_settings(config)
+            self.config = self.agent.config = config
+            self.local.set_node(_own_node(config, self.agent.node_id))
+            for problem in apply_files(self.local, config.services, config.checks, _file_token(config)):
+                log.error("%s", problem)
+            self.sync.trigger()
+            for line in report.lines():
+                log.info("reload: %s", line)
+            return report
+
+    # --- ending ------------------------------------------------------------------------------------------------
+
+    async def leave(self) -> None:
+        """Leave gracefully: servers give clients time to move on, then the process ends."""
+        if not self._leaving:
+            self._leaving = True
+            log.info("agent: leaving")
+            self._done.set()
+
+    def interrupted(self, number: int) -> None:
+        """A signal asks to end (surface row G5)."""
+        config = self.config
+        graceful = not config.skip_leave_on_interrupt if number == signal.SIGINT else bool(config.leave_on_terminate)
+        log.info("agent: caught %s, %s", signal.Signals(number).name, "leaving" if graceful else "stopping")
+        if self._done.is_set():
+            log.error("agent: second signal, ending at once")
+            os._exit(1)
+        self._done.set()
+
+    async def stop(self) -> None:
+        """Stop everything, listeners first; what was acknowledged is on disk."""
+        for name in ("http", "dns", "sync"):
+            part = getattr(self, name, None)
+            if part is not None:
+                await part.stop()
+        if hasattr(self, "runner"):
+            self.runner.stop()
+        await self._tasks.cancel()
+        if hasattr(self, "log"):
+            await self.log.stop()
+        log.info("agent: stopped")
+        self._logs.detach()
+
+
+def _refuse_unbuilt(config: Config) -> None:
+    """Say clearly what this release cannot run as, before anything is touched."""
+    if not config.server:
+        raise ConfigError(
+            "server: this release runs servers only; client agents need gossip, which is not built yet. "
+            "Set server = true and bootstrap_expect = 1, or start with -dev"
+        )
+    if config.bootstrap_expect > 1:
+        raise ConfigError(
+            f"bootstrap_expect: {config.bootstrap_expect} servers cannot form a cluster yet; this release runs a "
+            "single server. Set bootstrap_expect = 1"
+        )
+    if not config.dev_mode and not config.bootstrap and config.bootstrap_expect != 1:
+        raise ConfigError(
+            "bootstrap_expect: a server that bootstraps nothing would wait for others forever. Set bootstrap_expect = 1"
+        )
+
+
+def _made(data_dir: Path) -> Path:
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"data_dir: cannot make {data_dir}: {error.strerror}") from error
+    return data_dir
+
+
+def _own_node(config: Config, node_id: str) -> Any:
+    network = config.network
+    return node_row(
+        node_id=node_id,
+        name=config.node_name,
+        datacenter=config.datacenter,
+        address=network.advertise_addr,
+        address_wan=network.advertise_addr_wan,
+        tagged=dict(network.tagged_addresses),
+        meta=config.node_meta,
+    )
+
+
+def _file_token(config: Config) -> str:
+    return config.acl.tokens.config_file_service_registration or ""
+
+
+def _host_port(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+# --- the process -----------------------------------------------------------------------------------------------
+
+
+def run(flags: Mapping[str, Any]) -> int:
+    """Run an agent until it is told to end; its exit status. `flags` has values by key (`config.flags()`).
+
+    Raises:
+        ConfigError: the flags or files cannot be used.
+    """
+    from meshagent.agent.config import load
+
+    def read_config() -> Loaded:
+        return load(
+            [*flags.get("@config-file", ()), *flags.get("@config-dir", ())],
+            hcl=flags.get("@hcl", ()),
+            flags=flags,
+            dev=bool(flags.get("@dev")),
+            format=flags.get("@config-format") or "",
+        )
+
+    loaded = read_config()
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_main(loaded, read_config))
+
+
+async def _main(loaded: Loaded, read_config: Callable[[], Loaded]) -> int:
+    daemon = Daemon(loaded, read_config, SystemClock(), os.environ)
+    loop = asyncio.get_running_loop()
+    try:
+        await daemon.start()
+    except MeshError as error:
+        await daemon.stop()
+        for line in str(error).splitlines():
+            print(f"==> {line}", file=sys.stderr)
+        return 1
+    tasks = Tasks()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, daemon.interrupted, number)
+    loop.add_signal_handler(signal.SIGHUP, lambda: tasks.start(_hangup(daemon), name="reload"))
+    _write_pid(daemon.config.pid_file)
+    # What was made while starting lives as long as the process: the collector need not walk it again.
+    gc.collect()
+    gc.freeze()
+    notify(os.environ, "READY=1")
+    try:
+        await daemon.wait()
+        notify(os.environ, "STOPPING=1")
+        await tasks.cancel()
+        await daemon.stop()
+    finally:
+        _remove_pid(daemon.config.pid_file)
+    return 0
+
+
+def _write_pid(path: str) -> None:
+    if path:
+        try:
+            Path(path).write_text(f"{os.getpid()}\n")
+        except OSError as error:
+            log.error("pid_file: cannot write %s: %s", path, error.strerror)
+
+
+def _remove_pid(path: str) -> None:
+    if path:
+        Path(path).unlink(missing_ok=True)
+
+
+async def _hangup(daemon: Daemon) -> None:
+    notify(os.environ, "RELOADING=1")
+    try:
+        await daemon.reload()
+    except MeshError as error:
+        for line in str(error).splitlines():
+            log.error("reload failed, the old configuration stays: %s", line)
+    notify(os.environ, "READY=1")

@@ -1,0 +1,87 @@
+"""What is kept of a registration on this host, and who is told when it changes.
+
+Source: surface rows A10, A14, K4, K5, E3. The rows are what the catalog should hold (`catalog.model`, indexes 0). What
+may change here: fields with defaults; the rules are in `local.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from meshagent.agent.definitions import CheckDefinition
+from meshagent.catalog.model import Check, Service
+
+__all__ = ["Gone", "LocalCheck", "LocalService", "LocalSettings", "Observer", "Source"]
+
+#: Where a registration came from: `config` ones are read from files again at every start, `api` ones are saved.
+Source = Literal["api", "config"]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalSettings:
+    """The options that concern this state; replaced as a whole on reload."""
+
+    check_update_interval_s: float = 300.0
+    discard_check_output: bool = False
+    sidecar_min_port: int = 21000
+    sidecar_max_port: int = 21255
+    enable_script_checks: bool = False
+    enable_local_script_checks: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class LocalService:
+    """One registered instance. `sidecar_of` is the id of the service it was nested in, or ""."""
+
+    service: Service
+    token: str = ""
+    source: Source = "api"
+    sidecar_of: str = ""
+    in_sync: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class LocalCheck:
+    """One registered check. `definition` is None when nothing runs it (maintenance).
+
+    `critical_since` is the monotonic second at which it became critical, None while it is not. `deferred_until` is the
+    monotonic second at which an output that changed alone goes to the catalog (surface row K5).
+    """
+
+    check: Check
+    definition: CheckDefinition | None = None
+    token: str = ""
+    source: Source = "api"
+    in_sync: bool = False
+    critical_since: float | None = None
+    deferred_until: float | None = None
+
+
+class Observer:
+    """Someone told of every change right after it; each method does nothing unless overridden."""
+
+    def service_added(self, entry: LocalService) -> None:
+        """A service was registered, anew or again."""
+
+    def service_removed(self, entry: LocalService) -> None:
+        """A service was deregistered; its checks were removed before it."""
+
+    def check_added(self, entry: LocalCheck) -> None:
+        """A check was registered, anew or again (its status was carried over)."""
+
+    def check_removed(self, entry: LocalCheck) -> None:
+        """A check was deregistered."""
+
+    def check_updated(self, entry: LocalCheck) -> None:
+        """Status or output of a check changed."""
+
+
+@dataclass(slots=True)
+class Gone:
+    """What the catalog must still forget: id -> token it was registered with."""
+
+    services: dict[str, str] = field(default_factory=dict)
+    checks: dict[str, str] = field(default_factory=dict)
+    #: Checks that go with their service: they only matter if the service comes back before it was forgotten.
+    checks_of: dict[str, list[str]] = field(default_factory=dict)

@@ -1,0 +1,158 @@
+"""From the configuration to the settings of each part, all in one place.
+
+Rooms do not know `agent.config`: each has its own small settings value, and this module fills them in. Pure; a reload
+calls the same functions again. Adding an option that a part needs: a field in the part's settings, a line here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from typing import TYPE_CHECKING
+
+from meshagent.agent.checks.probe import CheckSettings
+from meshagent.agent.checks.tls import AgentTls
+from meshagent.agent.http.settings import HttpSettings
+from meshagent.agent.logs import LogSettings
+from meshagent.agent.registration import LocalSettings
+from meshagent.catalog.raft.settings import RaftSettings
+from meshagent.dns.settings import DnsSettings, Soa
+from meshagent.metrics import MetricsSettings
+
+if TYPE_CHECKING:
+    from meshagent.agent.config import Config
+
+__all__ = [
+    "check_settings",
+    "dns_settings",
+    "http_settings",
+    "local_settings",
+    "log_settings",
+    "metrics_settings",
+    "raft_settings",
+]
+
+
+def log_settings(config: Config) -> LogSettings:
+    """Where log lines go."""
+    return LogSettings(
+        level=config.log_level,
+        json=config.log_json,
+        file=config.log_file,
+        rotate_duration_s=config.log_rotate_duration,
+        rotate_bytes=config.log_rotate_bytes,
+        rotate_max_files=config.log_rotate_max_files,
+        syslog=config.enable_syslog,
+        syslog_facility=config.syslog_facility,
+    )
+
+
+def metrics_settings(config: Config) -> MetricsSettings:
+    """What is measured and under which names (surface row G27)."""
+    telemetry = config.telemetry
+    sinks = telemetry.statsd_address or telemetry.statsite_address or telemetry.dogstatsd_addr
+    named = bool(sinks or telemetry.prometheus_retention_time > 0) and not telemetry.disable_hostname
+    rules = telemetry.prefix_filter
+    return MetricsSettings(
+        prefix=telemetry.metrics_prefix,
+        hostname=socket.gethostname() if named else "",
+        prometheus_retention_s=telemetry.prometheus_retention_time,
+        allow=tuple(rule[1:] for rule in rules if rule.startswith("+")),
+        block=tuple(rule[1:] for rule in rules if rule.startswith("-")),
+        filter_default=telemetry.filter_default,
+    )
+
+
+def raft_settings(config: Config) -> RaftSettings:
+    """How the log behaves (surface row G21)."""
+    return RaftSettings(
+        snapshot_threshold=config.raft_snapshot_threshold,
+        snapshot_interval_s=config.raft_snapshot_interval,
+        trailing_logs=config.raft_trailing_logs,
+        multiplier=config.performance.raft_multiplier,
+    )
+
+
+def local_settings(config: Config) -> LocalSettings:
+    """How this host's registrations are treated (surface rows G12, G22)."""
+    return LocalSettings(
+        check_update_interval_s=config.check_update_interval,
+        discard_check_output=config.discard_check_output,
+        sidecar_min_port=config.ports.sidecar_min_port,
+        sidecar_max_port=config.ports.sidecar_max_port,
+        enable_script_checks=config.enable_script_checks,
+        enable_local_script_checks=config.enable_local_script_checks,
+    )
+
+
+def check_settings(config: Config, docker_host: str = "") -> CheckSettings:
+    """How checks run (surface rows G22, K20)."""
+    tls = config.tls.https
+    agent_tls = None
+    if config.enable_agent_tls_for_checks:
+        agent_tls = AgentTls(
+            cert_file=tls.cert_file or "",
+            key_file=tls.key_file or "",
+            ca_file=tls.ca_file or "",
+            ca_path=tls.ca_path or "",
+            server_name=config.server_name,
+        )
+    return CheckSettings(
+        output_max_size=config.check_output_max_size,
+        discard_check_output=config.discard_check_output,
+        agent_tls=agent_tls,
+        docker_host=docker_host,
+    )
+
+
+def dns_settings(config: Config) -> DnsSettings:
+    """How names are answered (surface row G18). TTLs are whole seconds."""
+    dns = config.dns_config
+    soa = dns.soa
+    return DnsSettings(
+        domain=config.domain,
+        alt_domain=config.alt_domain,
+        node_ttl_s=int(dns.node_ttl),
+        service_ttl_s={name: int(ttl) for name, ttl in dns.service_ttl.items()},
+        soa=Soa(refresh=soa.refresh, retry=soa.retry, expire=soa.expire, min_ttl=soa.min_ttl),
+        only_passing=dns.only_passing,
+        udp_answer_limit=dns.udp_answer_limit,
+        a_record_limit=dns.a_record_limit,
+        enable_truncate=dns.enable_truncate,
+        disable_compression=dns.disable_compression,
+        enable_additional_node_meta_txt=dns.enable_additional_node_meta_txt,
+        recursors=config.recursors,
+        recursor_strategy=dns.recursor_strategy,
+        recursor_timeout_s=dns.recursor_timeout,
+    )
+
+
+def http_settings(config: Config) -> HttpSettings:
+    """How the HTTP API answers (surface rows G19, G20, G25)."""
+    http = config.http_config
+    return HttpSettings(
+        response_headers=tuple(http.response_headers.items()),
+        block_endpoints=http.block_endpoints,
+        allow_write_from=tuple(ipaddress.ip_network(cidr, strict=False) for cidr in http.allow_write_http_from),
+        use_cache=http.use_cache,
+        max_header_bytes=http.max_header_bytes,
+        filter_unprintable=not config.disable_http_unprintable_char_filter,
+        pretty=config.dev_mode,
+        default_query_time_s=config.default_query_time,
+        max_query_time_s=config.max_query_time,
+        discovery_max_stale_s=config.discovery_max_stale,
+        rpc_hold_timeout_s=config.performance.rpc_hold_timeout,
+        kv_max_value_size=config.limits.kv_max_value_size,
+        txn_max_req_len=config.limits.txn_max_req_len,
+        max_conns_per_client=config.limits.http_max_conns_per_client,
+        default_policy="deny" if config.acl.enabled and config.acl.default_policy == "deny" else "allow",
+        ui_enabled=config.ui_config.enabled,
+        ui_path=config.ui_config.content_path,
+        use_streaming=config.use_streaming_backend and config.rpc.enable_streaming,
+    )
+
+
+def socket_mode(text: str) -> int | None:
+    """The permission bits of `unix_sockets.mode` ("0770"), or None when it is not set."""
+    return int(text, 8) if re.fullmatch(r"0?[0-7]{3,4}", text) else None

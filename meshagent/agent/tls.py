@@ -1,0 +1,70 @@
+"""I/O edge: TLS contexts of our listeners, from certificate files.
+
+Source: surface row G15. `verify_incoming` demands a certificate that the configured authorities signed.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+from meshagent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from meshagent.agent.config.security import TLSProtocol
+
+__all__ = ["server_context"]
+
+_VERSIONS = {
+    "tlsv1_0": ssl.TLSVersion.TLSv1,
+    "tls10": ssl.TLSVersion.TLSv1,
+    "tlsv1_1": ssl.TLSVersion.TLSv1_1,
+    "tls11": ssl.TLSVersion.TLSv1_1,
+    "tlsv1_2": ssl.TLSVersion.TLSv1_2,
+    "tls12": ssl.TLSVersion.TLSv1_2,
+    "tlsv1_3": ssl.TLSVersion.TLSv1_3,
+    "tls13": ssl.TLSVersion.TLSv1_3,
+}
+
+
+def server_context(tls: TLSProtocol, name: str, *, alpn: tuple[str, ...] = ("http/1.1",)) -> ssl.SSLContext:
+    """The context of a listener; `name` is the block of the configuration it comes from ("tls.https").
+
+    Raises:
+        ConfigError: a file is missing or not what it should be; names the option.
+    """
+    if not tls.cert_file or not tls.key_file:
+        raise ConfigError(f"{name}: cert_file and key_file are needed to listen with TLS")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = _VERSIONS[(tls.tls_min_version or "TLSv1_2").lower()]
+    context.set_alpn_protocols(list(alpn))
+    try:
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"{name}: cert_file {tls.cert_file!r} with key_file {tls.key_file!r}: {error}") from error
+    if tls.verify_incoming:
+        if not tls.ca_file and not tls.ca_path:
+            raise ConfigError(f"{name}: verify_incoming needs ca_file or ca_path")
+        try:
+            context.load_verify_locations(tls.ca_file or None, tls.ca_path or None)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(f"{name}: ca_file {tls.ca_file or tls.ca_path!r}: {error}") from error
+        context.verify_mode = ssl.CERT_REQUIRED
+    if tls.tls_cipher_suites:
+        names = ":".join(_openssl_name(suite) for suite in tls.tls_cipher_suites.split(","))
+        try:
+            context.set_ciphers(names)
+        except ssl.SSLError as error:
+            raise ConfigError(f"{name}: tls_cipher_suites {tls.tls_cipher_suites!r}: {error}") from error
+    return context
+
+
+def _openssl_name(suite: str) -> str:
+    """OpenSSL's name of a suite given under its IANA name, as Go writes them; other names stay."""
+    suite = suite.strip()
+    if not suite.startswith("TLS_") or "_WITH_" not in suite:
+        return suite
+    key_exchange, cipher = suite.removeprefix("TLS_").split("_WITH_", 1)
+    short = cipher.replace("AES_128_", "AES128-").replace("AES_256_", "AES256-").replace("CBC_", "")
+    short = "CHACHA20-POLY1305" if short.startswith("CHACHA20_POLY1305") else short.replace("_", "-")
+    return short if key_exchange == "RSA" else f"{key_exchange.replace('_', '-')}-{short}"

@@ -1,0 +1,47 @@
+"""The bytes of one log entry: many commands in one.
+
+Source: ours. The first byte is pysyncobj's command type (0 regular, 1 no-op); a regular entry goes on with msgpack:
+[version, [[request_id | nil, command], ...]]. `request_id` lets a retried write apply once; nil where the proposer
+cannot retry.
+
+What may be changed: `VERSION` goes up with the layout, and old versions stay readable: they are in logs on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from meshagent.errors import CorruptData
+
+__all__ = ["NO_OP", "REGULAR", "Item", "decode_batch", "encode_batch"]
+
+REGULAR = 0
+NO_OP = 1
+VERSION = 1
+
+Item = tuple[bytes | None, bytes]  # (request id, command)
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(tuple[int, list[Item]])
+
+
+def encode_batch(commands: Sequence[bytes]) -> bytes:
+    """One entry of `commands`, in order, without request ids."""
+    return b"\x00" + _encoder.encode((VERSION, [(None, command) for command in commands]))
+
+
+def decode_batch(entry: bytes) -> list[Item]:
+    """The commands of an entry; none for a no-op. Raises CorruptData for one this program does not know."""
+    if not entry or entry[0] == NO_OP:
+        return []
+    if entry[0] == REGULAR:
+        try:
+            version, items = _decoder.decode(memoryview(entry)[1:])
+        except msgspec.DecodeError as error:
+            raise CorruptData(f"log entry does not decode: {error}") from error
+        if version == VERSION:
+            return items
+        raise CorruptData(f"log entry of version {version}, this program reads {VERSION}: use a newer one")
+    raise CorruptData(f"log entry of type {entry[0]}: written by a newer program")

@@ -1,0 +1,46 @@
+"""A log entry's bytes: many commands in one, versioned."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meshagent.catalog.raft.batch import decode_batch, encode_batch
+from meshagent.errors import CorruptData
+
+
+@given(st.lists(st.binary(max_size=50), max_size=20))
+def test_commands_are_read_back_in_order(commands: list[bytes]) -> None:
+    assert decode_batch(encode_batch(commands)) == [(None, command) for command in commands]
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_a_batch_or_refused(data: bytes) -> None:
+    try:
+        items = decode_batch(data)
+    except CorruptData:
+        return
+    assert all(isinstance(command, bytes) for _, command in items)
+
+
+def test_a_request_id_travels_with_its_command() -> None:
+    assert decode_batch(b"\x00" + msgspec.msgpack.encode([1, [[b"id", b"command"]]])) == [(b"id", b"command")]
+
+
+def test_a_no_op_has_no_commands() -> None:
+    assert decode_batch(b"\x01") == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (b"\x00" + msgspec.msgpack.encode([2, []]), "version 2, this program reads 1: use a newer one"),
+        (b"\x02", "type 2: written by a newer program"),
+        (b"\x00\xc1", "does not decode"),
+    ],
+)
+def test_what_this_program_does_not_know_is_refused(entry: bytes, message: str) -> None:
+    with pytest.raises(CorruptData, match=message):
+        decode_batch(entry)

@@ -1,0 +1,439 @@
+"""The log of one server: what proposers see, what reaches the disk when, what happens when the disk fails."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from meshtest.disk import SimDisk
+from meshtest.logs import SMALL, HeldWorker, History, open_on, turns
+
+from meshagent.catalog.raft.disk import FileDisk
+from meshagent.catalog.raft.replica import RaftLog, open_raft_log
+from meshagent.catalog.raft.segments import SegmentLog
+from meshagent.catalog.raft.settings import RaftSettings
+from meshagent.clock import SystemClock, VirtualClock
+from meshagent.errors import Conflict, CorruptData, InternalError, NoLeader, Unavailable
+
+BIG = RaftSettings()
+
+
+async def started(disk: SimDisk, machine: Any = None, **options: Any) -> RaftLog:
+    log = open_on(disk, machine or History(), **options)
+    await log.start()
+    return log
+
+
+async def held(disk: SimDisk, machine: History) -> tuple[RaftLog, HeldWorker]:
+    """A started log whose disk works only when told to."""
+    worker = HeldWorker()
+    log = open_on(disk, machine, worker=worker, settings=BIG)
+    start = asyncio.ensure_future(log.start())
+    while not start.done():
+        await turns()
+        if worker.jobs:
+            worker.step()
+    await start
+    return log, worker
+
+
+async def test_a_server_alone_leads_when_started_and_answers_with_what_apply_returned() -> None:
+    log = await started(SimDisk())
+    assert log.is_leader
+    assert log.leader == "127.0.0.1:8300"
+    assert log.last_contact_ms == 0
+    await log.barrier()
+    assert await log.propose(b"a") == 1
+    assert await log.propose(b"b") == 2
+    await log.stop()
+
+
+async def test_errors_go_to_their_proposer_only() -> None:
+    machine = History()
+    log = await started(SimDisk(), machine)
+    results = await asyncio.gather(*map(log.propose, (b"a", b"refuse", b"bug", b"b")), return_exceptions=True)
+    assert results[0] == 1
+    assert isinstance(results[1], Conflict)
+    assert isinstance(results[2], InternalError)
+    assert results[3] == 2
+    await log.stop()
+
+
+async def test_what_is_proposed_in_one_turn_is_one_entry_one_sync_and_one_flush() -> None:
+    disk, machine = SimDisk(), History()
+    log = await started(disk, machine, settings=BIG)
+    last = int(log.stats()["last_log_index"])
+    machine.flushes = 0
+    disk.trace.clear()
+    assert await asyncio.gather(*(log.propose(b"%d" % number) for number in range(100))) == list(range(1, 101))
+    assert int(log.stats()["last_log_index"]) == last + 1
+    assert disk.trace == [("write", "000000000001.log"), ("sync", "000000000001.log")]
+    assert machine.flushes == 1
+    await log.stop()
+
+
+async def test_a_large_turn_is_cut_into_entries_that_still_share_one_sync() -> None:
+    disk = SimDisk()
+    log = await started(disk, settings=RaftSettings(max_entry_commands=10, max_entry_bytes=1000))
+    last = int(log.stats()["last_log_index"])
+    disk.trace.clear()
+    await asyncio.gather(*(log.propose(b"x") for _ in range(25)))
+    assert int(log.stats()["last_log_index"]) == last + 3
+    await asyncio.gather(*(log.propose(bytes(size)) for size in (600, 600, 5000, 10, 10)))
+    assert int(log.stats()["last_log_index"]) == last + 3 + 4
+    assert [operation for operation, _ in disk.trace].count("sync") == 2
+    await log.stop()
+
+
+async def test_nothing_is_applied_or_acknowledged_before_its_entry_is_on_disk() -> None:
+    disk, machine = SimDisk(), History()
+    log, worker = await held(disk, machine)
+    future = log.propose(b"a")
+    await turns()
+    assert len(worker.jobs) == 1
+    assert machine.commands == []
+    assert not future.done()
+    worker.step()
+    await turns()
+    assert machine.commands == [b"a"]
+    assert future.result() == 1
+
+
+async def test_while_the_disk_works_the_next_entry_collects_and_goes_first_when_it_is_done() -> None:
+    disk, machine = SimDisk(), History()
+    log, worker = await held(disk, machine)
+    first = log.propose(b"a")
+    await turns()
+    later = []
+    for number in range(3):
+        later.append(log.propose(b"%d" % number))
+        await turns()
+    assert len(worker.jobs) == 1
+    worker.step()
+    assert len(worker.jobs) == 1, "the next group is under way before the loop comes round"
+    await turns()
+    assert first.done()
+    assert not any(future.done() for future in later)
+    worker.step()
+    await turns()
+    assert [future.result() for future in later] == [2, 3, 4]
+    assert int(log.stats()["last_log_index"]) == 4  # the leader's no-op, and two entries
+
+
+async def test_a_proposer_that_gave_up_disturbs_nobody() -> None:
+    machine = History()
+    log = await started(SimDisk(), machine)
+    first, second = log.propose(b"a"), log.propose(b"refuse")
+    first.cancel()
+    second.cancel()
+    assert await log.propose(b"b") == 2
+    assert machine.commands == [b"a", b"b"]
+    await log.stop()
+
+
+async def test_a_restart_replays_snapshot_and_log_before_it_leads() -> None:
+    disk, machine = SimDisk(), History()
+    log = await started(disk, machine)
+    for number in range(100):
+        await log.propose(b"%d" % number)
+        if number == 60:
+            await log.snapshot()
+    term = int(log.stats()["term"])
+    await log.stop()
+    again = History()
+    log = await started(disk, again)
+    assert again.commands == machine.commands == [b"%d" % number for number in range(100)]
+    assert int(log.stats()["term"]) == term + 1
+    assert int(log.stats()["last_snapshot_index"]) == 63  # no-op is entry 2, then 61 of one command each
+    await log.stop()
+
+
+async def test_a_snapshot_cuts_the_log_but_keeps_the_trailing_commands() -> None:
+    disk, machine = SimDisk(), History()
+    log = await started(disk, machine)
+    for number in range(200):
+        await log.propose(b"%d" % number)
+    before = [name for name in disk if name.endswith(".log")]
+    await log.snapshot()
+    after = [name for name in disk if name.endswith(".log")]
+    assert len(after) < len(before)
+    await log.stop()
+    entries, _ = SegmentLog(disk).recover(snapshot_index=10**6)
+    assert entries[0][1] <= 202 - SMALL.trailing_logs + 1
+    assert entries[0][1] > 100
+
+
+async def test_two_snapshots_are_kept_and_a_damaged_one_is_replaced_by_the_older_and_the_log() -> None:
+    disk, machine = SimDisk(), History()
+    log = await started(disk, machine, settings=BIG)
+    for number in range(30):
+        await log.propose(b"%d" % number)
+        if number in (5, 10, 15):
+            await log.snapshot()
+    await log.stop()
+    snapshots = [name for name in disk if name.startswith("snapshot-")]
+    assert len(snapshots) == 2
+    disk.flip(snapshots[-1], 50)
+    again = History()
+    log = await started(disk, again)
+    assert again.commands == machine.commands
+    await log.stop()
+
+
+async def test_a_damaged_snapshot_without_the_log_to_make_up_for_it_is_refused() -> None:
+    disk = SimDisk()
+    log = await started(disk)
+    for number in range(300):
+        await log.propose(b"%d" % number)
+        if number in (100, 250):
+            await log.snapshot()
+    await log.stop()
+    newest = [name for name in disk if name.startswith("snapshot-")][-1]
+    disk.flip(newest, 60)
+    with pytest.raises(CorruptData, match=rf"{newest}: at offset \d+: .*restore this server"):
+        await started(disk)
+
+
+async def test_damage_in_the_middle_of_the_log_is_refused_loudly() -> None:
+    disk = SimDisk()
+    log = await started(disk)
+    for number in range(50):
+        await log.propose(b"%d" % number)
+    await log.stop()
+    disk.flip("000000000001.log", 100)
+    with pytest.raises(CorruptData, match=r"000000000001\.log: at offset \d+: .*restore this server"):
+        await started(disk)
+
+
+async def test_a_lost_vote_file_is_refused() -> None:
+    disk = SimDisk()
+    log = await started(disk)
+    await log.stop()
+    disk.remove("vote")
+    with pytest.raises(CorruptData, match="vote: missing"):
+        await started(disk)
+
+
+async def test_an_entry_of_a_newer_program_stops_the_start_and_is_not_lost() -> None:
+    disk = SimDisk()
+    log = await started(disk)
+    await log.propose(b"a")
+    await log.stop()
+    segments = SegmentLog(disk)
+    segments.recover()
+    segments.append([(b"\x09new", 4, 1)])
+    segments.close()
+    with pytest.raises(CorruptData, match="type 9: written by a newer program"):
+        await started(disk)
+    assert SegmentLog(disk).recover()[0][2][0] == b"\x09new"
+
+
+async def test_a_full_disk_refuses_writes_and_leadership_until_there_is_space_again() -> None:
+    disk, machine, clock = SimDisk(), History(), VirtualClock()
+    log = await started(disk, machine, clock=clock)
+    await log.propose(b"kept")
+    disk.free_bytes = 5
+    # Fill what is reserved, too: the first proposals may still fit.
+    results = await asyncio.gather(*(log.propose(bytes(300)) for _ in range(20)), return_exceptions=True)
+    acknowledged = [result for result in results if isinstance(result, int)]
+    refused = [result for result in results if isinstance(result, Unavailable)]
+    assert len(acknowledged) + len(refused) == 20
+    assert refused
+    assert "No space left on device" in str(refused[0])
+    assert not log.is_leader
+    assert log.leader == ""
+    with pytest.raises(Unavailable, match="cannot be written"):
+        await log.propose(b"x")
+    with pytest.raises(NoLeader):
+        await log.barrier()
+    await clock.advance(5)
+    assert not log.is_leader
+    disk.free_bytes = None
+    await clock.advance(2)
+    assert log.is_leader
+    await log.propose(b"after")
+    await log.stop()
+    again = History()
+    log = await started(disk, again)
+    assert again.commands == machine.commands
+    assert machine.commands[0] == b"kept"
+    assert machine.commands[-1] == b"after"
+    await log.stop()
+
+
+@pytest.mark.parametrize("operation", ["write", "sync"])
+async def test_after_an_input_output_error_nothing_is_acknowledged_and_nothing_tried_again(
+    operation: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    disk, machine, clock = SimDisk(), History(), VirtualClock()
+    log = await started(disk, machine, clock=clock)
+    await log.propose(b"kept")
+    disk.fail = lambda what, name: OSError(errno.EIO, os.strerror(errno.EIO)) if what == operation else None
+    with pytest.raises(Unavailable, match="Input/output error"):
+        await log.propose(b"lost")
+    assert machine.commands == [b"kept"]
+    disk.fail = lambda what, name: None
+    await clock.advance(60)
+    assert not log.is_leader
+    with pytest.raises(Unavailable):
+        await log.propose(b"x")
+    assert "cannot be written" in caplog.text
+    await log.stop()
+
+
+async def test_a_snapshot_that_cannot_be_written_leaves_everything_as_it_was() -> None:
+    disk, machine = SimDisk(), History()
+    log = await started(disk, machine)
+    for number in range(60):
+        await log.propose(b"%d" % number)
+    names = list(disk)
+    disk.fail = lambda what, name: OSError(errno.EIO, "no") if name.endswith(".snap.tmp") and what == "sync" else None
+    await log.snapshot()
+    await turns()
+    assert list(disk) == names
+    assert await log.propose(b"goes on") == 61
+    await log.stop()
+
+
+async def test_stop_waits_for_what_was_proposed_and_refuses_what_comes_after() -> None:
+    disk, machine = SimDisk(), History()
+    log = await started(disk, machine)
+    future = log.propose(b"a")
+    await log.stop()
+    assert future.result() == 1
+    with pytest.raises(Unavailable, match="shutting down"):
+        await log.propose(b"b")
+
+
+async def test_before_the_start_nothing_is_accepted() -> None:
+    with pytest.raises(Unavailable):
+        await open_on(SimDisk(), History()).propose(b"a")
+
+
+async def test_a_snapshot_is_taken_after_the_interval_when_there_were_enough_commands() -> None:
+    disk, clock = SimDisk(), VirtualClock()
+    log = await started(disk, clock=clock, settings=RaftSettings(snapshot_threshold=10, snapshot_interval_s=30))
+    for number in range(9):
+        await log.propose(b"%d" % number)
+    await clock.advance(120)
+    assert not [name for name in disk if name.startswith("snapshot-")]
+    await log.propose(b"x")
+    await clock.advance(60)
+    await turns()
+    assert [name for name in disk if name.startswith("snapshot-")] == ["snapshot-00000000000000000012-1.snap"]
+    await log.stop()
+
+
+async def test_the_metrics_carry_consuls_names() -> None:
+    class Metrics:
+        def __init__(self) -> None:
+            self.names: dict[str, float] = {}
+
+        def incr(self, name: str, value: float = 1.0) -> None:
+            self.names[name] = self.names.get(name, 0) + value
+
+        gauge = sample = incr
+
+    metrics = Metrics()
+    log = await started(SimDisk(), metrics=metrics)
+    await asyncio.gather(*(log.propose(b"x") for _ in range(5)))
+    await log.snapshot()
+    assert metrics.names["raft.apply"] == 5
+    assert metrics.names["raft.commitNumLogs"] == 5
+    assert {
+        "raft.commitTime", "raft.fsm.apply", "raft.applied_index", "raft.last_index", "raft.state.candidate",
+        "raft.state.leader", "raft.snapshot.takeSnapshot", "raft.snapshot.persist",
+    } <= set(metrics.names)  # fmt: skip
+    await log.stop()
+
+
+async def test_stats_have_consuls_names() -> None:
+    log = await started(SimDisk())
+    stats = log.stats()
+    # O7, A1: what `consul info` shows of a server's Raft.
+    assert set(stats) == {
+        "applied_index", "commit_index", "fsm_pending", "last_contact", "last_log_index", "last_log_term",
+        "last_snapshot_index", "last_snapshot_term", "latest_configuration", "latest_configuration_index",
+        "num_peers", "protocol_version", "protocol_version_max", "protocol_version_min", "snapshot_version_max",
+        "snapshot_version_min", "state", "term",
+    }  # fmt: skip
+    assert stats["state"] == "Leader"
+    assert stats["num_peers"] == "0"
+    assert stats["last_snapshot_index"] == "0"
+    await log.stop()
+
+
+async def test_in_memory_it_forgets_old_entries_and_needs_no_disk() -> None:
+    machine = History()
+    log = open_raft_log(machine, None, node_id="n", address="a:1", clock=SystemClock(), rng=random.Random(1))
+    await log.start()
+    for _ in range(40):
+        await asyncio.gather(*(log.propose(bytes(1000)) for _ in range(20)))
+    assert len(machine.commands) == 800
+    assert len(log._journal) < 20
+    await log.snapshot()
+    await log.stop()
+
+
+async def test_on_a_real_disk_files_are_private_and_a_second_server_is_refused(tmp_path: Path) -> None:
+    machine = History()
+    options: dict[str, Any] = {"node_id": "n", "address": "a:1", "clock": SystemClock(), "rng": random.Random(1)}
+    log = open_raft_log(machine, tmp_path, **options)
+    await log.start()
+    await asyncio.gather(*(log.propose(b"%d" % number) for number in range(50)))
+    await log.snapshot()
+    directory = tmp_path / "raft"
+    assert directory.stat().st_mode & 0o777 == 0o700
+    assert {path.stat().st_mode & 0o777 for path in directory.iterdir()} == {0o600}
+    assert {path.name for path in directory.iterdir()} == {
+        "000000000001.log",
+        "snapshot-00000000000000000003-1.snap",
+        "vote",
+    }
+    with pytest.raises(Unavailable, match="in use by another process"):
+        open_raft_log(History(), tmp_path, **options)
+    await log.stop()
+    again = History()
+    log = open_raft_log(again, tmp_path, **options)
+    await log.start()
+    assert again.commands == machine.commands
+    await log.stop()
+
+
+async def test_a_real_full_disk_is_what_the_simulated_one_says(tmp_path: Path) -> None:
+    class Full(FileDisk):
+        def create(self, name: str) -> Any:
+            if name.endswith(".log") and full:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().create(name)
+
+    full = False
+    log = open_raft_log(
+        History(),
+        tmp_path,
+        node_id="n",
+        address="a:1",
+        clock=SystemClock(),
+        rng=random.Random(1),
+        settings=RaftSettings(segment_bytes=256, reserve_bytes=64),
+        open_disk=Full,
+    )
+    await log.start()
+    full = True
+    with pytest.raises(Unavailable, match="No space left"):
+        for _ in range(10):
+            await log.propose(bytes(100))
+    full = False
+    await asyncio.wait_for(_until(lambda: log.is_leader), 10)
+    await log.propose(b"x")
+    await log.stop()
+
+
+async def _until(condition: Any) -> None:
+    while not condition():
+        await asyncio.sleep(0.05)
