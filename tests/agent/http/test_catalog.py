@@ -125,3 +125,9 @@ async def test_c21_a_bad_filter(api: Api) -> None:
     assert answer.status == 500
     assert answer.text == 'Failed to create boolean expression evaluator: Selector "Foo" is not valid'
     assert answer.headers["x-consul-knownleader"] == "false"
+
+
+async def test_ct3_bad_parameters(api: Api) -> None:
+    answer = await api.get("/v1/catalog/datacenters?stale&consistent")
+    assert answer.status == 400
+    assert answer.text == 'Cannot specify ?stale with ?consistent, conflicting semantics.["dc1"]'

@@ -119,3 +119,14 @@ async def test_ct2_deregister(api: Api) -> None:
         assert (len(tables.checks), len(tables.services), len(tables.nodes)) == left
     assert (await api.put("/v1/catalog/deregister", {"ServiceID": "s"})).text == "Must provide node"
     assert (await api.put("/v1/catalog/deregister", {"Node": "x", "Zork": 1})).status == 400
+
+
+async def test_o6_no_destination_type_is_filled_in(api: Api) -> None:
+    upstreams = [{"DestinationName": "db", "LocalBindPort": 1}, {"DestinationName": "c", "DestinationType": "service"}]
+    proxy = {"DestinationServiceName": "web", "Upstreams": upstreams}
+    body = service(Service="web-proxy", Kind="connect-proxy", Port=1, Proxy=proxy)
+    assert (await api.put("/v1/catalog/register", body)).status == 500  # the second has no port
+    upstreams[1]["LocalBindPort"] = 2
+    assert (await api.put("/v1/catalog/register", body)).json is True
+    found = (await api.get("/v1/catalog/service/web-proxy")).json[0]["ServiceProxy"]["Upstreams"]
+    assert [upstream["DestinationType"] for upstream in found] == ["", "service"]
