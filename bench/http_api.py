@@ -229,7 +229,13 @@ def _registration(name: str, number: int, output: str) -> dict[str, Any]:
         },
         "Checks": [
             {"Name": "serfHealth", "CheckID": "serfHealth", "Status": "passing", "Output": "Agent alive and reachable"},
-            {"Name": "web", "CheckID": f"c-{number}", "Status": "passing", "ServiceID": f"{name}-{number}", "Output": output},
+            {
+                "Name": "web",
+                "CheckID": f"c-{number}",
+                "Status": "passing",
+                "ServiceID": f"{name}-{number}",
+                "Output": output,
+            },
         ],
     }
 

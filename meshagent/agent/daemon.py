@@ -56,7 +56,9 @@ _LEADER_POLL_S = 0.01
 class Daemon:
     """One agent process: `start`, then `stop` or `leave`; `reload` in between."""
 
-    def __init__(self, loaded: Loaded, read_config: Callable[[], Loaded], clock: Clock, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, loaded: Loaded, read_config: Callable[[], Loaded], clock: Clock, environ: Mapping[str, str]
+    ) -> None:
         self.config = loaded.config
         self._read_config = read_config
         self._clock = clock

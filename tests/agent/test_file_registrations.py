@@ -38,7 +38,9 @@ def test_a_check_that_stays_keeps_its_result():
 
 def test_one_bad_registration_stops_no_other():
     state = local()
-    problems = apply_files(state, [ServiceDefinition(name=""), web()], [CheckDefinition(name="c", ttl=1.0, service_id="gone")])
+    problems = apply_files(
+        state, [ServiceDefinition(name=""), web()], [CheckDefinition(name="c", ttl=1.0, service_id="gone")]
+    )
     assert set(state.services) == {"web"}
     assert len(problems) == 2
     assert "'c' is not registered: ServiceID" in problems[1]
