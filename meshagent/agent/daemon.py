@@ -1,8 +1,8 @@
 """I/O edge: the daemon. Builds every part, starts and stops them in order, reloads, and runs the process.
 
-Source: design.md (rooms); surface rows G4 (what a reload takes), G5 (signals), V1 (systemd). Only this module makes real
-clocks and generators. What may change here: the order of starting is what users rely on: an agent that says it is ready
-answers HTTP and DNS from a catalog it has read back from disk.
+Source: surface rows G4 (what a reload takes), G5 (signals), V1 (systemd). Only this module makes real clocks and
+generators. What may change here: the order of starting is what users rely on: an agent that says it is ready answers
+HTTP and DNS from a catalog it has read back from disk.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from meshagent.agent.persist import load as load_saved
 from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
 from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.systemd import notify
+from meshagent.agent.telemetry import observe
 from meshagent.agent.tls import server_context
 from meshagent.catalog.raft.replica import open_raft_log
 from meshagent.catalog.store import Store
@@ -42,8 +43,8 @@ from meshagent.errors import ConfigError, MeshError
 from meshagent.metrics import Metrics
 
 if TYPE_CHECKING:
-    from meshagent.agent.config import Config, Loaded, Report
-    from meshagent.agent.config.resolved import Listen
+    from meshagent.agent.config import Config, Listen, Loaded
+    from meshagent.agent.reload import Report
 
 __all__ = ["Daemon", "run"]
 
@@ -51,6 +52,9 @@ log = logging.getLogger("agent")
 
 #: How often a starting server looks whether it leads; its first election takes some milliseconds.
 _LEADER_POLL_S = 0.01
+#: Rows are not tracked by the collector, requests free themselves by counting: full collections may be rare. One holds
+#: the loop for as long as it walks all that is tracked (50 ms and more with 10,000 checks).
+_GC_THRESHOLDS = (10_000, 50, 100)
 
 
 class Daemon:
@@ -64,7 +68,7 @@ class Daemon:
         self._clock = clock
         self._environ = environ
         self._rng = random.Random()  # noqa: S311  spreads load; ids and keys come from the operating system
-        self._logs = LogHub(settings.log_settings(self.config))
+        self._logs = LogHub(settings.log_settings(self.config), sys.stdout)
         self._tasks = Tasks()
         self._done = asyncio.Event()
         self._reloading = asyncio.Lock()
@@ -87,7 +91,7 @@ class Daemon:
             log.warning("%s", warning)
         data_dir = None if config.dev_mode else _made(Path(config.data_dir))
         node_id = load_node_id(data_dir, config.node_id)
-        self.metrics = Metrics(self._clock, settings.metrics_settings(config))
+        self.metrics = Metrics(settings.metrics_settings(config), self._clock.monotonic)
         self.store = Store()
         address = _host_port(config.network.advertise_addr, config.ports.server)
         self.log = open_raft_log(
@@ -217,21 +221,10 @@ class Daemon:
                 await self.agent.write(due)
 
     async def _measure(self) -> None:
-        """Close metric intervals, and set the gauges that nobody else does."""
-        self.metrics.collect(self._gauges)
+        """Close metric intervals; the gauges of process, catalog and log are read just before."""
+        observe(self.agent)
         while True:
             await self._clock.sleep(self.metrics.tick(self._clock.now()))
-
-    def _gauges(self, metrics: Metrics) -> None:
-        registrations = self.store.registrations
-        labels = (("datacenter", self.config.datacenter),)
-        metrics.gauge("state.nodes", len(registrations.nodes), labels)
-        metrics.gauge("state.service_instances", len(registrations.services), labels)
-        metrics.gauge("state.services", registrations.count_names(), labels)
-        metrics.gauge("state.kv_entries", len(self.store.kv.entries), labels)
-        metrics.gauge("server.isLeader", 1 if self.log.is_leader else 0)
-        metrics.gauge("runtime.heap_objects", sum(gc.get_count()))
-        metrics.gauge("runtime.num_goroutines", len(asyncio.all_tasks()))
 
     async def wait(self) -> None:
         """Return when the agent is to end."""
@@ -243,14 +236,14 @@ class Daemon:
         Raises:
             ConfigError: the new configuration cannot be used; the old one stays in force.
         """
-        from meshagent.agent.reload import compare
+        from meshagent.agent.reload import diff, effective
 
         async with self._reloading:
             loaded = await asyncio.get_running_loop().run_in_executor(None, self._read_config)
             for warning in loaded.warnings:
                 log.warning("%s", warning)
-            report = compare(self.config, loaded.config)
-            config = report.applied
+            report = diff(self.config, loaded.config)
+            config = effective(self.config, loaded.config)
             self.dns.reconfigure(settings.dns_settings(config))
             self.http.configure(settings.http_settings(config))
             self.runner.configure(settings.check_settings(config, self._environ.get("DOCKER_HOST", "")))
@@ -314,7 +307,7 @@ def _refuse_unbuilt(config: Config) -> None:
         )
     if not config.dev_mode and not config.bootstrap and config.bootstrap_expect != 1:
         raise ConfigError(
-            "bootstrap_expect: a server that bootstraps nothing would wait for others for ever; set bootstrap_expect = 1"
+            "bootstrap_expect: a server that bootstraps nothing would wait for others forever. Set bootstrap_expect = 1"
         )
 
 
@@ -351,7 +344,7 @@ def _host_port(host: str, port: int) -> str:
 
 
 def run(flags: Mapping[str, Any]) -> int:
-    """Run an agent until it is told to end; its exit status.
+    """Run an agent until it is told to end; its exit status. `flags` has values by key (`config.flags()`).
 
     Raises:
         ConfigError: the flags or files cannot be used.
@@ -359,7 +352,13 @@ def run(flags: Mapping[str, Any]) -> int:
     from meshagent.agent.config import load
 
     def read_config() -> Loaded:
-        return load(flags)
+        return load(
+            [*flags.get("@config-file", ()), *flags.get("@config-dir", ())],
+            hcl=flags.get("@hcl", ()),
+            flags=flags,
+            dev=bool(flags.get("@dev")),
+            format=flags.get("@config-format") or "",
+        )
 
     loaded = read_config()
     import uvloop
@@ -382,12 +381,11 @@ async def _main(loaded: Loaded, read_config: Callable[[], Loaded]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, daemon.interrupted, number)
     loop.add_signal_handler(signal.SIGHUP, lambda: tasks.start(_hangup(daemon), name="reload"))
-    pid_file = daemon.config.pid_file
-    if pid_file:
-        Path(pid_file).write_text(f"{os.getpid()}\n")
+    _write_pid(daemon.config.pid_file)
     # What was made while starting lives as long as the process: the collector need not walk it again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
     notify(os.environ, "READY=1")
     try:
         await daemon.wait()
@@ -395,9 +393,21 @@ async def _main(loaded: Loaded, read_config: Callable[[], Loaded]) -> int:
         await tasks.cancel()
         await daemon.stop()
     finally:
-        if pid_file:
-            Path(pid_file).unlink(missing_ok=True)
+        _remove_pid(daemon.config.pid_file)
     return 0
+
+
+def _write_pid(path: str) -> None:
+    if path:
+        try:
+            Path(path).write_text(f"{os.getpid()}\n")
+        except OSError as error:
+            log.error("pid_file: cannot write %s: %s", path, error.strerror)
+
+
+def _remove_pid(path: str) -> None:
+    if path:
+        Path(path).unlink(missing_ok=True)
 
 
 async def _hangup(daemon: Daemon) -> None:

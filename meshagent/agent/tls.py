@@ -1,7 +1,6 @@
 """I/O edge: TLS contexts of our listeners, from certificate files.
 
-Source: surface row G15. `verify_incoming` demands a certificate that the configured authorities signed. A new context is
-built on reload, so renewed certificates are taken up without a restart.
+Source: surface row G15. `verify_incoming` demands a certificate that the configured authorities signed.
 """
 
 from __future__ import annotations
