@@ -74,6 +74,8 @@ def _tls(tls: TLS) -> TLS:
     for name, block in blocks.items():
         taken = {key: _or(getattr(block, key), getattr(defaults, key)) for key in TLSProtocol.options}
         taken["tls_min_version"] = _OLD_TLS_NAMES.get(taken["tls_min_version"], taken["tls_min_version"])
+        # Names are only looked at in certificates that are verified, so the one asks for the other (CVE-2018-19653).
+        taken["verify_outgoing"] |= getattr(block, "verify_server_hostname", False)
         changes[name] = block.replace(**taken)
     return tls.replace(**changes)
 
@@ -110,7 +112,7 @@ class _Addresses:
             self.problem(key, f"{key}: the template {template!r} finds no address on this host")
         for word in words:
             if not word.startswith("unix://") and not _is_ip(word):
-                self.problem(key, f"{key}: {word!r} is not an IP address")
+                self.problem(key, f"{key}: invalid ip address: {word}")
         return tuple(dict.fromkeys(word.strip("[]") if not word.startswith("unix:") else word for word in words))
 
     def one(self, key: str, template: str) -> str:

@@ -6,35 +6,35 @@ from meshtest.inprocess import InProcess
 from meshagent.agent.persist import load
 
 
-async def shown(agent, check_id):
-    check = (await agent.get("/v1/agent/checks"))[check_id]
+async def shown(live, check_id):
+    check = (await live.get("/v1/agent/checks"))[check_id]
     return check["Status"], check["Output"]
 
 
-async def test_a14_to_a17_the_life_of_a_ttl_check(agent):
-    await agent.put("/v1/agent/check/register", {"ID": "c", "Name": "C", "TTL": "30s"})
-    assert await shown(agent, "c") == ("critical", "")
-    await agent.put("/v1/agent/check/pass/c?note=all+fine")
-    assert await shown(agent, "c") == ("passing", "all fine")
-    await agent.put("/v1/agent/check/warn/c")
-    assert await shown(agent, "c") == ("warning", "")
-    await agent.put("/v1/agent/check/fail/c?note=bad")
-    assert await shown(agent, "c") == ("critical", "bad")
-    await agent.put("/v1/agent/check/update/c", {"Status": "passing", "Output": "back"})
-    await agent.settle()
-    (check,) = [one for one in await agent.get("/v1/health/node/n1") if one["CheckID"] == "c"]
+async def test_a14_to_a17_the_life_of_a_ttl_check(live):
+    await live.put("/v1/agent/check/register", {"ID": "c", "Name": "C", "TTL": "30s"})
+    assert await shown(live, "c") == ("critical", "")
+    await live.put("/v1/agent/check/pass/c?note=all+fine")
+    assert await shown(live, "c") == ("passing", "all fine")
+    await live.put("/v1/agent/check/warn/c")
+    assert await shown(live, "c") == ("warning", "")
+    await live.put("/v1/agent/check/fail/c?note=bad")
+    assert await shown(live, "c") == ("critical", "bad")
+    await live.put("/v1/agent/check/update/c", {"Status": "passing", "Output": "back"})
+    await live.settle()
+    (check,) = [one for one in await live.get("/v1/health/node/n1") if one["CheckID"] == "c"]
     assert (check["Status"], check["Output"]) == ("passing", "back")
-    await agent.clock.advance(31)
-    assert await shown(agent, "c") == ("critical", "TTL expired (last output before timeout follows): back")
-    await agent.put("/v1/agent/check/deregister/c")
-    await agent.settle()
-    assert [one["CheckID"] for one in await agent.get("/v1/health/node/n1")] == ["serfHealth"]
+    await live.clock.advance(31)
+    assert await shown(live, "c") == ("critical", "TTL expired (last output before timeout follows): back")
+    await live.put("/v1/agent/check/deregister/c")
+    await live.settle()
+    assert [one["CheckID"] for one in await live.get("/v1/health/node/n1")] == ["serfHealth"]
 
 
-async def test_a7_checks_by_id_filtered(agent):
-    await agent.put("/v1/agent/check/register", {"Name": "a", "TTL": "30s"})
-    await agent.put("/v1/agent/check/register", {"Name": "b", "TTL": "30s", "Status": "passing"})
-    assert list(await agent.get("/v1/agent/checks?filter=Status==passing")) == ["b"]
+async def test_a7_checks_by_id_filtered(live):
+    await live.put("/v1/agent/check/register", {"Name": "a", "TTL": "30s"})
+    await live.put("/v1/agent/check/register", {"Name": "b", "TTL": "30s", "Status": "passing"})
+    assert list(await live.get("/v1/agent/checks?filter=Status==passing")) == ["b"]
 
 
 async def test_k14_the_last_word_of_a_ttl_check_is_kept(tmp_path):
@@ -63,9 +63,9 @@ async def test_k14_the_last_word_of_a_ttl_check_is_kept(tmp_path):
         ("check/register", {"Name": "x", "CheckID": "y"}, 400, 'Request decode failed: json: unknown field "CheckID"'),
     ],
 )
-async def test_what_is_wrong_is_said_in_consuls_words(agent, path, value, status, text):
-    await agent.put("/v1/agent/check/register", {"Name": "tcp", "TCP": "127.0.0.1:1", "Interval": "1h"})
-    await agent.put("/v1/agent/maintenance?enable=1")
-    answer = await agent.ask("PUT", f"/v1/agent/{path}", value)
+async def test_what_is_wrong_is_said_in_consuls_words(live, path, value, status, text):
+    await live.put("/v1/agent/check/register", {"Name": "tcp", "TCP": "127.0.0.1:1", "Interval": "1h"})
+    await live.put("/v1/agent/maintenance?enable=1")
+    answer = await live.ask("PUT", f"/v1/agent/{path}", value)
     assert answer.status == status
     assert text is None or answer.text == text

@@ -24,20 +24,20 @@ def test_the_worst_counts(statuses, worst):
     assert aggregated(checks) == worst
 
 
-async def test_a8_a9_status_code_reason_and_both_forms(agent):
+async def test_a8_a9_status_code_reason_and_both_forms(live):
     for name in ("w1", "w2"):
         check = {"CheckID": name, "TTL": "1h", "Status": "passing"}
-        await agent.put("/v1/agent/service/register", {"ID": name, "Name": "web", "Check": check})
-    answer = await agent.ask("GET", "/v1/agent/health/service/name/web")
+        await live.put("/v1/agent/service/register", {"ID": name, "Name": "web", "Check": check})
+    answer = await live.ask("GET", "/v1/agent/health/service/name/web")
     assert (answer.status, answer.headers["x-consul-reason"], len(answer.json)) == (200, "passing", 2)
-    await agent.put("/v1/agent/check/warn/w2")
-    answer = await agent.ask("GET", "/v1/agent/health/service/name/web?format=text")
+    await live.put("/v1/agent/check/warn/w2")
+    answer = await live.ask("GET", "/v1/agent/health/service/name/web?format=text")
     assert (answer.status, answer.text, answer.headers["content-type"]) == (429, "warning", "text/plain")
-    assert (await agent.ask("GET", "/v1/agent/health/service/id/w1")).status == 200
-    await agent.put("/v1/agent/maintenance?enable=1")
-    answer = await agent.ask("GET", "/v1/agent/health/service/id/w1", headers={"Accept": "text/plain; q=0.5"})
+    assert (await live.ask("GET", "/v1/agent/health/service/id/w1")).status == 200
+    await live.put("/v1/agent/maintenance?enable=1")
+    answer = await live.ask("GET", "/v1/agent/health/service/id/w1", headers={"Accept": "text/plain; q=0.5"})
     assert (answer.status, answer.text) == (503, "maintenance")
-    answer = await agent.ask("GET", "/v1/agent/health/service/id/w1")
+    answer = await live.ask("GET", "/v1/agent/health/service/id/w1")
     assert [check["CheckID"] for check in answer.json["Checks"]] == ["w1", "_node_maintenance"]
 
 
@@ -52,6 +52,6 @@ async def test_a8_a9_status_code_reason_and_both_forms(agent):
         ("id/", 500, "Missing serviceID"),
     ],
 )
-async def test_what_is_not_there(agent, path, status, text):
-    answer = await agent.ask("GET", f"/v1/agent/health/service/{path}")
+async def test_what_is_not_there(live, path, status, text):
+    answer = await live.ask("GET", f"/v1/agent/health/service/{path}")
     assert (answer.status, answer.text) == (status, text)

@@ -6,22 +6,22 @@ from meshagent.agent.definitions import ServiceDefinition
 from meshagent.agent.http.hash_blocking import wait_changed
 
 
-async def test_it_ends_at_a_change(agent):
-    waiting = asyncio.ensure_future(wait_changed(agent.agent, ("agent-service", "web"), 60.0))
-    await agent.settle()
+async def test_it_ends_at_a_change(live):
+    waiting = asyncio.ensure_future(wait_changed(live.agent, ("agent-service", "web"), 60.0))
+    await live.settle()
     assert not waiting.done()
-    agent.local.add_service(ServiceDefinition(name="web"))
-    await agent.settle()
+    live.local.add_service(ServiceDefinition(name="web"))
+    await live.settle()
     assert waiting.done()
-    assert len(agent.local.watches) == 0
+    assert len(live.local.watches) == 0
 
 
-async def test_it_ends_in_time_or_when_the_client_goes(agent):
-    waiting = asyncio.ensure_future(wait_changed(agent.agent, ("agent-service", "web"), 60.0))
-    await agent.clock.advance(61)
+async def test_it_ends_in_time_or_when_the_client_goes(live):
+    waiting = asyncio.ensure_future(wait_changed(live.agent, ("agent-service", "web"), 60.0))
+    await live.clock.advance(61)
     assert waiting.done()
-    waiting = asyncio.ensure_future(wait_changed(agent.agent, ("agent-service", "web"), 60.0))
-    await agent.settle()
+    waiting = asyncio.ensure_future(wait_changed(live.agent, ("agent-service", "web"), 60.0))
+    await live.settle()
     waiting.cancel()
-    await agent.settle()
-    assert len(agent.local.watches) == 0
+    await live.settle()
+    assert len(live.local.watches) == 0
