@@ -15,6 +15,8 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from in_use import metrics_in_use
+
 from meshagent.agent import compatibility
 from meshagent.agent.checks.table import CHECK_TYPES
 from meshagent.agent.cli.table import SUBCOMMANDS
@@ -185,29 +187,32 @@ def _by_group(keys: list[str]) -> Iterator[tuple[str, str]]:
 
 def metrics() -> Iterator[str]:
     """docs/reference/metrics.md."""
-    described = [row for row in DECLARED if row.help]
+    filled, undeclared = metrics_in_use()
     yield "# Metrics"
     yield ""
-    yield BY_HAND.format("`meshagent/metrics_names.py`")
+    yield BY_HAND.format("`meshagent/metrics_names.py` and where metrics are filled")
     yield ""
     yield (
         "`GET /v1/agent/metrics` has the last interval of ten seconds as JSON; `?format=prometheus` all of it as text, "
         "when `telemetry.prometheus_retention_time` is above 0. Names there begin with `consul_` "
-        "(`telemetry.metrics_prefix`) and have `_` where a dot stands here. The standard `process_` metrics come with "
-        "them."
+        "(`telemetry.metrics_prefix`) and have `_` where a dot stands here; gauges have the host's name in theirs "
+        "unless `telemetry.disable_hostname` is set. The standard `process_` metrics come with them."
     )
     for kind in ("gauge", "counter", "summary"):
+        rows = [row for row in DECLARED if row.kind == kind and row.name in filled]
         yield ""
         yield f"## {kind.capitalize()}"
         yield ""
-        yield from _table("name | what it says", ((f"`{r.name}`", r.help) for r in described if r.kind == kind))
+        yield from _table("name | what it says", ((f"`{row.name}`", row.help) for row in rows))
+    if undeclared:
+        yield ""
+        yield "Shown once they have happened: " + ", ".join(f"`{name}`" for name in sorted(undeclared)) + "."
     yield ""
-    yield "## Declared for dashboards"
+    yield "## Declared only"
     yield ""
-    yield "Consul has these too. They are shown from the start, so that alerts on them can be written; most are filled"
-    yield "when their feature is there, others count what the name says."
+    yield "Shown from the start, so that dashboards and alerts made for Consul find them; nothing fills them yet:"
     yield ""
-    yield ", ".join(f"`{row.name}`" for row in DECLARED if not row.help) + "."
+    yield ", ".join(f"`{row.name}`" for row in DECLARED if row.name not in filled) + "."
 
 
 # --- all of it, beside Consul ----------------------------------------------------------------------------------

@@ -12,14 +12,14 @@ from meshtest import ROOT
 
 sys.path.insert(0, str(ROOT / "docs"))
 import generate
-import options_in_use
+import in_use
 
 from meshagent.agent import compatibility
 from meshagent.agent.cli.table import SUBCOMMANDS
 from meshagent.agent.config import Config
 from meshagent.agent.http.routes import load_routes
 
-IN_USE = options_in_use.options_in_use()
+IN_USE = in_use.options_in_use()
 EVERY = dict(Config.every_option())
 #: Options that the code reads although they have no effect yet: what it does with them.
 TOLD = {

@@ -1,22 +1,25 @@
-"""Which configuration options the code depends on, found by reading the code.
+"""Which configuration options the code depends on and which metrics it fills, found by reading the code.
 
 Source: our own. A small reading of the syntax trees of meshagent/: an expression that starts at `config` (a parameter,
 `self.config`, `agent.config`, a local name bound to one of these) and follows the groups to an option reads that
 option; a group handed to another function is read as a whole. Modules that only tell the configuration to others
-(`SHOWS`) do not count. What may change here: `SHOWS` and `NETWORK`, when such a module or a resolved value comes.
+(`SHOWS`) do not count. A metric is filled when its name stands in a module that is not the list of names. What may
+change here: `SHOWS` and `NETWORK`, when such a module or a resolved value comes.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import meshagent
 from meshagent.agent.config import Config
 from meshagent.agent.config.option import Group
+from meshagent.metrics_names import DECLARED
 
-__all__ = ["NETWORK", "SHOWS", "options_in_use"]
+__all__ = ["NETWORK", "SHOWS", "metrics_in_use", "options_in_use"]
 
 PACKAGE = Path(meshagent.__file__).parent
 #: Modules that show options and do nothing else with them.
@@ -119,3 +122,32 @@ def _options(key: str) -> tuple[str, ...]:
     if key.startswith("network."):
         return NETWORK.get(key.removeprefix("network."), ())
     return ()
+
+
+_FILLS = frozenset({"counter", "gauge", "incr", "measure", "sample", "sampler"})
+
+
+def metrics_in_use() -> tuple[set[str], set[str]]:
+    """(declared metrics that something fills, metrics that are filled without being declared)."""
+    texts: set[str] = set()
+    patterns: set[str] = set()
+    given: set[str] = set()
+    for path in PACKAGE.rglob("*.py"):
+        if path.name == "metrics_names.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.add(node.value)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _FILLS:
+                first = node.args[0] if node.args else None
+                if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                    given.add(first.value)
+                if isinstance(first, ast.JoinedStr):
+                    patterns.add(_pattern(first))
+    declared = {row.name for row in DECLARED}
+    made = {name for name in declared if any(re.fullmatch(pattern, name) for pattern in patterns)}
+    return (declared & texts) | made, given - declared
+
+
+def _pattern(text: ast.JoinedStr) -> str:
+    return "".join(re.escape(str(part.value)) if isinstance(part, ast.Constant) else "[^.]+" for part in text.values)
