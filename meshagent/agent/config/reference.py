@@ -1,7 +1,6 @@
 """The list of all options, as text for people (`meshagent reference config`) and as values.
 
-Derived from the options; nothing is written here by hand. The Markdown is checked in under docs/ and regenerated, so
-its form may change, its order follows root.py.
+Derived from the options; nothing is written here by hand. The form may change; the order is that of root.py.
 """
 
 from __future__ import annotations

@@ -45,6 +45,7 @@ def fill(config: Config, draft: Draft, host: Host) -> Config:
         "skip_leave_on_interrupt": _or(config.skip_leave_on_interrupt, config.server),
         "ports": config.ports.replace(grpc_tls=_or(config.ports.grpc_tls, _GRPC_TLS_PORT if config.server else -1)),
         "tls": _tls(config.tls),
+        "ui_config": config.ui_config.replace(content_path=_surrounded(config.ui_config.content_path)),
         "retry_join": _joins(config.retry_join, draft, host, "retry_join"),
         "retry_join_wan": _joins(config.retry_join_wan, draft, host, "retry_join_wan"),
         "log_level": "ERROR" if config.log_level == "ERR" else config.log_level,
@@ -63,6 +64,12 @@ def _or(given: Any, otherwise: Any) -> Any:
 
 def _domain(name: str) -> str:
     return name.rstrip(".").lower() + "." if name.strip(".") else ""
+
+
+def _surrounded(path: str) -> str:
+    """A path of the UI with a slash on both ends."""
+    inner = path.strip("/")
+    return f"/{inner}/" if inner else "/ui/" if not path else "/"
 
 
 def _tls(tls: TLS) -> TLS:

@@ -180,14 +180,8 @@ def _serving(config: Config) -> Findings:
             "ui_config.metrics_provider",
             "ui_config.metrics_provider can only contain lowercase alphanumeric, - or _ characters.",
         )
-    if not re.match(r"/([a-zA-Z0-9/_-]*/)?\Z", ui.content_path):
-        yield (
-            "ui_config.content_path",
-            (
-                "ui_config.content_path can only contain alphanumeric, -, _, or /, and starts and ends with /; "
-                f"not {ui.content_path!r}"
-            ),
-        )
+    if not re.match(r"[a-zA-Z0-9/_-]+\Z", ui.content_path):
+        yield "ui_config.content_path", "ui_config.content_path can only contain alphanumeric, -, _, or / characters."
     if ui.metrics_provider_options_json:
         try:
             given = json.loads(ui.metrics_provider_options_json)

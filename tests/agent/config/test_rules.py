@@ -54,7 +54,7 @@ import pytest
         ('http_config { allow_write_http_from = ["x"] }', "http_config.allow_write_http_from: 'x' is not a network"),
         ('ui_config { enabled = true dir = "d" }', "Both the ui_config.enabled and ui_config.dir"),
         ('ui_config { metrics_provider = "A B" }', "ui_config.metrics_provider can only contain lowercase"),
-        ('ui_config { content_path = "ui" }', "ui_config.content_path can only contain"),
+        ('ui_config { content_path = "a b" }', "ui_config.content_path can only contain"),
         (
             'ui_config { metrics_provider_options_json = "[]" }',
             "must be empty or a string containing a valid JSON object",

@@ -209,3 +209,16 @@ async def test_c17_configured_headers(make_api: MakeApi) -> None:
 async def test_g42_requests_are_measured(api: Api) -> None:
     await api.get("/v1/status/leader")
     assert api.agent.metrics.sampler("api.http", (("method", "GET"), ("path", "v1_status_leader"))).count == 1
+
+
+async def test_c30_translation_is_announced(make_api: MakeApi) -> None:
+    api = await make_api(HttpSettings(translate_wan_addrs=True))
+    assert (await api.get("/v1/kv/?keys")).headers["x-consul-translate-addresses"] == "true"
+
+
+async def test_c8_tokens_are_not_logged(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        await api.get("/v1/status/leader?token=s3cret&a=b", X_Consul_Token="s3cret", Authorization="Bearer s3cret")
+        await api.get("/v1/kv/a?a=b&token=s3cret")
+    assert "url=/v1/kv/a?a=b&token=<hidden>" in caplog.text
+    assert "s3cret" not in caplog.text
