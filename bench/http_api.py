@@ -41,8 +41,8 @@ local n = 0
 request = function()
   n = n + 1
   local id = n % 5000
-  local body = string.format('{"Node":"reg-%d","Address":"10.1.%d.%d","Service":{"ID":"r%d","Service":"reg","Port":%d}}',
-    id, math.floor(id / 250), id % 250, id, 1000 + n % 60000)
+  local form = '{"Node":"reg-%d","Address":"10.1.%d.%d","Service":{"ID":"r%d","Service":"reg","Port":%d}}'
+  local body = string.format(form, id, math.floor(id / 250), id % 250, id, 1000 + n % 60000)
   return wrk.format(nil, "/v1/catalog/register", nil, body)
 end
 """

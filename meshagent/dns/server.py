@@ -72,6 +72,7 @@ class DnsServer:
         self._sweeper: asyncio.TimerHandle | None = None
         self._logged_at = float("-inf")
         self._logged_malformed = 0
+        self._counted_reverse = 0
         self.addresses: list[Address] = []
         """Where it listens, after `start`."""
 
@@ -193,6 +194,9 @@ class DnsServer:
                 log.exception("query failed: packet=%s error=%s", packet[:64].hex(), error)
             return _servfail(packet)
         responder = self._responder
+        if responder.reverse != self._counted_reverse:
+            self._counted_reverse = responder.reverse
+            self._telemetry.reverse(self._monotonic() - now)
         if responder.malformed != self._logged_malformed and now - self._logged_at >= _LOG_EVERY_S:
             self._logged_at = now
             count = responder.malformed - self._logged_malformed

@@ -1,4 +1,4 @@
-"""`/v1/agent/metrics` and `/v1/agent/monitor`: the agent's figures, and its log as it is written.
+"""I/O edge: `/v1/agent/metrics` and `/v1/agent/monitor`: the agent's figures, and its log as it is written.
 
 Source: surface rows A22-A24, G42; developer.hashicorp.com/consul/api-docs/agent#view-metrics and #stream-logs.
 """

@@ -33,8 +33,13 @@ def _entry_node(entry: ServiceEntry) -> str:
 
 
 async def _datacenters(agent: Agent, request: Request) -> Response:
+    rows = [agent.datacenter]
     headers = (("X-Cache", "HIT"), ("Age", "0")) if request.query.has("cached") else ()
-    return json_response([agent.datacenter], headers=headers)
+    try:
+        _ = request.options
+    except BadRequest as error:  # Consul writes the list behind the message here
+        raise BadRequest(f"{error}{encode_json(rows).decode()}") from error
+    return json_response(rows, headers=headers)
 
 
 def _nodes(agent: Agent, request: Request) -> Result[Any]:

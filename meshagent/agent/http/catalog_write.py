@@ -16,7 +16,7 @@ from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import JSON, Response
 from meshagent.agent.http.routes import Route
 from meshagent.catalog import commands
-from meshagent.catalog.model import Check, CheckDefinition, Locality, Node, Row, Service
+from meshagent.catalog.model import Check, CheckDefinition, Locality, Node, Proxy, Row, Service, Upstream, always
 from meshagent.durations import format_duration
 from meshagent.errors import InternalError
 
@@ -109,6 +109,30 @@ class CheckBody(Row, frozen=True, kw_only=True):
         )
 
 
+class UpstreamBody(Upstream, frozen=True, kw_only=True):
+    """An upstream as it is sent: the catalog fills in no destination type, unlike the agent."""
+
+    go_name: ClassVar[str] = "Upstream"
+
+    destination_type: str = always("")
+
+
+class ProxyBody(Proxy, frozen=True, kw_only=True):
+    """A `Proxy` block as it is sent."""
+
+    go_name: ClassVar[str] = "ConnectProxyConfig"
+
+    upstreams: tuple[UpstreamBody, ...] | None = None
+
+
+class ServiceBody(Service, frozen=True, kw_only=True):
+    """An instance as it is sent. It encodes like a `Service`, so it goes into the log as it is."""
+
+    go_name: ClassVar[str] = "NodeService"
+
+    proxy: ProxyBody = always(ProxyBody())
+
+
 class RegisterBody(Row, frozen=True, kw_only=True):
     """The body of `catalog/register`."""
 
@@ -122,7 +146,7 @@ class RegisterBody(Row, frozen=True, kw_only=True):
     node_meta: dict[str, str] | None = None
     skip_node_update: bool = False
     locality: Locality | None = None
-    service: Service | None = None
+    service: ServiceBody | None = None
     check: CheckBody | None = None
     checks: tuple[CheckBody, ...] | None = None
     peer_name: str = ""

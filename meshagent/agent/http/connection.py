@@ -111,6 +111,7 @@ class Connection(RequestHandler):
         "_raw",
         "_rejected",
         "_served",
+        "_tail",
         "remote",
         "server",
     )
@@ -138,6 +139,8 @@ class Connection(RequestHandler):
         self._partial = b""
         self._body_left = 0
         self._chunked: StreamReader | None = None
+        #: The last bytes of a chunked body so far.
+        self._tail = b""
         self._deadline: asyncio.TimerHandle | None = None
         #: Bytes that came while a shortcut waits for the log; None when none does.
         self._held: bytearray | None = None
@@ -291,14 +294,15 @@ class Connection(RequestHandler):
         """A chunked body has had `data`. At its end the place is known only when nothing stands behind the last chunk:
         then the bytes end in an empty line (a further complete head would have counted as a request)."""
         payload = self._chunked
+        self._tail = (self._tail + data)[-len(_END) :]
         if payload is None or not payload.is_eof():
             if self._deadline is None:
                 self._arm(self.server.settings.body_timeout_s)
             return
         self._disarm()
         self._chunked = None
-        if not data.endswith(_END):
-            self._clean = False
+        self._clean = self._tail == _END
+        self._tail = b""
 
     def _refuse(self, status: int, text: str) -> None:
         self._disarm()

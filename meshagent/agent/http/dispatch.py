@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import html
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
+from meshagent.agent.http.ratelimit import RateLimits
 from meshagent.agent.http.reads import Dress, Reads
 from meshagent.agent.http.request import Query, Request, unescape
-from meshagent.agent.http.response import JSON, Response, StreamingResponse
+from meshagent.agent.http.response import JSON, Headers, Response, StreamingResponse
 from meshagent.agent.http.routes import Route, Router, load_routes
 from meshagent.agent.http.target import Target, clean_path, parse_target
 from meshagent.agent.http.views import View, indent
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from meshagent.agent.http.settings import HttpSettings
     from meshagent.metrics import Sampler
 
-__all__ = ["Dispatcher", "Incoming", "Outcome", "always_lines", "token_of", "too_large"]
+__all__ = ["Dispatcher", "Incoming", "Outcome", "always_lines", "token_of", "too_large", "without_token"]
 
 log = logging.getLogger("agent.http")
 
@@ -90,6 +92,7 @@ class Dispatcher:
         #: The same for paths behind which there is no endpoint: they do not name the policy.
         self._unrouted = _VARY + header_block(settings.response_headers)
         self.reads = Reads(agent, settings, self.always)
+        self.limits = RateLimits(settings.rates, agent.clock.monotonic())
         self._samplers = {id(route): _sampler(agent, route) for route in self.routes}
 
     async def answer(self, incoming: Incoming) -> Outcome:
@@ -131,6 +134,8 @@ class Dispatcher:
         )
         try:
             _check_tenancy(route, request)
+            if self.limits.active and route.limited:
+                self._count(incoming.method, started)
             request.token = token_of(request)
             gzip = "gzip" in incoming.headers.get("Accept-Encoding", "")
             if route.read is not None:
@@ -142,6 +147,8 @@ class Dispatcher:
                 return Outcome(self._text(501, text))
             if incoming.method != "GET":
                 request.body = await self._body(route, incoming)
+            elif incoming.headers.get("Content-Length", "0") != "0":
+                log.warning("GET request has a non-empty body that will be ignored: path=%s", target.path)
             response = await handle(self.agent, request)
             if isinstance(response, StreamingResponse):
                 return Outcome(response)
@@ -155,7 +162,13 @@ class Dispatcher:
             log.exception("request failed: method=%s path=%s", incoming.method, target.path)
             return Outcome(self._text(500, "internal error: see the log of the agent"))
         finally:
-            sampler.sample((self.agent.clock.monotonic() - started) * 1000.0)
+            took_s = self.agent.clock.monotonic() - started
+            sampler.sample(took_s * 1000.0)
+            if log.isEnabledFor(logging.DEBUG):
+                log.debug(
+                    "Request finished: method=%s url=%s from=%s latency=%.3fms",
+                    incoming.method, without_token(incoming.target), incoming.remote, took_s * 1000.0,
+                )  # fmt: skip
 
     async def _body(self, route: Route, incoming: Incoming) -> bytes:
         settings = self.settings
@@ -172,6 +185,13 @@ class Dispatcher:
             return await incoming.read_body(limit)
         except TooLarge:
             raise too_large(limit + 1, limit, option) from None
+
+    def _count(self, method: str, now: float) -> None:
+        """Count against the rate limits (surface row C27)."""
+        if method == "GET":
+            self.limits.check_read(now)
+        else:
+            self.limits.check_write(now, leader=self.agent.log.is_leader)
 
     def _text(self, status: int, text: str) -> Answer:
         return error_answer(status, text, self.always)
@@ -210,8 +230,18 @@ def too_large(size: int, limit: int, option: str) -> TooLarge:
 
 def always_lines(settings: HttpSettings) -> bytes:
     """The header lines of every answer (surface row C17)."""
-    policy = (("X-Consul-Default-Acl-Policy", settings.default_policy),)
-    return _VARY + header_block(policy + settings.response_headers)
+    lines: Headers = (("X-Consul-Default-Acl-Policy", settings.default_policy),)
+    if settings.translate_wan_addrs:
+        lines = (*lines, ("X-Consul-Translate-Addresses", "true"))
+    return _VARY + header_block(lines + settings.response_headers)
+
+
+_TOKEN = re.compile(r"(?<=[?&]token=)[^&]*")
+
+
+def without_token(target: str) -> str:
+    """A request target for the log."""
+    return _TOKEN.sub("<hidden>", target)
 
 
 def token_of(request: Request) -> str:

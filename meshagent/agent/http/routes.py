@@ -65,6 +65,11 @@ class Route:
     handle: Handle | None = None
 
     @property
+    def limited(self) -> bool:
+        """Whether the request counts against `limits.request_limits`: what reaches the servers' state does."""
+        return not self.path.startswith(("/v1/agent/", "/v1/status/", "/v1/operator/"))
+
+    @property
     def built(self) -> bool:
         """Whether there is something behind the row."""
         return self.read is not None or self.handle is not None

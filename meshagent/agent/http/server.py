@@ -67,7 +67,9 @@ class HttpServer:
         self.dispatcher = Dispatcher(self.agent, settings, self._routes)
         self.dispatcher.reads.views.on_forget = self.hot.forget
         self._plain = {done: self._plain_answer(done) for done in (True, False)}
-        self._shortcut = not any(
+        #: Counting against a rate needs the long way.
+        self.shortcuts = not self.dispatcher.limits.active
+        self._shortcut = self.shortcuts and not any(
             "/v1/kv/".startswith(prefix) or prefix.startswith("/v1/kv/") for prefix in settings.block_endpoints
         )
         self._update_plain()
@@ -81,8 +83,9 @@ class HttpServer:
             OSError: the address cannot be bound.
         """
         loop = asyncio.get_running_loop()
+        handshake_s = self.settings.https_handshake_timeout_s if context is not None else None
         listener = await loop.create_server(
-            self._connection, host, port, ssl=context, backlog=BACKLOG, ssl_handshake_timeout=5.0 if context else None
+            self._connection, host, port, ssl=context, backlog=BACKLOG, ssl_handshake_timeout=handshake_s
         )
         self._listeners.append(listener)
         address = listener.sockets[0].getsockname()
@@ -151,7 +154,7 @@ class HttpServer:
     def remember(self, raw: bytes, outcome: Outcome) -> None:
         """Answer the request bytes `raw` from the outcome's view from now on."""
         view, dress = outcome.view, outcome.dress
-        if view is None or dress is None:
+        if view is None or dress is None or not self.shortcuts:
             return
         reads, sampler = self.dispatcher.reads, outcome.sampler
         self.hot.remember(raw, view, dress, lambda: HotEntry(view, dress, reads, self.date, sampler))

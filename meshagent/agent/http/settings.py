@@ -1,6 +1,6 @@
 """What the HTTP server must know of the configuration, as one frozen value that a reload replaces.
 
-Source: surface rows C6, C12, C15, C24-C26, C28-C31, G19, G20, G25. What may change here: fields with a default. Values
+Source: surface rows C6, C12, C15, C24-C31, G19, G20, G25. What may change here: fields with a default. Values
 are already checked and in plain units; the daemon builds this from its options.
 """
 
@@ -9,9 +9,12 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
+from meshagent.agent.http.ratelimit import RateSettings
+
 __all__ = ["HttpSettings"]
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_NO_RATES = RateSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,10 @@ class HttpSettings:
     ui_enabled: bool = False
     ui_path: str = "/ui/"
     use_streaming: bool = True
+    #: Say in every answer that addresses are translated (surface row C30).
+    translate_wan_addrs: bool = False
+    rates: RateSettings = _NO_RATES
+    https_handshake_timeout_s: float = 5.0
     #: The largest body of any other request.
     max_body_bytes: int = 64 * 1024 * 1024
     #: A request head must be complete this long after its first byte, a body after its head.

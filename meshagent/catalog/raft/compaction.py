@@ -41,7 +41,7 @@ class Compaction:
         self._journal = journal
         self._worker = worker
         self._clock = clock
-        self._settings = settings
+        self.settings = settings
         self._commands = 0  # applied since the start of the process
         self._at_snapshot = 0
         self._notes: deque[tuple[int, int]] = deque()  # (entry, commands up to it)
@@ -59,11 +59,11 @@ class Compaction:
 
     def pause_s(self, rng: random.Random) -> float:
         """How long until the next look."""
-        return self._settings.snapshot_interval_s * (1 + rng.random())
+        return self.settings.snapshot_interval_s * (1 + rng.random())
 
     def due(self, *, interval_over: bool) -> bool:
         since = self._commands - self._at_snapshot
-        threshold = self._settings.snapshot_threshold
+        threshold = self.settings.snapshot_threshold
         if interval_over:
             return since >= threshold
         rested = self._clock.monotonic() - self._finished_at >= EARLY_SHARE * self._loop_s
@@ -83,7 +83,7 @@ class Compaction:
             more = True
             while more:
                 started = monotonic()
-                slice_, more = self._slice(chunks, started + self._settings.slice_s)
+                slice_, more = self._slice(chunks, started + self.settings.slice_s)
                 took = monotonic() - started
                 held += took
                 await run(self._worker, partial(writer.write, slice_))
@@ -112,7 +112,7 @@ class Compaction:
     def _keep_from(self, commands: int) -> int:
         """The entry up to which the log may go, so that `trailing_logs` commands before the snapshot stay."""
         keep_from = 0
-        while self._notes and self._notes[0][1] <= commands - self._settings.trailing_logs:
+        while self._notes and self._notes[0][1] <= commands - self.settings.trailing_logs:
             keep_from = self._notes.popleft()[0]
         return keep_from
 

@@ -112,6 +112,7 @@ class RaftLog:
         self._gathering = False
         self._waiting: dict[int, tuple[int, float, list[bytes], list[Future]]] = {}  # index: (term, when, ...)
         self._refusal: MeshError | None = Unavailable("the log has not been started")
+        self._started = False
         self._ticking = False
         self._snapshotting = False
         self._changed = asyncio.Event()
@@ -145,6 +146,7 @@ class RaftLog:
             self._compaction = Compaction(journal, self._snapshot_worker, clock=self._clock, settings=self._settings)
             self._tasks.start(self._compact(self._compaction), name="raft-compaction")
         self._refusal = None
+        self._started = True
         self._tick()
         if self._peers:
             self._tasks.start(self._keep_time(), name="raft-time")
@@ -156,7 +158,7 @@ class RaftLog:
                     raise self._failure
 
     async def stop(self) -> None:
-        if not hasattr(self, "_engine"):
+        if not self._started:
             await self._journal.close()
             return
         ending = Unavailable("this server is shutting down")
@@ -184,18 +186,18 @@ class RaftLog:
         return future
 
     async def barrier(self) -> None:
-        if not self._engine.leads:
+        if not self.is_leader:
             raise NoLeader
         if self._peers:
             raise NoLeader("confirming leadership with a quorum needs the cluster transport")
 
     @property
     def is_leader(self) -> bool:
-        return self._engine.leads
+        return self._started and self._engine.leads
 
     @property
     def leader(self) -> str:
-        leader = self._engine.leader_id
+        leader = self._engine.leader_id if self._started else None
         return "" if leader is None else self._addresses.get(leader, "")
 
     @property
@@ -203,6 +205,8 @@ class RaftLog:
         return 0
 
     def stats(self) -> dict[str, str]:
+        if not self._started:
+            return {}
         engine = self._engine
         snapshot = self._journal.snapshot
         servers = ", ".join(
@@ -224,6 +228,11 @@ class RaftLog:
             "term": str(engine.term),
             **CONSUL_PROTOCOL,
         }
+
+    def reload(self, settings: RaftSettings) -> None:
+        """Take the snapshot settings of `settings` (surface row G4); the others need a restart."""
+        if self._compaction is not None:
+            self._compaction.settings = settings
 
     # -- proposals become entries
 
@@ -285,9 +294,13 @@ class RaftLog:
             log.critical("raft: stopped at entry %d: %s", engine.applied_index + 1, error)
             self._stop_serving(error)
             return
+        except Exception:
+            log.critical("raft: the engine failed at entry %d", engine.applied_index + 1, exc_info=True)
+            self._stop_serving(InternalError("the Raft engine failed: see the log of this server"))
+            return
         applied = engine.applied_index
         if applied != before:
-            self._machine.flush()
+            self._flush()
             self._journal.trim(applied)
             self._metrics.gauge("raft.applied_index", applied)
             self._metrics.gauge("raft.last_index", engine.last_index)
@@ -345,6 +358,12 @@ class RaftLog:
                 pass  # refused here as it was where it was proposed
             except Exception:
                 log.exception("raft: a command failed to apply")
+
+    def _flush(self) -> None:
+        try:
+            self._machine.flush()
+        except Exception:  # a waiter's bug; the commands are applied
+            log.exception("raft: waking the readers failed")
 
     def _on_state(self, state: str) -> None:
         self._metrics.incr(f"raft.state.{state.lower()}")

@@ -159,7 +159,12 @@ async def test_a_snapshot_cuts_the_log_but_keeps_the_trailing_commands() -> None
     for number in range(200):
         await log.propose(b"%d" % number)
     before = [name for name in disk if name.endswith(".log")]
+    disk.trace.clear()
     await log.snapshot()
+    operations = [operation for operation, _ in disk.trace]
+    renamed, removed = operations.index("rename"), operations.index("remove")
+    assert operations[renamed - 1] == "sync"
+    assert "sync_names" in operations[renamed:removed], "the log is cut only when the snapshot's name is on disk"
     after = [name for name in disk if name.endswith(".log")]
     assert len(after) < len(before)
     await log.stop()
@@ -201,7 +206,7 @@ async def test_a_damaged_snapshot_without_the_log_to_make_up_for_it_is_refused()
 
 async def test_damage_in_the_middle_of_the_log_is_refused_loudly() -> None:
     disk = SimDisk()
-    log = await started(disk)
+    log = await started(disk, settings=BIG)
     for number in range(50):
         await log.propose(b"%d" % number)
     await log.stop()
@@ -310,9 +315,25 @@ async def test_stop_waits_for_what_was_proposed_and_refuses_what_comes_after() -
         await log.propose(b"b")
 
 
-async def test_before_the_start_nothing_is_accepted() -> None:
+async def test_before_the_start_nothing_is_accepted_or_claimed() -> None:
+    log = open_on(SimDisk(), History())
     with pytest.raises(Unavailable):
-        await open_on(SimDisk(), History()).propose(b"a")
+        await log.propose(b"a")
+    with pytest.raises(NoLeader):
+        await log.barrier()
+    assert (log.is_leader, log.leader, log.stats()) == (False, "", {})
+    await log.stop()
+
+
+async def test_a_reader_that_fails_to_wake_does_not_stop_the_log() -> None:
+    class Grumpy(History):
+        def flush(self) -> None:
+            raise ZeroDivisionError
+
+    log = await started(SimDisk(), Grumpy())
+    assert await log.propose(b"a") == 1
+    assert await log.propose(b"b") == 2
+    await log.stop()
 
 
 async def test_a_snapshot_is_taken_after_the_interval_when_there_were_enough_commands() -> None:
@@ -326,6 +347,20 @@ async def test_a_snapshot_is_taken_after_the_interval_when_there_were_enough_com
     await clock.advance(60)
     await turns()
     assert [name for name in disk if name.startswith("snapshot-")] == ["snapshot-00000000000000000012-1.snap"]
+    await log.stop()
+
+
+async def test_the_snapshot_settings_can_be_reloaded() -> None:
+    # G4: raft_snapshot_threshold, raft_snapshot_interval and raft_trailing_logs need no restart.
+    disk, clock = SimDisk(), VirtualClock()
+    log = await started(disk, clock=clock, settings=RaftSettings(snapshot_threshold=1000, snapshot_interval_s=5))
+    for number in range(20):
+        await log.propose(b"%d" % number)
+    await clock.advance(30)
+    assert not [name for name in disk if name.startswith("snapshot-")]
+    log.reload(RaftSettings(snapshot_threshold=10, snapshot_interval_s=5))
+    await clock.advance(30)
+    assert [name for name in disk if name.startswith("snapshot-")]
     await log.stop()
 
 
