@@ -128,20 +128,18 @@ def outstanding(local: LocalState) -> list[Outgoing]:
         out.append(Outgoing(commands.Deregister(name, service_id=service_id), token, gone_service=service_id))
     for check_id, token in local.gone.checks.items():
         out.append(Outgoing(commands.Deregister(name, check_id=check_id), token, gone_check=check_id))
-    loose = {check_id: entry for check_id, entry in sorted(local.checks.items()) if not entry.in_sync}
+    with_service: set[str] = set()
     for service in local.services.values():
         if service.in_sync:
             continue
         row = service.service
-        with_it = [
-            entry for entry in loose.values() if entry.check.service_id == row.id and entry.token == service.token
-        ]
-        for entry in with_it:
-            del loose[entry.check.check_id]
+        with_it = [entry for entry in local.checks_of(row.id) if not entry.in_sync and entry.token == service.token]
+        with_service.update(entry.check.check_id for entry in with_it)
         checks = tuple((entry, entry.check) for entry in with_it)
         command = commands.Register(node, row, tuple(check for _, check in checks), skip_node_update=True)
         out.append(Outgoing(command, service.token, services=((service, row),), checks=checks))
-    for entry in loose.values():
+    alone = [entry for key, entry in local.checks.items() if not entry.in_sync and key not in with_service]
+    for entry in sorted(alone, key=lambda entry: entry.check.check_id):
         check = entry.check
         command = commands.Register(node, None, (check,), skip_node_update=True)
         out.append(Outgoing(command, entry.token, checks=((entry, check),)))

@@ -437,6 +437,10 @@ class Registrations:
 
     # --- snapshots ---------------------------------------------------------------------------------------------
 
+    def load_topics(self, rows: Iterable[tuple[str, str, int]]) -> None:
+        """Fill the table from a snapshot: (kind, name or "", index)."""
+        self.changed.update(((kind, name) if name else kind, index) for kind, name, index in rows)
+
     def load_nodes(self, rows: Iterable[Node]) -> None:
         """Fill the table from a snapshot; nodes come before instances."""
         for node in rows:

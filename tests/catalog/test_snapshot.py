@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from meshagent.catalog import snapshot
-from meshagent.catalog.commands import KVSet
+from meshagent.catalog.commands import KVDelete, KVSet
 from meshagent.catalog.store import Store
 from meshagent.errors import CorruptData
 
@@ -27,7 +27,7 @@ def test_tables_come_in_small_chunks_and_end_with_a_checksum():
     [
         ([], "damaged"),
         ([b"\xff"], "damaged"),
-        ([msgspec.msgpack.encode(("meshagent", 99, 1, ([], 0, {}, 0, 0, {})))], "unknown format"),
+        ([msgspec.msgpack.encode(("meshagent", 99, 1, (0, {}, 0, 0, {})))], "unknown format"),
         (list(filled(3).snapshot())[:-1], "cut short"),
         ([*filled(3).snapshot(), b"\x90"], "after its end"),
     ],
@@ -49,3 +49,15 @@ def test_the_digest_sees_every_table():
     assert snapshot.digest(one) == snapshot.digest(two)
     two.kv.tombstones["gone"] = 1
     assert snapshot.digest(one) != snapshot.digest(two)
+
+
+def test_keys_and_values_stay_together_whatever_order_they_came_in():
+    store = Store()
+    for key in ("b", "a", "c"):
+        store.execute(KVSet(key, key.encode()))
+    for key in ("c", "a"):
+        store.execute(KVDelete(key))
+    fresh = Store()
+    fresh.restore(store.snapshot())
+    assert dict(fresh.kv.tombstones) == dict(store.kv.tombstones) == {"c": 5, "a": 6}
+    assert fresh.registrations.changed == store.registrations.changed

@@ -68,7 +68,7 @@ class Child:
         self._process.stdin.write(b"%d\n" % first_value)
         reading = asyncio.ensure_future(self._read())
         await asyncio.sleep(seconds)
-        self._process.send_signal(signal.SIGKILL)
+        self._kill()
         await reading
 
     async def _read(self) -> None:
@@ -84,9 +84,13 @@ class Child:
 
     async def kill(self) -> None:
         if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGKILL)
+            self._kill()
             await self._process.wait()
+
+    def _kill(self) -> None:
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process.pid, signal.SIGKILL)  # not send_signal, which would reap behind asyncio's back
 
 
 class Dictionary:

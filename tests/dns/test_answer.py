@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from meshtest.dnstext import answer_of, question_bytes
 
-from meshagent.dns.answer import Plan, failure
+from meshagent.dns.answer import Plan, answer_once, failure
 from meshagent.dns.names import Zones
 from meshagent.dns.records import zone_record
 from meshagent.dns.sections import Sections, unknown_name
@@ -221,6 +221,43 @@ class TestFlagsAndSpelling:
         found = answer_of(packet[:2] + failure(parse_question(packet), SERVFAIL, DnsSettings(recursors=("1.1.1.1",))))
         assert (found.rcode, found.flags, found.edns["udp"]) == ("SERVFAIL", ["qr", "rd", "ra"], 1232)
         assert parse_question(packet).type == A
+
+
+class TestOnce:
+    """The short way says what the plan would."""
+
+    @pytest.mark.parametrize("recursors", [(), ("1.1.1.1",)])
+    @pytest.mark.parametrize("query", [{}, {"edns": 1232}, {"name": "wEb.Service.CONSUL"}, {"rd": False}], ids=str)
+    @pytest.mark.parametrize(
+        "sections",
+        [
+            sections_of(1),
+            srv_sections(["n1"]),
+            srv_sections(["n1"], texts=True),
+            srv_sections(["n1"], texts=True, other_names=True),
+            unknown_name(),
+            Sections(),
+            sections_of(3, weights=[1, 2, 3]),
+        ],
+        ids=["address", "srv", "srv with texts", "srv with other names", "unknown", "nothing", "several"],
+    )
+    @pytest.mark.parametrize("compress", [True, False])
+    def test_is_what_the_plan_says(
+        self, sections: Sections, query: dict[str, Any], recursors: tuple[str, ...], compress: bool
+    ) -> None:
+        options = DnsSettings(recursors=recursors, disable_compression=not compress)
+        question = parse_question(question_bytes({"name": "web.service.consul", "type": "A", **query}))
+        soa = zone_record(options, ZONE_OWNER, 99)
+        once = answer_once(question, sections, ZONE, options, False, random.Random(1), soa)
+        assert once == Plan(question, sections, ZONE, options, False).render(random.Random(1), soa)
+
+    def test_what_is_too_large_takes_the_long_way(self) -> None:
+        made = srv_sections(["x" * 60], texts=True)
+        made.texts = (made.texts[0] * 10,)
+        question = parse_question(question_bytes({"name": "web.service.consul", "type": "SRV"}))
+        soa = zone_record(DEFAULT, ZONE_OWNER, 99)
+        assert len(answer_once(question, made, ZONE, DEFAULT, False, random.Random(1), soa)) < 510
+        assert len(answer_once(question, made, ZONE, DEFAULT, True, random.Random(1), soa)) > 510
 
 
 class TestWhatTheCacheAsks:

@@ -89,9 +89,9 @@ class TestTopics:
 
     def test_a_service_by_its_health(self, shop: Any) -> None:
         view = CatalogView(shop.store)
-        for name in ("web", "NOPE"):
+        for name in ("web", "nope"):
             _, topics = view.instances(name, "", connect=False, only_passing=False)
-            assert topics == (("service-health", name.lower()),)
+            assert topics == (("service-health", name),)
         assert view.instances("web", "", connect=True, only_passing=False)[1] == (("connect", "web"),)
 
     def test_a_missing_node_by_its_own_name(self, shop: Any) -> None:

@@ -42,7 +42,6 @@ async def test_k14_the_last_word_of_a_ttl_check_is_kept(tmp_path):
     await agent.start()
     await agent.put("/v1/agent/check/register", {"Name": "c", "TTL": "30s"})
     await agent.put("/v1/agent/check/pass/c?note=fine")
-    await agent.agent.extras["saver"].flush()
     state = load(tmp_path).states["c"]
     assert (state.status, state.output) == ("passing", "fine")
     assert state.expires == pytest.approx(agent.clock.now().timestamp() + 30, abs=1)

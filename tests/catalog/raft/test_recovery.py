@@ -45,6 +45,8 @@ class Rounds:
             self.check([int(command.split()[0]) for command in machine.commands])
             await self.load(log, worker, clock)
         await log._tasks.cancel()
+        if log._compaction is not None:
+            await log._compaction.stop()
         self.disk.free_bytes = None
         self.disk.crash(self.rng)
 
@@ -57,7 +59,7 @@ class Rounds:
             for _ in range(self.rng.randrange(12)):
                 self.propose(log)
             if self.rng.random() < 0.08:
-                log._begin_snapshot()  # type: ignore[attr-defined]
+                log._compaction._begin()  # type: ignore[attr-defined]
             await turns(self.rng.randrange(8))
             if worker.crashed:
                 return
