@@ -286,6 +286,11 @@ class Daemon:
                 await part.stop()
         if hasattr(self, "runner"):
             self.runner.stop()
+        if getattr(self, "saver", None) is not None:
+            try:
+                await self.saver.flush()
+            except MeshError as error:
+                log.error("agent: %s", error)
         await self._tasks.cancel()
         if hasattr(self, "log"):
             await self.log.stop()

@@ -1,7 +1,8 @@
 """What the conformance tests demand: the least percentage of each scenario, and the differences on purpose.
 
 tests/conformance/required.toml holds the first (it only goes up: `python -m meshtest.conformance --ratchet` raises it),
-tests/conformance/differences.toml the second; docs/compatibility.md is generated from both. Reads and writes files.
+tests/conformance/differences.toml the second; docs/generate.py puts both into docs/compatibility.md. Reads and writes
+files.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from meshtest.replay import Outcome
 
 REQUIRED = ROOT / "tests" / "conformance" / "required.toml"
 DIFFERENCES = ROOT / "tests" / "conformance" / "differences.toml"
-COMPATIBILITY = ROOT / "docs" / "compatibility.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ def ratchet(outcomes: Iterable[Outcome], path: Path = REQUIRED) -> list[str]:
                 raised.append(f"{outcome.name}: {field} {line[1]} -> {reached}")
     path.write_text(text)
     return raised
+<<<<<<< HEAD
 
 
 def compatibility() -> str:
@@ -104,3 +105,5 @@ def compatibility() -> str:
 if __name__ == "__main__":
     COMPATIBILITY.parent.mkdir(exist_ok=True)
     COMPATIBILITY.write_text(compatibility())
+=======
+>>>>>>> h/docs
