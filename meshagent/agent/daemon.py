@@ -286,9 +286,10 @@ class Daemon:
                 await part.stop()
         if hasattr(self, "runner"):
             self.runner.stop()
-        if getattr(self, "saver", None) is not None:
+        saver = getattr(self, "saver", None)
+        if saver is not None:
             try:
-                await self.saver.flush()
+                await saver.flush()
             except MeshError as error:
                 log.error("agent: %s", error)
         await self._tasks.cancel()
