@@ -286,6 +286,12 @@ class Daemon:
                 await part.stop()
         if hasattr(self, "runner"):
             self.runner.stop()
+        saver = getattr(self, "saver", None)
+        if saver is not None:
+            try:
+                await saver.flush()
+            except MeshError as error:
+                log.error("agent: %s", error)
         await self._tasks.cancel()
         if hasattr(self, "log"):
             await self.log.stop()
