@@ -132,6 +132,14 @@ class Sampler(Counter):
         if len(self._values) < _KEPT_VALUES:
             self._values.append(value_ms)
 
+    def sample_many(self, value_ms: float, times: int) -> None:
+        """Take one value `times` times: what a hot path counted since the last look."""
+        if times > 0:
+            self.sample(value_ms)
+            self.count += times - 1
+            self.total += value_ms * (times - 1)
+            self.squares += value_ms * value_ms * (times - 1)
+
     def close(self, epoch: float) -> None:
         self._previous, self._values = self._values, []
         super().close(epoch)
@@ -142,12 +150,6 @@ class Sampler(Counter):
         if not values:
             return [(q, math.nan) for q in _QUANTILES]
         return [(q, values[min(len(values) - 1, math.ceil(q * len(values)) - 1)]) for q in _QUANTILES]
-
-
-@dataclass(slots=True)
-class _Gauge:
-    value: float
-    epoch: float
 
 
 class Metrics:
@@ -164,8 +166,8 @@ class Metrics:
         self._monotonic = monotonic
         self._counters: dict[Key, Counter] = {}
         self._samplers: dict[Key, Sampler] = {}
-        self._gauges: dict[Key, _Gauge] = {}
-        self._fresh: set[Key] = set()
+        self._gauges: dict[Key, float] = {}
+        self._exposed: list[Callable[[], str]] = []
         self._start = 0
         self._finished: dict[str, Any] | None = None
         self._collectors: list[Callable[[Metrics], None]] = []
@@ -207,19 +209,16 @@ class Metrics:
         self.sampler(name, labels).sample((self._monotonic() - started) * 1000.0)
 
     def gauge(self, name: str, value: float, labels: Labels = ()) -> None:
-        """Set a level. It is shown for the intervals in which it was set."""
-        key = (name, labels)
-        found = self._gauges.get(key)
-        if found is None:
-            self._gauges[key] = _Gauge(value, self._start)
-        else:
-            found.value = value
-            found.epoch = self._start
-        self._fresh.add(key)
+        """Set a level. It holds, and is shown, until it is set again: here nothing need repeat it each interval."""
+        self._gauges[name, labels] = value
 
     def collect(self, callback: Callable[[Metrics], None]) -> None:
         """Call `callback` before each look, to set gauges that are read from elsewhere."""
         self._collectors.append(callback)
+
+    def expose(self, callback: Callable[[], str]) -> None:
+        """Add text of `callback` to the Prometheus text: metrics without our prefix, such as `process_`."""
+        self._exposed.append(callback)
 
     # -- intervals ----------------------------------------------------------------------------------------------
 
@@ -237,7 +236,6 @@ class Metrics:
         for callback in self._collectors:
             callback(self)
         self._finished = self._summary()
-        self._fresh.clear()
         for counter in self._counters.values():
             counter.close(self._start)
         for sampler in self._samplers.values():
@@ -262,8 +260,8 @@ class Metrics:
     def _summary(self) -> dict[str, Any]:
         stamp = datetime.fromtimestamp(self._start, UTC).strftime("%Y-%m-%d %H:%M:%S +0000 UTC")
         gauges = [
-            {"Name": self._gauge_name(name), "Value": _number(self._gauges[name, labels].value), "Labels": dict(labels)}
-            for name, labels in sorted(self._fresh)
+            {"Name": self._gauge_name(name), "Value": _number(value), "Labels": dict(labels)}
+            for (name, labels), value in sorted(self._gauges.items())
         ]
         return {
             "Timestamp": stamp,
@@ -292,7 +290,7 @@ class Metrics:
     # -- Prometheus ---------------------------------------------------------------------------------------------
 
     def prometheus(self) -> bytes:
-        """The exposition text: all declared metrics and those touched within the retention time."""
+        """The exposition text: all declared metrics, all levels, and what was touched within the retention time."""
         for callback in self._collectors:
             callback(self)
         families: dict[str, tuple[str, str, list[str]]] = {}
@@ -303,8 +301,8 @@ class Metrics:
         oldest = self._start - self.settings.prometheus_retention_s
         for (name, labels), level in sorted(self._gauges.items()):
             shown = self._gauge_name(name)
-            if level.epoch >= oldest and self.allowed(shown):
-                _family(families, shown, "gauge").append(_line(_mangle(shown), labels, level.value))
+            if self.allowed(shown):
+                _family(families, shown, "gauge").append(_line(_mangle(shown), labels, level))
         for _, counter in sorted(self._counters.items()):
             if (counter.count or counter.touched >= oldest) and self.allowed(counter.name):
                 total = counter.past_total + counter.total
@@ -316,6 +314,7 @@ class Metrics:
         for name, (kind, text, lines) in sorted(families.items()):
             out.append(f"# HELP {name} {text or name}\n# TYPE {name} {kind}")
             out.extend(lines or _empty(name, kind))
+        out.extend(callback().rstrip("\n") for callback in self._exposed)
         return ("\n".join(out) + "\n").encode()
 
 

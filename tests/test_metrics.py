@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from meshagent.metrics import Metrics, MetricsSettings
+from meshagent.metrics import Metrics, MetricsSettings, Sampler
 from meshagent.metrics_names import DECLARED
 
 START = datetime(2024, 1, 1, 0, 0, 3, tzinfo=UTC)
@@ -17,7 +17,7 @@ def seconds(count: float) -> datetime:
 
 
 def started(**settings: object) -> Metrics:
-    metrics = Metrics(MetricsSettings(**settings))  # type: ignore[arg-type]
+    metrics = Metrics(settings=MetricsSettings(**settings))  # type: ignore[arg-type]
     metrics.tick(START)
     return metrics
 
@@ -88,12 +88,21 @@ def test_measure_samples_milliseconds_since_the_start() -> None:
     assert metrics.display(START)["Samples"][0]["Sum"] == 500
 
 
-def test_gauges_are_collected_at_each_look_and_shown_only_when_set() -> None:
+def test_gauges_hold_until_set_again_and_are_collected_at_each_look() -> None:
     metrics = started()
     metrics.gauge("once", 1)
-    metrics.collect(lambda m: m.gauge("server.isLeader", 1))
-    assert [g["Name"] for g in metrics.display(seconds(10))["Gauges"]] == ["consul.once", "consul.server.isLeader"]
-    assert [g["Name"] for g in metrics.display(seconds(20))["Gauges"]] == ["consul.server.isLeader"]
+    seen = iter((0, 1, 2))
+    metrics.collect(lambda m: m.gauge("server.isLeader", next(seen)))
+    for expected in (0, 1):
+        shown = metrics.display(seconds(10 * (expected + 1)))["Gauges"]
+        assert [(g["Name"], g["Value"]) for g in shown] == [("consul.once", 1), ("consul.server.isLeader", expected)]
+    assert b"consul_server_isLeader 2\n" in metrics.prometheus()
+
+
+def test_other_text_can_be_exposed() -> None:
+    metrics = started()
+    metrics.expose(lambda: "process_open_fds 3\n")
+    assert metrics.prometheus().endswith(b"\nprocess_open_fds 3\n")
 
 
 def test_gauges_carry_the_host_name_unless_disabled() -> None:  # G27
@@ -161,13 +170,11 @@ def test_prometheus_text_adds_up_over_intervals_and_mangles_names() -> None:  # 
 def test_prometheus_forgets_what_was_not_touched_within_the_retention() -> None:  # G27
     metrics = started(prometheus_retention_s=20.0)
     metrics.incr("some.counter")
-    metrics.gauge("some.gauge", 1)
     for count in (10, 20):
         metrics.tick(seconds(count))
     assert b"consul_some_counter" in metrics.prometheus()
-    assert b"consul_some_gauge" in metrics.prometheus()
     metrics.tick(seconds(40))
-    assert b"consul_some" not in metrics.prometheus()
+    assert b"consul_some_counter" not in metrics.prometheus()
 
 
 def test_prometheus_needs_a_retention_time() -> None:  # A22
@@ -194,3 +201,12 @@ def test_every_name_consul_declares_is_declared() -> None:  # G42
     ours = {line.split()[2] for line in Metrics().prometheus().decode().splitlines() if line.startswith("# TYPE")}
     # go_ and process_ metrics describe the process; they are the daemon's to collect.
     assert {n for n in names if not n.startswith(("go_", "process_"))} - ours == set()
+
+
+def test_many_equal_samples_count_as_so_many():
+    one, many = Sampler("x", ()), Sampler("x", ())
+    for _ in range(5):
+        one.sample(2.0)
+    many.sample_many(2.0, 5)
+    many.sample_many(2.0, 0)
+    assert many.summary() == one.summary()

@@ -33,6 +33,7 @@ from meshagent.agent.persist import load as load_saved
 from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
 from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.systemd import notify
+from meshagent.agent.telemetry import observe
 from meshagent.agent.tls import server_context
 from meshagent.catalog.raft.replica import open_raft_log
 from meshagent.catalog.store import Store
@@ -51,6 +52,9 @@ log = logging.getLogger("agent")
 
 #: How often a starting server looks whether it leads; its first election takes some milliseconds.
 _LEADER_POLL_S = 0.01
+#: Rows are not tracked by the collector, requests free themselves by counting: full collections may be rare. One holds
+#: the loop for as long as it walks all that is tracked (50 ms and more with 10,000 checks).
+_GC_THRESHOLDS = (10_000, 50, 100)
 
 
 class Daemon:
@@ -217,21 +221,10 @@ class Daemon:
                 await self.agent.write(due)
 
     async def _measure(self) -> None:
-        """Close metric intervals, and set the gauges that nobody else does."""
-        self.metrics.collect(self._gauges)
+        """Close metric intervals; the gauges of process, catalog and log are read just before."""
+        observe(self.agent)
         while True:
             await self._clock.sleep(self.metrics.tick(self._clock.now()))
-
-    def _gauges(self, metrics: Metrics) -> None:
-        registrations = self.store.registrations
-        labels = (("datacenter", self.config.datacenter),)
-        metrics.gauge("state.nodes", len(registrations.nodes), labels)
-        metrics.gauge("state.service_instances", len(registrations.services), labels)
-        metrics.gauge("state.services", registrations.count_names(), labels)
-        metrics.gauge("state.kv_entries", len(self.store.kv.entries), labels)
-        metrics.gauge("server.isLeader", 1 if self.log.is_leader else 0)
-        metrics.gauge("runtime.heap_objects", sum(gc.get_count()))
-        metrics.gauge("runtime.num_goroutines", len(asyncio.all_tasks()))
 
     async def wait(self) -> None:
         """Return when the agent is to end."""
@@ -293,6 +286,12 @@ class Daemon:
                 await part.stop()
         if hasattr(self, "runner"):
             self.runner.stop()
+        saver = getattr(self, "saver", None)
+        if saver is not None:
+            try:
+                await saver.flush()
+            except MeshError as error:
+                log.error("agent: %s", error)
         await self._tasks.cancel()
         if hasattr(self, "log"):
             await self.log.stop()
@@ -392,6 +391,7 @@ async def _main(loaded: Loaded, read_config: Callable[[], Loaded]) -> int:
     # What was made while starting lives as long as the process: the collector need not walk it again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
     notify(os.environ, "READY=1")
     try:
         await daemon.wait()

@@ -60,6 +60,8 @@ _GO_NAMES = {
     "TransparentProxy": "TransparentProxyConfig",
     "AccessLogs": "AccessLogsConfig",
 }
+#: Rows that upstream decodes through an embedded alias (`go_alias`).
+_GO_ALIASES = frozenset({"Proxy", "Upstream", "TransparentProxy", "ExposePath", "CheckDefinition"})
 #: Fields that Go leaves at zero when their object is given without them, where our row has another default.
 _GO_ZERO: dict[str, dict[str, Any]] = {"Weights": {"passing": 0, "warning": 0}}
 _TENANCY = {"Namespace": "Namespaces", "Partition": "Partitions"}
@@ -137,7 +139,7 @@ class _Plan:
     def __init__(self, type_: type[msgspec.Struct]) -> None:
         self.type = type_
         self.go_name: str = getattr(type_, "go_name", _GO_NAMES.get(type_.__name__, type_.__name__))
-        self.alias: bool = getattr(type_, "go_alias", False)
+        self.alias: bool = getattr(type_, "go_alias", type_.__name__ in _GO_ALIASES)
         self.exact: dict[str, _Field] = {}
         self.folded: dict[str, _Field] = {}
         self.snake: dict[str, _Field] = {}

@@ -27,16 +27,21 @@ from meshagent.agent.definitions import (
     sidecar_id,
     to_service_row,
 )
-from meshagent.agent.registration import Gone, LocalCheck, LocalService, LocalSettings, Observer, Source
-from meshagent.catalog.model import Check, Node, Service, ServiceAddress
+from meshagent.agent.registration import (
+    Gone,
+    LocalCheck,
+    LocalService,
+    LocalSettings,
+    Observer,
+    Source,
+    keep_reserved,
+)
+from meshagent.catalog.model import Check, Node, Service
 from meshagent.catalog.watch import Watches
 from meshagent.clock import Clock
 from meshagent.errors import InternalError, NotFound
 
 __all__ = ["Gone", "LocalCheck", "LocalService", "LocalSettings", "LocalState", "Observer", "Source"]
-
-#: Meta keys and tagged addresses that begin so belong to the servers.
-_RESERVED = "consul-"
 
 
 class LocalState:
@@ -101,12 +106,8 @@ class LocalState:
         parent = registrations[0].service.id
         for registration in registrations:
             given = registration.service
-            entry = self.put_service(
-                to_service_row(given),
-                token=given.token,
-                source=source,
-                sidecar_of="" if given.id == parent else parent,
-            )
+            nested_in = "" if given.id == parent else parent
+            entry = self.put_service(to_service_row(given), token=given.token, source=source, sidecar_of=nested_in)
             if replace_existing_checks:
                 keep = {check.id for check in registration.checks}
                 for old in self.checks_of(given.id):
@@ -124,13 +125,13 @@ class LocalState:
         entry = LocalService(service, token, source, sidecar_of)
         old = self.services.get(service.id)
         if old is not None:
-            entry.service = _keep_reserved(service, old.service)
+            entry.service = keep_reserved(service, old.service)
         self.services[service.id] = entry
         if self.gone.services.pop(service.id, None) is not None:
             for check_id in self.gone.checks_of.pop(service.id, ()):
                 if check_id not in self.checks:
                     self.gone.checks[check_id] = token
-        self._notify(("agent-service", service.id), "agent-services")
+        self._changed_service(service.id)
         for observer in self._observers:
             observer.service_added(entry)
         self.watches.flush()
@@ -153,7 +154,7 @@ class LocalState:
         del self.services[service_id]
         self.gone.services[service_id] = entry.token
         self.gone.checks_of[service_id] = [check.check.check_id for check in checks]
-        self._notify(("agent-service", service_id), "agent-services")
+        self._changed_service(service_id)
         for observer in self._observers:
             observer.service_removed(entry)
         sidecar = self.services.get(sidecar_id(service_id))
@@ -257,7 +258,7 @@ class LocalState:
             entry.critical_since = None
         self._link(entry)
         self.gone.checks.pop(check.check_id, None)
-        self._notify("agent-checks", ("agent-service", check.service_id))
+        self.watches.notify("agent-checks")
         for observer in self._observers:
             observer.check_added(entry)
         self.watches.flush()
@@ -339,12 +340,12 @@ class LocalState:
     def take_back(self, service_id: str, catalog: Service) -> None:
         """Take from a catalog row what the catalog decides: tags if the registration says so, reserved addresses."""
         entry = self.services[service_id]
-        service = _keep_reserved(entry.service, catalog)
+        service = keep_reserved(entry.service, catalog)
         if service.enable_tag_override and service.tags != catalog.tags:
             service = msgspec.structs.replace(service, tags=catalog.tags)
         if service is not entry.service:
             entry.service = service
-            self._notify(("agent-service", service_id), "agent-services")
+            self._changed_service(service_id)
             self.watches.flush()
 
     # --- inside ------------------------------------------------------------------------------------------------
@@ -364,7 +365,7 @@ class LocalState:
 
     def _drop_check(self, entry: LocalCheck) -> None:
         self._unlink(entry)
-        self._notify("agent-checks", ("agent-service", entry.check.service_id))
+        self.watches.notify("agent-checks")
         for observer in self._observers:
             observer.check_removed(entry)
 
@@ -388,20 +389,11 @@ class LocalState:
         else:
             entry.in_sync = False
             entry.deferred_until = None
-        self._notify("agent-checks", ("agent-service", old.service_id))
+        self.watches.notify("agent-checks")
         for observer in self._observers:
             observer.check_updated(entry)
         return True
 
-    def _notify(self, *topics: str | tuple[str, str]) -> None:
-        for topic in topics:
-            self.watches.notify(topic)
-
-
-def _keep_reserved(service: Service, holder: Service) -> Service:
-    """`service` with the tagged addresses of `holder` that servers gave it; the same object if nothing changes."""
-    given = {name: value for name, value in (holder.tagged_addresses or {}).items() if name.startswith(_RESERVED)}
-    have: dict[str, ServiceAddress] = service.tagged_addresses or {}
-    if all(have.get(name) == value for name, value in given.items()):
-        return service
-    return msgspec.structs.replace(service, tagged_addresses={**have, **given})
+    def _changed_service(self, service_id: str) -> None:
+        self.watches.notify(("agent-service", service_id))
+        self.watches.notify("agent-services")

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import sys
 import traceback
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
@@ -192,15 +193,17 @@ class Subscription:
 class LogHub(logging.Handler):
     """All outputs of the agent's log, as one handler of `logging`.
 
-    `stream` is where lines go besides file and syslog: standard output in the daemon, None in tests. The root
+    `stream` is where lines go besides file and syslog: standard output, or nowhere with `quiet`. The root
     logger's level follows the most curious reader, so a follower can see more than the file does.
     """
 
-    def __init__(self, settings: LogSettings = LogSettings(), stream: TextIO | None = None) -> None:
+    def __init__(
+        self, settings: LogSettings = LogSettings(), stream: TextIO | None = None, *, quiet: bool = False
+    ) -> None:
         super().__init__(TRACE)
         self.recent: deque[str] = deque(maxlen=_BUFFER_LINES)
         self._settings = settings
-        self._stream = stream
+        self._stream = None if quiet else stream or sys.stdout
         self._format = format_json if settings.json else format_line
         self._threshold = self._configured_level(settings.level)
         self._followers: tuple[Subscription, ...] = ()

@@ -9,13 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from meshagent.agent.definitions import CheckDefinition
-from meshagent.catalog.model import Check, Service
+import msgspec
 
-__all__ = ["Gone", "LocalCheck", "LocalService", "LocalSettings", "Observer", "Source"]
+from meshagent.agent.definitions import CheckDefinition
+from meshagent.catalog.model import Check, Service, ServiceAddress
+
+__all__ = ["Gone", "LocalCheck", "LocalService", "LocalSettings", "Observer", "Source", "keep_reserved"]
 
 #: Where a registration came from: `config` ones are read from files again at every start, `api` ones are saved.
 Source = Literal["api", "config"]
+
+
+#: Meta keys and tagged addresses that begin so belong to the servers.
+_RESERVED = "consul-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +91,12 @@ class Gone:
     checks: dict[str, str] = field(default_factory=dict)
     #: Checks that go with their service: they only matter if the service comes back before it was forgotten.
     checks_of: dict[str, list[str]] = field(default_factory=dict)
+
+
+def keep_reserved(service: Service, holder: Service) -> Service:
+    """`service` with the tagged addresses of `holder` that servers gave it; the same object if nothing changes."""
+    given = {name: value for name, value in (holder.tagged_addresses or {}).items() if name.startswith(_RESERVED)}
+    have: dict[str, ServiceAddress] = service.tagged_addresses or {}
+    if all(have.get(name) == value for name, value in given.items()):
+        return service
+    return msgspec.structs.replace(service, tagged_addresses={**have, **given})

@@ -17,8 +17,9 @@ from functools import lru_cache
 from typing import Any
 
 from meshagent.catalog.filters_fields import KINDS, Each, FieldType, Kind, Scalar, Struct, Table
-from meshagent.catalog.filters_grammar import And, Expression, FilterError, Match, Not, Operator, Or, parse
+from meshagent.catalog.filters_grammar import FilterError, parse
 from meshagent.catalog.filters_quoting import quote
+from meshagent.catalog.filters_tree import And, Expression, Match, Not, Operator, Or
 from meshagent.errors import InternalError
 
 __all__ = ["Predicate", "compile_filter"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from operator import attrgetter, itemgetter
 from typing import Any
 
-from meshagent.catalog.filters_grammar import Operator
+from meshagent.catalog.filters_tree import Operator
 from meshagent.catalog.model import MeshGateway, TransparentProxy
 
 __all__ = ["KINDS", "Each", "FieldType", "Kind", "Scalar", "Struct", "Table"]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, Service
+from meshagent.catalog.watch import Topic
 from meshagent.errors import CorruptData
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ _encoder = msgspec.msgpack.Encoder()
 class _Facts(msgspec.Struct, array_like=True):
     """What the store knows beside its rows."""
 
-    changed: list[tuple[str, str, int]]
     service_extinction: int
     gone_nodes: dict[str, int]
     kv_index: int
@@ -42,15 +42,40 @@ class _Facts(msgspec.Struct, array_like=True):
     virtual_ips: dict[str, int]
 
 
-def _tables(store: Store) -> list[tuple[str, list[Any]]]:
-    """Every table as a list of rows: a copy of references, so it stays as it is while commands go on."""
+class _Pairs:
+    """Rows of two parts, paired only when a chunk of them is encoded: a million tuples at once would hold the loop."""
+
+    def __init__(
+        self, table: dict[Any, Any], pair: Callable[[Any, Any], tuple[Any, ...]] = lambda a, b: (a, b)
+    ) -> None:
+        self._keys = list(dict.keys(table))
+        self._values = list(dict.values(table))
+        self._pair = pair
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, part: slice) -> list[tuple[Any, ...]]:
+        return list(map(self._pair, self._keys[part], self._values[part]))
+
+
+def _topic_row(topic: Topic, index: int) -> tuple[str, str, int]:
+    return (topic, "", index) if isinstance(topic, str) else (topic[0], topic[1], index)
+
+
+def _tables(store: Store) -> list[tuple[str, list[Any] | _Pairs]]:
+    """Every table: a copy of references, so it stays as it is while commands go on.
+
+    `dict.values` goes by insertion: a sorted dictionary's own would look each key up, ten times as long.
+    """
     registrations = store.registrations
     return [
+        ("topics", _Pairs(registrations.changed, _topic_row)),
         ("nodes", list(registrations.nodes.values())),
-        ("services", [(key[0], row) for key, row in registrations.services.items()]),
+        ("services", _Pairs(registrations.services, lambda key, row: (key[0], row))),
         ("checks", list(registrations.checks.values())),
-        ("kv", list(store.kv.entries.values())),
-        ("tombstones", list(store.kv.tombstones.items())),
+        ("kv", list(dict.values(store.kv.entries))),
+        ("tombstones", _Pairs(store.kv.tombstones)),
         ("coordinates", [row for rows in store.coordinates.rows.values() for row in rows.values()]),
     ]
 
@@ -58,6 +83,10 @@ def _tables(store: Store) -> list[tuple[str, list[Any]]]:
 _Loader = tuple[msgspec.msgpack.Decoder[Any], Callable[["Store", list[Any]], None]]
 
 _LOADERS: dict[str, _Loader] = {
+    "topics": (
+        msgspec.msgpack.Decoder(tuple[str, list[tuple[str, str, int]]]),
+        lambda store, rows: store.registrations.load_topics(rows),
+    ),
     "nodes": (
         msgspec.msgpack.Decoder(tuple[str, list[Node]]),
         lambda store, rows: store.registrations.load_nodes(rows),
@@ -89,10 +118,6 @@ def write(store: Store) -> Iterator[bytes]:
     """The chunks of a snapshot of `store` as it is now; they are encoded while iterating."""
     registrations = store.registrations
     facts = _Facts(
-        changed=[
-            (topic, "", index) if isinstance(topic, str) else (topic[0], topic[1], index)
-            for topic, index in registrations.changed.items()
-        ],
         service_extinction=registrations.service_extinction,
         gone_nodes=dict(registrations.gone_nodes),
         kv_index=store.kv.index,
@@ -102,7 +127,7 @@ def write(store: Store) -> Iterator[bytes]:
     return _encode(store.index, facts, _tables(store))
 
 
-def _encode(index: int, facts: _Facts, tables: list[tuple[str, list[Any]]]) -> Iterator[bytes]:
+def _encode(index: int, facts: _Facts, tables: list[tuple[str, list[Any] | _Pairs]]) -> Iterator[bytes]:
     sha = hashlib.sha256()
     chunk = _encoder.encode(("meshagent", VERSION, index, facts))
     sha.update(chunk)
@@ -157,7 +182,6 @@ def read(store: Store, chunks: Iterable[bytes]) -> None:
 def _load_facts(store: Store, index: int, facts: _Facts) -> None:
     store.index = index
     registrations = store.registrations
-    registrations.changed = {(kind if not name else (kind, name)): at for kind, name, at in facts.changed}
     registrations.service_extinction = facts.service_extinction
     registrations.gone_nodes = dict(facts.gone_nodes)
     registrations.virtual_ips.load(facts.virtual_ips)
@@ -169,12 +193,11 @@ def digest(store: Store) -> str:
     """SHA-256 over all rows and facts in a canonical order."""
     sha = hashlib.sha256()
     for name, rows in _tables(store):
-        for encoded in sorted(_encoder.encode(row) for row in rows):
+        for encoded in sorted(_encoder.encode(row) for row in rows[:]):
             sha.update(name.encode() + encoded)
     registrations = store.registrations
     facts = (
         store.index,
-        sorted((topic if isinstance(topic, tuple) else (topic, ""), at) for topic, at in registrations.changed.items()),
         registrations.service_extinction,
         sorted(registrations.gone_nodes.items()),
         store.kv.index,

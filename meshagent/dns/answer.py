@@ -34,7 +34,7 @@ from meshagent.dns.wire import (
     type_of,
 )
 
-__all__ = ["Plan", "failure"]
+__all__ = ["Plan", "answer_once", "failure"]
 
 _COUNTS = Struct("!HHHHH")
 #: The largest UDP payload over IPv4 is 65,507 bytes.
@@ -54,6 +54,67 @@ def failure(question: Question, rcode: int, settings: DnsSettings) -> bytes:
     return _COUNTS.pack(flags, 1, 0, 0, 1 if question.edns else 0) + question.raw + question.edns
 
 
+def answer_once(
+    question: Question,
+    sections: Sections,
+    zone: Zone,
+    settings: DnsSettings,
+    tcp: bool,
+    rng: random.Random,
+    soa: Record,
+) -> bytes:
+    """One answer that is not kept: what a `Plan` would render, with a short way for the two commonest kinds."""
+    if not settings.disable_compression:
+        answers = sections.answers
+        if sections.simple and len(answers) == 1:
+            message = _single(question, sections, settings)
+            if len(message) + 2 <= question.udp_size or tcp:
+                return message
+        elif sections.negative and not answers and not sections.additional:
+            short = _negative(question, _flags(question, sections, settings), zone.wire, soa[1])
+            if short is not None:
+                return short
+    return Plan(question, sections, zone, settings, tcp).render(rng, soa)
+
+
+def _flags(question: Question, sections: Sections, settings: DnsSettings) -> int:
+    flags = question.reply_flags | sections.rcode | AA
+    return flags | RA if settings.recursors else flags
+
+
+def _single(question: Question, sections: Sections, settings: DnsSettings) -> bytes:
+    """A simple answer with all that goes beside it, compressed, of whatever size."""
+    tail = sections.answers[0][1]
+    raw, edns = question.raw, question.edns
+    count = 1 if edns else 0
+    beside = b""
+    if sections.extras:
+        to_target = (0xC000 | 14 + len(raw) + _TARGET_AT).to_bytes(2, "big")
+        records = sections.extras[0]
+        if sections.texts:
+            records += sections.texts[0]
+        count += len(records)
+        beside = b"".join([to_target + rr[1] for rr in records])
+    counts = _COUNTS.pack(_flags(question, sections, settings), 1, 1, 0, count)
+    return counts + raw + _TO_QUESTION + tail + beside + edns
+
+
+def _negative(question: Question, flags: int, zone: bytes, tail: bytes) -> bytes | None:
+    """A name that is not there, or has nothing of that type: one SOA whose names all end in the question's.
+
+    `tail` is what the SOA has behind its owner. None where its names do not end so.
+    """
+    name = question.name
+    at = len(name) - len(zone)
+    if at < 0 or as_spelt(name, zone) is zone:
+        return None
+    to_zone = (0xC00C + at).to_bytes(2, "big")
+    counts = _COUNTS.pack(flags, 1, 0, 1, 1 if question.edns else 0)
+    # ns.<zone> and hostmaster.<zone> are 5 and 13 bytes with their pointers; the numbers 20.
+    names = b"\x00\x26\x02ns" + to_zone + b"\x0ahostmaster" + to_zone
+    return counts + question.raw + to_zone + tail[:8] + names + tail[10:] + question.edns
+
+
 class Plan:
     """How one question is answered until something it depends on changes.
 
@@ -70,9 +131,7 @@ class Plan:
         self._zone = zone.wire
         self._sizes: Sizes | None = None
         self._texts = False
-        flags = question.reply_flags | sections.rcode | AA
-        if settings.recursors:
-            flags |= RA
+        flags = _flags(question, sections, settings)
         if tcp:
             room = _MAX_TCP
         else:
@@ -211,7 +270,7 @@ class Plan:
         additional = sections.additional
         if sections.negative:
             if compress and not additional:
-                short = self._render_negative(soa[1])
+                short = _negative(question, self._flags, zone, soa[1])
                 if short is not None:
                     return short
             authority = (soa, *authority)
@@ -235,22 +294,6 @@ class Plan:
                 owner = 2 if compress and rr[0] is QUESTION_OWNER else max(len(rr[0]), name)
                 size += owner + len(rr[1])
         return size <= self._room
-
-    def _render_negative(self, tail: bytes) -> bytes | None:
-        """A name that is not there, or has nothing of that type: one SOA whose names all end in the question's.
-
-        `tail` is what the SOA has behind its owner. None where its names do not end so.
-        """
-        question = self._question
-        name = question.name
-        at = len(name) - len(self._zone)
-        if at < 0 or as_spelt(name, self._zone) is self._zone:
-            return None
-        to_zone = (0xC00C + at).to_bytes(2, "big")
-        counts = _COUNTS.pack(self._flags, 1, 0, 1, 1 if question.edns else 0)
-        # ns.<zone> and hostmaster.<zone> are 5 and 13 bytes with their pointers; the numbers 20.
-        names = b"\x00\x26\x02ns" + to_zone + b"\x0ahostmaster" + to_zone
-        return counts + question.raw + to_zone + tail[:8] + names + tail[10:] + question.edns
 
 
 def _with_serial(rr: Record, serial: bytes) -> Record:

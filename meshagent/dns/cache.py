@@ -134,6 +134,7 @@ class AnswerCache:
         self.udp = Hot()
         self.tcp = Hot()
         self.size_bytes = 0
+        self._entries_bytes = 0
         self._facts: dict[Name, Facts] = {}
         self._seen_names = _Seen(8192)
         self._seen_queries = _Seen(8192)
@@ -233,14 +234,16 @@ class AnswerCache:
     def _weigh(self, entry: Entry, query: bytes, answers_bytes: int) -> None:
         size = _ENTRY_OVERHEAD + 2 * len(query) + answers_bytes
         self.size_bytes += size - entry.size_bytes
+        self._entries_bytes += size - entry.size_bytes
         entry.size_bytes = size
         self._shrink()
 
     def _shrink(self) -> None:
-        """Drop the oldest until the bytes fit; the newest entry and the newest facts stay."""
+        """Drop the oldest, of what weighs more, until the bytes fit; the newest entry and the newest facts stay."""
         while self.size_bytes > self._max_bytes:
             hot = self.udp if len(self.udp.entries) >= len(self.tcp.entries) else self.tcp
-            if len(hot.entries) > 1:
+            heavy = 2 * self._entries_bytes > self.size_bytes or len(self._facts) <= 1
+            if heavy and len(hot.entries) > 1:
                 self._evict(hot)
             elif len(self._facts) > 1:
                 self._forget(next(iter(self._facts.values())))
@@ -256,5 +259,6 @@ class AnswerCache:
         entry = hot.entries.pop(query, None)
         if entry is not None:
             self.size_bytes -= entry.size_bytes
+            self._entries_bytes -= entry.size_bytes
         hot.rotating.pop(query, None)
         hot.timed.pop(query, None)

@@ -18,7 +18,7 @@ from meshagent.dns.wire import SRV, wire_name
 __all__ = ["Asked", "Kind", "Zone", "Zones", "parse_name"]
 
 
-class Kind(enum.Enum):
+class Kind(enum.StrEnum):  # of strings, because members of a plain Enum hash in Python
     """What a name denotes."""
 
     NODE = "node"

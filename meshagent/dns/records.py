@@ -154,7 +154,8 @@ def _address_records(
     if target is None:
         return (), (), ()
     records, wants, topics = _follow(scene, where.host)
-    return (record(owner, CNAME, ttl, target=target), *records), wants, topics
+    # A chain that runs in a circle says the same again.
+    return tuple(dict.fromkeys((record(owner, CNAME, ttl, target=target), *records))), wants, topics
 
 
 def _of_type(where: Addresses, qtype: int) -> tuple[bytes, ...]:

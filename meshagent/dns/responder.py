@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from meshagent.catalog.store import Store
 from meshagent.clock import Clock
-from meshagent.dns.answer import Plan, failure
+from meshagent.dns.answer import Plan, answer_once, failure
 from meshagent.dns.cache import AnswerCache
 from meshagent.dns.names import Asked, Kind, Zones, parse_name
 from meshagent.dns.records import Scene, build, zone_record
@@ -90,9 +90,10 @@ class Responder:
             self.tick(now)
         cache = self.cache
         query = data[2:]
-        ready = cache.refill(query, tcp, now, self._soa)
-        if ready is not None:
-            return ready
+        if query in (cache.tcp if tcp else cache.udp).entries:
+            ready = cache.refill(query, tcp, now, self._soa)
+            if ready is not None:
+                return ready
         try:
             question = parse_question(data)
         except Malformed as error:
@@ -121,12 +122,14 @@ class Responder:
             facts = cache.offer_facts(name, sections)
         else:
             sections = facts.sections
-        plan = Plan(question, sections, asked.zone, self.settings, tcp)
-        if facts is not None and cache.offer_query(query, tcp, plan, facts):
-            ready = cache.refill(query, tcp, now, self._soa)
-            if ready is not None:
-                return ready
-        return plan.render(self._rng, self._soa)
+        if facts is not None:
+            plan = Plan(question, sections, asked.zone, self.settings, tcp)
+            if cache.offer_query(query, tcp, plan, facts):
+                ready = cache.refill(query, tcp, now, self._soa)
+                if ready is not None:
+                    return ready
+            return plan.render(self._rng, self._soa)
+        return answer_once(question, sections, asked.zone, self.settings, tcp, self._rng, self._soa)
 
     def with_resolved(self, elsewhere: Elsewhere, resolved: Mapping[str, tuple[Record, ...]]) -> bytes:
         """The answer once the outside names it needs are resolved (or could not be: left out)."""

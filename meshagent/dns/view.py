@@ -9,6 +9,7 @@ What may change here: a read another kind of name needs; access control will sit
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from meshagent.catalog import queries
@@ -35,7 +36,7 @@ def addresses_of_node(node: Node) -> Addresses:
     tagged = node.tagged_addresses
     if tagged:
         return _chosen(node.address, tagged.get("lan_ipv4", ""), tagged.get("lan_ipv6", ""))
-    return _chosen(node.address, "", "")
+    return _untagged(node.address)
 
 
 def addresses_of_instance(entry: ServiceEntry) -> Addresses:
@@ -53,6 +54,11 @@ def addresses_of_instance(entry: ServiceEntry) -> Addresses:
     if service.address or v4 or v6:
         return _chosen(service.address, v4, v6)
     return addresses_of_node(entry.node)
+
+
+@lru_cache(maxsize=65536)
+def _untagged(address: str) -> Addresses:
+    return _chosen(address, "", "")
 
 
 def _chosen(default: str, v4_text: str, v6_text: str) -> Addresses:
@@ -90,12 +96,12 @@ class CatalogView:
     def instances(
         self, name: str, tag: str, *, connect: bool, only_passing: bool
     ) -> tuple[list[tuple[ServiceEntry, int]], Topics]:
-        """Instances of a service that may be used, each with its weight (0 to 65535), and the topics.
+        """Instances of a service (lower case) that may be used, each with its weight (0 to 65535), and the topics.
 
         As `queries.health_service`, without the index: this is the look-up of every answer that is not cached.
         """
         entries = self._store.registrations.entries(name, connect=connect)
-        topics: Topics = (("connect" if connect else "service-health", name.lower()),)
+        topics: Topics = (("connect" if connect else "service-health", name),)
         if tag:
             entries = [entry for entry in entries if tag in map(str.lower, entry.service.tags)]
         usable: list[tuple[ServiceEntry, int]] = []
@@ -109,7 +115,7 @@ class CatalogView:
                         break
                     weight = weights.warning
             else:
-                usable.append((entry, min(max(weight, 0), 65535)))
+                usable.append((entry, weight if 0 <= weight <= 65535 else min(max(weight, 0), 65535)))
         return usable, topics
 
     def node(self, name: str) -> tuple[Node | None, Topics]:

@@ -89,6 +89,12 @@ def test_a_body_is_refused_in_consuls_words(body: str, message: str) -> None:
             "json: cannot unmarshal string into Go struct field Weights.Alias.Weights.Passing of type int",
         ),
         ('{"Value": "a!b"}', "illegal base64 data at input byte 1"),
+        ('{"Value": 1}', "json: cannot unmarshal number into Go struct field .Alias.Value of type []uint8"),
+        ('{"Ratio": "1"}', "json: cannot unmarshal string into Go struct field .Alias.Ratio of type float64"),
+        (
+            '{"Weights": true}',
+            "json: cannot unmarshal bool into Go struct field .Alias.Weights of type structs.Weights",
+        ),
     ],
 )
 def test_types_read_through_an_alias_show_it(body: str, message: str) -> None:
@@ -171,6 +177,11 @@ def test_a_file_reports_every_problem_with_its_path() -> None:
         (["service", "tags", 1], "must be a string, not a number ('1')"),
         (["service", "weights"], "given 2 times, may be given once"),
     ]
+
+
+def test_nested_aliases_start_anew() -> None:
+    body = '{"Service": {"Proxy": {"Upstreams": [{"LocalBindPort": "1"}]}}}'
+    assert refusal(RegisterRequest, body).endswith("into Go struct field .Alias.LocalBindPort of type int")
 
 
 def test_a_file_takes_durations_as_strings_only() -> None:

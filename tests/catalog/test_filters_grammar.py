@@ -2,19 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshagent.catalog.filters_grammar import (
-    MAX_DEPTH,
-    MAX_LENGTH,
-    And,
-    Expression,
-    FilterError,
-    Match,
-    Not,
-    Operator,
-    Or,
-    format_expression,
-    parse,
-)
+from meshagent.catalog.filters_grammar import MAX_DEPTH, MAX_LENGTH, FilterError, parse
+from meshagent.catalog.filters_tree import And, Expression, Match, Not, Operator, Or, format_expression
 
 A = Match(("a",), Operator.EQUAL, "1")
 B = Match(("b",), Operator.EQUAL, "2")
@@ -107,31 +96,6 @@ def test_long_but_flat_expressions_are_read() -> None:
     assert isinstance(tree, And)
     assert len(tree.terms) == 7000
     assert parse("(" * MAX_DEPTH + "a==1" + ")" * MAX_DEPTH) == A
-
-
-_NAMES = st.from_regex(r"[a-zA-Z][a-zA-Z0-9_]{0,5}", fullmatch=True).filter(lambda name: name != "not")
-_PLAIN = st.text(max_size=8)
-_MATCHES = st.builds(
-    lambda first, rest, op, value: Match((first, *rest), op, None if "EMPTY" in op.name else value),
-    _NAMES,
-    st.lists(_PLAIN, max_size=2),
-    st.sampled_from(Operator),
-    _PLAIN,
-)
-_TREES: st.SearchStrategy[Expression] = st.recursive(
-    _MATCHES,
-    lambda inner: st.one_of(
-        inner.filter(lambda tree: not isinstance(tree, Not)).map(Not),
-        st.lists(inner, min_size=2, max_size=3).map(lambda terms: And(tuple(terms))),
-        st.lists(inner, min_size=2, max_size=3).map(lambda terms: Or(tuple(terms))),
-    ),
-    max_leaves=8,
-)
-
-
-@given(_TREES)
-def test_parse_of_format_gives_the_tree_back(tree: Expression) -> None:
-    assert parse(format_expression(tree)) == tree
 
 
 @given(st.text(alphabet='ab."`[]()=! \n\\xnotindempyrs01-é\ud800', max_size=40))

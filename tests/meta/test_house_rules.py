@@ -120,10 +120,10 @@ class TestTables:
         probes = {
             path.stem
             for path in (PACKAGE / "agent" / "checks").glob("*.py")
-            if re.search(r"^async def probe|^def probe", path.read_text(), re.MULTILINE) and path.stem != "probe"
+            if re.search(r"^def prepare\(", path.read_text(), re.MULTILINE)
         }
         assert probes
-        missing = {name for name in probes if not re.search(rf"\b{name}\b", text)}
+        missing = {name for name in probes if f"{name}.prepare," not in text}
         assert not missing, f"no row in CHECK_TYPES for {sorted(missing)}"
 
     def test_every_endpoint_family_is_joined(self) -> None:

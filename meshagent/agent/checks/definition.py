@@ -1,83 +1,14 @@
-"""What a check is told to do: the part of a check's registration that probes read.
+"""What a check is told to do: the registration form as probes read it.
 
-Source: surface rows K1-K19; the fields of Consul's check definition in snake_case. `meshagent.agent.definitions` holds
-the registration form with its validation; this protocol is all that the checks need of it, so that a probe can be
-tried with any object that has these attributes. Durations are seconds, zero meaning "default".
-
-What may be changed here: attributes may be added when a new check type needs them.
+Source: surface rows K1-K19. The form, its fields and its validation are `meshagent.agent.definitions`; durations are
+seconds and zero means "not given". What may be changed here: nothing but how "not given" is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from meshagent.agent.definitions import CheckDefinition as Definition
 
 __all__ = ["Definition", "or_default"]
-
-
-class Definition(Protocol):
-    """A registered check; attributes named as in the configuration file."""
-
-    @property
-    def kind(self) -> str:
-        """The row of `CHECK_TYPES`: ttl, http, tcp ..."""
-
-    @property
-    def interval(self) -> float: ...
-    @property
-    def timeout(self) -> float: ...
-    @property
-    def ttl(self) -> float: ...
-    @property
-    def http(self) -> str: ...
-    @property
-    def method(self) -> str: ...
-    @property
-    def header(self) -> Mapping[str, Sequence[str]] | None: ...
-    @property
-    def body(self) -> str: ...
-    @property
-    def disable_redirects(self) -> bool: ...
-    @property
-    def tls_server_name(self) -> str: ...
-    @property
-    def tls_skip_verify(self) -> bool: ...
-    @property
-    def tcp(self) -> str: ...
-    @property
-    def tcp_use_tls(self) -> bool: ...
-    @property
-    def udp(self) -> str: ...
-    @property
-    def args(self) -> Sequence[str]: ...
-    @property
-    def docker_container_id(self) -> str: ...
-    @property
-    def shell(self) -> str: ...
-    @property
-    def grpc(self) -> str: ...
-    @property
-    def grpc_use_tls(self) -> bool: ...
-    @property
-    def h2ping(self) -> str: ...
-    @property
-    def h2ping_tls(self) -> bool:
-        """`H2PingUseTLS`, true unless switched off."""
-
-    @property
-    def os_service(self) -> str: ...
-    @property
-    def alias_node(self) -> str: ...
-    @property
-    def alias_service(self) -> str: ...
-    @property
-    def success_before_passing(self) -> int: ...
-    @property
-    def failures_before_warning(self) -> int: ...
-    @property
-    def failures_before_critical(self) -> int: ...
-    @property
-    def output_max_size(self) -> int: ...
 
 
 def or_default(given_s: float, default_s: float) -> float:

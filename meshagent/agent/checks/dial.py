@@ -17,8 +17,9 @@ import os
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeVar
+
+import msgspec
 
 from meshagent.agent.checks.probe import ProbeFailed
 from meshagent.agent.checks.tls import TlsContexts, explain
@@ -39,8 +40,7 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 Lookup = Callable[[str], Awaitable[list[str]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True, gc=False):
     """Where to connect; `text` is what the user wrote, with a port."""
 
     text: str
@@ -49,8 +49,7 @@ class Target:
     numeric: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Secure:
+class Secure(msgspec.Struct, frozen=True, gc=False):
     """TLS of one check, without its context: that is looked up on each run, for certificates are reloaded."""
 
     skip_verify: bool = False

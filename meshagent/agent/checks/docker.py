@@ -4,6 +4,7 @@ Source: surface rows K16 and K5; docs.docker.com/reference/api/engine, "Exec": P
 /exec/{id}/start, GET /exec/{id}/json. The engine is at `DOCKER_HOST` (unix:// or tcp://), by default
 unix:///var/run/docker.sock. aiohttp speaks to it, imported on the first run: this is no hot path.
 
+`Shell` served the old `Script` field, which Consul refuses today: `Args` are the command line and no shell sees them.
 A command that runs out of time goes on inside its container, the engine has no call to end it; the check is critical.
 
 What may be changed here: nothing of the wording.
@@ -13,11 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 from meshagent.agent.checks.definition import Definition, or_default
+from meshagent.agent.checks.dial import describe
 from meshagent.agent.checks.docker_stream import Demultiplexer
 from meshagent.agent.checks.output import Tail, effective_max_size
 from meshagent.agent.checks.probe import Outcome, Probe, ProbeFailed, Tools, critical
@@ -58,8 +59,7 @@ def prepare(definition: Definition, tools: Tools) -> Probe:
     Raises:
         ProbeFailed: `DOCKER_HOST` cannot be used.
     """
-    shell = definition.shell or os.environ.get("SHELL") or "/bin/sh"
-    command = list(definition.args) or [shell, "-c", ""]
+    command = list(definition.args)
     engine = parse_host(tools.settings.docker_host or DEFAULT_HOST)
     max_bytes = effective_max_size(tools.settings.output_max_size, definition.output_max_size)
     timeout_s = or_default(definition.timeout, DEFAULT_TIMEOUT_S)
@@ -78,6 +78,9 @@ def prepare(definition: Definition, tools: Tools) -> Probe:
             return critical(str(error))
         except TimeoutError:
             return critical(timed_out(timeout_s, output.captured()))
+        except aiohttp.ClientConnectorError as error:
+            where = f"dial {engine[0]} {engine[1].removeprefix('http://')}: connect"
+            return critical(f"create exec failed for container {container}: {where}: {describe(error.os_error)}")
         except aiohttp.ClientError as error:
             return critical(f"docker exec failed for container {container}: {error}")
         return by_exit_code(code, output.captured())

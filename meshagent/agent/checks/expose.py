@@ -2,16 +2,15 @@
 
 Source: surface row K21. With `Proxy.Expose.Checks` the proxy opens one plaintext listener for each HTTP and gRPC check
 of its service, on a free port of 21500-21755 (`ports.expose_min_port`, `expose_max_port`), and the agent's own probe
-goes there: these functions rewrite the target and hand out the ports. Example: `http://127.0.0.1:8080/health` becomes
+goes there: these functions rewrite the target. Example: `http://127.0.0.1:8080/health` becomes
 `http://10.0.0.5:21500/health`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
-__all__ = ["expose_grpc", "expose_http", "free_port"]
+__all__ = ["expose_grpc", "expose_http"]
 
 _URL_HOST = re.compile(r"^(?P<head>https?://)(?P<host>\[[^\]]*\]|[^:/?#]*)(?::[0-9]*)?(?P<rest>.*)$", re.DOTALL)
 
@@ -28,12 +27,6 @@ def expose_grpc(target: str, address: str, port: int) -> str:
     """`host:port/service` with host and port replaced."""
     _, slash, service = target.partition("/")
     return f"{_bracket(address)}:{port}{slash}{service}"
-
-
-def free_port(taken: Iterable[int], lowest: int = 21500, highest: int = 21755) -> int | None:
-    """The lowest port of the range that no check has yet; None when all are taken."""
-    used = set(taken)
-    return next((port for port in range(lowest, highest + 1) if port not in used), None)
 
 
 def _bracket(address: str) -> str:

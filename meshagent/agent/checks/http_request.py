@@ -16,8 +16,9 @@ import base64
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
+
+import msgspec
 
 from meshagent.agent.checks.dial import Target, make_target
 from meshagent.agent.checks.probe import ProbeFailed
@@ -38,8 +39,7 @@ _SECRETS = frozenset({"authorization", "www-authenticate", "cookie", "cookie2"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True, gc=False):
     """One request, ready to send."""
 
     method: str

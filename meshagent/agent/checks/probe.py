@@ -3,6 +3,9 @@
 `prepare(definition, tools)` of a check type's module turns a definition into a `Probe` once, so that what can be done
 ahead (parsing the URL, building the request) is not done on each run. `Tools` is what a probe may use of the agent.
 
+Values that live as long as a check and hold no containers are structs without garbage collection: ten thousand checks
+are otherwise a hundred thousand objects for each full collection to visit.
+
 Source: surface rows K1-K20 and G22. What may be changed here: a probe answers, it does not raise; what goes wrong at
 the target is a critical outcome with a clear output. `ProbeFailed` is how the parts of a probe say so to each other.
 """
@@ -12,6 +15,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from meshagent.agent.checks.output import DEFAULT_MAX_SIZE
 from meshagent.errors import MeshError
@@ -30,8 +35,7 @@ WARNING = "warning"
 CRITICAL = "critical"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What one run of a check found."""
 
     status: str

@@ -100,6 +100,12 @@ class CheckRunner:
     def __contains__(self, check_id: object) -> bool:
         return check_id in self._checks
 
+    def __len__(self) -> int:
+        return len(self._checks)
+
+    def __bool__(self) -> bool:
+        return True  # a runner without checks is a runner
+
     def add(self, check_id: str, definition: Definition, *, status: str = CRITICAL, output: str = "") -> None:
         """Take care of a check from now on; one of the same id is replaced.
 
@@ -241,6 +247,7 @@ class CheckRunner:
             self._schedule.finish(check.entry, check.ttl.deadline)
             if expired is not None:
                 log.warning("Check missed TTL, is now critical: check=%s", check.id)
+                check.status = expired.status  # said
                 self._publish(check, expired)
         elif check.definition.kind == "alias":
             self._schedule.finish(check.entry, now + REFRESH_S)

@@ -5,7 +5,7 @@ are the output, of which the tail is kept. No shell: `Args` is the command line.
 environment, nothing on standard input, and a session of its own, so that on a timeout the whole group is killed,
 children included.
 
-Whether scripts may be registered at all is `refusal`: the caller asks before it accepts a check.
+Whether scripts may be registered at all (`enable_script_checks`) is decided by whoever accepts the check.
 
 What may be changed here: nothing of the wording; never a shell.
 """
@@ -27,23 +27,11 @@ from meshagent.agent.checks.output import Tail, effective_max_size
 from meshagent.agent.checks.probe import CRITICAL, PASSING, WARNING, Outcome, Probe, ProbeFailed, Tools, critical
 from meshagent.durations import format_duration
 
-__all__ = ["DEFAULT_TIMEOUT_S", "by_exit_code", "prepare", "refusal", "timed_out"]
+__all__ = ["DEFAULT_TIMEOUT_S", "by_exit_code", "prepare", "timed_out"]
 
 DEFAULT_TIMEOUT_S = 30.0
 #: A killed process is gone within milliseconds, unless the kernel holds it (a dead NFS server): then we do not wait.
 LAST_WORDS_S = 1.0
-
-
-def refusal(*, from_files: bool, enable_script_checks: bool, enable_local_script_checks: bool) -> str | None:
-    """Why a script or docker check may not be registered; None if it may. An API call that gets it answers 500."""
-    if enable_script_checks or (from_files and enable_local_script_checks):
-        return None
-    if from_files:
-        return (
-            "Scripts are disabled on this agent; to enable, configure 'enable_script_checks' or "
-            "'enable_local_script_checks' to true"
-        )
-    return "Scripts are disabled on this agent from remote calls; to enable, configure 'enable_script_checks' to true"
 
 
 def by_exit_code(code: int, output: str) -> Outcome:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import msgspec
+
 from meshagent.agent.checks.definition import Definition
 from meshagent.agent.checks.probe import CRITICAL, PASSING, WARNING
 
@@ -21,8 +23,7 @@ DEREGISTER_FLOOR_S = 60.0
 REAP_INTERVAL_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Thresholds:
+class Thresholds(msgspec.Struct, frozen=True, gc=False):
     """Consecutive results needed before a status is published; 0 and 1 both mean "at once"."""
 
     success_before_passing: int = 0
@@ -31,17 +32,15 @@ class Thresholds:
 
     @classmethod
     def of(cls, definition: Definition) -> Thresholds:
-        """Those of a check; `failures_before_warning` is by default the value for critical."""
-        to_critical = definition.failures_before_critical
+        """Those of a check."""
         return cls(
             success_before_passing=definition.success_before_passing,
-            failures_before_warning=definition.failures_before_warning or to_critical,
-            failures_before_critical=to_critical,
+            failures_before_warning=definition.warns_from,
+            failures_before_critical=definition.failures_before_critical,
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Counters:
+class Counters(msgspec.Struct, frozen=True, gc=False):
     """Consecutive successes and failures so far."""
 
     successes: int

@@ -2,19 +2,18 @@
 
 Source: surface rows K14, K5, A16 and A17. A machine without I/O: `update` and `expire` take the time and answer what
 to report; the scheduler holds the timer, moved to `deadline` after each update. This is the smallest check type: copy
-it for one that is driven from outside.
+it for one that is driven from outside. What it starts with after a restart is decided where states are saved
+(`meshagent.agent.saved`).
 
 What may be changed here: nothing of the wording.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from meshagent.agent.checks.output import cut_head
 from meshagent.agent.checks.probe import Outcome, critical
 
-__all__ = ["SavedState", "TtlMachine", "restore"]
+__all__ = ["TtlMachine"]
 
 
 class TtlMachine:
@@ -42,21 +41,3 @@ class TtlMachine:
         if not self._last_output:
             return critical("TTL expired")
         return critical(f"TTL expired (last output before timeout follows): {self._last_output}")
-
-
-@dataclass(frozen=True, slots=True)
-class SavedState:
-    """The last update of a TTL check, as kept under `checks/state/` (G6)."""
-
-    check_id: str
-    status: str
-    output: str
-    expires: float
-    """Unix seconds: the update's time plus the TTL."""
-
-
-def restore(saved: SavedState | None, check_id: str, now: float) -> Outcome | None:
-    """What a TTL check starts with after a restart: its last state if younger than the TTL at Unix second `now`."""
-    if saved is None or saved.check_id != check_id or saved.expires <= now:
-        return None
-    return Outcome(saved.status, saved.output)

@@ -30,7 +30,7 @@ __all__ = ["demo"]
 #: Consul's ports, taken when they are free, so that the lines to try are short.
 _USUAL = {"http": 8500, "dns": 8600, "server": 8300, "serf-lan": 8301, "serf-wan": 8302, "grpc": 8502}
 _START_TIMEOUT_S = 30.0
-_CHECK_INTERVAL = "2s"
+_CHECK_INTERVAL = "1s"
 
 
 @command("demo", short_help="Run an agent and two demo services, and say what to try")

@@ -54,9 +54,9 @@ def _http() -> Iterator[str]:
 
 
 def _config() -> Iterator[str]:
-    from meshagent.agent.config import reference_lines
+    from meshagent.agent.config import reference as options
 
-    yield from reference_lines()
+    yield options().rstrip("\n")
 
 
 def _cell(text: str) -> str:

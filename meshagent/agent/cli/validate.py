@@ -20,13 +20,13 @@ def validate(args: tuple[str, ...], quiet: bool, config_format: str) -> None:
     """Check configuration files and directories as the agent would read them."""
     if not args:
         raise fail("Must specify at least one config file or directory")
-    from meshagent.agent.config import validate_files
+    from meshagent.agent.config import load
 
     try:
-        warnings = validate_files(list(args), config_format)
+        loaded = load(args, format=config_format)
     except ConfigError as error:
         raise fail(f"Config validation failed: {error}") from None
     if not quiet:
-        for warning in warnings:
+        for warning in loaded.warnings:
             say(warning)
         say("Configuration is valid!")

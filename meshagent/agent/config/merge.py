@@ -48,10 +48,10 @@ class Draft:
         self.problems: list[str] = []
         self.warnings: list[str] = []
 
-    def where(self, key: str) -> str:
-        """`<place>: ` of what set `key`, or "" if nothing did."""
-        place = self.places.get(key)
-        return f"{place}: " if place else ""
+    def where(self, keys: str | tuple[str, ...]) -> str:
+        """`<place>: ` of what set the key, or the first of several keys that was set; "" if none was."""
+        places = (self.places.get(key) for key in ((keys,) if isinstance(keys, str) else keys))
+        return next((f"{place}: " for place in places if place), "")
 
     def add(self, source: Table) -> None:
         """Merges one source."""
@@ -143,8 +143,8 @@ def _nearest(full: str, type_: type[Group], prefix: str) -> str:
     near = difflib.get_close_matches(key, list(_names(type_)), 1)
     if near:
         return f" (did you mean '{prefix}{near[0]}'?)"
-    same = [option for option, _ in Config.every_option() if option.rpartition(".")[2] == key]
-    return f" (did you mean '{same[0]}'?)" if same else ""
+    same = [f"'{option}'" for option, _ in Config.every_option() if option.rpartition(".")[2] == key]
+    return f" (did you mean {' or '.join(same[:3])}?)" if same else ""
 
 
 def table_of(values: Iterable[tuple[str, Any]], place: Place) -> Table:

@@ -88,7 +88,13 @@ class Group:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        given = [f"{k}={v!r}" for k, v in vars(self).items() if k in self.options and v != self.options[k].default]
+        """What differs from the defaults; secrets are hidden, so that a configuration may be logged."""
+        given = []
+        for name, option in self.options.items():
+            value = getattr(self, name)
+            if value != (option.type() if option.kind == "group" else option.default):
+                shown = "hidden" if option.secret else len(value) if option.kind == "rows" else value
+                given.append(f"{name}={shown!r}")
         return f"{type(self).__name__}({', '.join(given)})"
 
     def replace(self: G, **changes: Any) -> G:

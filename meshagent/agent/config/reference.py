@@ -1,7 +1,6 @@
 """The list of all options, as text for people (`meshagent reference config`) and as values.
 
-Derived from the options; nothing is written here by hand. The Markdown is checked in under docs/ and regenerated, so
-its form may change, its order follows root.py.
+Derived from the options; nothing is written here by hand. The form may change; the order is that of root.py.
 """
 
 from __future__ import annotations
@@ -90,10 +89,10 @@ def _help(key: str, option: Option) -> str:
     notes = [option.help]
     if option.choices:
         notes.append("One of " + ", ".join(f"`{choice}`" for choice in option.choices if choice) + ".")
-    elif option.low is not None or option.high is not None:
+    elif option.low or option.high:
         low = show(option, option.low) if option.low is not None else ""
         high = show(option, option.high) if option.high is not None else ""
-        notes.append(f"From {low} to {high}." if low and high else f"At least {low}." if low else f"At most {high}.")
+        notes.append(f"From {low} to {high}." if high else f"At least {low}.")
     if option.kind == "rows":
         notes.append("Keys: " + ", ".join(f"`{name}`" for name in field_names(option.type)) + ".")
     if option.also:

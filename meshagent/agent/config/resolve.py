@@ -45,6 +45,7 @@ def fill(config: Config, draft: Draft, host: Host) -> Config:
         "skip_leave_on_interrupt": _or(config.skip_leave_on_interrupt, config.server),
         "ports": config.ports.replace(grpc_tls=_or(config.ports.grpc_tls, _GRPC_TLS_PORT if config.server else -1)),
         "tls": _tls(config.tls),
+        "ui_config": config.ui_config.replace(content_path=_surrounded(config.ui_config.content_path)),
         "retry_join": _joins(config.retry_join, draft, host, "retry_join"),
         "retry_join_wan": _joins(config.retry_join_wan, draft, host, "retry_join_wan"),
         "log_level": "ERROR" if config.log_level == "ERR" else config.log_level,
@@ -65,6 +66,12 @@ def _domain(name: str) -> str:
     return name.rstrip(".").lower() + "." if name.strip(".") else ""
 
 
+def _surrounded(path: str) -> str:
+    """A path of the UI with a slash on both ends."""
+    inner = path.strip("/")
+    return f"/{inner}/" if inner else "/ui/" if not path else "/"
+
+
 def _tls(tls: TLS) -> TLS:
     defaults = tls.defaults.replace(
         tls_min_version=_OLD_TLS_NAMES.get(tls.defaults.tls_min_version, tls.defaults.tls_min_version)
@@ -74,6 +81,8 @@ def _tls(tls: TLS) -> TLS:
     for name, block in blocks.items():
         taken = {key: _or(getattr(block, key), getattr(defaults, key)) for key in TLSProtocol.options}
         taken["tls_min_version"] = _OLD_TLS_NAMES.get(taken["tls_min_version"], taken["tls_min_version"])
+        # Names are only looked at in certificates that are verified, so the one asks for the other (CVE-2018-19653).
+        taken["verify_outgoing"] |= getattr(block, "verify_server_hostname", False)
         changes[name] = block.replace(**taken)
     return tls.replace(**changes)
 
@@ -110,7 +119,7 @@ class _Addresses:
             self.problem(key, f"{key}: the template {template!r} finds no address on this host")
         for word in words:
             if not word.startswith("unix://") and not _is_ip(word):
-                self.problem(key, f"{key}: {word!r} is not an IP address")
+                self.problem(key, f"{key}: invalid ip address: {word}")
         return tuple(dict.fromkeys(word.strip("[]") if not word.startswith("unix:") else word for word in words))
 
     def one(self, key: str, template: str) -> str:

@@ -74,6 +74,7 @@ async def _say(agent: Agent, check_id: str, status: str, output: str) -> None:
     saver = agent.extras.get("saver")
     if saver is not None:
         saver.save_state(check_id, status, kept, agent.clock.now().timestamp() + definition.ttl)
+        await saver.flush()
 
 
 ROUTES = (

@@ -1,4 +1,4 @@
-"""`/v1/agent/self` and what else concerns the agent itself: version, host, reload, tokens.
+"""I/O edge: `/v1/agent/self` and what else concerns the agent itself: version, host, reload, tokens.
 
 Source: surface rows A1, A2, A4, A21, A25; developer.hashicorp.com/consul/api-docs/agent. What tools read in
 `agent/self` comes from the configuration (`debug_config.py`), gossip and the log.

@@ -6,12 +6,12 @@ answered when it holds and is saved; the catalog learns of it in the next turn o
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING
 
 from meshagent.agent.decode import decode_body
 from meshagent.agent.definitions import ServiceDefinition
+from meshagent.agent.http.hash_blocking import wait_changed
 from meshagent.agent.http.local_shapes import agent_service, hashed_service
 from meshagent.agent.http.narrow import filtered
 from meshagent.agent.http.request import Request, parse_bool
@@ -19,7 +19,6 @@ from meshagent.agent.http.response import Response, json_response
 from meshagent.agent.http.routes import Route
 from meshagent.agent.maintenance import node_maintenance, service_maintenance
 from meshagent.agent.persist import saved_to_disk
-from meshagent.catalog.watch import Topic
 from meshagent.errors import BadRequest, NotFound
 
 if TYPE_CHECKING:
@@ -52,20 +51,7 @@ async def _service(agent: Agent, request: Request) -> Response:
         left_s = deadline - agent.clock.monotonic()
         if not options.hash or options.hash != shown["ContentHash"] or left_s <= 0:
             return json_response(shown, headers=(("X-Consul-Contenthash", shown["ContentHash"]),))
-        await _changed(agent, ("agent-service", request.name), left_s)
-
-
-async def _changed(agent: Agent, topic: Topic, wait_s: float) -> None:
-    """Return at a change of `topic`, or after `wait_s` seconds."""
-    woken = asyncio.Event()
-    subscription = agent.local.watches.subscribe([topic], woken.set)
-    timer = agent.tasks.start(agent.clock.sleep(wait_s), name="hash blocking timer")
-    timer.add_done_callback(lambda _: woken.set())
-    try:
-        await woken.wait()
-    finally:
-        subscription.cancel()
-        timer.cancel()
+        await wait_changed(agent, ("agent-service", request.name), left_s)
 
 
 async def _register(agent: Agent, request: Request) -> Response:

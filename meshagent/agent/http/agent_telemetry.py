@@ -1,4 +1,4 @@
-"""`/v1/agent/metrics` and `/v1/agent/monitor`: the agent's figures, and its log as it is written.
+"""I/O edge: `/v1/agent/metrics` and `/v1/agent/monitor`: the agent's figures, and its log as it is written.
 
 Source: surface rows A22-A24, G42; developer.hashicorp.com/consul/api-docs/agent#view-metrics and #stream-logs.
 """
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from meshagent.agent.http.request import Request, parse_bool
 from meshagent.agent.http.response import Response, StreamingResponse, encode_json, json_response
 from meshagent.agent.http.routes import Route
+from meshagent.metrics import PROMETHEUS_CONTENT_TYPE, PROMETHEUS_DISABLED
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
 
 __all__ = ["ROUTES"]
 
-_PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
-_OFF = "Prometheus is not enabled since its retention time is not positive"
+
 #: Intervals kept for a reader of the stream that is slow; older ones are dropped.
 _STREAM_BACKLOG = 6
 
@@ -28,8 +28,8 @@ async def _metrics(agent: Agent, request: Request) -> Response:
     if not _wants_prometheus(request):
         return json_response(agent.metrics.display(agent.clock.now()))
     if not agent.metrics.prometheus_enabled:
-        return Response(headers=(("X-Consul-Reason", _OFF),))
-    return Response(body=agent.metrics.prometheus(), content_type=_PROMETHEUS)
+        return Response(headers=(("X-Consul-Reason", PROMETHEUS_DISABLED),))
+    return Response(body=agent.metrics.prometheus(), content_type=PROMETHEUS_CONTENT_TYPE)
 
 
 def _wants_prometheus(request: Request) -> bool:

@@ -61,6 +61,8 @@ def _proxy(proxy: Proxy) -> dict[str, Any]:
     shown: dict[str, Any] = msgspec.to_builtins(proxy)
     if not proxy.mode:
         del shown["Mode"]
+    for path in shown["Expose"].get("Paths") or ():
+        path.setdefault("ParsedFromCheck", False)
     mode = proxy.mesh_gateway.mode
     upstreams = [_upstream(upstream, mode) for upstream in shown.get("Upstreams") or ()]
     if mode and proxy.mode == "transparent":

@@ -15,7 +15,7 @@ import msgspec
 
 from meshagent.errors import CorruptData
 
-__all__ = ["NO_OP", "REGULAR", "Item", "decode_batch", "encode_batch"]
+__all__ = ["NO_OP", "REGULAR", "Item", "cut_batches", "decode_batch", "encode_batch"]
 
 REGULAR = 0
 NO_OP = 1
@@ -45,3 +45,17 @@ def decode_batch(entry: bytes) -> list[Item]:
             return items
         raise CorruptData(f"log entry of version {version}, this program reads {VERSION}: use a newer one")
     raise CorruptData(f"log entry of type {entry[0]}: written by a newer program")
+
+
+def cut_batches(commands: Sequence[bytes], max_commands: int, max_bytes: int) -> list[tuple[int, int]]:
+    """(begin, end) of the entries to make of `commands`; one that is too large by itself is an entry by itself."""
+    cuts = []
+    begin = size = 0
+    for position, command in enumerate(commands):
+        full = position - begin >= max_commands or size + len(command) > max_bytes
+        if full and position > begin:
+            cuts.append((begin, position))
+            begin, size = position, 0
+        size += len(command)
+    cuts.append((begin, len(commands)))
+    return cuts

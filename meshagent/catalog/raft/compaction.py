@@ -15,14 +15,16 @@ from __future__ import annotations
 import logging
 import random
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
+from meshagent.catalog.log import StateMachine
 from meshagent.catalog.raft.journal import Journal
 from meshagent.catalog.raft.settings import RaftSettings
 from meshagent.catalog.raft.snapshots import SnapshotId
+from meshagent.catalog.raft.telemetry import RaftMetrics
 from meshagent.catalog.raft.worker import Worker, run
-from meshagent.clock import Clock
+from meshagent.clock import Clock, Tasks
 
 __all__ = ["Compaction"]
 
@@ -35,13 +37,28 @@ NOTES = 32  # places to cut the log at, among the trailing commands
 
 
 class Compaction:
-    """Counts commands, decides, takes the snapshot, has the log cut."""
+    """Counts commands, decides, takes the snapshot, has the log cut. Owns `worker`."""
 
-    def __init__(self, journal: Journal, worker: Worker, *, clock: Clock, settings: RaftSettings) -> None:
+    def __init__(
+        self,
+        machine: StateMachine,
+        journal: Journal,
+        worker: Worker,
+        *,
+        applied: Callable[[], SnapshotId],
+        clock: Clock,
+        settings: RaftSettings,
+        metrics: RaftMetrics,
+    ) -> None:
+        self._machine = machine
         self._journal = journal
+        self._applied = applied  # the last entry that `machine` has
+        self._metrics = metrics
+        self._tasks = Tasks()
+        self._under_way = False
         self._worker = worker
         self._clock = clock
-        self._settings = settings
+        self.settings = settings
         self._commands = 0  # applied since the start of the process
         self._at_snapshot = 0
         self._notes: deque[tuple[int, int]] = deque()  # (entry, commands up to it)
@@ -57,13 +74,53 @@ class Compaction:
             self._noted = self._commands
             self._notes.append((index, self._commands))
 
+        if self.due(interval_over=False):
+            self._begin()
+
+    def start(self, rng: random.Random) -> None:
+        self._tasks.start(self._look(rng), name="raft-compaction")
+
+    async def stop(self) -> None:
+        """What is under way is given up."""
+        await self._tasks.cancel()
+        self._worker.stop()
+
+    async def _look(self, rng: random.Random) -> None:
+        while True:
+            await self._clock.sleep(self.pause_s(rng))
+            if self.due(interval_over=True):
+                self._begin()
+
+    def _begin(self) -> None:
+        if not self._under_way:
+            self._under_way = True
+            self._tasks.start(self.snapshot(), name="raft-snapshot")
+
+    async def snapshot(self) -> None:
+        """Take a snapshot now, and cut the log behind it."""
+        self._under_way = True
+        started = self._clock.monotonic()
+        snapshot = self._applied()
+        try:
+            size = await self.take(snapshot, self._machine.snapshot())
+        except OSError as error:
+            log.error("raft: no snapshot could be written: %s", error)
+            self._metrics.incr("raft.snapshot.failed")
+        else:
+            took_ms = (self._clock.monotonic() - started) * 1000
+            self._metrics.sample("raft.snapshot.takeSnapshot", took_ms)
+            self._metrics.sample("raft.snapshot.persist", took_ms)
+            log.info("raft: snapshot at entry %d, %d bytes", snapshot.index, size)
+        finally:
+            self._under_way = False
+
     def pause_s(self, rng: random.Random) -> float:
         """How long until the next look."""
-        return self._settings.snapshot_interval_s * (1 + rng.random())
+        return self.settings.snapshot_interval_s * (1 + rng.random())
 
     def due(self, *, interval_over: bool) -> bool:
         since = self._commands - self._at_snapshot
-        threshold = self._settings.snapshot_threshold
+        threshold = self.settings.snapshot_threshold
         if interval_over:
             return since >= threshold
         rested = self._clock.monotonic() - self._finished_at >= EARLY_SHARE * self._loop_s
@@ -83,7 +140,7 @@ class Compaction:
             more = True
             while more:
                 started = monotonic()
-                slice_, more = self._slice(chunks, started + self._settings.slice_s)
+                slice_, more = self._slice(chunks, started + self.settings.slice_s)
                 took = monotonic() - started
                 held += took
                 await run(self._worker, partial(writer.write, slice_))
@@ -112,7 +169,7 @@ class Compaction:
     def _keep_from(self, commands: int) -> int:
         """The entry up to which the log may go, so that `trailing_logs` commands before the snapshot stay."""
         keep_from = 0
-        while self._notes and self._notes[0][1] <= commands - self._settings.trailing_logs:
+        while self._notes and self._notes[0][1] <= commands - self.settings.trailing_logs:
             keep_from = self._notes.popleft()[0]
         return keep_from
 

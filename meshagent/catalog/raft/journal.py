@@ -345,8 +345,6 @@ class FileJournal(MemoryJournal):
         self._in_flight = False
         if error is not None:
             self.failed = error
-            self._staged.clear()
-            self._vote_staged = True
             self._on_failure(error)
             return
         self.durable_mark = self._flight_mark

@@ -17,10 +17,11 @@ import logging
 import random
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from meshagent.catalog.log import StateMachine
-from meshagent.catalog.raft.batch import decode_batch, encode_batch
+from meshagent.catalog.raft.applying import Applier
+from meshagent.catalog.raft.batch import cut_batches, decode_batch, encode_batch
 from meshagent.catalog.raft.compaction import Compaction
 from meshagent.catalog.raft.disk import Disk, FileDisk
 from meshagent.catalog.raft.engine import Engine
@@ -29,45 +30,20 @@ from meshagent.catalog.raft.records import Entry
 from meshagent.catalog.raft.seams import Transport
 from meshagent.catalog.raft.settings import RaftSettings
 from meshagent.catalog.raft.snapshots import SnapshotId
+from meshagent.catalog.raft.stats import raft_stats
+from meshagent.catalog.raft.telemetry import NoMetrics, RaftMetrics
 from meshagent.catalog.raft.transport import Alone
 from meshagent.catalog.raft.worker import ThreadWorker, Worker
 from meshagent.clock import Clock, Tasks
 from meshagent.errors import InternalError, MeshError, NoLeader, Unavailable
 
-__all__ = ["RaftLog", "RaftMetrics", "open_raft_log"]
+__all__ = ["RaftLog", "open_raft_log"]
 
 log = logging.getLogger("agent.server.raft")
 
 HEALING_ERRNOS = {errno.ENOSPC, errno.EDQUOT}  # a full disk gets space again; other errors need a person
 HEAL_PAUSE_S = 1.0
-CONSUL_PROTOCOL = {
-    "protocol_version": "3",
-    "protocol_version_max": "3",
-    "protocol_version_min": "0",
-    "snapshot_version_max": "1",
-    "snapshot_version_min": "0",
-}
-
 Future = asyncio.Future[Any]
-
-
-class RaftMetrics(Protocol):
-    """The part of `meshagent.metrics.Metrics` that is used here."""
-
-    def incr(self, name: str, value: float = 1.0) -> None: ...
-    def gauge(self, name: str, value: float) -> None: ...
-    def sample(self, name: str, value_ms: float) -> None: ...
-
-
-class _NoMetrics:
-    def incr(self, name: str, value: float = 1.0) -> None:
-        return
-
-    def gauge(self, name: str, value: float) -> None:
-        return
-
-    def sample(self, name: str, value_ms: float) -> None:
-        return
 
 
 class RaftLog:
@@ -93,6 +69,7 @@ class RaftLog:
         snapshot_worker: Worker | None = None,
     ) -> None:
         self._machine = machine
+        self._applier = Applier(machine)
         self._node_id = node_id
         self._addresses = {**(peers or {}), node_id: address}
         self._peers = sorted(peers or {})
@@ -101,7 +78,7 @@ class RaftLog:
         self._clock = clock
         self._rng = rng
         self._settings = settings or RaftSettings()
-        self._metrics: RaftMetrics = metrics or _NoMetrics()
+        self._metrics: RaftMetrics = metrics or NoMetrics()
         self._snapshot_worker = snapshot_worker
         self._tasks = Tasks()
         self._engine: Engine
@@ -112,8 +89,8 @@ class RaftLog:
         self._gathering = False
         self._waiting: dict[int, tuple[int, float, list[bytes], list[Future]]] = {}  # index: (term, when, ...)
         self._refusal: MeshError | None = Unavailable("the log has not been started")
+        self._started = False
         self._ticking = False
-        self._snapshotting = False
         self._changed = asyncio.Event()
         self._failure: MeshError | None = None
 
@@ -126,7 +103,6 @@ class RaftLog:
         if journal.snapshot.term:
             started = self._clock.monotonic()
             self._machine.restore(journal.read_snapshot())
-            self._sample("raft.fsm.restore", started)
             self._metrics.gauge("raft.fsm.lastRestoreDuration", (self._clock.monotonic() - started) * 1000)
         self._engine = Engine(
             self._node_id,
@@ -140,11 +116,19 @@ class RaftLog:
             on_state=self._on_state,
         )
         if journal.keeps_snapshots:
-            if self._snapshot_worker is None:
-                self._snapshot_worker = ThreadWorker(self._loop, name="raft-snapshot")
-            self._compaction = Compaction(journal, self._snapshot_worker, clock=self._clock, settings=self._settings)
-            self._tasks.start(self._compact(self._compaction), name="raft-compaction")
+            engine = self._engine
+            self._compaction = Compaction(
+                self._machine,
+                journal,
+                self._snapshot_worker or ThreadWorker(self._loop, name="raft-snapshot"),
+                applied=lambda: SnapshotId(engine.applied_index, engine.applied_term),
+                clock=self._clock,
+                settings=self._settings,
+                metrics=self._metrics,
+            )
+            self._compaction.start(self._rng)
         self._refusal = None
+        self._started = True
         self._tick()
         if self._peers:
             self._tasks.start(self._keep_time(), name="raft-time")
@@ -156,7 +140,7 @@ class RaftLog:
                     raise self._failure
 
     async def stop(self) -> None:
-        if not hasattr(self, "_engine"):
+        if not self._started:
             await self._journal.close()
             return
         ending = Unavailable("this server is shutting down")
@@ -167,14 +151,14 @@ class RaftLog:
             await self._changed.wait()
         self._refuse(ending)
         await self._tasks.cancel()
-        if self._snapshot_worker is not None:
-            self._snapshot_worker.stop()
+        if self._compaction is not None:
+            await self._compaction.stop()
         await self._journal.close()
 
     def propose(self, command: bytes) -> Future:
         future = self._loop.create_future()
         if self._refusal is not None:
-            future.set_exception(self._refusal)
+            future.set_exception(_again(self._refusal))
             return future
         self._commands.append(command)
         self._futures.append(future)
@@ -184,18 +168,18 @@ class RaftLog:
         return future
 
     async def barrier(self) -> None:
-        if not self._engine.leads:
+        if not self.is_leader:
             raise NoLeader
         if self._peers:
             raise NoLeader("confirming leadership with a quorum needs the cluster transport")
 
     @property
     def is_leader(self) -> bool:
-        return self._engine.leads
+        return self._started and self._engine.leads
 
     @property
     def leader(self) -> str:
-        leader = self._engine.leader_id
+        leader = self._engine.leader_id if self._started else None
         return "" if leader is None else self._addresses.get(leader, "")
 
     @property
@@ -203,27 +187,12 @@ class RaftLog:
         return 0
 
     def stats(self) -> dict[str, str]:
-        engine = self._engine
-        snapshot = self._journal.snapshot
-        servers = ", ".join(
-            f"{{Suffrage:Voter ID:{node} Address:{address}}}" for node, address in sorted(self._addresses.items())
-        )
-        return {
-            "applied_index": str(engine.applied_index),
-            "commit_index": str(engine.commit_index),
-            "fsm_pending": str(max(0, engine.commit_index - engine.applied_index)),
-            "last_contact": "0" if engine.leads else "never",
-            "last_log_index": str(engine.last_index),
-            "last_log_term": str(engine.last_term),
-            "last_snapshot_index": str(snapshot.index if snapshot.term else 0),
-            "last_snapshot_term": str(snapshot.term),
-            "latest_configuration": f"[{servers}]",
-            "latest_configuration_index": "0",
-            "num_peers": str(engine.peer_count),
-            "state": engine.state_name,
-            "term": str(engine.term),
-            **CONSUL_PROTOCOL,
-        }
+        return raft_stats(self._engine, self._journal.snapshot, self._addresses) if self._started else {}
+
+    def reload(self, settings: RaftSettings) -> None:
+        """Take the snapshot settings of `settings` (surface row G4); the others need a restart."""
+        if self._compaction is not None:
+            self._compaction.settings = settings
 
     # -- proposals become entries
 
@@ -240,7 +209,7 @@ class RaftLog:
         commands, futures = self._take()
         limit = self._settings.max_entry_commands
         if len(commands) > limit or sum(map(len, commands)) > self._settings.max_entry_bytes:
-            for begin, end in self._cuts(commands):
+            for begin, end in cut_batches(commands, limit, self._settings.max_entry_bytes):
                 self._append(commands[begin:end], futures[begin:end])
         else:
             self._append(commands, futures)
@@ -249,19 +218,6 @@ class RaftLog:
     def _append(self, commands: list[bytes], futures: list[Future]) -> None:
         index = self._engine.append(encode_batch(commands))
         self._waiting[index] = (self._engine.term, self._clock.monotonic(), commands, futures)
-
-    def _cuts(self, commands: list[bytes]) -> list[tuple[int, int]]:
-        """Where to cut `commands` so that no entry has too many or is too large (one large command is an entry)."""
-        cuts = []
-        begin = size = 0
-        for position, command in enumerate(commands):
-            full = position - begin >= self._settings.max_entry_commands
-            if position > begin and (full or size + len(command) > self._settings.max_entry_bytes):
-                cuts.append((begin, position))
-                begin, size = position, 0
-            size += len(command)
-        cuts.append((begin, len(commands)))
-        return cuts
 
     def _take(self) -> tuple[list[bytes], list[Future]]:
         taken = self._commands, self._futures
@@ -285,15 +241,17 @@ class RaftLog:
             log.critical("raft: stopped at entry %d: %s", engine.applied_index + 1, error)
             self._stop_serving(error)
             return
+        except Exception:
+            log.critical("raft: the engine failed at entry %d", engine.applied_index + 1, exc_info=True)
+            self._stop_serving(InternalError("the Raft engine failed: see the log of this server"))
+            return
         applied = engine.applied_index
         if applied != before:
-            self._machine.flush()
+            self._applier.flush()
             self._journal.trim(applied)
             self._metrics.gauge("raft.applied_index", applied)
             self._metrics.gauge("raft.last_index", engine.last_index)
             self._changed.set()
-            if self._compaction is not None and self._compaction.due(interval_over=False):
-                self._begin_snapshot()
         if engine.has_backlog and not self._ticking:
             self._ticking = True
             self._loop.call_soon(self._tick)
@@ -306,45 +264,19 @@ class RaftLog:
         waiting = self._waiting.pop(index, None)
         if waiting is not None and waiting[0] == term:
             _, proposed, commands, futures = waiting
+            self._metrics.incr("raft.apply", len(commands))
             self._metrics.sample("raft.commitTime", (started - proposed) * 1000)
-            self._apply_own(commands, futures)
+            self._applier.answer(commands, futures)
         else:
             if waiting is not None:  # another leader's entry took the place of ours
                 self._fail(waiting[2:], NoLeader("leadership lost while committing log"))
             commands = [command for _, command in decode_batch(payload)]
-            self._apply_foreign(commands)
+            self._applier.replay(commands)
         if commands:
-            self._metrics.incr("raft.apply", len(commands))
             self._metrics.sample("raft.commitNumLogs", len(commands))
             self._metrics.sample("raft.fsm.apply", (self._clock.monotonic() - started) * 1000)
         if self._compaction is not None:
             self._compaction.count(index, len(commands))
-
-    def _apply_own(self, commands: list[bytes], futures: list[Future]) -> None:
-        apply = self._machine.apply
-        for command, future in zip(commands, futures, strict=True):
-            try:
-                result = apply(command)
-            except MeshError as error:
-                if not future.done():
-                    future.set_exception(error)
-            except Exception:  # a bug, the same on every server: the entry stands, the others must not suffer
-                log.exception("raft: a command failed to apply")
-                if not future.done():
-                    future.set_exception(InternalError("internal error while applying the command"))
-            else:
-                if not future.done():
-                    future.set_result(result)
-
-    def _apply_foreign(self, commands: list[bytes]) -> None:
-        apply = self._machine.apply
-        for command in commands:
-            try:
-                apply(command)
-            except MeshError:
-                pass  # refused here as it was where it was proposed
-            except Exception:
-                log.exception("raft: a command failed to apply")
 
     def _on_state(self, state: str) -> None:
         self._metrics.incr(f"raft.state.{state.lower()}")
@@ -387,7 +319,7 @@ class RaftLog:
     def _fail(self, waiting: tuple[list[bytes], list[Future]], error: MeshError) -> None:
         for future in waiting[1]:
             if not future.done():
-                future.set_exception(error)
+                future.set_exception(_again(error))
 
     # -- background
 
@@ -400,38 +332,15 @@ class RaftLog:
             await self._clock.sleep(beat if deadline is None else max(0.0, min(deadline - now, beat)))
             self._tick()
 
-    async def _compact(self, compaction: Compaction) -> None:
-        while True:
-            await self._clock.sleep(compaction.pause_s(self._rng))
-            if compaction.due(interval_over=True):
-                self._begin_snapshot()
-
-    def _begin_snapshot(self) -> None:
-        if not self._snapshotting and self._refusal is None:
-            self._snapshotting = True
-            self._tasks.start(self.snapshot(), name="raft-snapshot")
-
     async def snapshot(self) -> None:
-        """Take a snapshot now and cut the log behind it."""
-        if self._compaction is None:
-            return
-        self._snapshotting = True
-        started = self._clock.monotonic()
-        taken = SnapshotId(self._engine.applied_index, self._engine.applied_term)
-        try:
-            size = await self._compaction.take(taken, self._machine.snapshot())
-        except OSError as error:
-            log.error("raft: no snapshot could be written: %s", error)
-            self._metrics.incr("raft.snapshot.failed")
-        else:
-            self._sample("raft.snapshot.takeSnapshot", started)
-            self._sample("raft.snapshot.persist", started)
-            log.info("raft: snapshot at entry %d, %d bytes", taken.index, size)
-        finally:
-            self._snapshotting = False
+        """Take a snapshot now and cut the log behind it (nothing to do in memory)."""
+        if self._compaction is not None:
+            await self._compaction.snapshot()
 
-    def _sample(self, name: str, started: float) -> None:
-        self._metrics.sample(name, (self._clock.monotonic() - started) * 1000)
+
+def _again(error: MeshError) -> MeshError:
+    """The same error for one more proposer: raising one object many times would grow its traceback without end."""
+    return error.__class__(str(error))
 
 
 def open_raft_log(

@@ -14,24 +14,19 @@ import uvloop
 from meshagent.agent.checks.dial import Dialer
 from meshagent.agent.checks.probe import CheckSettings, ProbeFailed, Tools
 from meshagent.agent.checks.tls import TlsContexts
+from meshagent.agent.definitions import CheckDefinition
 from meshagent.clock import SystemClock, Tasks
-
-FIELDS = {
-    "interval": 10.0, "timeout": 5.0, "ttl": 0.0, "http": "", "method": "", "header": None, "body": "",
-    "disable_redirects": False, "tls_server_name": "", "tls_skip_verify": False, "tcp": "", "tcp_use_tls": False,
-    "udp": "", "args": (), "docker_container_id": "", "shell": "", "grpc": "", "grpc_use_tls": False, "h2ping": "",
-    "h2ping_tls": True, "os_service": "", "alias_node": "", "alias_service": "", "success_before_passing": 0,
-    "failures_before_warning": 0, "failures_before_critical": 0, "output_max_size": 0,
-}  # fmt: skip
 
 
 @pytest.fixture
 def define():
-    """A definition of a kind with the given fields."""
+    """A definition of a kind, with an interval and a timeout unless given."""
 
     def make(kind, **fields):
-        assert fields.keys() <= FIELDS.keys()
-        return SimpleNamespace(kind=kind, **{**FIELDS, **fields})
+        timed = {} if kind in ("ttl", "alias") else {"interval": 10.0, "timeout": 5.0}
+        definition = CheckDefinition(**{**timed, **fields})
+        assert definition.kind == kind
+        return definition
 
     return make
 

@@ -9,7 +9,6 @@ import multiprocessing
 import resource
 import socket
 import time
-from types import SimpleNamespace
 
 import aiohttp
 import uvloop
@@ -18,6 +17,7 @@ from meshagent.agent.checks.dial import Dialer
 from meshagent.agent.checks.http import prepare
 from meshagent.agent.checks.probe import Tools
 from meshagent.agent.checks.tls import TlsContexts
+from meshagent.agent.definitions import CheckDefinition
 from meshagent.clock import SystemClock, Tasks
 
 PROBES = 5000
@@ -56,10 +56,7 @@ async def repeat(name, probe):
 async def main(port: int) -> None:
     url = f"http://127.0.0.1:{port}/health"
     clock, tasks = SystemClock(), Tasks()
-    definition = SimpleNamespace(
-        http=url, method="", header={}, body="", disable_redirects=False, tls_server_name="", tls_skip_verify=False,
-        timeout=0, output_max_size=0,
-    )  # fmt: skip
+    definition = CheckDefinition(http=url, interval=10.0)
     ours = prepare(definition, Tools(Dialer(clock=clock, tasks=tasks, tls=TlsContexts()), unit_states=None))
 
     async def with_ours():

@@ -95,12 +95,6 @@ async def test_a_container_id_cannot_leave_its_place(docker):
     assert docker.engine.asked[0][0] == "/containers/..%2Fx%3Fy/exec"
 
 
-async def test_without_arguments_the_shell_runs(docker):
-    """K16: Shell, by default $SHELL or /bin/sh."""
-    await docker.run(args=(), shell="/bin/ash")
-    assert docker.engine.asked[0][1]["Cmd"][0] == "/bin/ash"
-
-
 async def test_the_tail_of_the_output_is_kept(docker):
     docker.engine.output = frame(1, b"0123456789") + frame(1, b"ABCDEFGHIJ")
     outcome = await docker.run(output_max_size=8)
@@ -139,6 +133,19 @@ async def test_a_command_that_hangs(docker):
 
 async def test_no_engine(define, make_tools, tmp_path):
     tools = make_tools(docker_host=f"unix://{tmp_path}/nothing.sock")
+    outcome = await prepare(define("docker", docker_container_id="c1", args=("x",)), tools)()
+    assert outcome == Outcome(
+        "critical",
+        f"create exec failed for container c1: dial unix {tmp_path}/nothing.sock: connect: no such file or directory",
+    )
+
+
+async def test_an_engine_that_speaks_no_http(define, make_tools, serve):
+    async def garbage(reader, writer):
+        await reader.read(10)
+        writer.write(b"\0\1\2\r\n\r\n")
+
+    tools = make_tools(docker_host=f"tcp://127.0.0.1:{await serve(garbage)}")
     outcome = await prepare(define("docker", docker_container_id="c1", args=("x",)), tools)()
     assert outcome.status == "critical"
     assert outcome.output.startswith("docker exec failed for container c1: ")

@@ -1,6 +1,6 @@
 import pytest
 
-from meshagent.agent.checks.expose import expose_grpc, expose_http, free_port
+from meshagent.agent.checks.expose import expose_grpc, expose_http
 
 
 @pytest.mark.parametrize(
@@ -23,9 +23,3 @@ def test_grpc_targets():
     """K21"""
     assert expose_grpc("127.0.0.1:9090/api.v1", "10.0.0.5", 21501) == "10.0.0.5:21501/api.v1"
     assert expose_grpc("localhost:9090", "fd00::5", 21501) == "[fd00::5]:21501"
-
-
-def test_ports_are_the_lowest_free_ones():
-    assert free_port([]) == 21500
-    assert free_port([21500, 21502]) == 21501
-    assert free_port(range(21500, 21756)) is None

@@ -28,7 +28,7 @@ GOOD = Outcome("passing", "HTTP2 ping was successful")
 async def test_without_tls(define, tools, serve):
     """K17"""
     target = f"127.0.0.1:{await serve(h2_server)}"
-    assert await prepare(define("h2ping", h2ping=target, h2ping_tls=False), tools)() == GOOD
+    assert await prepare(define("h2ping", h2ping=target, h2ping_use_tls=False), tools)() == GOOD
 
 
 async def test_over_tls_by_default(define, make_tools, serve, server_tls, certificates):
@@ -47,13 +47,13 @@ async def test_over_tls_by_default(define, make_tools, serve, server_tls, certif
 
 async def test_refused(define, tools, refused_port):
     target = f"127.0.0.1:{refused_port}"
-    outcome = await prepare(define("h2ping", h2ping=target, h2ping_tls=False), tools)()
+    outcome = await prepare(define("h2ping", h2ping=target, h2ping_use_tls=False), tools)()
     assert outcome == Outcome("critical", f"Failed to dial to {target}: dial tcp {target}: connect: connection refused")
 
 
 async def test_no_answer_in_time(define, tools, serve):
     target = f"127.0.0.1:{await serve(silent)}"
-    outcome = await prepare(define("h2ping", h2ping=target, h2ping_tls=False, timeout=0.05), tools)()
+    outcome = await prepare(define("h2ping", h2ping=target, h2ping_use_tls=False, timeout=0.05), tools)()
     assert outcome == Outcome("critical", "HTTP2 ping failed: context deadline exceeded")
 
 
@@ -75,7 +75,7 @@ async def test_servers_that_speak_something_else(define, tools, serve, caplog, s
         writer.write(says)
 
     target = f"127.0.0.1:{await serve(talk)}"
-    outcome = await prepare(define("h2ping", h2ping=target, h2ping_tls=False), tools)()
+    outcome = await prepare(define("h2ping", h2ping=target, h2ping_use_tls=False), tools)()
     assert outcome.status == "critical"
     assert outcome.output.startswith(f"HTTP2 ping failed: {why}")
     assert caplog.records == []

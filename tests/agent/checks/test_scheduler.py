@@ -12,7 +12,7 @@ from meshagent.agent.checks.probe import CheckSettings, Outcome, ProbeFailed
 from meshagent.agent.checks.schedule import Lane
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.checks.table import CHECK_TYPES, CheckType
-from meshagent.clock import Tasks, VirtualClock
+from meshagent.clock import SystemClock, Tasks, VirtualClock
 from meshagent.errors import InternalError
 
 
@@ -28,7 +28,7 @@ class Probes:
         self.prepared = []
 
     def prepare(self, definition, tools):
-        name = definition.http
+        name = definition.http or definition.args[0]
         self.prepared.append((name, tools.settings.output_max_size))
         if name == "unpreparable":
             raise ProbeFailed("it never can")
@@ -84,7 +84,8 @@ async def stage(define, monkeypatch):
     )
 
     def add(name, *, runner=None, kind="http", status="critical", output="", **fields):
-        (runner or made.runner).add(name, define(kind, http=name, **fields), status=status, output=output)
+        asked = {"http": {"http": name}, "script": {"args": (name,)}}.get(kind, {})
+        (runner or made.runner).add(name, define(kind, **asked, **fields), status=status, output=output)
 
     made.add = add
     yield made
@@ -415,3 +416,44 @@ async def test_ten_thousand_checks_share_the_loop(stage):
     assert max(per_second[:10]) < 1150
     assert min(per_second[:10]) > 850
     assert stage.probes.most <= 512
+
+
+class Soon(random.Random):
+    """First runs at once."""
+
+    def random(self):
+        return 0.0
+
+
+async def test_real_probes_through_the_real_clock(define, serve, golden_output):
+    """K10-K12: what a real Consul showed, through the whole of this package."""
+
+    async def hello(reader, writer):
+        if await reader.read(1000):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue")
+            await writer.drain()
+
+    port = await serve(hello)
+    results = {}
+    finished = asyncio.Event()
+
+    def report(check_id, status, output):
+        results[check_id] = (status, output)
+        if len(results) == 4:
+            finished.set()
+
+    tasks = Tasks()
+    runner = CheckRunner(clock=SystemClock(), rng=Soon(), tasks=tasks, report=report, config=CheckSettings())
+    runner.add("rpost", define("http", http=f"http://127.0.0.1:{port}/v1/kv/from-check", method="PUT", body="hello"))
+    runner.add("rt", define("tcp", tcp=f"127.0.0.1:{port}"))
+    runner.add("s1", define("script", args=("sh", "-c", "echo meh; exit 1")))
+    runner.add("fast", define("ttl", ttl=0.02))
+    await asyncio.wait_for(finished.wait(), 10)
+    runner.stop()
+    await tasks.cancel()
+    assert results == {
+        "rpost": ("passing", golden_output("rpost").replace("<port:http>", str(port))),
+        "rt": ("passing", golden_output("rt").replace("<port:http>", str(port))),
+        "s1": ("warning", golden_output("s1")),
+        "fast": ("critical", golden_output("fast", 0)),
+    }

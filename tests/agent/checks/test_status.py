@@ -35,8 +35,10 @@ def test_thresholds(passing, warning, critical, results, expected):
 
 
 def test_warning_threshold_defaults_to_that_of_critical(define):
-    assert Thresholds.of(define("tcp", failures_before_critical=4)) == Thresholds(0, 4, 4)
-    assert Thresholds.of(define("tcp", failures_before_critical=4, failures_before_warning=2)) == Thresholds(0, 2, 4)
+    assert Thresholds.of(define("tcp", tcp="h:1", failures_before_critical=4)) == Thresholds(0, 4, 4)
+    assert Thresholds.of(define("tcp", tcp="h:1", failures_before_critical=4, failures_before_warning=2)) == Thresholds(
+        0, 2, 4
+    )
 
 
 @given(st.integers(2, 4), st.integers(2, 4), st.text("pwc", min_size=1, max_size=40))

@@ -1,5 +1,5 @@
 from meshagent.agent.checks.probe import Outcome
-from meshagent.agent.checks.ttl import SavedState, TtlMachine, restore
+from meshagent.agent.checks.ttl import TtlMachine
 
 
 def test_silence_makes_it_critical_once(golden_output):
@@ -29,11 +29,3 @@ def test_expiry_repeats_the_last_output(golden_output):
 def test_update_cuts_its_output(golden_output):
     ttl = TtlMachine(1.0, now=0.0)
     assert ttl.update("passing", "0123456789abcdefghij", 10, now=0.0).output == golden_output("lim")
-
-
-def test_state_is_restored_while_younger_than_the_ttl():
-    saved = SavedState("c", "passing", "fine", expires=1000.0)
-    assert restore(saved, "c", now=999.0) == Outcome("passing", "fine")
-    assert restore(saved, "c", now=1000.0) is None
-    assert restore(saved, "another", now=999.0) is None
-    assert restore(None, "c", now=999.0) is None

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from meshtest.httpapi import Api, make_agent
+from meshtest.inprocess import InProcess
 
 from meshagent.agent.core import Agent
 from meshagent.agent.http.server import HttpServer
@@ -40,3 +41,12 @@ async def make_api() -> AsyncIterator[MakeApi]:
 @pytest.fixture
 async def api(make_api: MakeApi) -> Api:
     return await make_api()
+
+
+@pytest.fixture
+async def live() -> AsyncIterator[InProcess]:
+    """An agent on virtual time with its registrations, checks and anti-entropy."""
+    running = InProcess()
+    await running.start()
+    yield running
+    await running.stop()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshagent.catalog.raft.batch import decode_batch, encode_batch
+from meshagent.catalog.raft.batch import cut_batches, decode_batch, encode_batch
 from meshagent.errors import CorruptData
 
 
@@ -44,3 +44,13 @@ def test_a_no_op_has_no_commands() -> None:
 def test_what_this_program_does_not_know_is_refused(entry: bytes, message: str) -> None:
     with pytest.raises(CorruptData, match=message):
         decode_batch(entry)
+
+
+@given(st.lists(st.integers(0, 30), min_size=1, max_size=30), st.integers(1, 6), st.integers(1, 60))
+def test_cuts_keep_every_command_in_order_and_every_entry_small(sizes: list[int], most: int, most_bytes: int) -> None:
+    commands = [bytes(size) for size in sizes]
+    cuts = cut_batches(commands, most, most_bytes)
+    assert [position for begin, end in cuts for position in range(begin, end)] == list(range(len(commands)))
+    for begin, end in cuts:
+        assert 0 < end - begin <= most
+        assert sum(sizes[begin:end]) <= most_bytes or end - begin == 1

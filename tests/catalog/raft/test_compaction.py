@@ -6,12 +6,13 @@ import random
 from collections.abc import Iterator
 
 from meshtest.disk import SimDisk
-from meshtest.logs import InlineWorker
+from meshtest.logs import History, InlineWorker, turns
 
 from meshagent.catalog.raft.compaction import EARLY_FACTOR, Compaction
 from meshagent.catalog.raft.journal import FileJournal
 from meshagent.catalog.raft.settings import RaftSettings
 from meshagent.catalog.raft.snapshots import SnapshotId, read_snapshot
+from meshagent.catalog.raft.telemetry import NoMetrics
 from meshagent.clock import SystemClock, VirtualClock
 
 
@@ -35,7 +36,15 @@ class Stopwatch:
 
 def compaction(disk: SimDisk, clock: object, **settings: int) -> Compaction:
     journal = FileJournal(disk, InlineWorker())
-    return Compaction(journal, InlineWorker(), clock=clock, settings=RaftSettings(**settings))  # type: ignore[arg-type]
+    return Compaction(
+        History(),
+        journal,
+        InlineWorker(),
+        applied=lambda: SnapshotId(9, 2),
+        clock=clock,  # type: ignore[arg-type]
+        settings=RaftSettings(**settings),
+        metrics=NoMetrics(),
+    )
 
 
 def test_it_is_due_after_the_interval_from_the_threshold_on() -> None:
@@ -47,10 +56,17 @@ def test_it_is_due_after_the_interval_from_the_threshold_on() -> None:
     assert not counts.due(interval_over=False)
 
 
-def test_it_is_due_early_when_a_restart_would_take_long() -> None:
-    counts = compaction(SimDisk(), VirtualClock(), snapshot_threshold=100)
-    counts.count(2, 100 * EARLY_FACTOR)
-    assert counts.due(interval_over=False)
+async def test_it_is_taken_early_when_a_restart_would_take_long() -> None:
+    disk = SimDisk()
+    counts = compaction(disk, VirtualClock(), snapshot_threshold=100)
+    counts.count(2, 100 * EARLY_FACTOR - 1)
+    await turns()
+    assert list(disk) == []
+    counts.count(3, 1)
+    counts.count(4, 1)
+    await turns(20)
+    assert list(disk) == [SnapshotId(9, 2).name]
+    await counts.stop()
 
 
 async def test_it_is_not_due_early_while_snapshots_would_take_the_loop_for_themselves() -> None:

@@ -159,7 +159,12 @@ async def test_a_snapshot_cuts_the_log_but_keeps_the_trailing_commands() -> None
     for number in range(200):
         await log.propose(b"%d" % number)
     before = [name for name in disk if name.endswith(".log")]
+    disk.trace.clear()
     await log.snapshot()
+    operations = [operation for operation, _ in disk.trace]
+    renamed, removed = operations.index("rename"), operations.index("remove")
+    assert operations[renamed - 1] == "sync"
+    assert "sync_names" in operations[renamed:removed], "the log is cut only when the snapshot's name is on disk"
     after = [name for name in disk if name.endswith(".log")]
     assert len(after) < len(before)
     await log.stop()
@@ -201,7 +206,7 @@ async def test_a_damaged_snapshot_without_the_log_to_make_up_for_it_is_refused()
 
 async def test_damage_in_the_middle_of_the_log_is_refused_loudly() -> None:
     disk = SimDisk()
-    log = await started(disk)
+    log = await started(disk, settings=BIG)
     for number in range(50):
         await log.propose(b"%d" % number)
     await log.stop()
@@ -247,8 +252,10 @@ async def test_a_full_disk_refuses_writes_and_leadership_until_there_is_space_ag
     assert "No space left on device" in str(refused[0])
     assert not log.is_leader
     assert log.leader == ""
-    with pytest.raises(Unavailable, match="cannot be written"):
+    with pytest.raises(Unavailable, match="cannot be written") as caught:
         await log.propose(b"x")
+    assert caught.value is not refused[0]
+    assert refused[0] is not refused[1], "one object for all would collect their tracebacks"
     with pytest.raises(NoLeader):
         await log.barrier()
     await clock.advance(5)
@@ -310,9 +317,25 @@ async def test_stop_waits_for_what_was_proposed_and_refuses_what_comes_after() -
         await log.propose(b"b")
 
 
-async def test_before_the_start_nothing_is_accepted() -> None:
+async def test_before_the_start_nothing_is_accepted_or_claimed() -> None:
+    log = open_on(SimDisk(), History())
     with pytest.raises(Unavailable):
-        await open_on(SimDisk(), History()).propose(b"a")
+        await log.propose(b"a")
+    with pytest.raises(NoLeader):
+        await log.barrier()
+    assert (log.is_leader, log.leader, log.stats()) == (False, "", {})
+    await log.stop()
+
+
+async def test_a_reader_that_fails_to_wake_does_not_stop_the_log() -> None:
+    class Grumpy(History):
+        def flush(self) -> None:
+            raise ZeroDivisionError
+
+    log = await started(SimDisk(), Grumpy())
+    assert await log.propose(b"a") == 1
+    assert await log.propose(b"b") == 2
+    await log.stop()
 
 
 async def test_a_snapshot_is_taken_after_the_interval_when_there_were_enough_commands() -> None:
@@ -329,42 +352,17 @@ async def test_a_snapshot_is_taken_after_the_interval_when_there_were_enough_com
     await log.stop()
 
 
-async def test_the_metrics_carry_consuls_names() -> None:
-    class Metrics:
-        def __init__(self) -> None:
-            self.names: dict[str, float] = {}
-
-        def incr(self, name: str, value: float = 1.0) -> None:
-            self.names[name] = self.names.get(name, 0) + value
-
-        gauge = sample = incr
-
-    metrics = Metrics()
-    log = await started(SimDisk(), metrics=metrics)
-    await asyncio.gather(*(log.propose(b"x") for _ in range(5)))
-    await log.snapshot()
-    assert metrics.names["raft.apply"] == 5
-    assert metrics.names["raft.commitNumLogs"] == 5
-    assert {
-        "raft.commitTime", "raft.fsm.apply", "raft.applied_index", "raft.last_index", "raft.state.candidate",
-        "raft.state.leader", "raft.snapshot.takeSnapshot", "raft.snapshot.persist",
-    } <= set(metrics.names)  # fmt: skip
-    await log.stop()
-
-
-async def test_stats_have_consuls_names() -> None:
-    log = await started(SimDisk())
-    stats = log.stats()
-    # O7, A1: what `consul info` shows of a server's Raft.
-    assert set(stats) == {
-        "applied_index", "commit_index", "fsm_pending", "last_contact", "last_log_index", "last_log_term",
-        "last_snapshot_index", "last_snapshot_term", "latest_configuration", "latest_configuration_index",
-        "num_peers", "protocol_version", "protocol_version_max", "protocol_version_min", "snapshot_version_max",
-        "snapshot_version_min", "state", "term",
-    }  # fmt: skip
-    assert stats["state"] == "Leader"
-    assert stats["num_peers"] == "0"
-    assert stats["last_snapshot_index"] == "0"
+async def test_the_snapshot_settings_can_be_reloaded() -> None:
+    # G4: raft_snapshot_threshold, raft_snapshot_interval and raft_trailing_logs need no restart.
+    disk, clock = SimDisk(), VirtualClock()
+    log = await started(disk, clock=clock, settings=RaftSettings(snapshot_threshold=1000, snapshot_interval_s=5))
+    for number in range(20):
+        await log.propose(b"%d" % number)
+    await clock.advance(30)
+    assert not [name for name in disk if name.startswith("snapshot-")]
+    log.reload(RaftSettings(snapshot_threshold=10, snapshot_interval_s=5))
+    await clock.advance(30)
+    assert [name for name in disk if name.startswith("snapshot-")]
     await log.stop()
 
 

@@ -8,7 +8,7 @@ import random
 import pytest
 from meshtest.disk import SimDisk
 
-from meshagent.catalog.raft.records import HEADER_BYTES, Entry
+from meshagent.catalog.raft.records import HEADER_BYTES, RECORD_BYTES, Entry
 from meshagent.catalog.raft.segments import SegmentLog
 from meshagent.errors import CorruptData
 
@@ -139,3 +139,33 @@ def test_healing_drops_what_was_half_written() -> None:
     log.close()
     disk.crash(random.Random(1))
     assert small(disk).recover()[0] == entries(2, 10) + entries(11, 12, term=2)
+
+
+def test_damage_to_the_last_byte_before_the_newest_group_is_refused_and_in_the_newest_group_is_a_torn_tail() -> None:
+    disk = SimDisk()
+    log = SegmentLog(disk)
+    log.append(entries(2, 3))
+    end = HEADER_BYTES + 2 * (RECORD_BYTES + len(b"2-1"))
+    log.append(entries(4, 5))
+    log.close()
+    disk.flip("000000000001.log", end - 1)
+    with pytest.raises(CorruptData, match=rf"good ones follow at offset {end};"):
+        SegmentLog(disk).recover()
+    disk.flip("000000000001.log", end - 1)
+    disk.flip("000000000001.log", end)
+    found, torn = SegmentLog(disk).recover()
+    assert found == entries(2, 3)
+    assert torn > 0
+
+
+def test_what_was_torn_off_does_not_come_back_behind_a_record_of_the_same_length() -> None:
+    disk = SimDisk()
+    log = SegmentLog(disk, reserve_bytes=0)
+    log.append(entries(2, 3))
+    log.close()
+    disk.flip("000000000001.log", HEADER_BYTES + 4)  # entry 2 is torn, entry 3 behind it is whole
+    log = SegmentLog(disk, reserve_bytes=0)
+    assert log.recover()[0] == []
+    log.append([(b"new", 2, 2)])
+    log.close()
+    assert SegmentLog(disk).recover()[0] == [(b"new", 2, 2)]

@@ -25,6 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m meshtest.conformance", description=__doc__)
     parser.add_argument("--scenario", action="append", default=[], help="name or glob, may be repeated (default: all)")
     parser.add_argument("--diff", action="store_true", help="print each mismatching step and how it differs")
+    parser.add_argument("--built", action="store_true", help="with --diff: leave out what is not built yet (501)")
     parser.add_argument("--row", action="append", default=[], help="with --diff: only these rows of the surface")
     parser.add_argument("--limit", type=int, default=0, help="with --diff: at most so many steps of each scenario")
     parser.add_argument("--rows", action="store_true", help="count the mismatches by row")
@@ -55,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
         for remark in outcome.remarks:
             print(f"    {remark}")
         if options.diff:
-            print_mismatches(outcome, options.row, options.limit)
+            print_mismatches(outcome, options.row, options.limit, options.built)
         if options.rows:
             counts = Counter(mismatch.row for mismatch in outcome.mismatches)
             print("    " + "  ".join(f"{row}:{count}" for row, count in counts.most_common()))
@@ -69,9 +70,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def line(outcome: Outcome) -> str:
-    return (
+    text = (
         f"{outcome.name:24} {outcome.matched:4}/{outcome.total:<4} {outcome.percent:5.1f} %  {outcome.seconds:5.1f} s"
     )
+    unbuilt = f"  ({outcome.unbuilt} not built; {outcome.percent_of_built:.1f} % of the rest)"
+    return text + (unbuilt if outcome.unbuilt else "")
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
@@ -81,8 +84,10 @@ def table(outcomes: Iterable[Outcome]) -> str:
     return "\n".join([f"{'scenario':24} matched/total", *(line(row) for row in rows), sums])
 
 
-def print_mismatches(outcome: Outcome, rows: list[str], limit: int) -> None:
+def print_mismatches(outcome: Outcome, rows: list[str], limit: int, built: bool = False) -> None:
     shown = [one for one in outcome.mismatches if not rows or one.row in rows]
+    if built:
+        shown = [one for one in shown if not any("got 501" in text for text in one.differences)]
     for mismatch in shown[: limit or None]:
         note = f"  # {mismatch.note}" if mismatch.note else ""
         print(f"  step {mismatch.number} [{mismatch.row}] {mismatch.request}{note}")

@@ -66,6 +66,16 @@ class Outcome:
     def percent(self) -> float:
         return 100.0 * self.matched / self.total if self.total else 100.0
 
+    @property
+    def unbuilt(self) -> int:
+        """Mismatches because the endpoint is not built yet: the agent said so with 501."""
+        return sum(1 for one in self.mismatches if any("got 501" in text for text in one.differences))
+
+    @property
+    def percent_of_built(self) -> float:
+        built = self.total - self.unbuilt
+        return 100.0 * self.matched / built if built else 100.0
+
 
 class Replay:
     """Runs the steps in order and gathers differences; one object a scenario."""

@@ -1,0 +1,70 @@
+"""Committed commands into the state machine, results to whoever asked.
+
+Source: Ongaro and Ousterhout (2014), section 5.3: every server applies the same commands in the same order. So an error
+is part of the result, never a reason to stop: a refused command is refused on every server, and a command that meets
+a bug stands in the log like any other.
+
+What may be changed: `answer` runs for every write.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from meshagent.catalog.log import StateMachine
+from meshagent.errors import InternalError, MeshError
+
+__all__ = ["Applier"]
+
+log = logging.getLogger("agent.server.raft")
+
+
+class Answer(Protocol):
+    """An `asyncio.Future`, as far as it concerns us."""
+
+    def done(self) -> bool: ...
+    def set_result(self, result: Any, /) -> None: ...
+    def set_exception(self, exception: BaseException, /) -> None: ...
+
+
+class Applier:
+    """Drives one state machine."""
+
+    def __init__(self, machine: StateMachine) -> None:
+        self._machine = machine
+
+    def answer(self, commands: Sequence[bytes], futures: Sequence[Answer]) -> None:
+        """Apply what was proposed here; each future gets its command's result or error."""
+        apply = self._machine.apply
+        for command, future in zip(commands, futures, strict=True):
+            try:
+                result = apply(command)
+            except MeshError as error:
+                if not future.done():
+                    future.set_exception(error)
+            except Exception:
+                log.exception("raft: a command failed to apply")
+                if not future.done():
+                    future.set_exception(InternalError("internal error while applying the command"))
+            else:
+                if not future.done():
+                    future.set_result(result)
+
+    def replay(self, commands: Sequence[bytes]) -> None:
+        """Apply what was proposed elsewhere, or before a restart."""
+        apply = self._machine.apply
+        for command in commands:
+            try:
+                apply(command)
+            except MeshError:
+                pass  # refused here as it was where it was proposed
+            except Exception:
+                log.exception("raft: a command failed to apply")
+
+    def flush(self) -> None:
+        try:
+            self._machine.flush()
+        except Exception:  # a waiter's bug; the commands are applied
+            log.exception("raft: waking the readers failed")

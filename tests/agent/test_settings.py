@@ -1,0 +1,69 @@
+"""From configuration to settings (surface rows G12, G18-G22, G27)."""
+
+import dataclasses
+
+import pytest
+
+from meshagent.agent import settings
+from meshagent.agent.config import Config, Host, assemble, table_of
+from meshagent.agent.located import Place
+
+
+def config(**values) -> Config:
+    host = Host(name="n1", interfaces=tuple)
+    return assemble([table_of(values.items(), Place("test"))], dev=True, host=host).config
+
+
+def test_defaults_are_those_of_the_parts():
+    """Every part's own defaults are Consul's, and so are the configuration's: they must agree."""
+    plain = config(log_level="INFO")
+    assert settings.dns_settings(plain) == settings.DnsSettings()
+    assert settings.local_settings(plain) == settings.LocalSettings()
+    assert settings.check_settings(plain) == settings.CheckSettings()
+    assert settings.log_settings(plain) == settings.LogSettings()
+    assert settings.metrics_settings(plain) == settings.MetricsSettings()
+    raft = dataclasses.replace(settings.RaftSettings(), multiplier=1)
+    assert settings.raft_settings(plain) == raft
+    http = dataclasses.replace(settings.HttpSettings(), pretty=True, ui_enabled=True)
+    assert settings.http_settings(plain) == http
+
+
+def test_dns_options_arrive():
+    given = settings.dns_settings(
+        config(
+            domain="example",
+            recursors=["127.0.0.1"],
+            dns_config={"service_ttl": {"web": "10s", "*": "5s"}, "only_passing": True, "soa": {"min_ttl": 7}},
+        )
+    )
+    assert given.domain == "example."
+    assert given.ttl_of("web") == 10
+    assert given.ttl_of("other") == 5
+    assert given.only_passing
+    assert given.soa.min_ttl == 7
+    assert given.recursors == ("127.0.0.1",)
+
+
+def test_http_options_arrive():
+    given = settings.http_settings(
+        config(
+            http_config={"allow_write_http_from": ["10.0.0.0/8"], "response_headers": {"X-A": "b"}},
+            limits={"kv_max_value_size": 10},
+            acl={"enabled": True, "default_policy": "deny"},
+        )
+    )
+    assert given.may_write("10.1.2.3")
+    assert not given.may_write("192.0.2.1")
+    assert given.response_headers == (("X-A", "b"),)
+    assert given.kv_max_value_size == 10
+    assert given.default_policy == "deny"
+
+
+def test_metric_prefixes_are_split_by_their_sign():
+    given = settings.metrics_settings(config(telemetry={"prefix_filter": ["+consul.raft", "-consul.http"]}))
+    assert (given.allow, given.block) == (("consul.raft",), ("consul.http",))
+
+
+@pytest.mark.parametrize(("text", "mode"), [("0770", 0o770), ("770", 0o770), ("", None), ("rwx", None), ("0999", None)])
+def test_socket_modes_are_octal(text, mode):
+    assert settings.socket_mode(text) == mode

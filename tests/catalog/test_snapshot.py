@@ -1,0 +1,63 @@
+"""Snapshots: format and refusals. Round trips are in test_store.py."""
+
+import msgspec
+import pytest
+
+from meshagent.catalog import snapshot
+from meshagent.catalog.commands import KVDelete, KVSet
+from meshagent.catalog.store import Store
+from meshagent.errors import CorruptData
+
+
+def filled(keys: int) -> Store:
+    store = Store()
+    for number in range(keys):
+        store.execute(KVSet(f"k{number}", b"v"))
+    return store
+
+
+def test_tables_come_in_small_chunks_and_end_with_a_checksum():
+    chunks = list(filled(1200).snapshot())
+    names = [msgspec.msgpack.decode(chunk)[0] for chunk in chunks]
+    assert names == ["meshagent", "kv", "kv", "kv", "end"]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "message"),
+    [
+        ([], "damaged"),
+        ([b"\xff"], "damaged"),
+        ([msgspec.msgpack.encode(("meshagent", 99, 1, (0, {}, 0, 0, {})))], "unknown format"),
+        (list(filled(3).snapshot())[:-1], "cut short"),
+        ([*filled(3).snapshot(), b"\x90"], "after its end"),
+    ],
+)
+def test_what_cannot_be_trusted_is_refused(chunks, message):
+    with pytest.raises(CorruptData, match=message):
+        Store().restore(chunks)
+
+
+def test_a_table_of_a_later_release_is_not_dropped_silently():
+    chunks = list(filled(1).snapshot())
+    chunks.insert(1, msgspec.msgpack.encode(("widgets", [1])))
+    with pytest.raises(CorruptData, match="'widgets'"):
+        Store().restore(chunks)
+
+
+def test_the_digest_sees_every_table():
+    one, two = filled(1), filled(1)
+    assert snapshot.digest(one) == snapshot.digest(two)
+    two.kv.tombstones["gone"] = 1
+    assert snapshot.digest(one) != snapshot.digest(two)
+
+
+def test_keys_and_values_stay_together_whatever_order_they_came_in():
+    store = Store()
+    for key in ("b", "a", "c"):
+        store.execute(KVSet(key, key.encode()))
+    for key in ("c", "a"):
+        store.execute(KVDelete(key))
+    fresh = Store()
+    fresh.restore(store.snapshot())
+    assert dict(fresh.kv.tombstones) == dict(store.kv.tombstones) == {"c": 5, "a": 6}
+    assert fresh.registrations.changed == store.registrations.changed
