@@ -44,8 +44,8 @@ TOLD = {
 @pytest.mark.parametrize("name", generate.PAGES)
 def test_the_page_is_as_new_as_its_tables(name: str) -> None:
     path = ROOT / "docs" / name
-    assert path.exists(), "run: make docs"
-    assert path.read_text() == generate.page(name), "run: make docs"
+    assert path.exists(), "run: python docs/generate.py"
+    assert path.read_text() == generate.page(name), "run: python docs/generate.py"
 
 
 @pytest.mark.parametrize("key", EVERY)
