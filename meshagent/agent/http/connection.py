@@ -185,6 +185,10 @@ class Connection(RequestHandler):
             if len(data) > self.server.settings.max_head:
                 self._refuse(431, "request header fields too large")
                 return
+            if not data.lstrip(b"\r\n")[:1].isalpha() and data.strip(b"\r\n"):
+                self._clean = False  # no request begins so (a TLS client, perhaps): aiohttp refuses it at once
+                super().data_received(data)
+                return
             self._partial = data
             if self._deadline is None:
                 self._arm(self.server.settings.head_timeout_s)
@@ -343,10 +347,13 @@ class Connection(RequestHandler):
         if transport is None:
             return Written(False)
         if isinstance(answer, StreamingResponse):
+            self._close = True
             await send_stream(self, exchange, answer, server)
             keep_alive = False
         else:
             keep_alive = keep_alive and not answer.close
+            if not keep_alive:
+                self._close = True  # nothing that comes from now on is answered
             old = message.version < (1, 1)
             transport.writelines(server.wire(answer, keep_alive=keep_alive, old=old))
             if self._paused:
@@ -380,6 +387,7 @@ class Connection(RequestHandler):
             log.error("connection failed: from=%s", self.remote, exc_info=exc)
         elif not isinstance(exc, BadStatusLine):
             log.debug("bad request: from=%s error=%s", self.remote, exc)
+        self._close = True
         text = "400 Bad Request" if status == 400 else "internal error: see the log of the agent"
         if self.transport is not None:
             answer = error_answer(status, text, b"", close=True)

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from meshtest.replay import Outcome, replay
-from meshtest.requirements import ratchet
+from meshtest.requirements import on_purpose, ratchet
 from meshtest.scenario import load, scenario_names
 
 
@@ -49,6 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     outcomes = []
     for name in names:
         outcome = replay(load(name), command=shlex.split(options.command) or None, keep=options.keep)
+        outcome.on_purpose = on_purpose(name)
         outcomes.append(outcome)
         if options.json:
             continue
@@ -70,11 +71,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def line(outcome: Outcome) -> str:
-    text = (
-        f"{outcome.name:24} {outcome.matched:4}/{outcome.total:<4} {outcome.percent:5.1f} %  {outcome.seconds:5.1f} s"
-    )
-    unbuilt = f"  ({outcome.unbuilt} not built; {outcome.percent_of_built:.1f} % of the rest)"
-    return text + (unbuilt if outcome.unbuilt else "")
+    text = f"{outcome.name:24} {outcome.matched:4}/{outcome.total:<4} {outcome.percent:5.1f} %"
+    text += f"  {outcome.seconds:5.1f} s"
+    if outcome.intended:
+        text += f"  ({outcome.intended} differ on purpose)"
+    if outcome.unbuilt:
+        text += f"  ({outcome.unbuilt} not built; {outcome.percent_of_built:.1f} % of the rest)"
+    return text
 
 
 def table(outcomes: Iterable[Outcome]) -> str:

@@ -22,7 +22,10 @@ def check_scenario(name: str, request: pytest.FixtureRequest) -> None:
     if required.percent == 0:
         scenario = hurried(scenario)
     outcome = replay(scenario)
-    request.node.user_properties.append(("conformance", [name, outcome.matched, outcome.total, required.percent]))
+    outcome.on_purpose = on_purpose(name)
+    request.node.user_properties.append(
+        ("conformance", [name, outcome.matched, outcome.total, outcome.percent, required.percent])
+    )
     print(line(outcome))
     for remark in outcome.remarks:
         print(f"  {remark}")

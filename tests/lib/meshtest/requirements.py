@@ -48,9 +48,9 @@ def differences() -> list[Difference]:
     return [Difference(**{**row, "steps": tuple(row["steps"])}) for row in rows]
 
 
-def on_purpose(scenario: str) -> set[int]:
+def on_purpose(scenario: str) -> frozenset[int]:
     """The steps of a scenario that are listed as differing on purpose."""
-    return {step for one in differences() if one.scenario == scenario for step in one.steps}
+    return frozenset(step for one in differences() if one.scenario == scenario for step in one.steps)
 
 
 def ratchet(outcomes: Iterable[Outcome], path: Path = REQUIRED) -> list[str]:
