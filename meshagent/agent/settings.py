@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 from typing import TYPE_CHECKING
 
 from meshagent.agent.checks.probe import CheckSettings
@@ -48,7 +47,7 @@ def log_settings(config: Config) -> LogSettings:
     )
 
 
-def metrics_settings(config: Config) -> MetricsSettings:
+def metrics_settings(config: Config, hostname: str = "") -> MetricsSettings:
     """What is measured and under which names (surface row G27)."""
     telemetry = config.telemetry
     sinks = telemetry.statsd_address or telemetry.statsite_address or telemetry.dogstatsd_addr
@@ -56,7 +55,7 @@ def metrics_settings(config: Config) -> MetricsSettings:
     rules = telemetry.prefix_filter
     return MetricsSettings(
         prefix=telemetry.metrics_prefix,
-        hostname=socket.gethostname() if named else "",
+        hostname=hostname if named else "",
         prometheus_retention_s=telemetry.prometheus_retention_time,
         allow=tuple(rule[1:] for rule in rules if rule.startswith("+")),
         block=tuple(rule[1:] for rule in rules if rule.startswith("-")),
