@@ -171,7 +171,6 @@ WAITING: tuple[Waiting, ...] = (
     ),
     Waiting(feature="the web page", options=("ui_config",)),
     Waiting(feature="making certificates", commands=(("CL22", "tls ca create"), ("CL22", "tls cert create"))),
-    Waiting(feature="rate limits", options=("limits.request_limits",)),
     Waiting(
         feature="sending metrics to statsd, statsite and DogStatsD",
         options=(
@@ -189,7 +188,7 @@ WAITING: tuple[Waiting, ...] = (
     Waiting(feature="node ids from the hardware", options=("disable_host_node_id",)),
     Waiting(
         feature="changing what is fixed now",
-        options=("check_deregister_interval_min", "check_reap_interval", "limits.https_handshake_timeout"),
+        options=("check_deregister_interval_min", "check_reap_interval"),
     ),
 )
 

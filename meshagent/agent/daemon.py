@@ -13,6 +13,7 @@ import os
 import random
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -70,6 +71,7 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._warnings = loaded.warnings
         self._leaving = False
+        self._https: ssl.SSLContext | None = None
 
     # --- starting ----------------------------------------------------------------------------------------------
 
@@ -159,11 +161,11 @@ class Daemon:
         network = config.network
         self.http = HttpServer(self.agent, settings.http_settings(config))
         self.agent.extras["http"] = self.http
-        tls = server_context(config.tls.https, "tls.https") if network.https else None
+        self._https = server_context(config.tls.https, "tls.https") if network.https else None
         for listen in network.http:
             await self._listen_http(listen, "ports.http", None)
         for listen in network.https:
-            await self._listen_http(listen, "ports.https", tls)
+            await self._listen_http(listen, "ports.https", self._https)
         self.dns = DnsServer(
             self.store,
             settings.dns_settings(config),
@@ -240,6 +242,7 @@ class Daemon:
                 log.warning("%s", warning)
             report = diff(self.config, loaded.config)
             config = effective(self.config, loaded.config)
+            self._renew_certificate(config)
             self.dns.reconfigure(settings.dns_settings(config))
             self.http.configure(settings.http_settings(config))
             self.runner.configure(settings.check_settings(config, self._environ.get("DOCKER_HOST", "")))
@@ -254,6 +257,12 @@ class Daemon:
             for line in report.lines():
                 log.info("reload: %s", line)
             return report
+
+    def _renew_certificate(self, config: Config) -> None:
+        """Take up the HTTPS certificate as it is on disk now: new handshakes use it. Raises ConfigError."""
+        if self._https is not None:
+            server_context(config.tls.https, "tls.https")  # refuses what cannot be used before anything has changed
+            self._https.load_cert_chain(config.tls.https.cert_file, config.tls.https.key_file)
 
     # --- ending ------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from meshagent.agent.checks.probe import CheckSettings
 from meshagent.agent.checks.tls import AgentTls
+from meshagent.agent.http.ratelimit import RateSettings
 from meshagent.agent.http.settings import HttpSettings
 from meshagent.agent.logs import LogSettings
 from meshagent.agent.registration import LocalSettings
@@ -148,6 +149,13 @@ def http_settings(config: Config) -> HttpSettings:
         default_policy="deny" if config.acl.enabled and config.acl.default_policy == "deny" else "allow",
         ui_enabled=config.ui_config.enabled,
         ui_path=config.ui_config.content_path,
+        translate_wan_addrs=config.translate_wan_addrs,
+        rates=RateSettings(
+            mode=config.limits.request_limits.mode,
+            read_rate=config.limits.request_limits.read_rate,
+            write_rate=config.limits.request_limits.write_rate,
+        ),
+        https_handshake_timeout_s=config.limits.https_handshake_timeout,
         use_streaming=config.use_streaming_backend and config.rpc.enable_streaming,
     )
 

@@ -24,6 +24,7 @@ EVERY = dict(Config.every_option())
 #: Options that the code reads although they have no effect yet: what it does with them.
 TOLD = {
     "acl.default_policy": "a header of HTTP answers",
+    "translate_wan_addrs": "a header of HTTP answers",
     "acl.enabled": "a header of HTTP answers",
     "acl.tokens.config_file_service_registration": "kept with registrations from files",
     "leave_on_terminate": "a word in the log; there is no cluster to leave",
