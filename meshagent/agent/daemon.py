@@ -40,6 +40,7 @@ from meshagent.catalog.store import Store
 from meshagent.clock import Clock, Tasks
 from meshagent.dns.server import DnsServer
 from meshagent.errors import ConfigError, MeshError
+from meshagent.listening import cannot_listen
 from meshagent.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ class Daemon:
             else:
                 await self.http.listen(listen.host, listen.port, tls)
         except OSError as error:
-            raise ConfigError(f"{option}: cannot listen on {listen}: {error.strerror or error}") from error
+            raise cannot_listen(option, str(listen), error) from error
 
     # --- running -----------------------------------------------------------------------------------------------
 
