@@ -43,7 +43,7 @@ def load(
     """The configuration of `paths` (files and directories), `hcl` fragments and `flags` (by option key).
 
     Raises:
-        ConfigError: with every problem found, each naming its file and line.
+        ConfigError: with every problem found, each naming its file and line, and all warnings.
     """
     texts, problems, warnings = read_paths(paths, format)
     for number, fragment in enumerate(hcl, 1):
@@ -82,9 +82,10 @@ def assemble(
     config = fill(config, draft, host)
     config = config.replace(network=network(config, draft, host))
     check(config, draft)
+    found = list(dict.fromkeys(draft.warnings))
     if draft.problems:
-        raise ConfigError(list(dict.fromkeys(draft.problems)))
-    return Loaded(config, list(dict.fromkeys(draft.warnings)))
+        raise ConfigError(list(dict.fromkeys(draft.problems)), found)
+    return Loaded(config, found)
 
 
 def _check(given: CheckDefinition) -> CheckDefinition:
