@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 from meshagent.agent.config.files import read_paths, this_host
 from meshagent.agent.config.flags import flag_source
 from meshagent.agent.config.merge import Draft, table_of
-from meshagent.agent.config.preset import DEV
+from meshagent.agent.config.preset import DEV, DEV_PLACE
 from meshagent.agent.config.resolve import Host, fill, network
 from meshagent.agent.config.root import Config
 from meshagent.agent.config.rules import check
 from meshagent.agent.definitions.check import CheckDefinition, ServiceCheck
 from meshagent.agent.hcl import parse_hcl
-from meshagent.agent.located import Place, Table
+from meshagent.agent.located import Table
 from meshagent.errors import ConfigError
 
 __all__ = ["Loaded", "assemble", "load", "validate"]
@@ -74,14 +74,14 @@ def assemble(
     draft.problems += problems
     draft.warnings += warnings
     if dev:
-        draft.add(table_of(DEV.items(), Place("-dev")))
+        draft.add(table_of(DEV.items(), DEV_PLACE))
     for source in sources:
         draft.add(source)
     config = draft.build().replace(dev_mode=dev)
     config = config.replace(checks=tuple(_check(check) for check in config.checks))
     config = fill(config, draft, host)
     config = config.replace(network=network(config, draft, host))
-    check(config, draft)
+    check(config, draft, host)
     found = list(dict.fromkeys(draft.warnings))
     if draft.problems:
         raise ConfigError(list(dict.fromkeys(draft.problems)), found)
