@@ -65,7 +65,9 @@ ops = st.one_of(
     st.builds(c.TxnService, st.sampled_from([*SERVICE_VERBS]), names, services),
     st.builds(
         c.TxnCheck, st.sampled_from([*CHECK_VERBS]),
-        st.builds(lambda row, node, at: msgspec.structs.replace(row, node=node, modify_index=at), checks, names, indexes),
+        st.builds(
+            lambda row, node, at: msgspec.structs.replace(row, node=node, modify_index=at), checks, names, indexes
+        ),
     ),
 )  # fmt: skip
 transactions = st.builds(c.Txn, st.lists(ops, max_size=5).map(tuple))
@@ -181,20 +183,35 @@ def test_rows_never_change_without_a_wake_up_and_a_higher_index(log):
             subscription.cancel()
 
 
+PEOPLED = [
+    c.Register(
+        Node(name="a"),
+        Service(id="x", name="web", kind="connect-proxy", proxy=Proxy(destination_service_name="web")),
+        (Check(check_id="serfHealth", status="passing"),),
+    ),
+    c.Register(Node(name="b"), Service(id="x", name="db", connect=Connect(native=True))),
+    c.SessionCreate(Session(id="s", node="a", node_checks=("serfHealth",), lock_delay=1, ttl="10s")),
+    c.SessionCreate(Session(id="t", node="b", behavior="delete")),
+    c.KVLock("k/1", b"1", 0, "s"),
+    c.KVLock("k/2", b"1", 0, "t"),
+    c.CoordinateBatch((CoordinateRow(node="a"),)),
+]
+
+
 def derived(store: Store) -> object:
     """What a store has worked out from its rows, beside the memos of reads."""
-    tables = (store.registrations, store.kv, store.sessions, store.registrations.virtual_ips)
+    tables = (store.registrations, store.kv, store.sessions, store.coordinates, store.registrations.virtual_ips)
     memos = {"_watches", "_undo", "_entries", "_bare", "_sorted", "_kv", "_check_down", "_node_gone", "virtual_ips"}
     return [{name: value for name, value in vars(table).items() if name not in memos} for table in tables]
 
 
-@given(logs, transactions)
+@given(st.lists(commands, max_size=5), transactions)
 @settings(max_examples=400)
 def test_a_refused_transaction_leaves_no_trace_and_wakes_nobody(log, transaction):
     """TX1: all or nothing, also in every derived index; reads give the same."""
     store, twin = Store(), Store()
-    run(store, log)
-    run(twin, log)
+    run(store, [*PEOPLED, *log])
+    run(twin, [*PEOPLED, *log])
     store.flush()
     woken: list[int] = []
     for read in READS:
@@ -216,7 +233,7 @@ def test_a_refused_transaction_leaves_no_trace_and_wakes_nobody(log, transaction
 def test_every_holder_of_a_lock_is_a_session_that_lives(log):
     """E5, E6: whatever ends a session, its locks go with it."""
     store = Store()
-    run(store, log)
+    run(store, [*PEOPLED, *log])
     rows = store.sessions.rows
     for entry in store.kv.entries.values():
         assert not entry.session or entry.session in rows
