@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench lock venv venv-dev fmt soak
+.PHONY: run test check bench docs lock venv venv-dev fmt soak
 
 run: $(VENV)/.run-stamp
 	$(BIN)/meshagent demo
@@ -21,6 +21,10 @@ check: $(VENV)/.dev-stamp
 
 bench: $(VENV)/.dev-stamp
 	$(BIN)/python bench/run.py
+
+# The pages of docs/ that are made from the tables of the code.
+docs: $(VENV)/.dev-stamp
+	$(BIN)/python docs/generate.py
 
 soak: $(VENV)/.dev-stamp
 	$(BIN)/python tests/chaos/kill9.py --rounds $${ROUNDS:-1000}

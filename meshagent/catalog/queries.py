@@ -77,8 +77,10 @@ def node(store: Store, name_or_id: str) -> Result[Node | None]:
 
 
 def _node_index(store: Store, key: str) -> int:
+    """A node that never was has the index at which one last went."""
     registrations = store.registrations
-    return registrations.index(("node", key)) or registrations.gone_nodes.get(key, 0)
+    gone = registrations.gone_nodes
+    return registrations.index(("node", key)) or gone.get(key) or max(gone.values(), default=0)
 
 
 def services(store: Store, node_meta: Mapping[str, str] | None = None) -> Result[dict[str, tuple[str, ...]]]:
@@ -187,6 +189,7 @@ def health_checks(store: Store, service: str, node_meta: Mapping[str, str] | Non
     for entry in registrations.entries(service):
         if not node_meta or _has_meta(entry.node.meta, node_meta):
             rows.extend(check for check in entry.checks if check.service_id)
+    rows.sort(key=lambda check: (check.node.lower(), check.check_id.lower()))
     topics: list[Topic] = [("service-checks", service.lower())]
     if node_meta:
         topics.append("nodes")

@@ -276,6 +276,8 @@ class Registrations:
         self._touch("nodes", index)
         self._touch(("node", key), index)
         self._touch_addresses(row.address, old.address if old is not None else "")
+        if old is not None and self.checks_on(key):
+            self._count("checks", index)  # as Consul counts it; nobody is woken, for no check has changed
         for service in self._on_node.get(key, {}).values():
             self._touch_service(service, index)
             self._touch_addresses(service.address)
@@ -349,6 +351,7 @@ class Registrations:
             elif connect_name(old) != connect_name(row):
                 self._touch_service(old, index)
         self._touch("services", index)
+        self._count("nodes", index)  # as Consul counts it; nobody is woken, for no node row has changed
         self._touch(("node", node), index)
         self._touch_service(row, index)
         self._touch_addresses(row.address, old.address if old is not None else "")
@@ -368,6 +371,7 @@ class Registrations:
             self._remove_check(node, check_id, index)
         self._store_service(key, None)
         self._touch("services", index)
+        self._count("nodes", index)
         self._touch(("node", node), index)
         self._touch_service(service, index)
         self._touch_addresses(service.address)
@@ -499,10 +503,13 @@ class Registrations:
     # --- topics ------------------------------------------------------------------------------------------------
 
     def _touch(self, topic: Topic, index: int) -> None:
+        self._count(topic, index)
+        self._watches.notify(topic)
+
+    def _count(self, topic: Topic, index: int) -> None:
         if self._undo.active:
             self._undo.note(self._set_topic, topic, self.changed.get(topic))
         self.changed[topic] = index
-        self._watches.notify(topic)
 
     def _forget_topic(self, topic: Topic) -> None:
         self._undo.note(self._set_topic, topic, self.changed.get(topic))

@@ -16,7 +16,11 @@ CASES = {
     ),
     "wrong type names the key": ("agent.json", '{"ports": {"http": "many"}}', ["ports.http"]),
     "not JSON names the place": ("agent.json", '{"server": tru}', ["agent.json"]),
-    "not HCL names the line": ("agent.hcl", "server = true\nports {\n  http = \n}\n", ["agent.hcl", "3"]),
+    "not HCL names the line": (
+        "agent.hcl",
+        "server = true\nports {\n  http = \n}\n",
+        ["agent.hcl:4:1", "expected a value"],
+    ),
     "bad duration": (
         "agent.json",
         '{"leave_on_terminate": true, "check_update_interval": "5 minutes"}',
@@ -51,7 +55,7 @@ def test_it_is_refused_with_file_and_field(tmp_path: Path, command: list[str], c
 
 def test_a_good_configuration_is_valid(tmp_path: Path) -> None:
     path = tmp_path / "agent.hcl"
-    path.write_text(f'data_dir = "{tmp_path}/data"\nserver = true\nbootstrap = true\n')
+    path.write_text(f'data_dir = "{tmp_path}/data"\nserver = true\nbootstrap = true\nbind_addr = "127.0.0.1"\n')
     done = subprocess.run(
         [*meshagent_command(), "validate", str(path)], capture_output=True, text=True, timeout=20, check=False
     )

@@ -42,9 +42,10 @@ def read_paths(paths: Sequence[str], format: str = "") -> tuple[list[Parsed], li
     for given in paths:
         path = Path(given)
         try:
+            path.stat()
             files = sorted(f for f in path.iterdir() if not f.is_dir()) if path.is_dir() else [path]
         except OSError as error:
-            problems.append(f"config: cannot read directory {given}: {error.strerror}")
+            problems.append(f"config: cannot read {given}: {error.strerror}")
             continue
         for file in files:
             kind = format or file.suffix.removeprefix(".")

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp.web_server import Server as Manager
 
-from meshagent.agent.http.connection import Connection, Exchange
+from meshagent.agent.http.connection import Connection
 from meshagent.agent.http.dispatch import Dispatcher, Outcome
+from meshagent.agent.http.exchange import Exchange
 from meshagent.agent.http.hot import HotEntry, HotReads
 from meshagent.agent.http.response import JSON, Response
 from meshagent.agent.http.wire import Answer, DateLine, error_answer, finish

@@ -43,3 +43,10 @@ def test_this_host_has_a_name_and_addresses() -> None:
     host = this_host()
     assert host.name
     assert host.interfaces()
+
+
+def test_a_path_that_is_not_there_is_a_problem_whatever_its_name(tmp_path):
+    texts, problems, warnings = read_paths([str(tmp_path / "gone"), str(tmp_path / "gone.json")])
+    assert texts == []
+    assert warnings == []
+    assert [problem.rpartition(": ")[2] for problem in problems] == ["No such file or directory"] * 2
