@@ -131,6 +131,7 @@ class Daemon:
         self.sync = AntiEntropy(self.local, self.store, self.agent.write, self._clock, self._rng, self._tasks)
         await self._listen(config)
         self._tasks.start(self._lead(node_id), name="leader duties")
+        self._tasks.start(self.agent.sessions.run(self.agent), name="sessions")
         self._tasks.start(self._measure(), name="metrics")
         self.check_runs.start()
         self.sync.start()
