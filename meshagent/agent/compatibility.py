@@ -154,7 +154,7 @@ WAITING: tuple[Waiting, ...] = (
         options=("peering",),
         commands=(("CL8", "services export"), ("CL8", "services exported-services"), ("CL23", "peering")),
     ),
-    Waiting(feature="locks from the command line", options=(), commands=(("CL10", "lock"),)),
+    Waiting(feature="running a command under a lock", commands=(("CL10", "lock"),)),
     Waiting(
         feature="events, watches and remote execution",
         options=("disable_remote_exec", "watches"),
