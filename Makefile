@@ -1,9 +1,33 @@
-# run: the demo. test: everything. check: what CI runs before the tests. bench: the figures.
+# run: the demo. test: everything, as CI does. check: what must hold before a commit. bench: the figures.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench docs lock venv venv-dev fmt soak
+.PHONY: run test check lint bench docs lock venv venv-dev fmt soak
+
+run: $(VENV)/.run-stamp
+	$(BIN)/meshagent demo
+
+test: lint
+	tests/prepare
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+
+check: lint
+	$(BIN)/python -m pytest -q -n 2 tests/agent tests/catalog tests/dns tests/meta tests/test_vocabulary.py tests/test_metrics.py
+
+lint: $(VENV)/.dev-stamp
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	PYTHONPATH= $(BIN)/lint-imports --no-cache
+	$(BIN)/python docs/generate.py --check
+
+bench: the figures.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test check lint bench docs lock venv venv-dev fmt soak
 
 run: $(VENV)/.run-stamp
 	$(BIN)/meshagent demo
