@@ -1,9 +1,9 @@
-# run: the demo. test: everything, as CI does. check: what must hold before a commit. bench: the figures.
+# run: the demo. test: everything, as CI does. check: what must hold before a commit. bench: measured against yardsticks.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check lint bench docs lock venv venv-dev fmt soak
+.PHONY: run test check lint bench docs soak fmt lock venv venv-dev
 
 run: $(VENV)/.run-stamp
 	$(BIN)/meshagent demo
@@ -13,7 +13,7 @@ test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
 
 check: lint
-	$(BIN)/python -m pytest -q -n 2 tests/agent tests/catalog tests/dns tests/meta tests/test_vocabulary.py tests/test_metrics.py
+	$(BIN)/python -m pytest -q -n 2 tests/agent tests/catalog tests/dns tests/meta tests/test_*.py
 
 lint: $(VENV)/.dev-stamp
 	$(BIN)/ruff format --check .
@@ -22,29 +22,8 @@ lint: $(VENV)/.dev-stamp
 	PYTHONPATH= $(BIN)/lint-imports --no-cache
 	$(BIN)/python docs/generate.py --check
 
-bench: the figures.
-PYTHON ?= python3
-VENV ?= .venv
-BIN := $(VENV)/bin
-
-.PHONY: run test check lint bench docs lock venv venv-dev fmt soak
-
-run: $(VENV)/.run-stamp
-	$(BIN)/meshagent demo
-
-test: check
-	tests/prepare
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
-
-check: $(VENV)/.dev-stamp
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	PYTHONPATH= $(BIN)/lint-imports --no-cache
-	$(BIN)/python docs/generate.py --check
-	$(BIN)/python -m pytest -q -n 2 tests/agent tests/catalog tests/dns tests/meta tests/test_vocabulary.py
-
 bench: $(VENV)/.dev-stamp
+	tests/prepare
 	$(BIN)/python bench/run.py
 
 # The pages of docs/ that are made from the tables of the code.
