@@ -155,7 +155,7 @@ WAITING: tuple[Waiting, ...] = (
         options=("peering",),
         commands=(("CL8", "services export"), ("CL8", "services exported-services"), ("CL23", "peering")),
     ),
-    Waiting(feature="sessions and locks", options=("session_ttl_min",), commands=(("CL10", "lock"),)),
+    Waiting(feature="running a command under a lock", commands=(("CL10", "lock"),)),
     Waiting(
         feature="events, watches and remote execution",
         options=("disable_remote_exec", "watches"),
