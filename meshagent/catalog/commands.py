@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import msgspec
 
-from meshagent.catalog.model import Check, CoordinateRow, Node, Service
+from meshagent.catalog.model import Check, CoordinateRow, Node, PreparedQuery, Service
 from meshagent.errors import CorruptData
 
 __all__ = [
@@ -25,6 +25,8 @@ __all__ = [
     "KVLock",
     "KVSet",
     "KVUnlock",
+    "PreparedQueryDelete",
+    "PreparedQuerySet",
     "ReapTombstones",
     "Register",
     "decode",
@@ -115,6 +117,18 @@ class ReapTombstones(msgspec.Struct, frozen=True, array_like=True, tag=30):  # s
     index: int
 
 
+class PreparedQuerySet(msgspec.Struct, frozen=True, array_like=True, tag=70):  # since 0.1
+    """Create or replace the prepared query with the id of `query`. Result: None."""
+
+    query: PreparedQuery
+
+
+class PreparedQueryDelete(msgspec.Struct, frozen=True, array_like=True, tag=71):  # since 0.1
+    """Forget a prepared query. Result: None; an unknown one is ignored."""
+
+    id: str
+
+
 Command = (
     Register
     | Deregister
@@ -127,6 +141,8 @@ Command = (
     | KVUnlock
     | CoordinateBatch
     | ReapTombstones
+    | PreparedQuerySet
+    | PreparedQueryDelete
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, Service
+from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, PreparedQuery, Service
 from meshagent.catalog.watch import Topic
 from meshagent.errors import CorruptData
 
@@ -40,6 +40,7 @@ class _Facts(msgspec.Struct, array_like=True):
     kv_index: int
     coordinates_index: int
     virtual_ips: dict[str, int]
+    prepared_queries_index: int = 0
 
 
 class _Pairs:
@@ -77,6 +78,7 @@ def _tables(store: Store) -> list[tuple[str, list[Any] | _Pairs]]:
         ("kv", list(dict.values(store.kv.entries))),
         ("tombstones", _Pairs(store.kv.tombstones)),
         ("coordinates", [row for rows in store.coordinates.rows.values() for row in rows.values()]),
+        ("prepared-queries", list(store.prepared_queries.rows.values())),
     ]
 
 
@@ -108,6 +110,10 @@ _LOADERS: dict[str, _Loader] = {
         msgspec.msgpack.Decoder(tuple[str, list[CoordinateRow]]),
         lambda store, rows: store.coordinates.load(rows),
     ),
+    "prepared-queries": (
+        msgspec.msgpack.Decoder(tuple[str, list[PreparedQuery]]),
+        lambda store, rows: store.prepared_queries.load(rows),
+    ),
 }
 _header_decoder = msgspec.msgpack.Decoder(tuple[str, int, int, _Facts])
 _name_decoder = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw])
@@ -123,6 +129,7 @@ def write(store: Store) -> Iterator[bytes]:
         kv_index=store.kv.index,
         coordinates_index=store.coordinates.index,
         virtual_ips=dict(registrations.virtual_ips.offsets),
+        prepared_queries_index=store.prepared_queries.index,
     )
     return _encode(store.index, facts, _tables(store))
 
@@ -187,6 +194,7 @@ def _load_facts(store: Store, index: int, facts: _Facts) -> None:
     registrations.virtual_ips.load(facts.virtual_ips)
     store.kv.index = facts.kv_index
     store.coordinates.index = facts.coordinates_index
+    store.prepared_queries.index = facts.prepared_queries_index
 
 
 def digest(store: Store) -> str:
@@ -203,6 +211,7 @@ def digest(store: Store) -> str:
         store.kv.index,
         store.coordinates.index,
         sorted(registrations.virtual_ips.offsets.items()),
+        store.prepared_queries.index,
     )
     sha.update(_encoder.encode(facts))
     return sha.hexdigest()

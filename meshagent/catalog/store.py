@@ -16,6 +16,7 @@ from typing import Any
 from meshagent.catalog import commands, snapshot
 from meshagent.catalog.coordinates import Coordinates
 from meshagent.catalog.kv import KVTable
+from meshagent.catalog.prepared_queries import PreparedQueries
 from meshagent.catalog.registrations import Registrations
 from meshagent.catalog.watch import Watches
 
@@ -31,6 +32,7 @@ class Store:
         self.registrations: Registrations = Registrations(self.watches)
         self.kv: KVTable = KVTable(self.watches)
         self.coordinates: Coordinates = Coordinates(self.watches)
+        self.prepared_queries: PreparedQueries = PreparedQueries(self.watches)
 
     def apply(self, command: bytes) -> Any:
         """Apply an encoded command. Raises MeshError when the state refuses it; nothing but the index has moved."""
@@ -54,12 +56,13 @@ class Store:
         fresh = Store()
         snapshot.read(fresh, chunks)
         watches = self.watches
-        for part in (fresh.registrations, fresh.kv, fresh.coordinates):
+        for part in (fresh.registrations, fresh.kv, fresh.coordinates, fresh.prepared_queries):
             part._watches = watches
         self.index = fresh.index
         self.registrations = fresh.registrations
         self.kv = fresh.kv
         self.coordinates = fresh.coordinates
+        self.prepared_queries = fresh.prepared_queries
         watches.notify_all()
         watches.flush()
 
@@ -97,4 +100,8 @@ _APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
         command, index, store.registrations.nodes.__contains__
     ),
     commands.ReapTombstones: Store._reap,
+    commands.PreparedQuerySet: lambda store, command, index: store.prepared_queries.set(
+        command.query, index, lambda session: False
+    ),
+    commands.PreparedQueryDelete: lambda store, command, index: store.prepared_queries.delete(command.id, index),
 }

@@ -6,7 +6,18 @@ from hypothesis import given, settings
 
 from meshagent.catalog import commands as c
 from meshagent.catalog import queries
-from meshagent.catalog.model import Check, Connect, Coordinate, CoordinateRow, Node, Proxy, Service
+from meshagent.catalog.model import (
+    Check,
+    Connect,
+    Coordinate,
+    CoordinateRow,
+    Node,
+    PreparedQuery,
+    Proxy,
+    QueryService,
+    QueryTemplate,
+    Service,
+)
 from meshagent.catalog.store import Store
 from meshagent.errors import CorruptData, MeshError
 
@@ -31,6 +42,14 @@ checks = st.builds(
 )
 keys = st.sampled_from(["k", "k/1", "k/2", "l"])
 values = st.sampled_from([b"", b"1", b"2"])
+prepared = st.builds(
+    PreparedQuery,
+    id=st.sampled_from(["q-1", "q-2", "q-3"]),
+    name=st.sampled_from(["", "geo", "Geo", "geo-"]),
+    session=st.sampled_from(["", "s"]),
+    template=st.builds(QueryTemplate, type=st.sampled_from(["", "name_prefix_match", "zork"])),
+    service=st.builds(QueryService, service=st.sampled_from(["web", "${name.suffix}", "${zork}"])),
+)
 commands = st.one_of(
     st.builds(c.Register, nodes, st.none() | services, st.lists(checks, max_size=2).map(tuple), st.booleans()),
     st.builds(c.Deregister, names, st.sampled_from(["", "x"]), st.sampled_from(["", "c1"])),
@@ -45,6 +64,8 @@ commands = st.one_of(
         c.CoordinateBatch, st.lists(st.builds(CoordinateRow, node=names, coord=st.just(Coordinate()))).map(tuple)
     ),
     st.builds(c.ReapTombstones, st.integers(0, 20)),
+    st.builds(c.PreparedQuerySet, prepared),
+    st.builds(c.PreparedQueryDelete, st.sampled_from(["q-1", "q-2"])),
 )
 logs = st.lists(commands, max_size=40)
 
@@ -109,6 +130,8 @@ READS = [
     lambda store: queries.coordinate_nodes(store),
     lambda store: queries.coordinate_node(store, "a"),
     lambda store: queries.by_address(store, "10.0.0.2"),
+    lambda store: queries.prepared_query_list(store),
+    lambda store: queries.prepared_query(store, "q-1"),
 ]
 
 
