@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from in_use import metrics_in_use
+from in_use import metrics_in_use, options_reloaded
 
 from meshagent.agent import compatibility
 from meshagent.agent.checks.table import CHECK_TYPES
@@ -39,6 +39,7 @@ NOTES = {
     "A25": "401, as with ACLs off",
     "force-leave": "without gossip only this agent is known",
     "join": "without gossip it fails as if nobody answered",
+    "operator raft list-peers": "its endpoint is not",
 }
 FLAGS = {
     "B": "blocks with `?index`",
@@ -143,19 +144,20 @@ def cli() -> Iterator[str]:
 
 def configuration() -> Iterator[str]:
     """docs/reference/configuration.md: that of `meshagent reference config`, and what has no effect yet."""
-    features = {
-        f"| `{key}` |": compatibility.waits_for(key) for key, option in Config.every_option() if not option.inert
-    }
+    starts = {f"| `{key}` |": key for key, option in Config.every_option() if not option.inert}
+    reloaded = options_reloaded()
     for number, line in enumerate(options_reference().splitlines()):
         if number == 2:
             yield BY_HAND.format("`meshagent/agent/config`")
             yield ""
             yield line
             yield ""
-            yield "*not yet*: read and checked, but what it belongs to is not built."
+            yield "*not yet*: read and checked, but what it belongs to is not built, or a reload does not take it."
             continue
-        start = line[: line.find("|", 2) + 1]
-        feature = features.get(start, "")
+        key = starts.get(line[: line.find("|", 2) + 1], "")
+        feature = compatibility.waits_for(key)
+        if key and not feature and key not in reloaded:
+            line = line.replace("*reload*", "*reload: not yet*")
         yield f"{line.removesuffix(' |')} *not yet: {feature}* |" if feature else line
 
 

@@ -247,6 +247,7 @@ class Daemon:
             self.http.configure(settings.http_settings(config))
             self.runner.configure(settings.check_settings(config, self._environ.get("DOCKER_HOST", "")))
             self.local.settings = settings.local_settings(config)
+            self.log.reload(settings.raft_settings(config))
             self._logs.set_level(config.log_level)
             self.metrics.settings = settings.metrics_settings(config, socket.gethostname())
             self.config = self.agent.config = config
@@ -310,6 +311,11 @@ def _refuse_unbuilt(config: Config) -> None:
         raise ConfigError(
             "server: this release runs servers only; client agents need gossip, which is not built yet. "
             "Set server = true and bootstrap_expect = 1, or start with -dev"
+        )
+    if config.acl.enabled:
+        raise ConfigError(
+            "acl.enabled: ACLs are not built yet, and an agent that promised them would let everyone in. "
+            "Remove the acl block, and keep the API on addresses that only trusted hosts reach"
         )
     if config.bootstrap_expect > 1:
         raise ConfigError(

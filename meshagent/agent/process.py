@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,7 +102,9 @@ def _remove_pid(path: str) -> None:
 
 
 async def _hangup(daemon: Daemon) -> None:
-    notify(os.environ, "RELOADING=1")
+    # systemd wants to know which reload this is (Type=notify-reload).
+    now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    notify(os.environ, "RELOADING=1", f"MONOTONIC_USEC={now_us}")
     try:
         await daemon.reload()
     except MeshError as error:
