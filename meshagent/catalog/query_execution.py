@@ -50,19 +50,23 @@ def execute(
     store: Store,
     query: PreparedQuery,
     source: Source,
-    rng: random.Random,
+    rng: random.Random | None,
     *,
     datacenter: str,
     near: str = "",
     limit: int = 0,
     connect: bool = False,
 ) -> Execution:
-    """Run a definition that `PreparedQueries.resolve` gave. `near` wins over the definition; `limit` 0 is none."""
+    """Run a definition that `PreparedQueries.resolve` gave. `near` wins over the definition; `limit` 0 is none.
+
+    Without `rng` nothing is drawn: the caller does that (DNS, for each answer).
+    """
     wanted = query.service
     connect = connect or wanted.connect
     topics: list[Topic] = ["prepared-queries", ("connect" if connect else "service-health", wanted.service.lower())]
     entries = _usable(store, wanted, connect) if not wanted.peer else []
-    rng.shuffle(entries)
+    if rng is not None:
+        rng.shuffle(entries)
     by_distance = False
     near = near or wanted.near
     if near:
