@@ -186,10 +186,6 @@ WAITING: tuple[Waiting, ...] = (
     Waiting(feature="profiles", options=("enable_debug",), commands=(("CL24", "debug"),)),
     Waiting(feature="reloading when a file changes", options=("auto_reload_config",)),
     Waiting(feature="node ids from the hardware", options=("disable_host_node_id",)),
-    Waiting(
-        feature="changing what is fixed now",
-        options=("check_deregister_interval_min", "check_reap_interval"),
-    ),
 )
 
 

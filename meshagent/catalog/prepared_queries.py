@@ -14,6 +14,7 @@ import msgspec
 
 from meshagent.catalog import query_templates
 from meshagent.catalog.model import PreparedQuery
+from meshagent.catalog.undo import Undo
 from meshagent.catalog.watch import Watches
 from meshagent.durations import parse_duration
 from meshagent.errors import InternalError
@@ -25,12 +26,14 @@ __all__ = ["PreparedQueries", "validate"]
 class PreparedQueries:
     """The definitions of one datacenter. The topic of all of them is `prepared-queries`."""
 
-    def __init__(self, watches: Watches) -> None:
+    def __init__(self, watches: Watches, undo: Undo) -> None:
         self._watches = watches
+        self._undo = undo
         self.rows: dict[str, PreparedQuery] = {}
         self.index = 0
         self._by_name: dict[str, str] = {}
         self._templates: dict[str, str] = {}
+        self._by_session: dict[str, set[str]] = {}
 
     def set(self, query: PreparedQuery, index: int, has_session: Callable[[str], bool]) -> None:
         """Create or replace a definition.
@@ -48,10 +51,7 @@ class PreparedQueries:
                 raise InternalError(f"failed compiling template: {error}") from None
         old = self.rows.get(query.id)
         created = index if old is None else old.create_index
-        if old is not None:
-            self._unlink(old)
-        self._link(msgspec.structs.replace(query, create_index=created, modify_index=index))
-        self._touch(index)
+        self._store(query.id, msgspec.structs.replace(query, create_index=created, modify_index=index), index)
 
     def _refuse_alias(self, query: PreparedQuery) -> None:
         name = query.name.lower()
@@ -68,15 +68,13 @@ class PreparedQueries:
 
     def delete(self, query_id: str, index: int) -> None:
         """Forget a definition."""
-        old = self.rows.get(query_id)
-        if old is not None:
-            self._unlink(old)
-            self._touch(index)
+        if query_id in self.rows:
+            self._store(query_id, None, index)
 
     def session_gone(self, session: str, index: int) -> None:
         """The session has ended: what was bound to it goes."""
-        for query in [query for query in self.rows.values() if query.session == session]:
-            self.delete(query.id, index)
+        for query_id in sorted(self._by_session.get(session, ())):
+            self.delete(query_id, index)
 
     def load(self, rows: Iterable[PreparedQuery]) -> None:
         """Fill the table from a snapshot."""
@@ -104,6 +102,17 @@ class PreparedQueries:
                 return query_templates.render(self.rows[template], name_or_id, segment)
         return None
 
+    def _store(self, query_id: str, row: PreparedQuery | None, index: int) -> None:
+        """Put `row` in its place, or nothing."""
+        old = self.rows.get(query_id)
+        self._undo.note(self._store, query_id, old, self.index)
+        if old is not None:
+            self._unlink(old)
+        if row is not None:
+            self._link(row)
+        self.index = index
+        self._watches.notify("prepared-queries")
+
     def _link(self, query: PreparedQuery) -> None:
         self.rows[query.id] = query
         name = query.name.lower()
@@ -111,6 +120,8 @@ class PreparedQueries:
             self._by_name[name] = query.id
         if query_templates.is_template(query):
             self._templates[name] = query.id
+        if query.session:
+            self._by_session.setdefault(query.session, set()).add(query.id)
 
     def _unlink(self, query: PreparedQuery) -> None:
         del self.rows[query.id]
@@ -118,10 +129,11 @@ class PreparedQueries:
         for names in (self._by_name, self._templates):
             if names.get(name) == query.id:
                 del names[name]
-
-    def _touch(self, index: int) -> None:
-        self.index = index
-        self._watches.notify("prepared-queries")
+        if query.session:
+            bound = self._by_session[query.session]
+            bound.discard(query.id)
+            if not bound:
+                del self._by_session[query.session]
 
 
 def validate(query: PreparedQuery) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from meshagent.catalog.model import PreparedQuery, QueryDns, QueryFailover, QueryService, QueryTarget, QueryTemplate
 from meshagent.catalog.prepared_queries import PreparedQueries, validate
+from meshagent.catalog.undo import Undo
 from meshagent.catalog.watch import Watches
 from meshagent.errors import InternalError
 
@@ -22,7 +23,7 @@ def query(id: str, name: str, *, template: QueryTemplate = PLAIN, session: str =
 
 @pytest.fixture
 def table() -> PreparedQueries:
-    return PreparedQueries(Watches())
+    return PreparedQueries(Watches(), Undo())
 
 
 def put(table: PreparedQueries, row: PreparedQuery, index: int = 5) -> None:
@@ -96,6 +97,17 @@ def test_pq1_what_is_bound_to_a_session_goes_with_it(table):
     table.session_gone("s", 9)
     table._watches.flush()
     assert (list(table.rows), table.index, woken) == ([ID2], 9, [1])
+
+
+def test_a_transaction_that_fails_brings_back_what_went_with_a_session(table):
+    put(table, query(ID1, "a", session="s"))
+    table._undo.begin()
+    table.session_gone("s", 9)
+    assert not table.rows
+    table._undo.rollback()
+    assert (list(table.rows), table.index, table.resolve("a").id) == ([ID1], 5, ID1)
+    table.session_gone("s", 11)
+    assert not table.rows
 
 
 def named(**service: object) -> PreparedQuery:
