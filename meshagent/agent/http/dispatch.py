@@ -95,6 +95,10 @@ class Dispatcher:
         self.limits = RateLimits(settings.rates, agent.clock.monotonic())
         self._samplers = {id(route): _sampler(agent, route) for route in self.routes}
 
+    def sampled(self) -> list[tuple[Route, Sampler]]:
+        """Every route with the sampler of its requests; the same ones after a reload."""
+        return [(route, self._samplers[id(route)]) for route in self.routes]
+
     async def answer(self, incoming: Incoming) -> Outcome:
         """Answer a request; every failure is an answer too."""
         try:

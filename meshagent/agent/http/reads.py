@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meshagent.agent.http.request import BadOption, ReadOptions, Request
+from meshagent.agent.http.tallies import EMPTY, count_lookup
 from meshagent.agent.http.views import View, Views
 from meshagent.agent.http.wire import Answer, error_answer, head, header_block
 from meshagent.errors import InternalError, MeshError, NoLeader
@@ -134,7 +135,9 @@ class Reads:
         # A stale answer of the leader has no age; remembered ones are used only while this server leads.
         fresh = mode in {"", "leader"} or (mode == "stale" and self.agent.log.is_leader)
         repeatable = fresh and not blocking and not cached and not options.near
-        return self.dressed(view, dress), view if repeatable else None, dress
+        answer = self.dressed(view, dress)
+        count_lookup(self.agent.metrics, view, 1, found=view.body != EMPTY)
+        return answer, view if repeatable else None, dress
 
     def _once(self, route: Route, request: Request, mode: str, gzip: bool) -> Answer:
         view = self.views.once(route, request)
@@ -185,7 +188,12 @@ class Reads:
         wait_s = options.wait_ns / 1e9 if options.wait_ns > 0 else settings.default_query_time_s
         wait_s = min(wait_s, settings.max_query_time_s)
         wait_s += self.agent.rng.random() * wait_s / JITTER_FRACTION
-        await view.changed_from(options.index, wait_s)
+        metrics = self.agent.metrics
+        metrics.move("rpc.queries_blocking", 1)
+        try:
+            await view.changed_from(options.index, wait_s)
+        finally:
+            metrics.move("rpc.queries_blocking", -1)
 
     def _cache_state(self, view: View) -> tuple[str, int]:
         now = self.agent.clock.monotonic()

@@ -62,6 +62,8 @@ class Route:
     tenancy: str = "both"
     #: The option of `limits` that bounds the body: "kv" or "txn"; "" for the server's general limit.
     body_limit: str = ""
+    #: Which metrics count its queries by service: "catalog.service"; "" for none.
+    lookup: str = ""
     read: Read | None = None
     encode: Encode | None = None
     handle: Handle | None = None

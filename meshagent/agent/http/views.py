@@ -73,6 +73,7 @@ class View:
         "fresh",
         "headers",
         "key",
+        "lookup",
         "request",
         "row_index",
         "size",
@@ -88,6 +89,8 @@ class View:
             raise TypeError(f"{route.path} has no read")
         self._read = route.read
         self._encode = route.encode
+        #: The first two words of its metrics when it looks up a service, else nothing.
+        self.lookup = tuple(route.lookup.split(".")) if route.lookup else ()
         self.key = key
         #: The question without what identifies the asker.
         self.request = request
