@@ -1,8 +1,8 @@
 """User events: what this agent fires, accepts and remembers. Pure.
 
 Source: surface rows EV1, EV2; developer.hashicorp.com/consul/api-docs/event; Lamport, "Time, Clocks, and the Ordering
-of Events in a Distributed System" (CACM 1978); serf's user events for the size limit. An event goes to every agent; each
-decides by its filters whether it is meant. The newest 256 that were accepted are remembered, and are not replicated:
+of Events in a Distributed System" (CACM 1978); serf's user events for the size limit. An event goes to every agent;
+each decides by its filters whether it is meant. The newest 256 that were accepted are remembered and not replicated:
 every agent has its own list.
 
 What may change here: `broadcast` is where gossip plugs in, `receive` what it calls with events of others. The size that

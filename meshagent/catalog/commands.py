@@ -137,11 +137,11 @@ class SessionDestroy(msgspec.Struct, frozen=True, array_like=True, tag=41):  # s
     id: str
 
 
-# The operations of a transaction, with tags of their own. Verbs are those of the API (surface rows TX2, TX3); what is
-# compared with in a `cas` is the row's `modify_index`.
+# The operations of a transaction; they are tagged like commands. Verbs are those of the API (surface rows TX2, TX3);
+# what a `cas` compares with is the `modify_index` of the row given.
 
 
-class TxnKV(msgspec.Struct, frozen=True, array_like=True, tag=1):  # since 0.1
+class TxnKV(msgspec.Struct, frozen=True, array_like=True, tag=51):  # since 0.1
     """An operation on a key."""
 
     verb: str
@@ -152,14 +152,14 @@ class TxnKV(msgspec.Struct, frozen=True, array_like=True, tag=1):  # since 0.1
     session: str = ""
 
 
-class TxnNode(msgspec.Struct, frozen=True, array_like=True, tag=2):  # since 0.1
+class TxnNode(msgspec.Struct, frozen=True, array_like=True, tag=52):  # since 0.1
     """An operation on a node."""
 
     verb: str
     node: Node
 
 
-class TxnService(msgspec.Struct, frozen=True, array_like=True, tag=3):  # since 0.1
+class TxnService(msgspec.Struct, frozen=True, array_like=True, tag=53):  # since 0.1
     """An operation on an instance of the node `node`."""
 
     verb: str
@@ -167,7 +167,7 @@ class TxnService(msgspec.Struct, frozen=True, array_like=True, tag=3):  # since 
     service: Service
 
 
-class TxnCheck(msgspec.Struct, frozen=True, array_like=True, tag=4):  # since 0.1
+class TxnCheck(msgspec.Struct, frozen=True, array_like=True, tag=54):  # since 0.1
     """An operation on a check of the node `check.node`."""
 
     verb: str

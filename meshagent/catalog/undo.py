@@ -5,7 +5,7 @@ leaves a step that reverses it; `rollback` takes the steps from the last to the 
 kept, so a plain write pays for one comparison.
 
 What may change here: nothing is known of tables here; a table that changes without leaving a step breaks
-`test_a_refused_transaction_leaves_no_trace` in tests/catalog/test_txn.py.
+`test_a_refused_transaction_leaves_no_trace_and_wakes_nobody` in tests/catalog/test_store.py.
 """
 
 from __future__ import annotations
