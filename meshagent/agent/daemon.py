@@ -24,6 +24,7 @@ from meshagent.agent import settings
 from meshagent.agent.check_runs import CheckRuns, alias_source
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.core import Agent, Lifecycle
+from meshagent.agent.events import UserEvents
 from meshagent.agent.file_registrations import apply_files
 from meshagent.agent.http.server import HttpServer
 from meshagent.agent.leader import REAP_STEP_S, TombstoneReaper
@@ -124,6 +125,7 @@ class Daemon:
             extras={
                 "checks": self.runner,
                 "members": alone(config, config.node_name, node_id),
+                "events": UserEvents(config.node_name, self.local.services, self.local.watches),
                 **({"saver": self.saver} if self.saver is not None else {}),
             },
         )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import msgspec
 
-from meshagent.catalog.model import Check, CoordinateRow, Node, Service, Session
+from meshagent.catalog.model import Check, CoordinateRow, Node, PreparedQuery, Service, Session
 from meshagent.errors import CorruptData
 
 __all__ = [
@@ -25,6 +25,8 @@ __all__ = [
     "KVLock",
     "KVSet",
     "KVUnlock",
+    "PreparedQueryDelete",
+    "PreparedQuerySet",
     "ReapTombstones",
     "Register",
     "SessionCreate",
@@ -181,6 +183,18 @@ class Txn(msgspec.Struct, frozen=True, array_like=True, tag=50):  # since 0.1
     ops: tuple[TxnOp, ...]
 
 
+class PreparedQuerySet(msgspec.Struct, frozen=True, array_like=True, tag=70):  # since 0.1
+    """Create or replace the prepared query with the id of `query`. Result: None."""
+
+    query: PreparedQuery
+
+
+class PreparedQueryDelete(msgspec.Struct, frozen=True, array_like=True, tag=71):  # since 0.1
+    """Forget a prepared query. Result: None; an unknown one is ignored."""
+
+    id: str
+
+
 Command = (
     Register
     | Deregister
@@ -196,6 +210,8 @@ Command = (
     | SessionCreate
     | SessionDestroy
     | Txn
+    | PreparedQuerySet
+    | PreparedQueryDelete
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -13,7 +13,16 @@ from typing import Generic, TypeVar
 import msgspec
 
 from meshagent.catalog.coordinates import sort_by_distance as _sort_by_distance
-from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, Service, ServiceEntry, Session
+from meshagent.catalog.model import (
+    Check,
+    CoordinateRow,
+    KVEntry,
+    Node,
+    PreparedQuery,
+    Service,
+    ServiceEntry,
+    Session,
+)
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic
 
@@ -32,6 +41,8 @@ __all__ = [
     "node",
     "node_services",
     "nodes",
+    "prepared_query",
+    "prepared_query_list",
     "service_nodes",
     "services",
     "session",
@@ -281,3 +292,18 @@ def coordinate_node(store: Store, node: str) -> Result[list[CoordinateRow]]:
 def sort_by_distance(store: Store, origin: str, rows: Iterable[T], node_of: Callable[[T], str]) -> list[T]:
     """`rows` by estimated round trip of their node from the node `origin` (surface row C22)."""
     return _sort_by_distance(store.coordinates, origin, rows, node_of)
+
+
+# --- prepared queries ------------------------------------------------------------------------------------------
+
+
+def prepared_query_list(store: Store) -> Result[list[PreparedQuery]]:
+    """All prepared queries by id."""
+    table = store.prepared_queries
+    return _result([table.rows[query_id] for query_id in sorted(table.rows)], table.index, "prepared-queries")
+
+
+def prepared_query(store: Store, query_id: str) -> Result[PreparedQuery | None]:
+    """One prepared query by id."""
+    table = store.prepared_queries
+    return _result(table.rows.get(query_id.lower()), table.index, "prepared-queries")

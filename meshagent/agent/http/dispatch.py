@@ -121,6 +121,8 @@ class Dispatcher:
             return Outcome(finish(Response(200, headers=(("Allow", allow),)), self.always, gzip=False))
         route = methods.get(incoming.method)
         if route is None:
+            if any(other.suffix for other in methods.values()):
+                allow = ",".join(methods)  # behind a suffix Consul leaves OPTIONS out
             lines = header_block((("Allow", allow),))
             answer = error_answer(405, f"method {incoming.method} not allowed", self.always, lines)
             if incoming.method == "HEAD":

@@ -251,6 +251,16 @@ class Views:
             view.refresh()
         return view
 
+    def once(self, route: Route, request: Request) -> View:
+        """A view for this request alone, not kept; to be closed when it has been answered.
+
+        Raises:
+            MeshError: the question is wrong.
+        """
+        view = View(self, (), route, request)
+        view.refresh()
+        return view
+
     def clear(self) -> None:
         """Forget everything: what answers depend on beside the store has changed (leadership, ACLs, configuration)."""
         for view in list(self._views.values()):
