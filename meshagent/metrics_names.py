@@ -253,10 +253,10 @@ leader.reconcile
 leader.reconcileMember
 memberlist.gossip
 memberlist.probeNode
-prepared-query.apply
-prepared-query.execute
+prepared-query.apply  Milliseconds that a write of a prepared query took
+prepared-query.execute  Milliseconds that running a prepared query took
 prepared-query.execute_remote
-prepared-query.explain
+prepared-query.explain  Milliseconds that filling a template for an explanation took
 raft.commitNumLogs  Commands in one entry
 raft.commitTime  Milliseconds from proposal to commit
 raft.fsm.apply

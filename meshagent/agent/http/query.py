@@ -123,7 +123,7 @@ async def _update(agent: Agent, request: Request) -> Response:
 
 async def _delete(agent: Agent, request: Request) -> Response:
     require_local(agent, request)
-    await agent.write(commands.PreparedQueryDelete(_existing(agent, request.name)))
+    await _apply(agent, commands.PreparedQueryDelete(_existing(agent, request.name)))
     return Response(200)
 
 
@@ -138,10 +138,17 @@ def _existing(agent: Agent, query_id: str) -> str:
 
 async def _set(agent: Agent, query: PreparedQuery) -> None:
     validate(query)
+    await _apply(agent, commands.PreparedQuerySet(query))
+
+
+async def _apply(agent: Agent, command: commands.Command) -> None:
+    started = agent.clock.monotonic()
     try:
-        await agent.write(commands.PreparedQuerySet(query))
+        await agent.write(command)
     except InternalError as error:
         raise InternalError(f"raft apply failed: {error}") from None
+    finally:
+        agent.metrics.measure("prepared-query.apply", started)
 
 
 # --- running ---------------------------------------------------------------------------------------------------
@@ -156,6 +163,7 @@ def _resolve(agent: Agent, request: Request) -> PreparedQuery:
 
 def _execute(agent: Agent, request: Request) -> Result[Any]:
     limit, connect = _limit(request), _connect(request)
+    started = agent.clock.monotonic()
     done = execute(
         agent.store,
         _resolve(agent, request),
@@ -166,6 +174,7 @@ def _execute(agent: Agent, request: Request) -> Result[Any]:
         limit=limit,
         connect=connect,
     )
+    agent.metrics.measure("prepared-query.execute", started)
     return Result(_executed(done, _meta(agent, request)), 1, done.topics)
 
 
@@ -192,7 +201,9 @@ def _instance(entry: ServiceEntry) -> Instance:
 
 
 def _explain(agent: Agent, request: Request) -> Result[Any]:
+    started = agent.clock.monotonic()
     query = _resolve(agent, request)
+    agent.metrics.measure("prepared-query.explain", started)
     return Result(Explained(Query=query, **_meta(agent, request)), 1, ("prepared-queries",))
 
 

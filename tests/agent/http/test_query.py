@@ -183,6 +183,15 @@ async def test_pq3_pq4_unknown_and_methods(api: Api, suffix: str) -> None:
     assert (wrong.status, wrong.headers["allow"]) == (405, "GET")
 
 
+async def test_what_dashboards_read(api: Api) -> None:
+    await create(api, "q")
+    for suffix in ("execute", "explain"):
+        await api.get(f"/v1/query/q/{suffix}")
+    text = api.agent.metrics.prometheus().decode()
+    for name in ("apply", "execute", "explain"):
+        assert f"consul_prepared_query_{name}_count 1" in text
+
+
 async def test_pq4_pq5_an_explanation_shows_the_filled_template(api: Api) -> None:
     await create(api, "geo-", Template={"Type": "name_prefix_match"}, Service={"Service": "${name.suffix}"})
     answer = await api.get("/v1/query/geo-web/explain")
