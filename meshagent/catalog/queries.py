@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from meshagent.catalog.coordinates import sort_by_distance as _sort_by_distance
+from meshagent.catalog.entries.entry import Entry
 from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, Service, ServiceEntry
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic
@@ -20,6 +21,8 @@ from meshagent.catalog.watch import Topic
 __all__ = [
     "Result",
     "by_address",
+    "config_entries",
+    "config_entry",
     "coordinate_node",
     "coordinate_nodes",
     "health_checks",
@@ -258,3 +261,18 @@ def coordinate_node(store: Store, node: str) -> Result[list[CoordinateRow]]:
 def sort_by_distance(store: Store, origin: str, rows: Iterable[T], node_of: Callable[[T], str]) -> list[T]:
     """`rows` by estimated round trip of their node from the node `origin` (surface row C22)."""
     return _sort_by_distance(store.coordinates, origin, rows, node_of)
+
+
+# --- config entries --------------------------------------------------------------------------------------------
+
+
+def config_entry(store: Store, kind: str, name: str) -> Result[Entry | None]:
+    """One config entry; the index is the table's."""
+    return _result(store.config.get(kind, name), store.config.index, ("config-entry", f"{kind}/{name.lower()}"))
+
+
+def config_entries(store: Store, kind: str = "") -> Result[list[Entry]]:
+    """The config entries of a kind, or all, by kind and name."""
+    if kind:
+        return _result(store.config.of_kind(kind), store.config.index, ("config-kind", kind))
+    return _result(store.config.all(), store.config.index, "config-entries")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, Service
 from meshagent.catalog.watch import Topic
 from meshagent.errors import CorruptData
@@ -40,6 +41,7 @@ class _Facts(msgspec.Struct, array_like=True):
     kv_index: int
     coordinates_index: int
     virtual_ips: dict[str, int]
+    config_index: int = 0
 
 
 class _Pairs:
@@ -77,6 +79,7 @@ def _tables(store: Store) -> list[tuple[str, list[Any] | _Pairs]]:
         ("kv", list(dict.values(store.kv.entries))),
         ("tombstones", _Pairs(store.kv.tombstones)),
         ("coordinates", [row for rows in store.coordinates.rows.values() for row in rows.values()]),
+        ("config-entries", list(store.config.entries.values())),
     ]
 
 
@@ -108,6 +111,10 @@ _LOADERS: dict[str, _Loader] = {
         msgspec.msgpack.Decoder(tuple[str, list[CoordinateRow]]),
         lambda store, rows: store.coordinates.load(rows),
     ),
+    "config-entries": (
+        msgspec.msgpack.Decoder(tuple[str, list[ConfigEntry]]),
+        lambda store, rows: store.config.load(rows),
+    ),
 }
 _header_decoder = msgspec.msgpack.Decoder(tuple[str, int, int, _Facts])
 _name_decoder = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw])
@@ -123,6 +130,7 @@ def write(store: Store) -> Iterator[bytes]:
         kv_index=store.kv.index,
         coordinates_index=store.coordinates.index,
         virtual_ips=dict(registrations.virtual_ips.offsets),
+        config_index=store.config.index,
     )
     return _encode(store.index, facts, _tables(store))
 
@@ -187,6 +195,7 @@ def _load_facts(store: Store, index: int, facts: _Facts) -> None:
     registrations.virtual_ips.load(facts.virtual_ips)
     store.kv.index = facts.kv_index
     store.coordinates.index = facts.coordinates_index
+    store.config.index = facts.config_index
 
 
 def digest(store: Store) -> str:
@@ -203,6 +212,7 @@ def digest(store: Store) -> str:
         store.kv.index,
         store.coordinates.index,
         sorted(registrations.virtual_ips.offsets.items()),
+        store.config.index,
     )
     sha.update(_encoder.encode(facts))
     return sha.hexdigest()

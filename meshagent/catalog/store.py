@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from meshagent.catalog import commands, snapshot
+from meshagent.catalog.config_entries import ConfigEntries
 from meshagent.catalog.coordinates import Coordinates
 from meshagent.catalog.kv import KVTable
 from meshagent.catalog.registrations import Registrations
@@ -31,6 +32,7 @@ class Store:
         self.registrations: Registrations = Registrations(self.watches)
         self.kv: KVTable = KVTable(self.watches)
         self.coordinates: Coordinates = Coordinates(self.watches)
+        self.config: ConfigEntries = ConfigEntries(self.watches)
 
     def apply(self, command: bytes) -> Any:
         """Apply an encoded command. Raises MeshError when the state refuses it; nothing but the index has moved."""
@@ -54,12 +56,13 @@ class Store:
         fresh = Store()
         snapshot.read(fresh, chunks)
         watches = self.watches
-        for part in (fresh.registrations, fresh.kv, fresh.coordinates):
+        for part in (fresh.registrations, fresh.kv, fresh.coordinates, fresh.config):
             part._watches = watches
         self.index = fresh.index
         self.registrations = fresh.registrations
         self.kv = fresh.kv
         self.coordinates = fresh.coordinates
+        self.config = fresh.config
         watches.notify_all()
         watches.flush()
 
@@ -97,4 +100,6 @@ _APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
         command, index, store.registrations.nodes.__contains__
     ),
     commands.ReapTombstones: Store._reap,
+    commands.ConfigEntrySet: lambda store, command, index: store.config.set(command, index),
+    commands.ConfigEntryDelete: lambda store, command, index: store.config.delete(command, index),
 }

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 
 from meshagent.catalog import commands as c
 from meshagent.catalog import queries
+from meshagent.catalog.entries.table import parse
 from meshagent.catalog.model import Check, Connect, Coordinate, CoordinateRow, Node, Proxy, Service
 from meshagent.catalog.store import Store
 from meshagent.errors import CorruptData, MeshError
@@ -31,6 +32,27 @@ checks = st.builds(
 )
 keys = st.sampled_from(["k", "k/1", "k/2", "l"])
 values = st.sampled_from([b"", b"1", b"2"])
+config_entries = st.sampled_from(
+    [
+        parse(raw)
+        for name, other in (("web", "db"), ("db", "web"))
+        for raw in (
+            {"Kind": "service-defaults", "Name": name, "Protocol": "http"},
+            {"Kind": "service-defaults", "Name": name},
+            {"Kind": "service-resolver", "Name": name, "Redirect": {"Service": other}},
+            {"Kind": "service-splitter", "Name": name, "Splits": [{"Weight": 100, "Service": other}]},
+            {"Kind": "api-gateway", "Name": name, "Listeners": [{"Name": "l", "Port": 1, "Protocol": "http"}]},
+            {
+                "Kind": "http-route",
+                "Name": name,
+                "Parents": [{"Name": "web"}],
+                "Rules": [{"Services": [{"Name": "x"}]}],
+            },
+            {"Kind": "ingress-gateway", "Name": name, "Listeners": [{"Port": 1, "Services": [{"Name": other}]}]},
+            {"Kind": "terminating-gateway", "Name": name, "Services": [{"Name": other}]},
+        )
+    ]
+)
 commands = st.one_of(
     st.builds(c.Register, nodes, st.none() | services, st.lists(checks, max_size=2).map(tuple), st.booleans()),
     st.builds(c.Deregister, names, st.sampled_from(["", "x"]), st.sampled_from(["", "c1"])),
@@ -45,6 +67,14 @@ commands = st.one_of(
         c.CoordinateBatch, st.lists(st.builds(CoordinateRow, node=names, coord=st.just(Coordinate()))).map(tuple)
     ),
     st.builds(c.ReapTombstones, st.integers(0, 20)),
+    st.builds(c.ConfigEntrySet, config_entries, st.none() | st.integers(0, 20), st.just("2024-01-01T00:00:00Z")),
+    st.builds(
+        c.ConfigEntryDelete,
+        st.sampled_from(["service-defaults", "service-resolver", "service-splitter", "api-gateway", "http-route"]),
+        st.sampled_from(["web", "db"]),
+        st.none() | st.integers(0, 20),
+        st.just("2024-01-02T00:00:00Z"),
+    ),
 )
 logs = st.lists(commands, max_size=40)
 
@@ -109,6 +139,9 @@ READS = [
     lambda store: queries.coordinate_nodes(store),
     lambda store: queries.coordinate_node(store, "a"),
     lambda store: queries.by_address(store, "10.0.0.2"),
+    lambda store: queries.config_entry(store, "service-defaults", "web"),
+    lambda store: queries.config_entries(store, "http-route"),
+    lambda store: queries.config_entries(store),
 ]
 
 
