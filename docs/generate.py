@@ -15,10 +15,11 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from in_use import metrics_in_use
+from in_use import metrics_in_use, options_reloaded
 
 from meshagent.agent import compatibility
 from meshagent.agent.checks.table import CHECK_TYPES
+from meshagent.agent.cli.reference import REFERENCES, endpoint
 from meshagent.agent.cli.table import SUBCOMMANDS
 from meshagent.agent.config import Config
 from meshagent.agent.config import reference as options_reference
@@ -39,6 +40,7 @@ NOTES = {
     "A25": "401, as with ACLs off",
     "force-leave": "without gossip only this agent is known",
     "join": "without gossip it fails as if nobody answered",
+    "operator raft list-peers": "its endpoint is not",
 }
 FLAGS = {
     "B": "blocks with `?index`",
@@ -60,12 +62,6 @@ def _table(head: str, rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
 
 
 # --- HTTP ------------------------------------------------------------------------------------------------------
-
-
-def endpoint(route: Route) -> str:
-    """`GET /v1/query/<name>/execute`."""
-    name = "<name>" if route.path.endswith("/") else ""
-    return f"`{route.method} {route.path}{name}{route.suffix}`"
 
 
 def state(route: Route) -> str:
@@ -115,7 +111,7 @@ def http() -> Iterator[str]:
         yield ""
         yield from _table(
             "endpoint | what it does | state | reads | acl | row",
-            ((endpoint(r), r.summary, state(r), r.flags, r.acl, r.row) for r in routes),
+            ((f"`{endpoint(r)}`", r.summary, state(r), r.flags, r.acl, r.row) for r in routes),
         )
         examples = [route.example for route in routes if route.example and _is_built(route)]
         if examples:
@@ -128,10 +124,8 @@ def http() -> Iterator[str]:
 
 def cli() -> Iterator[str]:
     """docs/reference/cli.md."""
-    from meshagent.agent.cli import reference
-
     os.environ["COLUMNS"] = "80"  # click asks how wide the terminal is
-    first, *lines = "\n".join(reference._REFERENCES["cli"]()).splitlines()
+    first, *lines = "\n".join(REFERENCES["cli"]()).splitlines()
     yield first
     yield ""
     yield BY_HAND.format("`meshagent/agent/cli`")
@@ -143,19 +137,20 @@ def cli() -> Iterator[str]:
 
 def configuration() -> Iterator[str]:
     """docs/reference/configuration.md: that of `meshagent reference config`, and what has no effect yet."""
-    features = {
-        f"| `{key}` |": compatibility.waits_for(key) for key, option in Config.every_option() if not option.inert
-    }
+    starts = {f"| `{key}` |": key for key, option in Config.every_option() if not option.inert}
+    reloaded = options_reloaded()
     for number, line in enumerate(options_reference().splitlines()):
         if number == 2:
             yield BY_HAND.format("`meshagent/agent/config`")
             yield ""
             yield line
             yield ""
-            yield "*not yet*: read and checked, but what it belongs to is not built."
+            yield "*not yet*: read and checked, but what it belongs to is not built, or a reload does not take it."
             continue
-        start = line[: line.find("|", 2) + 1]
-        feature = features.get(start, "")
+        key = starts.get(line[: line.find("|", 2) + 1], "")
+        feature = compatibility.waits_for(key)
+        if key and not feature and key not in reloaded:
+            line = line.replace("*reload*", "*reload: not yet*")
         yield f"{line.removesuffix(' |')} *not yet: {feature}* |" if feature else line
 
 
@@ -280,7 +275,9 @@ def _endpoints() -> Iterator[str]:
         yield ""
         yield f"### {name}"
         yield ""
-        yield from _table("row | endpoint | state | reads", ((r.row, endpoint(r), state(r), r.flags) for r in routes))
+        yield from _table(
+            "row | endpoint | state | reads", ((r.row, f"`{endpoint(r)}`", state(r), r.flags) for r in routes)
+        )
 
 
 def _commands() -> Iterator[str]:

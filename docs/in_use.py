@@ -19,7 +19,7 @@ from meshagent.agent.config import Config
 from meshagent.agent.config.option import Group
 from meshagent.metrics_names import DECLARED
 
-__all__ = ["NETWORK", "SHOWS", "metrics_in_use", "options_in_use"]
+__all__ = ["NETWORK", "SHOWS", "metrics_in_use", "options_in_use", "options_reloaded"]
 
 PACKAGE = Path(meshagent.__file__).parent
 #: Modules that show options and do nothing else with them.
@@ -60,7 +60,28 @@ def options_in_use() -> dict[str, set[str]]:
     return found
 
 
-def _read_by(tree: ast.Module) -> set[str]:
+def options_reloaded() -> set[str]:
+    """Options whose new value `Daemon.reload` hands on, itself or by the functions it calls."""
+    daemon = _functions("agent/daemon.py")
+    filled = _functions("agent/settings.py")
+    found = _read_by(daemon["reload"])
+    for node in ast.walk(daemon["reload"]):
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            if name in daemon:
+                found |= _read_by(daemon[name])
+            elif name.startswith("settings."):
+                # The certificates of checks are not those of listeners, which must take them too.
+                found |= {key for key in _read_by(filled[name.removeprefix("settings.")]) if not key.startswith("tls.")}
+    return found | {f"tls.defaults.{key.rsplit('.', 1)[1]}" for key in found if key.startswith("tls.")}
+
+
+def _functions(module: str) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
+    tree = ast.parse((PACKAGE / module).read_text())
+    return {node.name: node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
+
+
+def _read_by(tree: ast.AST) -> set[str]:
     found: set[str] = set()
     for function in (node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))):
         names = {"config": ""}  # local name -> the key of the group it holds; "" is the whole configuration

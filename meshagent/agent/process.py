@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from meshagent.agent.daemon import Daemon
 from meshagent.agent.systemd import notify
 from meshagent.clock import SystemClock, Tasks
-from meshagent.errors import MeshError
+from meshagent.errors import ConfigError, MeshError
 
 if TYPE_CHECKING:
     from meshagent.agent.config import Loaded
@@ -101,10 +102,14 @@ def _remove_pid(path: str) -> None:
 
 
 async def _hangup(daemon: Daemon) -> None:
-    notify(os.environ, "RELOADING=1")
+    # systemd wants to know which reload this is (Type=notify-reload).
+    now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    notify(os.environ, "RELOADING=1", f"MONOTONIC_USEC={now_us}")
     try:
         await daemon.reload()
     except MeshError as error:
+        for warning in error.warnings if isinstance(error, ConfigError) else ():
+            log.warning("%s", warning)
         for line in str(error).splitlines():
             log.error("reload failed, the old configuration stays: %s", line)
     notify(os.environ, "READY=1")

@@ -33,7 +33,9 @@ __all__ = [
     "Row",
     "Service",
     "ServiceAddress",
+    "ServiceCheck",
     "ServiceEntry",
+    "Session",
     "TransparentProxy",
     "Upstream",
     "Weights",
@@ -281,6 +283,38 @@ class KVEntry(Row, frozen=True, kw_only=True):
     session: str = ""
     create_index: int = always(0)
     modify_index: int = always(0)
+
+
+class ServiceCheck(Row, frozen=True, kw_only=True):
+    """A service's check that a session hangs on; `namespace` is always empty."""
+
+    id: str = always("")
+    namespace: str = always("")
+
+
+class Session(Row, frozen=True, kw_only=True):
+    """A session (surface rows SE1, SE4). `lock_delay` in nanoseconds, `ttl` a Go duration or "".
+
+    `behavior` is release or delete. It ends with its node and with any check of that node that `node_checks` or
+    `service_checks` name.
+    """
+
+    id: str = always("")
+    name: str = always("")
+    node: str = always("")
+    lock_delay: int = always(0)
+    behavior: str = always("release")
+    ttl: str = always("")
+    node_checks: tuple[str, ...] = always(())
+    service_checks: tuple[ServiceCheck, ...] | None = always(None)
+    create_index: int = always(0)
+    modify_index: int = always(0)
+
+    @property
+    def check_ids(self) -> tuple[str, ...]:
+        """The ids of all checks it hangs on, each once, in lower case."""
+        named = (*self.node_checks, *(check.id for check in self.service_checks or ()))
+        return tuple(dict.fromkeys(check_id.lower() for check_id in named))
 
 
 class Coordinate(Row, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ import msgspec
 
 from meshagent.catalog.coordinates import sort_by_distance as _sort_by_distance
 from meshagent.catalog.entries.entry import Entry
-from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, Service, ServiceEntry
+from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, Service, ServiceEntry, Session
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic
 
@@ -37,6 +37,9 @@ __all__ = [
     "nodes",
     "service_nodes",
     "services",
+    "session",
+    "session_list",
+    "session_node",
     "sort_by_distance",
 ]
 
@@ -77,8 +80,10 @@ def node(store: Store, name_or_id: str) -> Result[Node | None]:
 
 
 def _node_index(store: Store, key: str) -> int:
+    """A node that never was has the index at which one last went."""
     registrations = store.registrations
-    return registrations.index(("node", key)) or registrations.gone_nodes.get(key, 0)
+    gone = registrations.gone_nodes
+    return registrations.index(("node", key)) or gone.get(key) or max(gone.values(), default=0)
 
 
 def services(store: Store, node_meta: Mapping[str, str] | None = None) -> Result[dict[str, tuple[str, ...]]]:
@@ -242,6 +247,24 @@ def kv_keys(store: Store, prefix: str, separator: str = "") -> Result[list[str]]
             cut[key if at < 0 else key[: at + len(separator)]] = None
         keys = cut
     return _result(list(keys), store.kv.prefix_index(prefix), ("kv-prefix", prefix))
+
+
+# --- sessions --------------------------------------------------------------------------------------------------
+
+
+def session(store: Store, session_id: str) -> Result[Session | None]:
+    """One session; the index is the table's."""
+    return _result(store.sessions.rows.get(session_id), store.sessions.index, ("session", session_id))
+
+
+def session_list(store: Store) -> Result[list[Session]]:
+    """All sessions by id."""
+    return _result(store.sessions.all(), store.sessions.index, "sessions")
+
+
+def session_node(store: Store, node: str) -> Result[list[Session]]:
+    """The sessions of a node by id; the index is the table's."""
+    return _result(store.sessions.on_node(node), store.sessions.index, ("session-node", node.lower()))
 
 
 # --- coordinates -----------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from meshagent.catalog.entries.table import ConfigEntry
-from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, Service
+from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, Service, Session
 from meshagent.catalog.watch import Topic
 from meshagent.errors import CorruptData
 
@@ -41,6 +41,7 @@ class _Facts(msgspec.Struct, array_like=True):
     kv_index: int
     coordinates_index: int
     virtual_ips: dict[str, int]
+    sessions_index: int = 0
     config_index: int = 0
 
 
@@ -78,6 +79,7 @@ def _tables(store: Store) -> list[tuple[str, list[Any] | _Pairs]]:
         ("checks", list(registrations.checks.values())),
         ("kv", list(dict.values(store.kv.entries))),
         ("tombstones", _Pairs(store.kv.tombstones)),
+        ("sessions", list(store.sessions.rows.values())),
         ("coordinates", [row for rows in store.coordinates.rows.values() for row in rows.values()]),
         ("config-entries", list(store.config.entries.values())),
     ]
@@ -107,6 +109,10 @@ _LOADERS: dict[str, _Loader] = {
         msgspec.msgpack.Decoder(tuple[str, list[tuple[str, int]]]),
         lambda store, rows: store.kv.tombstones.update(rows),
     ),
+    "sessions": (
+        msgspec.msgpack.Decoder(tuple[str, list[Session]]),
+        lambda store, rows: store.sessions.load(rows),
+    ),
     "coordinates": (
         msgspec.msgpack.Decoder(tuple[str, list[CoordinateRow]]),
         lambda store, rows: store.coordinates.load(rows),
@@ -130,6 +136,7 @@ def write(store: Store) -> Iterator[bytes]:
         kv_index=store.kv.index,
         coordinates_index=store.coordinates.index,
         virtual_ips=dict(registrations.virtual_ips.offsets),
+        sessions_index=store.sessions.index,
         config_index=store.config.index,
     )
     return _encode(store.index, facts, _tables(store))
@@ -195,6 +202,7 @@ def _load_facts(store: Store, index: int, facts: _Facts) -> None:
     registrations.virtual_ips.load(facts.virtual_ips)
     store.kv.index = facts.kv_index
     store.coordinates.index = facts.coordinates_index
+    store.sessions.index = facts.sessions_index
     store.config.index = facts.config_index
 
 
@@ -211,6 +219,7 @@ def digest(store: Store) -> str:
         sorted(registrations.gone_nodes.items()),
         store.kv.index,
         store.coordinates.index,
+        store.sessions.index,
         sorted(registrations.virtual_ips.offsets.items()),
         store.config.index,
     )

@@ -73,7 +73,7 @@ def test_agent_commands(cli, agent: AgentProcess, tmp_path: Path) -> None:  # ty
     assert cli("maint").stdout == ""
     assert "meshagent" in cli("version").stdout.lower()
     assert json.loads(cli("version", "-format=json").stdout)
-    assert cli("validate", str(agent.directory / "agent.json")).stdout == "Configuration is valid!\n"
+    assert cli("validate", str(agent.directory / "agent.json")).stdout.endswith("Configuration is valid!\n")
 
 
 def test_errors_are_one_line_that_says_what_to_do(cli) -> None:  # type: ignore[no-untyped-def]

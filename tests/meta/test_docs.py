@@ -97,6 +97,8 @@ class TestWaiting:
 def test_notes_are_about_rows_that_are_built() -> None:
     there = {route.row for route in load_routes() if route.built} | {row.path for row in SUBCOMMANDS}
     assert set(generate.NOTES) <= there
+    lists_peers = any(route.row == "OP1" and route.built for route in load_routes())
+    assert lists_peers != ("operator raft list-peers" in generate.NOTES)
 
 
 def test_differences_name_a_row_and_give_a_reason() -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from meshagent.agent.http.routes import Route
     from meshagent.agent.http.settings import HttpSettings
 
-__all__ = ["Dress", "Reads"]
+__all__ = ["Dress", "Reads", "wait_ready"]
 
 #: Entries of the agent cache are kept this long after their last use (surface row C19).
 CACHE_TTL_S = 3 * 24 * 3600.0
@@ -53,6 +53,31 @@ class Dress:
     streaming: bool = False
     cache: str = ""
     age_s: int = 0
+
+
+async def wait_ready(agent: Agent, mode: str, hold_s: float) -> None:
+    """Return when this server may answer in consistency `mode`.
+
+    Raises:
+        NoLeader: it could not within `hold_s` seconds.
+    """
+    log, clock = agent.log, agent.clock
+    if mode == "stale" or (mode != "consistent" and log.is_leader):
+        return
+    deadline = clock.monotonic() + hold_s
+    while True:
+        if log.is_leader:
+            if mode != "consistent":
+                return
+            try:
+                await log.barrier()
+            except NoLeader:
+                pass
+            else:
+                return
+        if clock.monotonic() >= deadline:
+            raise NoLeader
+        await clock.sleep(LEADER_POLL_S)
 
 
 class Reads:
@@ -143,24 +168,7 @@ class Reads:
         Raises:
             NoLeader: it could not within `rpc_hold_timeout`.
         """
-        log = self.agent.log
-        if mode == "stale" or (mode != "consistent" and log.is_leader):
-            return
-        clock = self.agent.clock
-        deadline = clock.monotonic() + self.settings.rpc_hold_timeout_s
-        while True:
-            if log.is_leader:
-                if mode != "consistent":
-                    return
-                try:
-                    await log.barrier()
-                except NoLeader:
-                    pass
-                else:
-                    return
-            if clock.monotonic() >= deadline:
-                raise NoLeader
-            await clock.sleep(LEADER_POLL_S)
+        await wait_ready(self.agent, mode, self.settings.rpc_hold_timeout_s)
 
     async def _block(self, view: View, options: ReadOptions) -> None:
         settings = self.settings

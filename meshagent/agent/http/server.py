@@ -108,11 +108,12 @@ class HttpServer:
         if user or group:
             _chown(path, user, group)
 
-    async def stop(self, drain_s: float = 5.0) -> None:
-        """Stop listening, let requests in progress end for up to `drain_s` seconds, then close."""
+    async def stop(self, drain_s: float = 3.0) -> None:
+        """Stop listening, answer blocking queries now, let other requests end for up to `drain_s` seconds, close."""
         self.stopping = True
         for listener in self._listeners:
             listener.close()
+        self.dispatcher.reads.views.release()
         self.manager.pre_shutdown()
         await self.manager.shutdown(drain_s)
         self._listeners.clear()

@@ -178,6 +178,10 @@ class View:
                 self._views._released(self)
         self.refresh()
 
+    def release(self) -> None:
+        """Let all who wait have the answer as it is now."""
+        self._waiters.release()
+
     def close(self) -> None:
         """Forget what is held; the view must not be used again."""
         if self._subscription is not None:
@@ -248,6 +252,11 @@ class Views:
         """Forget everything: what answers depend on beside the store has changed (leadership, ACLs, configuration)."""
         for view in list(self._views.values()):
             self._forget(view)
+
+    def release(self) -> None:
+        """End all waits: the server stops."""
+        for view in list(self._views.values()):
+            view.release()
 
     def __len__(self) -> int:
         return len(self._views)

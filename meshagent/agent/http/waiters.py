@@ -52,6 +52,11 @@ class Waiters:
             if index > known:
                 _end(waiter)
 
+    def release(self) -> None:
+        """Nobody is to wait any longer, whatever the index."""
+        for waiter in self._waiting:
+            _end(waiter)
+
     def fail(self, error: Exception) -> None:
         """There is no answer any more."""
         for waiter in self._waiting:
