@@ -27,6 +27,9 @@ __all__ = ["ConfigEntries"]
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
 
+#: Kinds that put services behind a gateway.
+_GATEWAYS = frozenset({"ingress-gateway", "terminating-gateway"})
+
 Key = tuple[str, str]
 
 
@@ -37,6 +40,9 @@ class ConfigEntries:
         self._watches = watches
         self.entries: dict[Key, Entry] = {}
         self.index = 0
+        #: When a gateway entry changed last, and when services last ceased to stand behind one.
+        self.gateway_index = 0
+        self.gateway_lost = 0
 
     def get(self, kind: str, name: str) -> Entry | None:
         """One entry."""
@@ -110,6 +116,8 @@ class ConfigEntries:
     def _put(self, entry: Entry, index: int) -> None:
         key = (entry.kind, entry.name.lower())
         old = self.entries.get(key)
+        if old is not None:
+            self._lost(key, index)
         self.entries[key] = msgspec.structs.replace(
             entry,
             hash=_hash(entry),
@@ -121,6 +129,7 @@ class ConfigEntries:
     def _remove(self, entry: Entry, index: int) -> None:
         key = (entry.kind, entry.name.lower())
         del self.entries[key]
+        self._lost(key, index)
         self._changed(key, index)
 
     def _bind(self, kind: str, at: str, index: int) -> None:
@@ -143,8 +152,14 @@ class ConfigEntries:
             if entry.name not in kept:
                 self._remove(entry, index)
 
+    def _lost(self, key: Key, index: int) -> None:
+        if key[0] in _GATEWAYS:
+            self.gateway_lost = index
+
     def _changed(self, key: Key, index: int) -> None:
         self.index = index
+        if key[0] in _GATEWAYS:
+            self.gateway_index = index
         self._watches.notify(("config-entry", "/".join(key)))
         self._watches.notify(("config-kind", key[0]))
         self._watches.notify("config-entries")

@@ -43,6 +43,8 @@ class _Facts(msgspec.Struct, array_like=True):
     virtual_ips: dict[str, int]
     sessions_index: int = 0
     config_index: int = 0
+    gateway_index: int = 0
+    gateway_lost: int = 0
 
 
 class _Pairs:
@@ -138,6 +140,8 @@ def write(store: Store) -> Iterator[bytes]:
         virtual_ips=dict(registrations.virtual_ips.offsets),
         sessions_index=store.sessions.index,
         config_index=store.config.index,
+        gateway_index=store.config.gateway_index,
+        gateway_lost=store.config.gateway_lost,
     )
     return _encode(store.index, facts, _tables(store))
 
@@ -204,6 +208,8 @@ def _load_facts(store: Store, index: int, facts: _Facts) -> None:
     store.coordinates.index = facts.coordinates_index
     store.sessions.index = facts.sessions_index
     store.config.index = facts.config_index
+    store.config.gateway_index = facts.gateway_index
+    store.config.gateway_lost = facts.gateway_lost
 
 
 def digest(store: Store) -> str:
@@ -222,6 +228,8 @@ def digest(store: Store) -> str:
         store.sessions.index,
         sorted(registrations.virtual_ips.offsets.items()),
         store.config.index,
+        store.config.gateway_index,
+        store.config.gateway_lost,
     )
     sha.update(_encoder.encode(facts))
     return sha.hexdigest()

@@ -90,6 +90,7 @@ FAMILIES: tuple[str, ...] = (
     "status",
     "connect",
     "config",
+    "exported_services",
     "acl",
     "peering",
     "operator",
