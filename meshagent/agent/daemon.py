@@ -24,6 +24,7 @@ from meshagent.agent import settings
 from meshagent.agent.check_runs import CheckRuns, alias_source
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.core import Agent, Lifecycle
+from meshagent.agent.events import UserEvents
 from meshagent.agent.file_registrations import apply_files
 from meshagent.agent.http.server import HttpServer
 from meshagent.agent.leader import REAP_STEP_S, TombstoneReaper
@@ -87,8 +88,7 @@ class Daemon:
         config = self.config
         _refuse_unbuilt(config)
         self._logs.attach()
-        for warning in self._warnings:
-            log.warning("%s", warning)
+        _warn(self._warnings)
         data_dir = None if config.dev_mode else _made(Path(config.data_dir))
         node_id = load_node_id(data_dir, config.node_id)
         log.info("version: meshagent=%s consul=%s", __version__, CONSUL_VERSION)
@@ -125,6 +125,7 @@ class Daemon:
             extras={
                 "checks": self.runner,
                 "members": alone(config, config.node_name, node_id),
+                "events": UserEvents(config.node_name, self.local.services, self.local.watches),
                 **({"saver": self.saver} if self.saver is not None else {}),
             },
         )
@@ -245,9 +246,12 @@ class Daemon:
         from meshagent.agent.reload import diff, effective
 
         async with self._reloading:
-            loaded = await asyncio.get_running_loop().run_in_executor(None, self._read_config)
-            for warning in loaded.warnings:
-                log.warning("%s", warning)
+            try:
+                loaded = await asyncio.get_running_loop().run_in_executor(None, self._read_config)
+            except ConfigError as error:
+                _warn(error.warnings)
+                raise
+            _warn(loaded.warnings)
             report = diff(self.config, loaded.config)
             config = effective(self.config, loaded.config)
             self._renew_certificate(config)
@@ -311,6 +315,11 @@ class Daemon:
             await self.log.stop()
         log.info("stopped")
         self._logs.detach()
+
+
+def _warn(warnings: list[str]) -> None:
+    for warning in warnings:
+        log.warning("%s", warning)
 
 
 def _refuse_unbuilt(config: Config) -> None:

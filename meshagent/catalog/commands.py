@@ -12,7 +12,7 @@ from __future__ import annotations
 import msgspec
 
 from meshagent.catalog.entries.table import ConfigEntry
-from meshagent.catalog.model import Check, CoordinateRow, Node, Service, Session
+from meshagent.catalog.model import Check, CoordinateRow, Node, PreparedQuery, Service, Session
 from meshagent.errors import CorruptData
 
 __all__ = [
@@ -28,6 +28,8 @@ __all__ = [
     "KVLock",
     "KVSet",
     "KVUnlock",
+    "PreparedQueryDelete",
+    "PreparedQuerySet",
     "ReapTombstones",
     "Register",
     "SessionCreate",
@@ -184,6 +186,18 @@ class Txn(msgspec.Struct, frozen=True, array_like=True, tag=50):  # since 0.1
     ops: tuple[TxnOp, ...]
 
 
+class PreparedQuerySet(msgspec.Struct, frozen=True, array_like=True, tag=70):  # since 0.1
+    """Create or replace the prepared query with the id of `query`. Result: None."""
+
+    query: PreparedQuery
+
+
+class PreparedQueryDelete(msgspec.Struct, frozen=True, array_like=True, tag=71):  # since 0.1
+    """Forget a prepared query. Result: None; an unknown one is ignored."""
+
+    id: str
+
+
 class ConfigEntrySet(msgspec.Struct, frozen=True, array_like=True, tag=60):  # since 0.1
     """Write a config entry; with `cas` only if its ModifyIndex is that (0: if there is none).
 
@@ -219,6 +233,8 @@ Command = (
     | SessionCreate
     | SessionDestroy
     | Txn
+    | PreparedQuerySet
+    | PreparedQueryDelete
     | ConfigEntrySet
     | ConfigEntryDelete
 )

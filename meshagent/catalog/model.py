@@ -29,7 +29,13 @@ __all__ = [
     "MeshGateway",
     "Node",
     "PassiveHealthCheck",
+    "PreparedQuery",
     "Proxy",
+    "QueryDns",
+    "QueryFailover",
+    "QueryService",
+    "QueryTarget",
+    "QueryTemplate",
     "Row",
     "Service",
     "ServiceAddress",
@@ -332,3 +338,62 @@ class CoordinateRow(Row, frozen=True, kw_only=True):
     node: str = always("")
     segment: str = always("")
     coord: Coordinate = always(Coordinate())
+
+
+class QueryTarget(Row, frozen=True, kw_only=True):
+    """One place a prepared query may fail over to: a peer or a datacenter."""
+
+    peer: str = always("")
+    datacenter: str = always("")
+
+
+class QueryFailover(Row, frozen=True, kw_only=True):
+    """Where a prepared query looks when nothing is left here; `targets` excludes the other two."""
+
+    nearest_n: int = always(0)
+    datacenters: tuple[str, ...] | None = always(None)
+    targets: tuple[QueryTarget, ...] | None = always(None)
+
+
+class QueryService(Row, frozen=True, kw_only=True):
+    """What a prepared query looks for; `tags` are all required, `!tag` excludes."""
+
+    service: str = always("")
+    sameness_group: str = always("")
+    failover: QueryFailover = always(QueryFailover())
+    only_passing: bool = always(False)
+    ignore_check_ids: tuple[str, ...] | None = msgspec.field(default_factory=lambda: None, name="IgnoreCheckIDs")
+    near: str = always("")
+    tags: tuple[str, ...] | None = always(None)
+    node_meta: dict[str, str] | None = always(None)
+    service_meta: dict[str, str] | None = always(None)
+    connect: bool = always(False)
+    peer: str = always("")
+
+
+class QueryTemplate(Row, frozen=True, kw_only=True):
+    """`type` is "" (no template) or name_prefix_match."""
+
+    type: str = always("")
+    regexp: str = always("")
+    remove_empty_tags: bool = always(False)
+
+
+class QueryDns(Row, frozen=True, kw_only=True):
+    """How a prepared query is answered over DNS; `ttl` is a Go duration string, "" for the agent's own."""
+
+    ttl: str = always("")
+
+
+class PreparedQuery(Row, frozen=True, kw_only=True):
+    """A prepared query (surface row PQ1)."""
+
+    id: str = always("")
+    name: str = always("")
+    session: str = always("")
+    token: str = always("")
+    template: QueryTemplate = always(QueryTemplate())
+    service: QueryService = always(QueryService())
+    dns: QueryDns = always(QueryDns())
+    create_index: int = always(0)
+    modify_index: int = always(0)

@@ -17,7 +17,16 @@ from meshagent.catalog.entries.entry import Entry
 from meshagent.catalog.entries.exported_services import ExportedServices
 from meshagent.catalog.gateway_services import GatewayService, gateways_of, last_change
 from meshagent.catalog.gateway_services import gateway_services as _gateway_services
-from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, Service, ServiceEntry, Session
+from meshagent.catalog.model import (
+    Check,
+    CoordinateRow,
+    KVEntry,
+    Node,
+    PreparedQuery,
+    Service,
+    ServiceEntry,
+    Session,
+)
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic
 
@@ -41,6 +50,8 @@ __all__ = [
     "node",
     "node_services",
     "nodes",
+    "prepared_query",
+    "prepared_query_list",
     "service_nodes",
     "services",
     "session",
@@ -290,6 +301,21 @@ def coordinate_node(store: Store, node: str) -> Result[list[CoordinateRow]]:
 def sort_by_distance(store: Store, origin: str, rows: Iterable[T], node_of: Callable[[T], str]) -> list[T]:
     """`rows` by estimated round trip of their node from the node `origin` (surface row C22)."""
     return _sort_by_distance(store.coordinates, origin, rows, node_of)
+
+
+# --- prepared queries ------------------------------------------------------------------------------------------
+
+
+def prepared_query_list(store: Store) -> Result[list[PreparedQuery]]:
+    """All prepared queries by id."""
+    table = store.prepared_queries
+    return _result([table.rows[query_id] for query_id in sorted(table.rows)], table.index, "prepared-queries")
+
+
+def prepared_query(store: Store, query_id: str) -> Result[PreparedQuery | None]:
+    """One prepared query by id."""
+    table = store.prepared_queries
+    return _result(table.rows.get(query_id.lower()), table.index, "prepared-queries")
 
 
 # --- config entries --------------------------------------------------------------------------------------------

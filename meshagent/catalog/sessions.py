@@ -41,10 +41,13 @@ MAX_LOCK_DELAY_NS = 60_000_000_000
 class Sessions:
     """All sessions of one datacenter."""
 
-    def __init__(self, watches: Watches, undo: Undo, kv: KVTable) -> None:
+    def __init__(
+        self, watches: Watches, undo: Undo, kv: KVTable, ended: Callable[[str, int], None] = lambda session, index: None
+    ) -> None:
         self._watches = watches
         self._undo = undo
         self._kv = kv
+        self._ended = ended
         self.rows: dict[str, Session] = {}
         self.index = 0
         self.with_ttl: dict[str, Session] = {}
@@ -93,6 +96,7 @@ class Sessions:
         if session is None:
             return
         self._store(session_id, None, index)
+        self._ended(session_id, index)
         delay_ns = min(session.lock_delay, MAX_LOCK_DELAY_NS)
         for key in self._kv.held_by(session_id):
             if session.behavior == "delete":

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from meshagent.catalog.entries.table import ConfigEntry
-from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, Service, Session
+from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, PreparedQuery, Service, Session
 from meshagent.catalog.watch import Topic
 from meshagent.errors import CorruptData
 
@@ -42,6 +42,7 @@ class _Facts(msgspec.Struct, array_like=True):
     coordinates_index: int
     virtual_ips: dict[str, int]
     sessions_index: int = 0
+    prepared_queries_index: int = 0
     config_index: int = 0
     gateway_index: int = 0
     gateway_lost: int = 0
@@ -83,6 +84,7 @@ def _tables(store: Store) -> list[tuple[str, list[Any] | _Pairs]]:
         ("tombstones", _Pairs(store.kv.tombstones)),
         ("sessions", list(store.sessions.rows.values())),
         ("coordinates", [row for rows in store.coordinates.rows.values() for row in rows.values()]),
+        ("prepared-queries", list(store.prepared_queries.rows.values())),
         ("config-entries", list(store.config.entries.values())),
     ]
 
@@ -119,6 +121,10 @@ _LOADERS: dict[str, _Loader] = {
         msgspec.msgpack.Decoder(tuple[str, list[CoordinateRow]]),
         lambda store, rows: store.coordinates.load(rows),
     ),
+    "prepared-queries": (
+        msgspec.msgpack.Decoder(tuple[str, list[PreparedQuery]]),
+        lambda store, rows: store.prepared_queries.load(rows),
+    ),
     "config-entries": (
         msgspec.msgpack.Decoder(tuple[str, list[ConfigEntry]]),
         lambda store, rows: store.config.load(rows),
@@ -138,6 +144,7 @@ def write(store: Store) -> Iterator[bytes]:
         kv_index=store.kv.index,
         coordinates_index=store.coordinates.index,
         virtual_ips=dict(registrations.virtual_ips.offsets),
+        prepared_queries_index=store.prepared_queries.index,
         sessions_index=store.sessions.index,
         config_index=store.config.index,
         gateway_index=store.config.gateway_index,
@@ -206,6 +213,7 @@ def _load_facts(store: Store, index: int, facts: _Facts) -> None:
     registrations.virtual_ips.load(facts.virtual_ips)
     store.kv.index = facts.kv_index
     store.coordinates.index = facts.coordinates_index
+    store.prepared_queries.index = facts.prepared_queries_index
     store.sessions.index = facts.sessions_index
     store.config.index = facts.config_index
     store.config.gateway_index = facts.gateway_index
@@ -227,6 +235,7 @@ def digest(store: Store) -> str:
         store.coordinates.index,
         store.sessions.index,
         sorted(registrations.virtual_ips.offsets.items()),
+        store.prepared_queries.index,
         store.config.index,
         store.config.gateway_index,
         store.config.gateway_lost,

@@ -17,6 +17,7 @@ from meshagent.catalog import commands, snapshot, txn
 from meshagent.catalog.config_entries import ConfigEntries
 from meshagent.catalog.coordinates import Coordinates
 from meshagent.catalog.kv import KVTable
+from meshagent.catalog.prepared_queries import PreparedQueries
 from meshagent.catalog.registrations import Registrations
 from meshagent.catalog.sessions import Sessions
 from meshagent.catalog.undo import Undo
@@ -35,7 +36,8 @@ class Store:
         self.index = 1  # an empty read answers index 1, so the first change must be above it
         self.kv: KVTable = KVTable(self.watches, self.undo)
         self.coordinates: Coordinates = Coordinates(self.watches, self.undo)
-        self.sessions: Sessions = Sessions(self.watches, self.undo, self.kv)
+        self.prepared_queries: PreparedQueries = PreparedQueries(self.watches, self.undo)
+        self.sessions: Sessions = Sessions(self.watches, self.undo, self.kv, self.prepared_queries.session_gone)
         self.registrations: Registrations = Registrations(
             self.watches, self.undo, self.sessions.check_down, self.sessions.node_gone
         )
@@ -121,6 +123,10 @@ _APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
         command, index, store.registrations.nodes.__contains__
     ),
     commands.ReapTombstones: Store._reap,
+    commands.PreparedQuerySet: lambda store, command, index: store.prepared_queries.set(
+        command.query, index, store.sessions.rows.__contains__
+    ),
+    commands.PreparedQueryDelete: lambda store, command, index: store.prepared_queries.delete(command.id, index),
     commands.SessionCreate: lambda store, command, index: store.sessions.create(
         command.session, store.registrations, index
     ),

@@ -63,7 +63,7 @@ class DnsServer:
         _check(settings)
         self._clock = clock
         self._monotonic = clock.monotonic
-        self._responder = Responder(store, settings, clock, rng, datacenter)
+        self._responder = Responder(store, settings, clock, rng, datacenter, node_name)
         self._upstream = Upstream(settings, clock, random.SystemRandom())
         self._telemetry = Telemetry(metrics, node_name)
         self._tasks = Tasks()

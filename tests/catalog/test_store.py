@@ -14,7 +14,10 @@ from meshagent.catalog.model import (
     Coordinate,
     CoordinateRow,
     Node,
+    PreparedQuery,
     Proxy,
+    QueryService,
+    QueryTemplate,
     Service,
     ServiceCheck,
     Session,
@@ -44,6 +47,14 @@ checks = st.builds(
 )
 keys = st.sampled_from(["k", "k/1", "k/2", "l"])
 values = st.sampled_from([b"", b"1", b"2"])
+prepared = st.builds(
+    PreparedQuery,
+    id=st.sampled_from(["q-1", "q-2", "q-3"]),
+    name=st.sampled_from(["", "geo", "Geo", "geo-"]),
+    session=st.sampled_from(["", "s"]),
+    template=st.builds(QueryTemplate, type=st.sampled_from(["", "name_prefix_match", "zork"])),
+    service=st.builds(QueryService, service=st.sampled_from(["web", "${name.suffix}", "${zork}"])),
+)
 sessions = st.builds(
     Session,
     id=st.sampled_from(["s", "t"]),
@@ -110,6 +121,8 @@ commands = st.one_of(
         c.CoordinateBatch, st.lists(st.builds(CoordinateRow, node=names, coord=st.just(Coordinate()))).map(tuple)
     ),
     st.builds(c.ReapTombstones, st.integers(0, 20)),
+    st.builds(c.PreparedQuerySet, prepared),
+    st.builds(c.PreparedQueryDelete, st.sampled_from(["q-1", "q-2"])),
     st.builds(c.ConfigEntrySet, config_entries, st.none() | st.integers(0, 20), st.just("2024-01-01T00:00:00Z")),
     st.builds(
         c.ConfigEntryDelete,
@@ -182,6 +195,8 @@ READS = [
     lambda store: queries.coordinate_nodes(store),
     lambda store: queries.coordinate_node(store, "a"),
     lambda store: queries.by_address(store, "10.0.0.2"),
+    lambda store: queries.prepared_query_list(store),
+    lambda store: queries.prepared_query(store, "q-1"),
     lambda store: queries.session(store, "s"),
     lambda store: queries.session_list(store),
     lambda store: queries.session_node(store, "a"),
@@ -228,13 +243,16 @@ PEOPLED = [
     c.KVLock("k/1", b"1", 0, "s"),
     c.KVLock("k/2", b"1", 0, "t"),
     c.CoordinateBatch((CoordinateRow(node="a"),)),
+    c.PreparedQuerySet(PreparedQuery(id="q-0", name="bound", session="s", service=QueryService(service="web"))),
 ]
 
 
 def derived(store: Store) -> object:
     """What a store has worked out from its rows, beside the memos of reads."""
-    tables = (store.registrations, store.kv, store.sessions, store.coordinates, store.registrations.virtual_ips)
-    memos = {"_watches", "_undo", "_entries", "_bare", "_sorted", "_kv", "_check_down", "_node_gone", "virtual_ips"}
+    virtual_ips = store.registrations.virtual_ips
+    tables = (store.registrations, store.kv, store.sessions, store.coordinates, store.prepared_queries, virtual_ips)
+    memos = {"_watches", "_undo", "_entries", "_bare", "_sorted", "virtual_ips"}
+    memos |= {"_kv", "_check_down", "_node_gone", "_ended"}  # ways to other tables
     return [{name: value for name, value in vars(table).items() if name not in memos} for table in tables]
 
 
@@ -264,12 +282,14 @@ def test_a_refused_transaction_leaves_no_trace_and_wakes_nobody(log, transaction
 
 @given(logs)
 def test_every_holder_of_a_lock_is_a_session_that_lives(log):
-    """E5, E6: whatever ends a session, its locks go with it."""
+    """E5, E6, PQ1: whatever ends a session, its locks and its prepared queries go with it."""
     store = Store()
     run(store, [*PEOPLED, *log])
     rows = store.sessions.rows
     for entry in store.kv.entries.values():
         assert not entry.session or entry.session in rows
+    for query in store.prepared_queries.rows.values():
+        assert not query.session or query.session in rows
     for session in rows.values():
         node = session.node.lower()
         assert node in store.registrations.nodes
