@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import msgspec
 
+from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.model import Check, CoordinateRow, Node, PreparedQuery, Service, Session
 from meshagent.errors import CorruptData
 
 __all__ = [
     "Command",
+    "ConfigEntryDelete",
+    "ConfigEntrySet",
     "CoordinateBatch",
     "Deregister",
     "KVCas",
@@ -195,6 +198,26 @@ class PreparedQueryDelete(msgspec.Struct, frozen=True, array_like=True, tag=71):
     id: str
 
 
+class ConfigEntrySet(msgspec.Struct, frozen=True, array_like=True, tag=60):  # since 0.1
+    """Write a config entry; with `cas` only if its ModifyIndex is that (0: if there is none).
+
+    Result: whether it is there. `at` is the time of the write (RFC 3339), for the statuses of gateways.
+    """
+
+    entry: ConfigEntry
+    cas: int | None = None
+    at: str = ""
+
+
+class ConfigEntryDelete(msgspec.Struct, frozen=True, array_like=True, tag=61):  # since 0.1
+    """Delete a config entry; with `cas` only if its ModifyIndex is that. Result: False when it is another."""
+
+    kind: str
+    name: str
+    cas: int | None = None
+    at: str = ""
+
+
 Command = (
     Register
     | Deregister
@@ -212,6 +235,8 @@ Command = (
     | Txn
     | PreparedQuerySet
     | PreparedQueryDelete
+    | ConfigEntrySet
+    | ConfigEntryDelete
 )
 
 _encoder = msgspec.msgpack.Encoder()

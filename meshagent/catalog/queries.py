@@ -13,6 +13,10 @@ from typing import Generic, TypeVar
 import msgspec
 
 from meshagent.catalog.coordinates import sort_by_distance as _sort_by_distance
+from meshagent.catalog.entries.entry import Entry
+from meshagent.catalog.entries.exported_services import ExportedServices
+from meshagent.catalog.gateway_services import GatewayService, gateways_of, last_change
+from meshagent.catalog.gateway_services import gateway_services as _gateway_services
 from meshagent.catalog.model import (
     Check,
     CoordinateRow,
@@ -29,9 +33,14 @@ from meshagent.catalog.watch import Topic
 __all__ = [
     "Result",
     "by_address",
+    "config_entries",
+    "config_entry",
     "coordinate_node",
     "coordinate_nodes",
+    "exported_services",
+    "gateway_services",
     "health_checks",
+    "health_ingress",
     "health_node",
     "health_service",
     "health_state",
@@ -307,3 +316,72 @@ def prepared_query(store: Store, query_id: str) -> Result[PreparedQuery | None]:
     """One prepared query by id."""
     table = store.prepared_queries
     return _result(table.rows.get(query_id.lower()), table.index, "prepared-queries")
+
+
+# --- config entries --------------------------------------------------------------------------------------------
+
+
+def config_entry(store: Store, kind: str, name: str) -> Result[Entry | None]:
+    """One config entry; the index is the table's."""
+    return _result(store.config.get(kind, name), store.config.index, ("config-entry", f"{kind}/{name.lower()}"))
+
+
+def config_entries(store: Store, kind: str = "") -> Result[list[Entry]]:
+    """The config entries of a kind, or all, by kind and name."""
+    if kind:
+        return _result(store.config.of_kind(kind), store.config.index, ("config-kind", kind))
+    return _result(store.config.all(), store.config.index, "config-entries")
+
+
+def gateway_services(store: Store, gateway: str) -> Result[list[GatewayService]]:
+    """The services behind a gateway; the index is that of all gateways, with an ingress gateway that of all entries."""
+    rows = _gateway_services(store, gateway)
+    index = last_change(store)
+    if rows and rows[0].gateway_kind == "ingress-gateway":
+        index = max(index, store.config.index)
+    elif not rows and store.config.get("terminating-gateway", gateway) is None:
+        index = store.config.gateway_lost
+    else:
+        index = max(index, store.registrations.service_extinction)
+    return _result(rows, index, "config-entries", "services", "service-extinction")
+
+
+def health_ingress(
+    store: Store, name: str, *, passing: bool = False, node_meta: Mapping[str, str] | None = None
+) -> Result[list[ServiceEntry]]:
+    """Instances of the ingress gateways that let a service's traffic in."""
+    gateways = gateways_of(store, name)
+    rows: list[ServiceEntry] = []
+    index = store.config.gateway_index if gateways else store.config.gateway_lost
+    topics: list[Topic] = ["config-entries", "services"]
+    for gateway in gateways:
+        found = health_service(store, gateway, passing=passing, node_meta=node_meta)
+        rows += [entry for entry in found.rows if entry.service.kind == "ingress-gateway"]
+        index = max(index, found.index)
+        topics += found.topics
+    return _result(rows, index, *dict.fromkeys(topics))
+
+
+def exported_services(store: Store) -> Result[list[dict[str, object]]]:
+    """What is exported to whom, by service; a wildcard stands for every registered service."""
+    entry = store.config.get("exported-services", "default")
+    consumers: dict[str, dict[str, set[str]]] = {}
+    names = sorted({row.name for row in store.registrations.services.values() if not row.kind} - {"consul"})
+    exports = entry.services if isinstance(entry, ExportedServices) else ()
+    consumed = {service.name for service in exports}
+    for service in exports:
+        for name in names if service.name == "*" else [service.name]:
+            held = consumers.setdefault(name, {})
+            for consumer in service.consumers:
+                if consumer.peer:
+                    held.setdefault("Peers", set()).add(consumer.peer)
+                elif consumer.partition:
+                    held.setdefault("Partitions", set()).add(consumer.partition)
+    rows: list[dict[str, object]] = [
+        {"Service": name, "Consumers": {kind: sorted(found) for kind, found in consumers[name].items()}}
+        for name in sorted(consumers)
+    ]
+    if "*" in consumed:
+        index = max(store.config.index, store.registrations.index("services"))
+        return _result(rows, index, ("config-kind", "exported-services"), "services")
+    return _result(rows, store.config.index, ("config-kind", "exported-services"))

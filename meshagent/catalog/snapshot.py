@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, PreparedQuery, Service, Session
 from meshagent.catalog.watch import Topic
 from meshagent.errors import CorruptData
@@ -42,6 +43,9 @@ class _Facts(msgspec.Struct, array_like=True):
     virtual_ips: dict[str, int]
     sessions_index: int = 0
     prepared_queries_index: int = 0
+    config_index: int = 0
+    gateway_index: int = 0
+    gateway_lost: int = 0
 
 
 class _Pairs:
@@ -81,6 +85,7 @@ def _tables(store: Store) -> list[tuple[str, list[Any] | _Pairs]]:
         ("sessions", list(store.sessions.rows.values())),
         ("coordinates", [row for rows in store.coordinates.rows.values() for row in rows.values()]),
         ("prepared-queries", list(store.prepared_queries.rows.values())),
+        ("config-entries", list(store.config.entries.values())),
     ]
 
 
@@ -120,6 +125,10 @@ _LOADERS: dict[str, _Loader] = {
         msgspec.msgpack.Decoder(tuple[str, list[PreparedQuery]]),
         lambda store, rows: store.prepared_queries.load(rows),
     ),
+    "config-entries": (
+        msgspec.msgpack.Decoder(tuple[str, list[ConfigEntry]]),
+        lambda store, rows: store.config.load(rows),
+    ),
 }
 _header_decoder = msgspec.msgpack.Decoder(tuple[str, int, int, _Facts])
 _name_decoder = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw])
@@ -137,6 +146,9 @@ def write(store: Store) -> Iterator[bytes]:
         virtual_ips=dict(registrations.virtual_ips.offsets),
         prepared_queries_index=store.prepared_queries.index,
         sessions_index=store.sessions.index,
+        config_index=store.config.index,
+        gateway_index=store.config.gateway_index,
+        gateway_lost=store.config.gateway_lost,
     )
     return _encode(store.index, facts, _tables(store))
 
@@ -203,6 +215,9 @@ def _load_facts(store: Store, index: int, facts: _Facts) -> None:
     store.coordinates.index = facts.coordinates_index
     store.prepared_queries.index = facts.prepared_queries_index
     store.sessions.index = facts.sessions_index
+    store.config.index = facts.config_index
+    store.config.gateway_index = facts.gateway_index
+    store.config.gateway_lost = facts.gateway_lost
 
 
 def digest(store: Store) -> str:
@@ -221,6 +236,9 @@ def digest(store: Store) -> str:
         store.sessions.index,
         sorted(registrations.virtual_ips.offsets.items()),
         store.prepared_queries.index,
+        store.config.index,
+        store.config.gateway_index,
+        store.config.gateway_lost,
     )
     sha.update(_encoder.encode(facts))
     return sha.hexdigest()

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 
 from meshagent.catalog import commands as c
 from meshagent.catalog import queries
+from meshagent.catalog.entries.table import parse
 from meshagent.catalog.model import (
     Check,
     Connect,
@@ -82,6 +83,27 @@ ops = st.one_of(
     ),
 )  # fmt: skip
 transactions = st.builds(c.Txn, st.lists(ops, max_size=5).map(tuple))
+config_entries = st.sampled_from(
+    [
+        parse(raw)
+        for name, other in (("web", "db"), ("db", "web"))
+        for raw in (
+            {"Kind": "service-defaults", "Name": name, "Protocol": "http"},
+            {"Kind": "service-defaults", "Name": name},
+            {"Kind": "service-resolver", "Name": name, "Redirect": {"Service": other}},
+            {"Kind": "service-splitter", "Name": name, "Splits": [{"Weight": 100, "Service": other}]},
+            {"Kind": "api-gateway", "Name": name, "Listeners": [{"Name": "l", "Port": 1, "Protocol": "http"}]},
+            {
+                "Kind": "http-route",
+                "Name": name,
+                "Parents": [{"Name": "web"}],
+                "Rules": [{"Services": [{"Name": "x"}]}],
+            },
+            {"Kind": "ingress-gateway", "Name": name, "Listeners": [{"Port": 1, "Services": [{"Name": other}]}]},
+            {"Kind": "terminating-gateway", "Name": name, "Services": [{"Name": other}]},
+        )
+    ]
+)
 commands = st.one_of(
     st.builds(c.Register, nodes, st.none() | services, st.lists(checks, max_size=2).map(tuple), st.booleans()),
     st.builds(c.Deregister, names, st.sampled_from(["", "x"]), st.sampled_from(["", "c1"])),
@@ -101,6 +123,14 @@ commands = st.one_of(
     st.builds(c.ReapTombstones, st.integers(0, 20)),
     st.builds(c.PreparedQuerySet, prepared),
     st.builds(c.PreparedQueryDelete, st.sampled_from(["q-1", "q-2"])),
+    st.builds(c.ConfigEntrySet, config_entries, st.none() | st.integers(0, 20), st.just("2024-01-01T00:00:00Z")),
+    st.builds(
+        c.ConfigEntryDelete,
+        st.sampled_from(["service-defaults", "service-resolver", "service-splitter", "api-gateway", "http-route"]),
+        st.sampled_from(["web", "db"]),
+        st.none() | st.integers(0, 20),
+        st.just("2024-01-02T00:00:00Z"),
+    ),
 )
 logs = st.lists(commands, max_size=40)
 
@@ -170,6 +200,9 @@ READS = [
     lambda store: queries.session(store, "s"),
     lambda store: queries.session_list(store),
     lambda store: queries.session_node(store, "a"),
+    lambda store: queries.config_entry(store, "service-defaults", "web"),
+    lambda store: queries.config_entries(store, "http-route"),
+    lambda store: queries.config_entries(store),
 ]
 
 

@@ -113,7 +113,7 @@ def _encode_node_list(rows: tuple[Node, list[Service]] | None, _: Request) -> by
 def _gateway_services(agent: Agent, request: Request) -> Result[Any]:
     if not request.name:
         raise BadRequest("Missing gateway name")
-    return Result([], 1, (("gateway-services", request.name.lower()),))
+    return queries.gateway_services(agent.store, request.name)
 
 
 ROUTES = (
@@ -156,7 +156,7 @@ ROUTES = (
     Route(
         row="CT10", method="GET", path="/v1/catalog/gateway-services/", acl="service:read", flags="B C",
         effective=True, discovery=True, read=_gateway_services,
-        summary="services behind a gateway (none until gateways are built)",
+        summary="services behind an ingress or terminating gateway",
         example="curl localhost:8500/v1/catalog/gateway-services/ingress",
     ),
 )  # fmt: skip

@@ -1,25 +1,101 @@
 """`/v1/config`: config entries.
 
-Not built yet: the rows are here so that methods, documentation and 501 answers are right.
+Rules of entries are in `catalog/entries/`; here are paths, parameters and answers.
 
 Source: surface rows CF1-CF4; developer.hashicorp.com/consul/api-docs/config.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, cast
+
+from meshagent.agent.decode import decode_body
+from meshagent.agent.http.kv import FALSE, TRUE, parse_uint64
+from meshagent.agent.http.narrow import filtered
+from meshagent.agent.http.request import Request
+from meshagent.agent.http.response import JSON, Response, encode_json, text_response
 from meshagent.agent.http.routes import Route
+from meshagent.agent.http.views import LiveResult
+from meshagent.catalog import commands, queries
+from meshagent.catalog.entries.decoding import PREFIX
+from meshagent.catalog.entries.entry import Entry
+from meshagent.catalog.entries.selectors import filter_kind
+from meshagent.catalog.entries.table import CONFIG_ENTRIES, ConfigEntry, check, known_kind, parse
+from meshagent.catalog.queries import Result
+from meshagent.errors import BadRequest, NotFound
+
+if TYPE_CHECKING:
+    from meshagent.agent.core import Agent
 
 __all__ = ["ROUTES"]
 
+
+def _read(agent: Agent, request: Request) -> Result[Any]:
+    kind, slash, name = request.name.partition("/")
+    store = agent.store
+    result: Result[Any]
+    if not kind:
+        result = queries.config_entries(store)
+        rows: Any = filtered(request, filter_kind(Entry), result.rows) if request.options.filter else result.rows
+    else:
+        row = known_kind(kind)
+        if slash:
+            result = queries.config_entry(store, kind, name)
+            rows = result.rows
+        else:
+            result = queries.config_entries(store, kind)
+            rows = filtered(request, filter_kind(row.type), result.rows) if request.options.filter else result.rows
+    return LiveResult(rows, result.index, result.topics, lambda: store.config.index or 1)
+
+
+def _encode(rows: Any, request: Request) -> bytes | Response:
+    if rows is None:
+        kind, _, name = request.name.partition("/")
+        return text_response(f'Config entry not found for "{kind}" / "{name}"', 404)
+    return encode_json(rows)
+
+
+async def _put(agent: Agent, request: Request) -> Response:
+    raw: Any = decode_body(cast("Any", Any), request.body, prefix=PREFIX)
+    entry = parse(raw)
+    cas = _cas(request)
+    check(entry)
+    command = commands.ConfigEntrySet(cast("ConfigEntry", entry), cas, agent.clock.now().isoformat())
+    return Response(200, TRUE if await agent.write(command) else FALSE, content_type=JSON)
+
+
+async def _delete(agent: Agent, request: Request) -> Response:
+    kind, slash, name = request.name.partition("/")
+    if not slash:
+        raise NotFound("Must provide both a kind and name to delete")
+    if kind not in CONFIG_ENTRIES:
+        raise BadRequest(f"invalid config entry kind: {kind}")
+    cas = _cas(request)
+    done = await agent.write(commands.ConfigEntryDelete(kind, name, cas, agent.clock.now().isoformat()))
+    if cas is None:
+        return Response(200, b"{}", content_type=JSON)
+    return Response(200, TRUE if done else FALSE, content_type=JSON)
+
+
+def _cas(request: Request) -> int | None:
+    text = request.query.get("cas")
+    return parse_uint64(text) if text else None
+
+
 ROUTES = (
-    Route(row="CF1", method="PUT", path="/v1/config", acl="of the kind", summary="write a config entry"),
     Route(
-        row="CF2",
-        method="GET",
-        path="/v1/config/",
-        acl="of the kind",
-        flags="B C F",
-        summary="the entries of a kind, or one entry",
+        row="CF1", method="PUT", path="/v1/config", acl="of the kind", handle=_put,
+        summary="write a config entry (?cas: only over the one with that ModifyIndex)",
+        example='curl -X PUT -d \'{"Kind":"service-defaults","Name":"a","Protocol":"http"}\' localhost:8500/v1/config',
     ),
-    Route(row="CF4", method="DELETE", path="/v1/config/", acl="of the kind", summary="delete a config entry"),
-)
+    Route(
+        row="CF2", method="GET", path="/v1/config/", acl="of the kind", flags="B C F", filter="config_entry",
+        read=_read, encode=_encode,
+        summary="the entries of a kind, or one entry", example="curl localhost:8500/v1/config/service-defaults/web",
+    ),
+    Route(
+        row="CF4", method="DELETE", path="/v1/config/", acl="of the kind", handle=_delete,
+        summary="delete a config entry (?cas: only the one with that ModifyIndex)",
+        example="curl -X DELETE localhost:8500/v1/config/service-defaults/web",
+    ),
+)  # fmt: skip

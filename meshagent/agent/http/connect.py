@@ -2,7 +2,7 @@
 
 Not built yet: the rows are here so that methods, documentation and 501 answers are right.
 
-Source: surface rows CN1-CN7, DC1, ES1; developer.hashicorp.com/consul/api-docs/connect.
+Source: surface rows CN1-CN7, DC1; developer.hashicorp.com/consul/api-docs/connect.
 """
 
 from __future__ import annotations
@@ -122,14 +122,5 @@ ROUTES = (
         flags="B C Kb",
         summary="the same with overrides",
         effective=True,
-    ),
-    Route(
-        row="ES1",
-        method="GET",
-        path="/v1/exported-services",
-        acl="mesh:read or operator:read",
-        flags="B F",
-        summary="the resolved exported-services entry",
-        tenancy="partition",
     ),
 )

@@ -67,6 +67,13 @@ def _connect(agent: Agent, request: Request) -> Result[Any]:
     return _instances(agent, request, connect=True)
 
 
+def _ingress(agent: Agent, request: Request) -> Result[Any]:
+    if not request.name:
+        raise BadRequest("Missing service name")
+    result = queries.health_ingress(agent.store, request.name, passing=_passing(request), node_meta=node_meta(request))
+    return narrow(agent, request, result, "service_entry", _entry_node)
+
+
 def _instances(agent: Agent, request: Request, *, connect: bool) -> Result[list[ServiceEntry]]:
     if not request.name:
         raise BadRequest("Missing service name")
@@ -121,7 +128,7 @@ ROUTES = (
     ),
     Route(
         row="HL5", method="GET", path="/v1/health/ingress/", acl="node:read, service:read", flags="B C Kb F N M",
-        filter="service_entry", effective=True, discovery=True, streaming=True,
+        filter="service_entry", effective=True, discovery=True, streaming=True, read=_ingress, encode=_encode,
         summary="ingress gateways that expose a service", example="curl localhost:8500/v1/health/ingress/web",
     ),
     Route(

@@ -23,7 +23,7 @@ from meshagent.errors import BadRequest, InternalError, MeshError
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
 
-__all__ = ["FALSE", "ROUTES", "TRUE"]
+__all__ = ["FALSE", "ROUTES", "TRUE", "parse_uint64"]
 
 TRUE = b"true"
 FALSE = b"false"
@@ -67,11 +67,11 @@ async def _put(agent: Agent, request: Request) -> Response:
     key = _key(agent, request)
     query = request.query
     _no_conflict(query, ("acquire", "cas", "release"))
-    flags = _uint64(query.get("flags") or "0")
+    flags = parse_uint64(query.get("flags") or "0")
     value = request.body
     command: commands.Command
     if query.has("cas"):
-        command = commands.KVCas(key, value, flags, _uint64(query.get("cas") or ""))
+        command = commands.KVCas(key, value, flags, parse_uint64(query.get("cas") or ""))
     elif query.has("acquire"):
         command = commands.KVLock(key, value, flags, query.get("acquire") or "")
     elif query.has("release"):
@@ -89,7 +89,7 @@ async def _delete(agent: Agent, request: Request) -> Response:
         return await _apply(agent, commands.KVDeleteTree(request.name))
     key = _key(agent, request)
     if query.has("cas"):
-        index = _uint64(query.get("cas") or "")
+        index = parse_uint64(query.get("cas") or "")
         return await _apply(agent, commands.KVDeleteCas(key, index))
     return await _apply(agent, commands.KVDelete(key))
 
@@ -124,7 +124,7 @@ def _no_conflict(query: Any, names: tuple[str, ...]) -> None:
         raise BadRequest(f"Conflicting flags: {pairs}\n")
 
 
-def _uint64(text: str) -> int:
+def parse_uint64(text: str) -> int:
     if not _DIGITS.match(text):
         raise InternalError(f'strconv.ParseUint: parsing "{text}": invalid syntax')
     value = int(text) if len(text) <= 40 else _MAX_UINT64 + 1

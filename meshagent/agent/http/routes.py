@@ -94,6 +94,7 @@ FAMILIES: tuple[str, ...] = (
     "status",
     "connect",
     "config",
+    "exported_services",
     "acl",
     "peering",
     "operator",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshagent.agent.gojson import MAX_DEPTH, first_value
+from meshagent.gojson import MAX_DEPTH, first_value
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ and ignores what follows. The wording may only change towards Go's.
 
 from __future__ import annotations
 
-__all__ = ["first_value"]
+__all__ = ["first_value", "syntax_problem"]
 
 #: Go refuses deeper nesting (maxNestingDepth).
 MAX_DEPTH = 10_000
@@ -176,3 +176,12 @@ def _digits(text: bytes, at: int) -> int:
     while at < len(text) and text[at] in _DIGITS:
         at += 1
     return at
+
+
+def syntax_problem(text: bytes) -> str:
+    """What is wrong with the first JSON value of `text`, in Go's words; "" when it is one."""
+    try:
+        first_value(text)
+    except ValueError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,172 @@
+"""The table of config entries: set, delete, compare-and-set, and what a change may not break.
+
+A write of the same content changes nothing. Every entry has the index of the table as its read index, as in Consul.
+
+Source: surface rows CF1-CF4, M20-M37; developer.hashicorp.com/consul/api-docs/config. What may change here: rules of
+entries belong to `entries/`; this module only keeps them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import msgspec
+
+from meshagent.catalog import commands
+from meshagent.catalog.entries import binding, references
+from meshagent.catalog.entries.api_gateway import APIGateway
+from meshagent.catalog.entries.entry import Entry
+from meshagent.catalog.entries.gateway_routes import HTTPRoute, TCPRoute
+from meshagent.catalog.entries.graph import Lookup
+from meshagent.catalog.entries.table import check, content
+from meshagent.catalog.watch import Watches
+from meshagent.errors import InternalError
+
+__all__ = ["ConfigEntries"]
+
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
+
+#: Kinds that put services behind a gateway.
+_GATEWAYS = frozenset({"ingress-gateway", "terminating-gateway"})
+
+Key = tuple[str, str]
+
+
+class ConfigEntries:
+    """All config entries of one datacenter, by (kind, name in lower case)."""
+
+    def __init__(self, watches: Watches) -> None:
+        self._watches = watches
+        self.entries: dict[Key, Entry] = {}
+        self.index = 0
+        #: When a gateway entry changed last, and when services last ceased to stand behind one.
+        self.gateway_index = 0
+        self.gateway_lost = 0
+
+    def get(self, kind: str, name: str) -> Entry | None:
+        """One entry."""
+        return self.entries.get((kind, name.lower()))
+
+    def of_kind(self, kind: str) -> list[Entry]:
+        """The entries of a kind, by name."""
+        return [self.entries[key] for key in sorted(self.entries) if key[0] == kind]
+
+    def all(self) -> list[Entry]:
+        """All entries, by kind and name."""
+        return [self.entries[key] for key in sorted(self.entries)]
+
+    def lookup(self) -> Lookup:
+        """What the rules of entries look at."""
+        return Lookup(self.get, self.of_kind)
+
+    # --- writes ------------------------------------------------------------------------------------------------
+
+    def set(self, command: commands.ConfigEntrySet, index: int) -> bool:
+        entry: Entry = command.entry
+        old = self.get(entry.kind, entry.name)
+        if command.cas is not None and command.cas != (old.modify_index if old is not None else 0):
+            return False
+        check(entry)
+        if old is not None and content(old) == content(entry):
+            return True
+        self._refuse(entry.kind, entry.name, entry)
+        if isinstance(old, APIGateway | HTTPRoute | TCPRoute):
+            entry = msgspec.structs.replace(entry, status=old.status)
+        self._put(entry, index)
+        self._bind(entry.kind, command.at, index)
+        return True
+
+    def delete(self, command: commands.ConfigEntryDelete, index: int) -> bool:
+        kind, name = command.kind, command.name
+        old = self.get(kind, name)
+        if command.cas is not None and (old is None or command.cas != old.modify_index):
+            return False
+        if kind == "proxy-defaults" or old is not None:
+            self._refuse(kind, name, None)
+        if old is not None:
+            self._remove(old, index)
+            self._bind(kind, command.at, index)
+        return True
+
+    def load(self, rows: Iterable[Entry]) -> None:
+        """Fill the table from a snapshot."""
+        self.entries.update(((row.kind, row.name.lower()), row) for row in rows)
+
+    def _refuse(self, kind: str, name: str, entry: Entry | None) -> None:
+        """Raise if the change would leave another entry invalid."""
+        key = (kind, name.lower())
+
+        def get(wanted: str, named: str) -> Entry | None:
+            return entry if (wanted, named.lower()) == key else self.get(wanted, named)
+
+        def of_kind(wanted: str) -> list[Entry]:
+            if wanted != kind:
+                return self.of_kind(wanted)
+            rows = {row.name.lower(): row for row in self.of_kind(kind)}
+            rows.pop(key[1], None)
+            if entry is not None:
+                rows[key[1]] = entry
+            return [rows[at] for at in sorted(rows)]
+
+        problem = references.problem(Lookup(get, of_kind), kind, name, entry)
+        if problem:
+            raise InternalError(problem)
+
+    def _put(self, entry: Entry, index: int) -> None:
+        key = (entry.kind, entry.name.lower())
+        old = self.entries.get(key)
+        if old is not None:
+            self._lost(key, index)
+        self.entries[key] = msgspec.structs.replace(
+            entry,
+            hash=_hash(entry),
+            create_index=old.create_index if old is not None else index,
+            modify_index=index,
+        )
+        self._changed(key, index)
+
+    def _remove(self, entry: Entry, index: int) -> None:
+        key = (entry.kind, entry.name.lower())
+        del self.entries[key]
+        self._lost(key, index)
+        self._changed(key, index)
+
+    def _bind(self, kind: str, at: str, index: int) -> None:
+        """Bring statuses and bound gateways up to date."""
+        if kind not in binding.KINDS:
+            return
+        bound = binding.bind(self.lookup(), at)
+        for entry in bound:
+            old = self.get(entry.kind, entry.name)
+            if (
+                old is None
+                or msgspec.structs.replace(
+                    entry, hash=old.hash, create_index=old.create_index, modify_index=old.modify_index
+                )
+                != old
+            ):
+                self._put(entry, index)
+        kept = {entry.name for entry in bound if entry.kind == "bound-api-gateway"}
+        for entry in self.of_kind("bound-api-gateway"):
+            if entry.name not in kept:
+                self._remove(entry, index)
+
+    def _lost(self, key: Key, index: int) -> None:
+        if key[0] in _GATEWAYS:
+            self.gateway_lost = index
+
+    def _changed(self, key: Key, index: int) -> None:
+        self.index = index
+        if key[0] in _GATEWAYS:
+            self.gateway_index = index
+        self._watches.notify(("config-entry", "/".join(key)))
+        self._watches.notify(("config-kind", key[0]))
+        self._watches.notify("config-entries")
+
+
+def _hash(entry: Entry) -> int:
+    """64 bits that tell contents apart; what servers compute has none."""
+    if entry.kind == "bound-api-gateway":
+        return 0
+    return int.from_bytes(hashlib.sha256(_encoder.encode(content(entry))).digest()[:8], "big")
