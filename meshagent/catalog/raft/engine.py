@@ -135,7 +135,7 @@ class Engine(Replication):
     @property
     def has_backlog(self) -> bool:
         """Whether `tick` stopped applying because its slice was over."""
-        return self._applicable() > self.applied_index
+        return not self._halted and self._applicable() > self.applied_index
 
     def deadline(self) -> float | None:
         """The monotonic second at which `tick` must be called even if nothing happens; None: never."""

@@ -85,9 +85,6 @@ class Standing(SyncObj):  # type: ignore[misc]
             [],
             conf=SyncObjConf(
                 autoTick=False,
-                raftMinTimeout=self._election_min_s,
-                raftMaxTimeout=self._election_max_s,
-                connectionTimeout=self._election_max_s,
                 commandsQueueSize=1,
                 useFork=False,
                 onStateChanged=lambda _, state: on_state(STATE_NAMES[state]),

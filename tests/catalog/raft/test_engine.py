@@ -3,123 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, TypeVar
 
 import pytest
-from meshtest.disk import SimDisk
-from meshtest.logs import HeldWorker
+from meshtest.engines import Server, journal_of
 
-from meshagent.catalog.raft.configuration import initial
-from meshagent.catalog.raft.engine import Engine
-from meshagent.catalog.raft.journal import FileJournal, MemoryJournal
 from meshagent.catalog.raft.messages import (
     AppendEntries,
-    AppendReply,
-    Message,
     PreVote,
     RequestVote,
     VoteReply,
-    decode_message,
-    encode_message,
 )
-from meshagent.catalog.raft.records import Entry
-from meshagent.catalog.raft.settings import RaftSettings
-from meshagent.clock import VirtualClock
-
-SETTINGS = RaftSettings(multiplier=1, heartbeat_s=0.1, election_min_s=1.0, election_max_s=2.0, slice_s=1.0)
-T = TypeVar("T", bound=Message)
-
-
-class Wire:
-    """What was sent, by whom to whom is clear; every peer is connected, on connection number `epochs[peer]`."""
-
-    def __init__(self) -> None:
-        self.sent: list[tuple[str, Message]] = []
-        self.servers: dict[str, str] = {}
-        self.epochs: dict[str, int] = {}
-
-    def attach(self, on_message: Any, on_connection: Any) -> None:
-        raise AssertionError("the driver attaches")
-
-    def set_servers(self, servers: Mapping[str, str]) -> None:
-        self.servers = dict(servers)
-
-    def send(self, node_id: str, message: Message) -> None:
-        self.sent.append((node_id, decode_message(encode_message(message))))
-
-    def connected(self, node_id: str) -> bool:
-        return True
-
-    def epoch(self, node_id: str) -> int:
-        return self.epochs.get(node_id, 1)
-
-
-class Server:
-    """An engine with two peers (or `peers`) and a disk that works only when told to."""
-
-    def __init__(self, *, peers: tuple[str, ...] = ("b", "c"), journal: Any = None, slice_s: float = 1.0) -> None:
-        self.clock = VirtualClock()
-        self.wire = Wire()
-        self.worker = HeldWorker()
-        self.journal = journal or FileJournal(SimDisk(), self.worker)
-        self.applied: list[Entry] = []
-        self.states: list[str] = []
-        self.behind: list[str] = []
-        self.deposed = 0
-        self.engine = Engine(
-            "a",
-            (1, initial({name: f"{name}:8300" for name in ("a", *peers)})),
-            journal=self.journal,
-            transport=self.wire,
-            clock=self.clock,
-            rng=random.Random(1),
-            settings=SETTINGS if slice_s == 1.0 else replace(SETTINGS, slice_s=slice_s),
-            apply=self.applied.append,
-            on_state=self.states.append,
-            courier=self,  # type: ignore[arg-type]
-        )
-
-    def on_behind(self, node_id: str) -> None:
-        self.behind.append(node_id)
-
-    def on_deposed(self) -> None:
-        self.deposed += 1
-
-    def hear(self, message: Message, epoch: int = 1) -> None:
-        self.engine.receive(message.sender, message, epoch)
-
-    def said(self, kind: type[T]) -> list[T]:
-        """What was sent of `kind` since the last question."""
-        found = [message for _, message in self.wire.sent if isinstance(message, kind)]
-        self.wire.sent = [each for each in self.wire.sent if not isinstance(each[1], kind)]
-        return found
-
-    async def pass_s(self, seconds: float) -> None:
-        await self.clock.advance(seconds)
-        self.engine.tick()
-
-    def disk_works(self) -> None:
-        self.journal.sync()
-        while self.worker.jobs:
-            self.worker.step()
-        self.engine.tick()
-
-    async def stand(self) -> None:
-        await self.pass_s(3)
-        self.hear(VoteReply("b", self.engine.term, 1, self.engine.term + 1, True, True))
-
-    async def lead(self) -> None:
-        await self.stand()
-        self.hear(VoteReply("b", self.engine.term, 1, self.engine.term, True, False))
-        assert self.engine.takes_commands
-
-    def reply(self, node: str, index: int, *, success: bool = True, round_: int | None = None, epoch: int = 1) -> None:
-        engine = self.engine
-        newest = engine._round if round_ is None else round_
-        self.hear(AppendReply(node, engine.term, epoch, newest, success, index))
 
 
 async def test_a_server_alone_leads_in_its_first_tick() -> None:
@@ -171,7 +64,7 @@ async def test_it_does_not_count_itself_for_an_entry_that_is_not_on_its_disk() -
 
 async def test_an_entry_of_an_earlier_term_is_not_committed_by_counting() -> None:
     # Raft, figure 8: only an entry of the leader's own term may be committed by the number of its copies.
-    server = Server(journal=_journal_of([(b"\x00old", 2, 1)], term=1))
+    server = Server(journal=journal_of([(b"\x00old", 2, 1)], term=1))
     await server.lead()
     server.reply("b", 2)
     server.engine.tick()
@@ -219,7 +112,7 @@ async def test_a_halted_engine_leads_not_and_seeks_no_election() -> None:
 
 
 async def test_term_and_vote_come_back_from_the_journal() -> None:
-    server = Server(journal=_journal_of([], term=7, vote="c"))
+    server = Server(journal=journal_of([], term=7, vote="c"))
     assert server.engine.term == 7
     await server.clock.advance(1.0)
     server.hear(RequestVote("b", 7, 1, 9, 9))
@@ -234,7 +127,7 @@ async def test_term_and_vote_come_back_from_the_journal() -> None:
 
 
 async def test_a_backlog_is_applied_in_slices() -> None:
-    server = Server(peers=(), journal=_journal_of([(b"\x00x", index, 1) for index in range(2, 1002)], term=1))
+    server = Server(peers=(), journal=journal_of([(b"\x00x", index, 1) for index in range(2, 1002)], term=1))
     server.engine._slice_s = 0.0
     server.engine.tick()
     server.journal._synced()
@@ -258,17 +151,7 @@ async def test_several_servers_in_one_process_have_a_clock_each() -> None:
     assert (len(fast.said(PreVote)), len(slow.said(PreVote))) == (2, 0)
 
 
-def _journal_of(entries: list[Entry], *, term: int, vote: str | None = None) -> MemoryJournal:
-    journal = MemoryJournal()
-    for entry in entries:
-        journal.add(*entry)
-    journal.setCurrentTerm(term, vote)
-    journal._synced()
-    journal.sync = lambda: None  # type: ignore[method-assign]
-    return journal
-
-
-def test_the_journal_of_these_tests_needs_no_loop() -> None:
+def test_thejournal_of_these_tests_needs_no_loop() -> None:
     with pytest.raises(RuntimeError):
         asyncio.get_running_loop()
-    assert _journal_of([(b"x", 2, 1)], term=1).durable_index == 2
+    assert journal_of([(b"x", 2, 1)], term=1).durable_index == 2
