@@ -1,4 +1,4 @@
-"""When to take a snapshot, and taking it without holding the loop.
+"""I/O edge: when to take a snapshot, and taking it without holding the loop.
 
 Source: Ongaro and Ousterhout (2014), section 7; the three settings are Consul's (`raft_snapshot_threshold`,
 `raft_snapshot_interval`, `raft_trailing_logs`). hashicorp/raft looks after the interval plus up to as much again, by

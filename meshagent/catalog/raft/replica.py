@@ -311,6 +311,7 @@ class RaftLog:
         self._sender.on_reply(message)
 
     def on_deposed(self) -> None:
+        self._settle()  # a leader that removed itself did what it was asked
         lost = NoLeader("leadership lost while committing log")
         for batch in self._waiting.values():
             self._fail(batch, lost)
