@@ -68,12 +68,12 @@ class Replication(Elections):
         self._beat(now)
 
     def _stop_leading(self) -> None:
+        self._on_deposed()  # who waits is told while it is still known what a quorum has
         self._progress = {}
         self._rounds = []
         self._lease_until = 0.0
         self._next_beat = NEVER
         self._transfer = None
-        self._on_deposed()
 
     def _track(self, now: float) -> None:
         """One `Progress` for each other server of the configuration."""

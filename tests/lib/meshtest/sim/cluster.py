@@ -15,7 +15,7 @@ from meshagent.catalog.raft.journal import FileJournal
 from meshagent.catalog.raft.messages import Message, VoteReply
 from meshagent.catalog.raft.replica import RaftLog
 from meshagent.catalog.raft.settings import RaftSettings
-from meshagent.errors import MeshError, Unavailable
+from meshagent.errors import InternalError, MeshError, Unavailable
 from meshtest.disk import Crash, SimDisk
 from meshtest.sim.loop import SkewedClock
 from meshtest.sim.network import Network
@@ -287,6 +287,8 @@ class Cluster:
             raise self.broken
         for server in self.servers.values():
             engine = server.engine
+            if server.up and isinstance(server.log._failure, InternalError):
+                raise Broken(f"the engine of {server.node_id} failed: {server.log._failure}")
             if engine is not None and not engine._halted:
                 self._check_server(server, engine)
 
