@@ -1,4 +1,4 @@
-"""I/O edge: the daemon. Builds every part, starts and stops them in order, reloads, and runs the process.
+"""I/O edge: the daemon. Builds every part, starts and stops them in order, and reloads.
 
 Source: surface rows G4 (what a reload takes), G5 (signals), V1 (systemd). Only this module makes real clocks and
 generators. What may change here: the order of starting is what users rely on: an agent that says it is ready answers
@@ -8,20 +8,23 @@ HTTP and DNS from a catalog it has read back from disk.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import random
 import signal
+import socket
+import ssl
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent import settings
 from meshagent.agent.check_runs import CheckRuns, alias_source
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.core import Agent, Lifecycle
+from meshagent.agent.events import UserEvents
 from meshagent.agent.file_registrations import apply_files
 from meshagent.agent.http.server import HttpServer
 from meshagent.agent.leader import REAP_STEP_S, TombstoneReaper
@@ -32,29 +35,26 @@ from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
 from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
 from meshagent.agent.sync import AntiEntropy
-from meshagent.agent.systemd import notify
 from meshagent.agent.telemetry import observe
 from meshagent.agent.tls import server_context
 from meshagent.catalog.raft.replica import open_raft_log
 from meshagent.catalog.store import Store
-from meshagent.clock import Clock, SystemClock, Tasks
+from meshagent.clock import Clock, Tasks
 from meshagent.dns.server import DnsServer
 from meshagent.errors import ConfigError, MeshError
+from meshagent.listening import cannot_listen
 from meshagent.metrics import Metrics
 
 if TYPE_CHECKING:
     from meshagent.agent.config import Config, Listen, Loaded
     from meshagent.agent.reload import Report
 
-__all__ = ["Daemon", "run"]
+__all__ = ["Daemon"]
 
 log = logging.getLogger("agent")
 
 #: How often a starting server looks whether it leads; its first election takes some milliseconds.
 _LEADER_POLL_S = 0.01
-#: Rows are not tracked by the collector, requests free themselves by counting: full collections may be rare. One holds
-#: the loop for as long as it walks all that is tracked (50 ms and more with 10,000 checks).
-_GC_THRESHOLDS = (10_000, 50, 100)
 
 
 class Daemon:
@@ -74,6 +74,7 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._warnings = loaded.warnings
         self._leaving = False
+        self._https: ssl.SSLContext | None = None
 
     # --- starting ----------------------------------------------------------------------------------------------
 
@@ -87,11 +88,12 @@ class Daemon:
         config = self.config
         _refuse_unbuilt(config)
         self._logs.attach()
-        for warning in self._warnings:
-            log.warning("%s", warning)
+        _warn(self._warnings)
         data_dir = None if config.dev_mode else _made(Path(config.data_dir))
         node_id = load_node_id(data_dir, config.node_id)
-        self.metrics = Metrics(settings.metrics_settings(config), self._clock.monotonic)
+        log.info("version: meshagent=%s consul=%s", __version__, CONSUL_VERSION)
+        log.info("node: name=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
+        self.metrics = Metrics(settings.metrics_settings(config, socket.gethostname()), self._clock.monotonic)
         self.store = Store()
         address = _host_port(config.network.advertise_addr, config.ports.server)
         self.log = open_raft_log(
@@ -123,16 +125,18 @@ class Daemon:
             extras={
                 "checks": self.runner,
                 "members": alone(config, config.node_name, node_id),
+                "events": UserEvents(config.node_name, self.local.services, self.local.watches),
                 **({"saver": self.saver} if self.saver is not None else {}),
             },
         )
         self.sync = AntiEntropy(self.local, self.store, self.agent.write, self._clock, self._rng, self._tasks)
         await self._listen(config)
         self._tasks.start(self._lead(node_id), name="leader duties")
+        self._tasks.start(self.agent.sessions.run(self.agent), name="sessions")
         self._tasks.start(self._measure(), name="metrics")
         self.check_runs.start()
         self.sync.start()
-        log.info("agent: started: node=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
+        log.info("started")
 
     def _build_local(self, config: Config, node_id: str, data_dir: Path | None) -> None:
         self.local = LocalState(
@@ -163,11 +167,11 @@ class Daemon:
         network = config.network
         self.http = HttpServer(self.agent, settings.http_settings(config))
         self.agent.extras["http"] = self.http
-        tls = server_context(config.tls.https, "tls.https") if network.https else None
+        self._https = server_context(config.tls.https, "tls.https") if network.https else None
         for listen in network.http:
             await self._listen_http(listen, "ports.http", None)
         for listen in network.https:
-            await self._listen_http(listen, "ports.https", tls)
+            await self._listen_http(listen, "ports.https", self._https)
         self.dns = DnsServer(
             self.store,
             settings.dns_settings(config),
@@ -179,6 +183,8 @@ class Daemon:
         )
         self.agent.extras["dns"] = self.dns
         await self.dns.start([(listen.host, listen.port) for listen in network.dns])
+        for listen in network.dns:
+            log.info("listening: protocol=dns address=%s", listen)
 
     async def _listen_http(self, listen: Listen, option: str, tls: Any) -> None:
         sockets = self.config.unix_sockets
@@ -193,7 +199,8 @@ class Daemon:
             else:
                 await self.http.listen(listen.host, listen.port, tls)
         except OSError as error:
-            raise ConfigError(f"{option}: cannot listen on {listen}: {error.strerror or error}") from error
+            raise cannot_listen(option, str(listen), error) from error
+        log.info("listening: protocol=%s address=%s", option.removeprefix("ports."), listen)
 
     # --- running -----------------------------------------------------------------------------------------------
 
@@ -239,17 +246,22 @@ class Daemon:
         from meshagent.agent.reload import diff, effective
 
         async with self._reloading:
-            loaded = await asyncio.get_running_loop().run_in_executor(None, self._read_config)
-            for warning in loaded.warnings:
-                log.warning("%s", warning)
+            try:
+                loaded = await asyncio.get_running_loop().run_in_executor(None, self._read_config)
+            except ConfigError as error:
+                _warn(error.warnings)
+                raise
+            _warn(loaded.warnings)
             report = diff(self.config, loaded.config)
             config = effective(self.config, loaded.config)
+            self._renew_certificate(config)
             self.dns.reconfigure(settings.dns_settings(config))
             self.http.configure(settings.http_settings(config))
             self.runner.configure(settings.check_settings(config, self._environ.get("DOCKER_HOST", "")))
             self.local.settings = settings.local_settings(config)
+            self.log.reload(settings.raft_settings(config))
             self._logs.set_level(config.log_level)
-            self.metrics.settings = settings.metrics_settings(config)
+            self.metrics.settings = settings.metrics_settings(config, socket.gethostname())
             self.config = self.agent.config = config
             self.local.set_node(_own_node(config, self.agent.node_id))
             for problem in apply_files(self.local, config.services, config.checks, _file_token(config)):
@@ -259,22 +271,28 @@ class Daemon:
                 log.info("reload: %s", line)
             return report
 
+    def _renew_certificate(self, config: Config) -> None:
+        """Take up the HTTPS certificate as it is on disk now: new handshakes use it. Raises ConfigError."""
+        if self._https is not None:
+            server_context(config.tls.https, "tls.https")  # refuses what cannot be used before anything has changed
+            self._https.load_cert_chain(config.tls.https.cert_file, config.tls.https.key_file)
+
     # --- ending ------------------------------------------------------------------------------------------------
 
     async def leave(self) -> None:
         """Leave gracefully: servers give clients time to move on, then the process ends."""
         if not self._leaving:
             self._leaving = True
-            log.info("agent: leaving")
+            log.info("leaving")
             self._done.set()
 
     def interrupted(self, number: int) -> None:
         """A signal asks to end (surface row G5)."""
         config = self.config
         graceful = not config.skip_leave_on_interrupt if number == signal.SIGINT else bool(config.leave_on_terminate)
-        log.info("agent: caught %s, %s", signal.Signals(number).name, "leaving" if graceful else "stopping")
+        log.info("caught %s, %s", signal.Signals(number).name, "leaving" if graceful else "stopping")
         if self._done.is_set():
-            log.error("agent: second signal, ending at once")
+            log.error("second signal, ending at once")
             os._exit(1)
         self._done.set()
 
@@ -286,11 +304,22 @@ class Daemon:
                 await part.stop()
         if hasattr(self, "runner"):
             self.runner.stop()
+        saver = getattr(self, "saver", None)
+        if saver is not None:
+            try:
+                await saver.flush()
+            except MeshError as error:
+                log.error("%s", error)
         await self._tasks.cancel()
         if hasattr(self, "log"):
             await self.log.stop()
-        log.info("agent: stopped")
+        log.info("stopped")
         self._logs.detach()
+
+
+def _warn(warnings: list[str]) -> None:
+    for warning in warnings:
+        log.warning("%s", warning)
 
 
 def _refuse_unbuilt(config: Config) -> None:
@@ -299,6 +328,11 @@ def _refuse_unbuilt(config: Config) -> None:
         raise ConfigError(
             "server: this release runs servers only; client agents need gossip, which is not built yet. "
             "Set server = true and bootstrap_expect = 1, or start with -dev"
+        )
+    if config.acl.enabled:
+        raise ConfigError(
+            "acl.enabled: ACLs are not built yet, and an agent that promised them would let everyone in. "
+            "Remove the acl block, and keep the API on addresses that only trusted hosts reach"
         )
     if config.bootstrap_expect > 1:
         raise ConfigError(
@@ -338,83 +372,3 @@ def _file_token(config: Config) -> str:
 
 def _host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-# --- the process -----------------------------------------------------------------------------------------------
-
-
-def run(flags: Mapping[str, Any]) -> int:
-    """Run an agent until it is told to end; its exit status. `flags` has values by key (`config.flags()`).
-
-    Raises:
-        ConfigError: the flags or files cannot be used.
-    """
-    from meshagent.agent.config import load
-
-    def read_config() -> Loaded:
-        return load(
-            [*flags.get("@config-file", ()), *flags.get("@config-dir", ())],
-            hcl=flags.get("@hcl", ()),
-            flags=flags,
-            dev=bool(flags.get("@dev")),
-            format=flags.get("@config-format") or "",
-        )
-
-    loaded = read_config()
-    import uvloop
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_main(loaded, read_config))
-
-
-async def _main(loaded: Loaded, read_config: Callable[[], Loaded]) -> int:
-    daemon = Daemon(loaded, read_config, SystemClock(), os.environ)
-    loop = asyncio.get_running_loop()
-    try:
-        await daemon.start()
-    except MeshError as error:
-        await daemon.stop()
-        for line in str(error).splitlines():
-            print(f"==> {line}", file=sys.stderr)
-        return 1
-    tasks = Tasks()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, daemon.interrupted, number)
-    loop.add_signal_handler(signal.SIGHUP, lambda: tasks.start(_hangup(daemon), name="reload"))
-    _write_pid(daemon.config.pid_file)
-    # What was made while starting lives as long as the process: the collector need not walk it again.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
-    notify(os.environ, "READY=1")
-    try:
-        await daemon.wait()
-        notify(os.environ, "STOPPING=1")
-        await tasks.cancel()
-        await daemon.stop()
-    finally:
-        _remove_pid(daemon.config.pid_file)
-    return 0
-
-
-def _write_pid(path: str) -> None:
-    if path:
-        try:
-            Path(path).write_text(f"{os.getpid()}\n")
-        except OSError as error:
-            log.error("pid_file: cannot write %s: %s", path, error.strerror)
-
-
-def _remove_pid(path: str) -> None:
-    if path:
-        Path(path).unlink(missing_ok=True)
-
-
-async def _hangup(daemon: Daemon) -> None:
-    notify(os.environ, "RELOADING=1")
-    try:
-        await daemon.reload()
-    except MeshError as error:
-        for line in str(error).splitlines():
-            log.error("reload failed, the old configuration stays: %s", line)
-    notify(os.environ, "READY=1")

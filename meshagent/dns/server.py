@@ -26,6 +26,7 @@ from meshagent.dns.telemetry import MetricsSink, Telemetry
 from meshagent.dns.upstream import Upstream
 from meshagent.dns.wire import NOTIMP, SERVFAIL
 from meshagent.errors import ConfigError
+from meshagent.listening import cannot_listen
 
 __all__ = ["DnsServer"]
 
@@ -62,11 +63,13 @@ class DnsServer:
         _check(settings)
         self._clock = clock
         self._monotonic = clock.monotonic
-        self._responder = Responder(store, settings, clock, rng, datacenter)
+        self._responder = Responder(store, settings, clock, rng, datacenter, node_name)
         self._upstream = Upstream(settings, clock, random.SystemRandom())
         self._telemetry = Telemetry(metrics, node_name)
         self._tasks = Tasks()
-        self._connections = Connections(self._responder, self._answer, self._outside, clock.monotonic)
+        self._connections = Connections(
+            self._responder, self._answer, self._outside, clock.monotonic, self._telemetry.answers
+        )
         self._udp: list[socket.socket] = []
         self._tcp: list[asyncio.Server] = []
         self._sweeper: asyncio.TimerHandle | None = None
@@ -78,7 +81,7 @@ class DnsServer:
 
     @property
     def answered(self) -> int:
-        """Queries answered over UDP since the start."""
+        """Queries answered from here since the start, without those that recursors answered."""
         return self._telemetry.answered
 
     async def start(self, addresses: Sequence[Address]) -> None:
@@ -157,6 +160,9 @@ class DnsServer:
             if started >= responder.second_ends:
                 responder.tick(started)
             count = 0
+            # Answers that had to be made wait for the end of the batch: the first send wakes a client that waits,
+            # and all others find it awake (measured: a quarter more misses a second).
+            late: list[tuple[bytes, Any]] = []
             try:
                 for _ in range(_BATCH):
                     packet, peer = receive(_MAX_DATAGRAM)
@@ -167,9 +173,10 @@ class DnsServer:
                         found = answer(packet, False, started)
                         if type(found) is not bytes:
                             if found is not None:
-                                outside(found, partial(_send, send, packet[:2], peer))  # type: ignore[arg-type]
+                                outside(found, partial(_send_later, send, packet[:2], peer))  # type: ignore[arg-type]
                             continue
-                        ready = found
+                        late.append((packet[:2] + found, peer))
+                        continue
                     send(packet[:2] + ready, peer)
                     count += 1
             except BlockingIOError:
@@ -177,6 +184,9 @@ class DnsServer:
             except OSError as error:
                 # This one client cannot be reached; the loop calls again for those behind it.
                 log.debug("reply not sent: error=%s", error)
+            for message, peer in late:
+                _send(send, message, peer)
+            count += len(late)
             if count:
                 count_answers(count, monotonic() - started)
 
@@ -256,15 +266,21 @@ def _bound(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
         made.bind((host, port))
     except OSError as error:
         made.close()
-        raise ConfigError(f"dns: cannot listen on {host} port {port}: {error.strerror or error}") from error
+        place = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
+        raise cannot_listen("ports.dns", place, error) from error
     return made
 
 
-def _send(send: Callable[[bytes, Any], int], query_id: bytes, peer: Any, answer: bytes) -> None:
+def _send(send: Callable[[bytes, Any], int], message: bytes, peer: Any) -> None:
     try:
-        send(query_id + answer, peer)
+        send(message, peer)
     except OSError as error:
         log.debug("reply not sent: error=%s", error)
+
+
+def _send_later(send: Callable[[bytes, Any], int], query_id: bytes, peer: Any, answer: bytes) -> None:
+    # The socket may have been closed meanwhile, which is an OSError like any other.
+    _send(send, query_id + answer, peer)
 
 
 def _servfail(packet: bytes) -> bytes | None:

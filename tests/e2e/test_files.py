@@ -90,10 +90,12 @@ def test_a_bad_file_on_reload_changes_nothing_and_is_reported(tmp_path: Path) ->
     with with_directory(tmp_path) as agent:
         agent.wait("web", lambda: "w1" in agent.get("/v1/agent/services"))
         (tmp_path / "conf.d" / "20-web.json").write_text('{"service": {"name": "web", "prot": 1}}')
+        (tmp_path / "conf.d" / "50-skipped.bak").touch()
         refused = agent.http("PUT", "/v1/agent/reload")
         assert refused.status == 500
         assert b"20-web.json" in refused.body
         assert b"prot" in refused.body
+        assert "[WARN]  agent: skipping file " in agent.log()
         agent.signal(signal.SIGHUP)
         agent.wait("the error in the log", lambda: "20-web.json" in agent.log())
         assert agent.get("/v1/agent/services")["w1"]["Port"] == 8080

@@ -34,12 +34,12 @@ def run_agent(args: Sequence[str]) -> int:
     except UsageProblem as problem:
         print(f"{problem}; meshagent agent -help lists the flags", file=sys.stderr)
         return 1
-    from meshagent.agent.daemon import run
+    from meshagent.agent.process import run
 
     try:
         return run(flags)
     except ConfigError as error:
-        for line in error.problems:
+        for line in [*(f"warning: {text}" for text in error.warnings), *error.problems]:
             print(f"==> {line}", file=sys.stderr)
         return 1
 

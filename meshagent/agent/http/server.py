@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp.web_server import Server as Manager
 
-from meshagent.agent.http.connection import Connection, Exchange
+from meshagent.agent.http.connection import Connection
 from meshagent.agent.http.dispatch import Dispatcher, Outcome
+from meshagent.agent.http.exchange import Exchange
 from meshagent.agent.http.hot import HotEntry, HotReads
 from meshagent.agent.http.response import JSON, Response
+from meshagent.agent.http.tallies import Traffic
 from meshagent.agent.http.wire import Answer, DateLine, error_answer, finish
 from meshagent.errors import InternalError, MeshError
 
@@ -58,6 +60,7 @@ class HttpServer:
         self.put_sampler = agent.metrics.sampler("api.http", (("method", "PUT"), ("path", "v1_kv_")))
         self.apply_sampler = agent.metrics.sampler("kvs.apply")
         self.configure(settings)
+        agent.metrics.collect(Traffic(self.dispatcher.sampled()).collect)
         self._update_date()
 
     def configure(self, settings: HttpSettings) -> None:
@@ -107,11 +110,12 @@ class HttpServer:
         if user or group:
             _chown(path, user, group)
 
-    async def stop(self, drain_s: float = 5.0) -> None:
-        """Stop listening, let requests in progress end for up to `drain_s` seconds, then close."""
+    async def stop(self, drain_s: float = 3.0) -> None:
+        """Stop listening, answer blocking queries now, let other requests end for up to `drain_s` seconds, close."""
         self.stopping = True
         for listener in self._listeners:
             listener.close()
+        self.dispatcher.reads.views.release()
         self.manager.pre_shutdown()
         await self.manager.shutdown(drain_s)
         self._listeners.clear()

