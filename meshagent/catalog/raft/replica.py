@@ -29,7 +29,7 @@ from meshagent.catalog.raft.configuration import Configuration, Server, initial
 from meshagent.catalog.raft.disk import Disk, FileDisk
 from meshagent.catalog.raft.engine import Engine
 from meshagent.catalog.raft.installing import SnapshotReceiver, SnapshotSender
-from meshagent.catalog.raft.journal import FileJournal, Journal, MemoryJournal
+from meshagent.catalog.raft.journal import WINDOW_BYTES, FileJournal, Journal, MemoryJournal
 from meshagent.catalog.raft.messages import InstallSnapshot, Message, SnapshotReply
 from meshagent.catalog.raft.records import Entry
 from meshagent.catalog.raft.settings import RaftSettings
@@ -545,22 +545,28 @@ def open_raft_log(
     settings: RaftSettings | None = None,
     metrics: RaftMetrics | None = None,
     open_disk: Callable[[Path], Disk] = FileDisk,
+    transport: Transport | None = None,
+    peers: dict[str, str] | None = None,
+    joins: bool = False,
 ) -> RaftLog:
-    """The log of a server alone, in `data_dir`/raft, or in memory when there is no data directory (`-dev`).
+    """The log in `data_dir`/raft, or in memory when there is no data directory (`-dev`).
+
+    Without `transport` the server is alone; `peers` and `joins` as in `RaftLog`.
 
     Call it on the running loop. Raises Unavailable when another process holds the directory.
     """
     settings = settings or RaftSettings()
     journal: Journal
+    window_bytes = ALONE_WINDOW_BYTES if transport is None else WINDOW_BYTES
     if data_dir is None:
-        journal = MemoryJournal(window_bytes=ALONE_WINDOW_BYTES)
+        journal = MemoryJournal(window_bytes=window_bytes)
     else:
         journal = FileJournal(
             open_disk(data_dir / "raft"),
             ThreadWorker(asyncio.get_running_loop(), name="raft-journal"),
             segment_bytes=settings.segment_bytes,
             reserve_bytes=settings.reserve_bytes,
-            window_bytes=ALONE_WINDOW_BYTES,
+            window_bytes=window_bytes,
         )
     return RaftLog(
         machine,
@@ -571,6 +577,9 @@ def open_raft_log(
         rng=rng,
         settings=settings,
         metrics=metrics,
+        transport=transport,
+        peers=peers,
+        joins=joins,
     )
 
 
