@@ -1,0 +1,63 @@
+"""A snapshot holds the catalog, the outcomes of retried writes, and the members; old ones hold the catalog only."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from meshtest.logs import History
+
+from meshagent.catalog.raft.configuration import initial
+from meshagent.catalog.raft.state import MAGIC, ReplicatedState
+from meshagent.errors import Conflict, CorruptData
+
+
+def test_a_retry_gets_the_first_result_and_applies_nothing() -> None:
+    """Mutation: `apply_once` ignores the id."""
+    machine = History()
+    state = ReplicatedState(machine)
+    assert [state.apply_once(b"id", b"x"), state.apply_once(b"id", b"x"), state.apply_once(b"id2", b"x")] == [1, 1, 2]
+    for _ in range(2):
+        with pytest.raises(Conflict):
+            state.apply_once(b"id3", b"refuse")
+    assert machine.commands == [b"x", b"x"]
+
+
+def test_all_of_it_comes_back() -> None:
+    """Mutations: `Outcomes.dump` is empty; the configuration is not in the head."""
+    state = ReplicatedState(History())
+    state.configuration = lambda: (7, initial({"a": "a:1"}))
+    state.apply_once(b"id", b"x")
+    machine = History()
+    again = ReplicatedState(machine)
+    again.restore(state.snapshot())
+    assert machine.commands == [b"x"]
+    assert again.restored == (7, initial({"a": "a:1"}))
+    assert again.apply_once(b"id", b"x") == 1
+    assert machine.commands == [b"x"]
+
+
+def test_a_snapshot_is_of_the_moment_of_the_call() -> None:
+    state = ReplicatedState(History())
+    state.apply_once(b"1", b"x")
+    chunks = state.snapshot()
+    state.apply_once(b"2", b"y")
+    again = ReplicatedState(History())
+    again.restore(chunks)
+    assert b"2" not in again.outcomes
+
+
+def test_a_snapshot_of_before_is_read() -> None:
+    machine = History()
+    state = ReplicatedState(machine)
+    state.restore([b"x", b"y"])
+    assert machine.commands == [b"x", b"y"]
+    assert state.restored is None
+
+
+@given(st.binary(max_size=40))
+def test_any_head_is_read_or_corrupt(junk: bytes) -> None:
+    try:
+        ReplicatedState(History()).restore([MAGIC + junk])
+    except CorruptData:
+        pass

@@ -1,0 +1,106 @@
+"""One seed: a cluster of three or five, clients, things that go wrong, an end at which all must be well."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from meshtest.sim.cluster import Broken, Cluster
+from meshtest.sim.history import History
+from meshtest.sim.loop import run_sim
+from meshtest.sim.nemesis import PROFILES, Nemesis
+
+CHECK_EVERY_S = 0.01
+SETTLE_S = 20.0
+
+
+@dataclass
+class Outcome:
+    seed: int
+    profile: str
+    size: int
+    seconds: float = 0.0
+    trace: list[str] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+async def _scenario(outcome: Outcome, chaos_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    rng = random.Random(outcome.seed)
+    cluster = Cluster(outcome.seed, outcome.size)
+    history = History(cluster, rng.random())
+    nemesis = Nemesis(cluster, rng.random(), outcome.profile)
+    outcome.trace = cluster.trace
+    for server in cluster.servers.values():
+        cluster.spawn(server.start())
+    for client in range(3):
+        cluster.spawn(history.write_on(client))
+        cluster.spawn(history.read_on(client))
+    running = cluster.spawn(nemesis.run(chaos_s))
+    while not running.done():
+        await asyncio.sleep(CHECK_EVERY_S)
+        cluster.check()
+    nemesis.heal()
+    history.stopped = True
+    cluster.note("healed")
+    healed = loop.time()
+    while not await _agreed(cluster, history):
+        cluster.check()
+        if loop.time() > healed + SETTLE_S:
+            raise Broken(f"no agreement {SETTLE_S} s after everything works again: {_states(cluster)}")
+    cluster.check()
+    outcome.seconds = loop.time()
+    outcome.facts = {
+        **history.summary(),
+        "messages": cluster.network.sent,
+        "terms": max(cluster.leaders, default=0),
+        "leaders": len(cluster.leaders),
+        "recovered_after": round(loop.time() - healed, 2),
+        **{f"did {name}": count for name, count in sorted(nemesis.done.items())},
+    }
+
+
+async def _agreed(cluster: Cluster, history: History) -> bool:
+    """A write goes through, and all members have it and everything before."""
+    await asyncio.sleep(0.1)
+    leader = cluster.leader
+    if leader is None or not await history.write(tries=1):
+        return False
+    await asyncio.sleep(0.15)
+    leader = cluster.leader
+    if leader is None:
+        return False
+    for server in leader.log.servers:
+        member = cluster.servers[server.node_id]
+        if not member.up or not member.log._started or member.machine.digest != leader.machine.digest:
+            return False
+    history.check_kept(leader.machine.places)
+    return True
+
+
+def _states(cluster: Cluster) -> str:
+    return "; ".join(
+        f"{server.node_id} "
+        + (
+            f"{server.engine.state_name} {server.floor} last {server.engine.last_index}"
+            f" voters {sorted(server.engine.voters)} count {server.machine.count}"
+            if server.engine
+            else f"up={server.up}"
+        )
+        for server in cluster.servers.values()
+    )
+
+
+def run_seed(seed: int, *, profile: str | None = None, chaos_s: float = 5.0) -> Outcome:
+    """Raises what is broken, with the seed in its message."""
+    names = sorted(PROFILES)
+    profile = profile or names[seed % len(names)]
+    outcome = Outcome(seed, profile, 5 if (seed // len(names)) % 3 == 2 else 3)
+    try:
+        run_sim(_scenario(outcome, chaos_s))
+    except Exception as error:
+        last = "\n  ".join(outcome.trace[-25:])
+        raise Broken(f"seed {seed} ({profile}, {outcome.size} servers): {error!r}\n  {last}") from error
+    return outcome

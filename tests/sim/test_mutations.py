@@ -1,0 +1,34 @@
+"""The simulation notices when a rule is taken out. (The rules that it finds too seldom have their test in
+tests/catalog/raft/test_elections.py and test_replication.py, whose docstrings name the build they catch.)"""
+
+from __future__ import annotations
+
+import pytest
+from meshtest.sim.mutations import MUTATIONS, broken_by
+from meshtest.sim.scenario import Broken, run_seed
+
+CAUGHT: dict[str, tuple[str | None, int]] = {  # the profile, and a seed to begin with
+    "deletes_everything_behind_prev": (None, 9),
+    "commits_over_unchecked_log": (None, 3),
+    "speaks_before_the_disk": (None, 2),
+    "reads_before_its_first_entry": ("crashes", 2),
+    "lease_from_the_answer": ("leases", 26),
+    "lease_longer_than_an_election": ("leases", 3),
+    "no_lease": ("leases", 3),
+    "barrier_without_a_quorum": ("leases", 0),
+    "applies_retries_again": ("partitions", 5),
+    "disks_that_lie": ("all", 0),
+}
+TRIES = 60
+
+
+@pytest.mark.parametrize("name", CAUGHT)
+def test_it_is_caught(name: str) -> None:
+    profile, first = CAUGHT[name]
+    with broken_by(name):
+        for seed in range(first, first + TRIES):
+            try:
+                run_seed(seed, profile=profile)
+            except Broken:
+                return
+    pytest.fail(f"{TRIES} seeds hold without this rule: {MUTATIONS[name].__doc__}")
