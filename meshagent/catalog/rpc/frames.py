@@ -19,6 +19,7 @@ import msgspec
 from meshagent.errors import LocalProtocolError, RemoteProtocolError
 
 __all__ = [
+    "MAX_CLIENT_FRAME_BYTES",
     "MAX_FRAME_BYTES",
     "MAX_HELLO_BYTES",
     "PREFACE",
@@ -41,9 +42,11 @@ __all__ = [
 
 #: First bytes of a connection, in each direction. The first tells it from TLS (0x16) and HTTP.
 PREFACE = b"MSH1"
-#: Largest frame. A batch of writes and an entry of the log hold 1 MiB (`RaftSettings.max_entry_bytes`), or one command
-#: larger than that: `kv_max_value_size` may be raised, Consul advises against more than 512 KiB.
-MAX_FRAME_BYTES = 16 << 20
+#: Largest frame: the largest Raft message (`raft/messages.py`, 72 MiB: one entry as large as a segment of the journal)
+#: and what wraps it. What is usual has 1 MiB at most.
+MAX_FRAME_BYTES = 73 << 20
+#: Largest frame of a peer that is no server: a batch of writes (`kv_max_value_size` is 512 KiB unless raised).
+MAX_CLIENT_FRAME_BYTES = 16 << 20
 #: Largest frame of a peer that has not been accepted yet: five names, at most 255 bytes each, and numbers.
 MAX_HELLO_BYTES = 2048
 #: Longest message of an error; the rest is cut off.
@@ -113,9 +116,8 @@ class StreamEnd(msgspec.Struct, frozen=True, array_like=True, tag=7):  # since 0
 
 
 class RaftMessage(msgspec.Struct, frozen=True, array_like=True, tag=8):  # since 0.1
-    """A message of the Raft engine, opaque here. `epoch` is that of the hello of this connection."""
+    """A message of the Raft engine (`raft/messages.py`), opaque here."""
 
-    epoch: int
     payload: bytes
 
 
@@ -156,7 +158,7 @@ def decode(body: bytes | memoryview) -> Frame:
     """The frame of what follows a length. Raises RemoteProtocolError when it is none."""
     try:
         return _decoder.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RemoteProtocolError(f"a frame does not decode: {error}") from error
 
 

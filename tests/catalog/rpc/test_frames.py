@@ -97,7 +97,7 @@ def test_fields_of_a_newer_peer_are_ignored() -> None:
 
 
 def test_a_length_over_the_limit_is_refused_before_its_bytes_come() -> None:
-    with pytest.raises(RemoteProtocolError, match=r"frame of 16777217 bytes: the limit is 16777216"):
+    with pytest.raises(RemoteProtocolError, match=r"frame of 76546049 bytes: the limit is 76546048"):
         read(PREFACE + struct.pack(">I", MAX_FRAME_BYTES + 1))
 
 
@@ -113,6 +113,7 @@ def test_a_frame_over_the_limit_does_not_leave() -> None:
         b"\x91\x63",  # type 99
         b"\x91" * 100_000 + b"\x90",  # nested deeper than anybody would
         b"\x92\x09\xc0",  # a ping without a number
+        b"\x92\x0b\xa2\xff\xff",  # a goodbye whose reason is not UTF-8
         b"\x92\x09\x07\x00",  # bytes left over
         b"\xdd\xff\xff\xff\xff",  # an array that claims 4 billion items
         b"\x92\x06\xc6\xff\xff\xff\xff",  # bytes that claim 4 GiB
