@@ -122,6 +122,7 @@ class Connection:
 
     def _on_received(self, event: signals.Received) -> None:
         self._heard = self._now
+        self._pinged = None
         try:
             for frame in self._reader.feed(event.data):
                 if self.peer is None:
@@ -198,13 +199,12 @@ class Connection:
     def _check_life(self) -> None:
         """Ping a silent peer. Silence counts from our ping: nobody is blamed for a pause of our own process."""
         settings = self._settings
-        if self._pinged is not None and self._heard <= self._pinged:
+        if self._pinged is not None:
             if self._now >= self._pinged + settings.ping_timeout_s:
                 self._close(Reason.SILENT, f"no answer to a ping within {settings.ping_timeout_s:g} s")
                 return
             self._out.append(SetTimer(ALIVE, self._pinged + settings.ping_timeout_s))
             return
-        self._pinged = None
         due = self._heard + settings.ping_after_s
         if self._now >= due:
             self._pinged = self._now

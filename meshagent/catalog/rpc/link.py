@@ -32,6 +32,8 @@ log = logging.getLogger("agent.rpc")
 #: Above this the peer is taken not to read: room for some entries of the log on their way (1 MiB each).
 HIGH_WATER_BYTES = 4 << 20
 LOW_WATER_BYTES = 1 << 20
+#: Gathered in one turn of the loop before it goes to the socket at once.
+GATHER_BYTES = 256 << 10
 #: How long a closing connection may take to send its last bytes.
 LINGER_S = 1.0
 
@@ -85,6 +87,7 @@ class Link(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._out: list[bytes] = []
+        self._out_bytes = 0
         self._paused = False
         self._drained: asyncio.Future[None] | None = None
         self._serving: dict[int, asyncio.Future[Any]] = {}
@@ -192,9 +195,13 @@ class Link(asyncio.Protocol):
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(command.data)
+        self._out_bytes += len(command.data)
+        if self._out_bytes >= GATHER_BYTES:  # the socket must be able to say that it is full
+            self._flush()
 
     def _flush(self) -> None:
         out, self._out = self._out, []
+        self._out_bytes = 0
         if not out or self._transport is None or self._transport.is_closing():
             return
         self._transport.write(out[0] if len(out) == 1 else b"".join(out))
