@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench lock venv venv-dev fmt soak
+.PHONY: run test check bench docs lock venv venv-dev fmt soak
 
 run: $(VENV)/.run-stamp
 	$(BIN)/meshagent demo
@@ -17,10 +17,15 @@ check: $(VENV)/.dev-stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH= $(BIN)/lint-imports --no-cache
+	$(BIN)/python docs/generate.py --check
 	$(BIN)/python -m pytest -q -n 2 tests/agent tests/catalog tests/dns tests/meta tests/test_vocabulary.py
 
 bench: $(VENV)/.dev-stamp
 	$(BIN)/python bench/run.py
+
+# The pages of docs/ that are made from the tables of the code.
+docs: $(VENV)/.dev-stamp
+	$(BIN)/python docs/generate.py
 
 soak: $(VENV)/.dev-stamp
 	$(BIN)/python tests/chaos/kill9.py --rounds $${ROUNDS:-1000}
@@ -38,13 +43,15 @@ venv: $(VENV)/.run-stamp
 venv-dev: $(VENV)/.dev-stamp
 
 $(VENV)/.run-stamp: requirements.lock pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
-	touch $@
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) from requirements.lock (half a minute, once)"
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
 
 $(VENV)/.dev-stamp: requirements-dev.lock pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
-	touch $@ $(VENV)/.run-stamp
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) from requirements-dev.lock (a minute, once)"
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@ $(VENV)/.run-stamp

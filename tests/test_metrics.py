@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from meshagent.metrics import Metrics, MetricsSettings
+from meshagent.metrics import Metrics, MetricsSettings, Sampler
 from meshagent.metrics_names import DECLARED
 
 START = datetime(2024, 1, 1, 0, 0, 3, tzinfo=UTC)
@@ -201,3 +201,12 @@ def test_every_name_consul_declares_is_declared() -> None:  # G42
     ours = {line.split()[2] for line in Metrics().prometheus().decode().splitlines() if line.startswith("# TYPE")}
     # go_ and process_ metrics describe the process; they are the daemon's to collect.
     assert {n for n in names if not n.startswith(("go_", "process_"))} - ours == set()
+
+
+def test_many_equal_samples_count_as_so_many():
+    one, many = Sampler("x", ()), Sampler("x", ())
+    for _ in range(5):
+        one.sample(2.0)
+    many.sample_many(2.0, 5)
+    many.sample_many(2.0, 0)
+    assert many.summary() == one.summary()

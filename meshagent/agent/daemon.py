@@ -1,4 +1,4 @@
-"""I/O edge: the daemon. Builds every part, starts and stops them in order, reloads, and runs the process.
+"""I/O edge: the daemon. Builds every part, starts and stops them in order, and reloads.
 
 Source: surface rows G4 (what a reload takes), G5 (signals), V1 (systemd). Only this module makes real clocks and
 generators. What may change here: the order of starting is what users rely on: an agent that says it is ready answers
@@ -8,11 +8,12 @@ HTTP and DNS from a catalog it has read back from disk.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import random
 import signal
+import socket
+import ssl
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,12 +33,11 @@ from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
 from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
 from meshagent.agent.sync import AntiEntropy
-from meshagent.agent.systemd import notify
 from meshagent.agent.telemetry import observe
 from meshagent.agent.tls import server_context
 from meshagent.catalog.raft.replica import open_raft_log
 from meshagent.catalog.store import Store
-from meshagent.clock import Clock, SystemClock, Tasks
+from meshagent.clock import Clock, Tasks
 from meshagent.dns.server import DnsServer
 from meshagent.errors import ConfigError, MeshError
 from meshagent.metrics import Metrics
@@ -46,15 +46,12 @@ if TYPE_CHECKING:
     from meshagent.agent.config import Config, Listen, Loaded
     from meshagent.agent.reload import Report
 
-__all__ = ["Daemon", "run"]
+__all__ = ["Daemon"]
 
 log = logging.getLogger("agent")
 
 #: How often a starting server looks whether it leads; its first election takes some milliseconds.
 _LEADER_POLL_S = 0.01
-#: Rows are not tracked by the collector, requests free themselves by counting: full collections may be rare. One holds
-#: the loop for as long as it walks all that is tracked (50 ms and more with 10,000 checks).
-_GC_THRESHOLDS = (10_000, 50, 100)
 
 
 class Daemon:
@@ -74,6 +71,7 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._warnings = loaded.warnings
         self._leaving = False
+        self._https: ssl.SSLContext | None = None
 
     # --- starting ----------------------------------------------------------------------------------------------
 
@@ -91,7 +89,7 @@ class Daemon:
             log.warning("%s", warning)
         data_dir = None if config.dev_mode else _made(Path(config.data_dir))
         node_id = load_node_id(data_dir, config.node_id)
-        self.metrics = Metrics(settings.metrics_settings(config), self._clock.monotonic)
+        self.metrics = Metrics(settings.metrics_settings(config, socket.gethostname()), self._clock.monotonic)
         self.store = Store()
         address = _host_port(config.network.advertise_addr, config.ports.server)
         self.log = open_raft_log(
@@ -163,11 +161,11 @@ class Daemon:
         network = config.network
         self.http = HttpServer(self.agent, settings.http_settings(config))
         self.agent.extras["http"] = self.http
-        tls = server_context(config.tls.https, "tls.https") if network.https else None
+        self._https = server_context(config.tls.https, "tls.https") if network.https else None
         for listen in network.http:
             await self._listen_http(listen, "ports.http", None)
         for listen in network.https:
-            await self._listen_http(listen, "ports.https", tls)
+            await self._listen_http(listen, "ports.https", self._https)
         self.dns = DnsServer(
             self.store,
             settings.dns_settings(config),
@@ -244,12 +242,14 @@ class Daemon:
                 log.warning("%s", warning)
             report = diff(self.config, loaded.config)
             config = effective(self.config, loaded.config)
+            self._renew_certificate(config)
             self.dns.reconfigure(settings.dns_settings(config))
             self.http.configure(settings.http_settings(config))
             self.runner.configure(settings.check_settings(config, self._environ.get("DOCKER_HOST", "")))
             self.local.settings = settings.local_settings(config)
+            self.log.reload(settings.raft_settings(config))
             self._logs.set_level(config.log_level)
-            self.metrics.settings = settings.metrics_settings(config)
+            self.metrics.settings = settings.metrics_settings(config, socket.gethostname())
             self.config = self.agent.config = config
             self.local.set_node(_own_node(config, self.agent.node_id))
             for problem in apply_files(self.local, config.services, config.checks, _file_token(config)):
@@ -258,6 +258,12 @@ class Daemon:
             for line in report.lines():
                 log.info("reload: %s", line)
             return report
+
+    def _renew_certificate(self, config: Config) -> None:
+        """Take up the HTTPS certificate as it is on disk now: new handshakes use it. Raises ConfigError."""
+        if self._https is not None:
+            server_context(config.tls.https, "tls.https")  # refuses what cannot be used before anything has changed
+            self._https.load_cert_chain(config.tls.https.cert_file, config.tls.https.key_file)
 
     # --- ending ------------------------------------------------------------------------------------------------
 
@@ -286,6 +292,12 @@ class Daemon:
                 await part.stop()
         if hasattr(self, "runner"):
             self.runner.stop()
+        saver = getattr(self, "saver", None)
+        if saver is not None:
+            try:
+                await saver.flush()
+            except MeshError as error:
+                log.error("agent: %s", error)
         await self._tasks.cancel()
         if hasattr(self, "log"):
             await self.log.stop()
@@ -299,6 +311,11 @@ def _refuse_unbuilt(config: Config) -> None:
         raise ConfigError(
             "server: this release runs servers only; client agents need gossip, which is not built yet. "
             "Set server = true and bootstrap_expect = 1, or start with -dev"
+        )
+    if config.acl.enabled:
+        raise ConfigError(
+            "acl.enabled: ACLs are not built yet, and an agent that promised them would let everyone in. "
+            "Remove the acl block, and keep the API on addresses that only trusted hosts reach"
         )
     if config.bootstrap_expect > 1:
         raise ConfigError(
@@ -338,83 +355,3 @@ def _file_token(config: Config) -> str:
 
 def _host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-# --- the process -----------------------------------------------------------------------------------------------
-
-
-def run(flags: Mapping[str, Any]) -> int:
-    """Run an agent until it is told to end; its exit status. `flags` has values by key (`config.flags()`).
-
-    Raises:
-        ConfigError: the flags or files cannot be used.
-    """
-    from meshagent.agent.config import load
-
-    def read_config() -> Loaded:
-        return load(
-            [*flags.get("@config-file", ()), *flags.get("@config-dir", ())],
-            hcl=flags.get("@hcl", ()),
-            flags=flags,
-            dev=bool(flags.get("@dev")),
-            format=flags.get("@config-format") or "",
-        )
-
-    loaded = read_config()
-    import uvloop
-
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_main(loaded, read_config))
-
-
-async def _main(loaded: Loaded, read_config: Callable[[], Loaded]) -> int:
-    daemon = Daemon(loaded, read_config, SystemClock(), os.environ)
-    loop = asyncio.get_running_loop()
-    try:
-        await daemon.start()
-    except MeshError as error:
-        await daemon.stop()
-        for line in str(error).splitlines():
-            print(f"==> {line}", file=sys.stderr)
-        return 1
-    tasks = Tasks()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, daemon.interrupted, number)
-    loop.add_signal_handler(signal.SIGHUP, lambda: tasks.start(_hangup(daemon), name="reload"))
-    _write_pid(daemon.config.pid_file)
-    # What was made while starting lives as long as the process: the collector need not walk it again.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GC_THRESHOLDS)
-    notify(os.environ, "READY=1")
-    try:
-        await daemon.wait()
-        notify(os.environ, "STOPPING=1")
-        await tasks.cancel()
-        await daemon.stop()
-    finally:
-        _remove_pid(daemon.config.pid_file)
-    return 0
-
-
-def _write_pid(path: str) -> None:
-    if path:
-        try:
-            Path(path).write_text(f"{os.getpid()}\n")
-        except OSError as error:
-            log.error("pid_file: cannot write %s: %s", path, error.strerror)
-
-
-def _remove_pid(path: str) -> None:
-    if path:
-        Path(path).unlink(missing_ok=True)
-
-
-async def _hangup(daemon: Daemon) -> None:
-    notify(os.environ, "RELOADING=1")
-    try:
-        await daemon.reload()
-    except MeshError as error:
-        for line in str(error).splitlines():
-            log.error("reload failed, the old configuration stays: %s", line)
-    notify(os.environ, "READY=1")

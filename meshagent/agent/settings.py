@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 from typing import TYPE_CHECKING
 
 from meshagent.agent.checks.probe import CheckSettings
 from meshagent.agent.checks.tls import AgentTls
+from meshagent.agent.http.ratelimit import RateSettings
 from meshagent.agent.http.settings import HttpSettings
 from meshagent.agent.logs import LogSettings
 from meshagent.agent.registration import LocalSettings
@@ -48,7 +48,7 @@ def log_settings(config: Config) -> LogSettings:
     )
 
 
-def metrics_settings(config: Config) -> MetricsSettings:
+def metrics_settings(config: Config, hostname: str = "") -> MetricsSettings:
     """What is measured and under which names (surface row G27)."""
     telemetry = config.telemetry
     sinks = telemetry.statsd_address or telemetry.statsite_address or telemetry.dogstatsd_addr
@@ -56,7 +56,7 @@ def metrics_settings(config: Config) -> MetricsSettings:
     rules = telemetry.prefix_filter
     return MetricsSettings(
         prefix=telemetry.metrics_prefix,
-        hostname=socket.gethostname() if named else "",
+        hostname=hostname if named else "",
         prometheus_retention_s=telemetry.prometheus_retention_time,
         allow=tuple(rule[1:] for rule in rules if rule.startswith("+")),
         block=tuple(rule[1:] for rule in rules if rule.startswith("-")),
@@ -149,6 +149,13 @@ def http_settings(config: Config) -> HttpSettings:
         default_policy="deny" if config.acl.enabled and config.acl.default_policy == "deny" else "allow",
         ui_enabled=config.ui_config.enabled,
         ui_path=config.ui_config.content_path,
+        translate_wan_addrs=config.translate_wan_addrs,
+        rates=RateSettings(
+            mode=config.limits.request_limits.mode,
+            read_rate=config.limits.request_limits.read_rate,
+            write_rate=config.limits.request_limits.write_rate,
+        ),
+        https_handshake_timeout_s=config.limits.https_handshake_timeout,
         use_streaming=config.use_streaming_backend and config.rpc.enable_streaming,
     )
 

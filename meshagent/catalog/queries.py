@@ -184,6 +184,7 @@ def health_checks(store: Store, service: str, node_meta: Mapping[str, str] | Non
     for entry in registrations.entries(service):
         if not node_meta or _has_meta(entry.node.meta, node_meta):
             rows.extend(check for check in entry.checks if check.service_id)
+    rows.sort(key=lambda check: (check.node.lower(), check.check_id.lower()))
     topics: list[Topic] = [("service-checks", service.lower())]
     if node_meta:
         topics.append("nodes")

@@ -232,6 +232,8 @@ class Registrations:
         self._touch("nodes", index)
         self._touch(("node", key), index)
         self._touch_addresses(row.address, old.address if old is not None else "")
+        if old is not None and self.checks_on(key):
+            self.changed["checks"] = index  # as Consul counts it; nobody is woken, for no check has changed
         for service_id, service in self._on_node.get(key, {}).items():
             self._drop_entry((key, service_id))
             self._touch_service(service, index)
@@ -286,6 +288,7 @@ class Registrations:
         self.services[key] = row
         self._link_service(key, row)
         self._touch("services", index)
+        self.changed["nodes"] = index  # as Consul counts it; nobody is woken, for no node row has changed
         self._touch(("node", node), index)
         self._touch_service(row, index)
         self._touch_addresses(row.address, old.address if old is not None else "")
@@ -305,6 +308,7 @@ class Registrations:
             self._remove_check(node, check_id, index)
         self._unlink_service(key, service)
         self._touch("services", index)
+        self.changed["nodes"] = index
         self._touch(("node", node), index)
         self._touch_service(service, index)
         self._touch_addresses(service.address)

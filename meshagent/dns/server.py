@@ -66,7 +66,9 @@ class DnsServer:
         self._upstream = Upstream(settings, clock, random.SystemRandom())
         self._telemetry = Telemetry(metrics, node_name)
         self._tasks = Tasks()
-        self._connections = Connections(self._responder, self._answer, self._outside, clock.monotonic)
+        self._connections = Connections(
+            self._responder, self._answer, self._outside, clock.monotonic, self._telemetry.answers
+        )
         self._udp: list[socket.socket] = []
         self._tcp: list[asyncio.Server] = []
         self._sweeper: asyncio.TimerHandle | None = None
@@ -78,7 +80,7 @@ class DnsServer:
 
     @property
     def answered(self) -> int:
-        """Queries answered over UDP since the start."""
+        """Queries answered from here since the start, without those that recursors answered."""
         return self._telemetry.answered
 
     async def start(self, addresses: Sequence[Address]) -> None:
@@ -157,6 +159,9 @@ class DnsServer:
             if started >= responder.second_ends:
                 responder.tick(started)
             count = 0
+            # Answers that had to be made wait for the end of the batch: the first send wakes a client that waits,
+            # and all others find it awake (measured: a quarter more misses a second).
+            late: list[tuple[bytes, Any]] = []
             try:
                 for _ in range(_BATCH):
                     packet, peer = receive(_MAX_DATAGRAM)
@@ -167,9 +172,10 @@ class DnsServer:
                         found = answer(packet, False, started)
                         if type(found) is not bytes:
                             if found is not None:
-                                outside(found, partial(_send, send, packet[:2], peer))  # type: ignore[arg-type]
+                                outside(found, partial(_send_later, send, packet[:2], peer))  # type: ignore[arg-type]
                             continue
-                        ready = found
+                        late.append((packet[:2] + found, peer))
+                        continue
                     send(packet[:2] + ready, peer)
                     count += 1
             except BlockingIOError:
@@ -177,6 +183,9 @@ class DnsServer:
             except OSError as error:
                 # This one client cannot be reached; the loop calls again for those behind it.
                 log.debug("reply not sent: error=%s", error)
+            for message, peer in late:
+                _send(send, message, peer)
+            count += len(late)
             if count:
                 count_answers(count, monotonic() - started)
 
@@ -260,11 +269,16 @@ def _bound(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
     return made
 
 
-def _send(send: Callable[[bytes, Any], int], query_id: bytes, peer: Any, answer: bytes) -> None:
+def _send(send: Callable[[bytes, Any], int], message: bytes, peer: Any) -> None:
     try:
-        send(query_id + answer, peer)
+        send(message, peer)
     except OSError as error:
         log.debug("reply not sent: error=%s", error)
+
+
+def _send_later(send: Callable[[bytes, Any], int], query_id: bytes, peer: Any, answer: bytes) -> None:
+    # The socket may have been closed meanwhile, which is an OSError like any other.
+    _send(send, query_id + answer, peer)
 
 
 def _servfail(packet: bytes) -> bytes | None:

@@ -39,6 +39,7 @@ class Connections:
         answer: Answer,
         outside: Outside,
         monotonic: Callable[[], float],
+        count_answers: Callable[[int, float], None],
         max_connections: int = MAX_CONNECTIONS,
         idle_s: float = IDLE_S,
     ) -> None:
@@ -46,6 +47,7 @@ class Connections:
         self.answer = answer
         self.outside = outside
         self.monotonic = monotonic
+        self.count_answers = count_answers
         self._max = max_connections
         self._idle_s = idle_s
         self._open: dict[Connection, None] = {}
@@ -139,7 +141,7 @@ class Connection(asyncio.Protocol):
         now = self.active_at
         if now >= responder.second_ends:
             responder.tick(now)
-        data, at, size = self._received, 0, 0
+        data, at, size, count = self._received, 0, 0, 0
         out: list[bytes] = []
         while not self._blocked and self._waiting < MAX_WAITING and self._transport is not None:
             body = at + 2
@@ -161,6 +163,7 @@ class Connection(asyncio.Protocol):
                     self._ask_outside(found, packet[:2])
                     continue
                 ready = found
+            count += 1
             out += ((len(ready) + 2).to_bytes(2, "big"), data[body : body + 2], ready)
             size += len(ready)
             if size > _CHUNK_BYTES:
@@ -169,6 +172,8 @@ class Connection(asyncio.Protocol):
         self._received = data[at:] if at else data
         if out and self._transport is not None:
             self._transport.write(b"".join(out))
+        if count:
+            connections.count_answers(count, connections.monotonic() - now)
 
     def _ask_outside(self, elsewhere: Elsewhere, query_id: bytes) -> None:
         self._waiting += 1

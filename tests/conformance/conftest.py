@@ -17,8 +17,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not rows:
         return
     terminalreporter.section("golden answers: scenario matched/total (required)")
-    for name, matched, total, required in sorted(rows):
-        percent = 100 * matched / total if total else 100.0
+    for name, matched, total, percent, required in sorted(rows):
         verdict = "" if percent >= required else "  MISSED"
         terminalreporter.write_line(f"{name:24} {matched:4}/{total:<4} {percent:5.1f} % ({required:g} %){verdict}")
     matched, total = sum(row[1] for row in rows), sum(row[2] for row in rows)

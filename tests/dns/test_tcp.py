@@ -54,8 +54,14 @@ class Wire:
 
     def __init__(self, shop: Any, **limits: Any) -> None:
         self.now = 0.0
+        self.counted = 0
         self.waiting: list[Callable[[bytes], None]] = []
-        self.connections = Connections(shop.responder, shop.responder.reply, self.outside, lambda: self.now, **limits)
+        self.connections = Connections(
+            shop.responder, shop.responder.reply, self.outside, lambda: self.now, self.count, **limits
+        )
+
+    def count(self, count: int, seconds: float) -> None:
+        self.counted += count
 
     def outside(self, elsewhere: Elsewhere, send: Callable[[bytes], None]) -> None:
         self.waiting.append(send)
@@ -95,6 +101,7 @@ def test_many_queries_at_once_are_answered_in_turn(wire: Wire) -> None:
     connection, transport = wire.connect()
     connection.data_received(framed(*(query(number=number) for number in range(50))))
     assert [int.from_bytes(one[:2], "big") for one in messages(transport.written)] == list(range(50))
+    assert wire.counted == 50
 
 
 @pytest.mark.parametrize("step", [1, 3, 7])

@@ -116,7 +116,7 @@ def test_dns_questions_pipelined_over_tcp_are_all_answered(agent: AgentProcess) 
 )
 def test_a_malformed_request_is_answered_or_closed(agent: AgentProcess, request_bytes: bytes) -> None:
     with connected(agent) as sock:
-        with contextlib.suppress(ConnectionError, TimeoutError):
+        with contextlib.suppress(OSError):
             sock.sendall(request_bytes)
             sock.shutdown(socket.SHUT_WR)
         answer = everything(sock)

@@ -30,7 +30,7 @@ def test_leave_on_terminate_leaves_gracefully() -> None:
         agent.signal(signal.SIGTERM)
         assert agent.process is not None
         assert agent.process.wait(15) == 0
-        assert "raceful" in agent.log()
+        assert "leaving" in agent.log()
 
 
 def test_open_blocking_queries_do_not_hold_up_a_stop(agent: AgentProcess) -> None:

@@ -20,7 +20,7 @@ def test_the_documented_lines_work(agent: AgentProcess, tmp_path: Path) -> None:
     assert output([*curl, "-X", "PUT", "--data-binary", "hello", f"{url}/v1/kv/greeting"]).strip() == "true"
     assert output([*curl, f"{url}/v1/kv/greeting?raw"]) == "hello"
     assert '\n    "' in output([*curl, f"{url}/v1/agent/self?pretty"])
-    head = output([*curl, "-I", f"{url}/v1/health/service/web"])
+    head = output([*curl, "-D", "-", "-o", "/dev/null", f"{url}/v1/health/service/web"])
     assert "X-Consul-Index:" in head
     compressed = output([*curl, "--compressed", f"{url}/v1/catalog/nodes"])
     assert json.loads(compressed)[0]["Node"] == "n1"

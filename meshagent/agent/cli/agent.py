@@ -34,7 +34,7 @@ def run_agent(args: Sequence[str]) -> int:
     except UsageProblem as problem:
         print(f"{problem}; meshagent agent -help lists the flags", file=sys.stderr)
         return 1
-    from meshagent.agent.daemon import run
+    from meshagent.agent.process import run
 
     try:
         return run(flags)

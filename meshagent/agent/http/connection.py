@@ -21,6 +21,7 @@ from aiohttp.http_exceptions import BadStatusLine
 from aiohttp.web_protocol import RequestHandler
 
 from meshagent.agent.http.dispatch import Incoming
+from meshagent.agent.http.exchange import Exchange, Written
 from meshagent.agent.http.hot import MAX_REQUEST, HotEntry
 from meshagent.agent.http.putpath import parse_plain_put
 from meshagent.agent.http.response import StreamingResponse
@@ -30,12 +31,11 @@ from meshagent.catalog.commands import KVSet, encode
 from meshagent.errors import MeshError, TooLarge
 
 if TYPE_CHECKING:
-    from aiohttp.http_parser import RawRequestMessage
     from aiohttp.streams import StreamReader
 
     from meshagent.agent.http.server import HttpServer
 
-__all__ = ["Connection", "Exchange"]
+__all__ = ["Connection"]
 
 log = logging.getLogger("agent.http")
 
@@ -47,52 +47,6 @@ TOO_MANY = (
 #: A body gets this much longer than `body_timeout_s` for every so many bytes of it.
 BODY_BYTES_PER_S = 16 * 1024
 MAX_HEADERS = 256
-
-
-class Exchange:
-    """One request inside aiohttp's RequestHandler: what it needs of a request, and no more."""
-
-    __slots__ = ("_task", "connection", "message", "payload", "writer")
-
-    def __init__(
-        self, message: RawRequestMessage, payload: StreamReader, connection: Connection, writer: Any, task: Any
-    ) -> None:
-        self.message = message
-        self.payload = payload
-        self.connection = connection
-        self.writer = writer
-        self._task = task
-
-    def _finish(self) -> None:
-        return
-
-    def _cancel(self, error: BaseException) -> None:
-        self.payload.set_exception(error)
-
-    @property
-    def remote(self) -> str:
-        """The address of the client, for aiohttp's own log lines."""
-        return self.connection.remote
-
-    @property
-    def headers(self) -> Any:
-        """The headers, for aiohttp's own error pages."""
-        return self.message.headers
-
-
-class Written:
-    """The response object aiohttp wants: all of it has been written when it is returned."""
-
-    __slots__ = ("keep_alive",)
-
-    def __init__(self, keep_alive: bool) -> None:
-        self.keep_alive = keep_alive
-
-    async def prepare(self, _: Exchange) -> None:
-        return
-
-    async def write_eof(self) -> None:
-        return
 
 
 class Connection(RequestHandler):
@@ -230,6 +184,10 @@ class Connection(RequestHandler):
         if end < 0:
             if len(data) > self.server.settings.max_head:
                 self._refuse(431, "request header fields too large")
+                return
+            if not data.lstrip(b"\r\n")[:1].isalpha() and data.strip(b"\r\n"):
+                self._clean = False  # no request begins so (a TLS client, perhaps): aiohttp refuses it at once
+                super().data_received(data)
                 return
             self._partial = data
             if self._deadline is None:
@@ -389,10 +347,13 @@ class Connection(RequestHandler):
         if transport is None:
             return Written(False)
         if isinstance(answer, StreamingResponse):
+            self._close = True
             await send_stream(self, exchange, answer, server)
             keep_alive = False
         else:
             keep_alive = keep_alive and not answer.close
+            if not keep_alive:
+                self._close = True  # nothing that comes from now on is answered
             old = message.version < (1, 1)
             transport.writelines(server.wire(answer, keep_alive=keep_alive, old=old))
             if self._paused:
@@ -426,6 +387,7 @@ class Connection(RequestHandler):
             log.error("connection failed: from=%s", self.remote, exc_info=exc)
         elif not isinstance(exc, BadStatusLine):
             log.debug("bad request: from=%s error=%s", self.remote, exc)
+        self._close = True
         text = "400 Bad Request" if status == 400 else "internal error: see the log of the agent"
         if self.transport is not None:
             answer = error_answer(status, text, b"", close=True)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from meshagent.agent.http.ratelimit import RateLimits
 from meshagent.agent.http.reads import Dress, Reads
-from meshagent.agent.http.request import Query, Request, unescape
+from meshagent.agent.http.request import Request, parse_query, unescape
 from meshagent.agent.http.response import JSON, Headers, Response, StreamingResponse
 from meshagent.agent.http.routes import Route, Router, load_routes
 from meshagent.agent.http.target import Target, clean_path, parse_target
@@ -130,7 +130,7 @@ class Dispatcher:
         started = self.agent.clock.monotonic()
         sampler = self._samplers[id(route)]
         request = Request(
-            incoming.method, target.path, Query(target.query), incoming.headers, name=name, remote=incoming.remote
+            incoming.method, target.path, parse_query(target.query), incoming.headers, name=name, remote=incoming.remote
         )
         try:
             _check_tenancy(route, request)

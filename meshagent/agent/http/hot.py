@@ -125,8 +125,5 @@ HIT_MS = 0.01
 def _fold(entry: HotEntry) -> None:
     hits, entry.hits = entry.hits, 0
     sampler = entry.sampler
-    if hits and sampler is not None:
-        sampler.sample(HIT_MS)
-        sampler.count += hits - 1
-        sampler.total += (hits - 1) * HIT_MS
-        sampler.squares += (hits - 1) * HIT_MS * HIT_MS
+    if sampler is not None:
+        sampler.sample_many(HIT_MS, hits)

@@ -1,6 +1,6 @@
 """`/v1/operator`: operating the cluster.
 
-Not built yet: the rows are here so that methods, documentation and 501 answers are right.
+Most is not built yet: the rows are here so that methods, documentation and 501 answers are right.
 
 Source: surface rows OP1-OP8; developer.hashicorp.com/consul/api-docs/operator.
 """

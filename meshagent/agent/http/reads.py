@@ -104,7 +104,9 @@ class Reads:
             cache=cache,
             age_s=age_s,
         )
-        repeatable = not blocking and not cached and mode in {"", "leader"} and not options.near
+        # A stale answer of the leader has no age; remembered ones are used only while this server leads.
+        fresh = mode in {"", "leader"} or (mode == "stale" and self.agent.log.is_leader)
+        repeatable = fresh and not blocking and not cached and not options.near
         return self.dressed(view, dress), view if repeatable else None, dress
 
     def dressed(self, view: View, dress: Dress) -> Answer:

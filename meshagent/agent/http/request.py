@@ -17,7 +17,7 @@ from typing import Any
 from meshagent.durations import parse_duration
 from meshagent.errors import BadRequest
 
-__all__ = ["CacheControl", "Query", "ReadOptions", "Request", "parse_bool", "unescape"]
+__all__ = ["CacheControl", "Query", "ReadOptions", "Request", "parse_bool", "parse_query", "unescape"]
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
 _ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
@@ -56,10 +56,11 @@ def parse_bool(text: str) -> bool:
 class Query:
     """The parameters of a query string, in order."""
 
-    __slots__ = ("_values", "raw")
+    __slots__ = ("_options", "_values", "raw")
 
     def __init__(self, raw: str = "") -> None:
         self.raw = raw
+        self._options: ReadOptions | None = None
         self._values: dict[str, list[str]] = {}
         if raw:
             self._parse(raw)
@@ -100,6 +101,24 @@ class Query:
 
     def __bool__(self) -> bool:
         return bool(self._values)
+
+
+#: Parsed queries by their text: clients repeat themselves. None of them holds a token.
+_queries: dict[str, Query] = {}
+_MAX_QUERIES = 1024
+_MAX_REMEMBERED = 200
+
+
+def parse_query(raw: str) -> Query:
+    """The query of a text; the same object for the same text, as long as it is remembered."""
+    query = _queries.get(raw)
+    if query is None:
+        query = Query(raw)
+        if len(raw) <= _MAX_REMEMBERED and not query.has("token"):
+            if len(_queries) >= _MAX_QUERIES:
+                _queries.clear()
+            _queries[raw] = query
+    return query
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +200,13 @@ class Request:
             BadRequest: with Consul's words, naming the bad parameter.
         """
         if self._options is None:
-            self._options = _read_options(self.query, self.headers)
+            query = self.query
+            if query._options is None:
+                self._options = _read_options(query, self.headers)
+                if not self._options.cached:  # then no header has a say
+                    query._options = self._options
+            else:
+                self._options = query._options
         return self._options
 
 

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp.web_server import Server as Manager
 
-from meshagent.agent.http.connection import Connection, Exchange
+from meshagent.agent.http.connection import Connection
 from meshagent.agent.http.dispatch import Dispatcher, Outcome
+from meshagent.agent.http.exchange import Exchange
 from meshagent.agent.http.hot import HotEntry, HotReads
 from meshagent.agent.http.response import JSON, Response
 from meshagent.agent.http.wire import Answer, DateLine, error_answer, finish
@@ -107,11 +108,12 @@ class HttpServer:
         if user or group:
             _chown(path, user, group)
 
-    async def stop(self, drain_s: float = 5.0) -> None:
-        """Stop listening, let requests in progress end for up to `drain_s` seconds, then close."""
+    async def stop(self, drain_s: float = 3.0) -> None:
+        """Stop listening, answer blocking queries now, let other requests end for up to `drain_s` seconds, close."""
         self.stopping = True
         for listener in self._listeners:
             listener.close()
+        self.dispatcher.reads.views.release()
         self.manager.pre_shutdown()
         await self.manager.shutdown(drain_s)
         self._listeners.clear()

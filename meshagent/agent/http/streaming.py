@@ -14,7 +14,8 @@ from meshagent.agent.http.response import StreamingResponse
 from meshagent.agent.http.wire import header_block, status_line
 
 if TYPE_CHECKING:
-    from meshagent.agent.http.connection import Connection, Exchange
+    from meshagent.agent.http.connection import Connection
+    from meshagent.agent.http.exchange import Exchange
     from meshagent.agent.http.server import HttpServer
 
 __all__ = ["send_stream"]

@@ -13,7 +13,6 @@ A view never answers from rows older than the last flush of the store.
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -22,6 +21,7 @@ import msgspec
 
 from meshagent.agent.http.request import Query, Request
 from meshagent.agent.http.response import JSON, Headers, encode_json
+from meshagent.agent.http.waiters import Waiters
 from meshagent.agent.http.wire import GZIP_FROM, compress
 from meshagent.catalog.queries import Result
 
@@ -67,7 +67,6 @@ class View:
         "_subscription",
         "_views",
         "_waiters",
-        "_waking",
         "body",
         "cached_since",
         "content_type",
@@ -108,8 +107,7 @@ class View:
         self._pretty: bytes | None = None
         self._pretty_gzipped: bytes | None = None
         self._subscription: Subscription | None = None
-        self._waiters: dict[asyncio.Future[None], int] = {}
-        self._waking = False
+        self._waiters = Waiters()
 
     @property
     def index(self) -> int:
@@ -173,18 +171,16 @@ class View:
         """Return when the index is greater than `index`, or after `timeout_s` seconds. The view must be fresh."""
         if self.index > index:
             return
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
-        self._waiters[waiter] = index
-        timer = loop.call_later(timeout_s, _expire, waiter)
         try:
-            await waiter
+            await self._waiters.wait(index, timeout_s)
         finally:
-            timer.cancel()
-            self._waiters.pop(waiter, None)
             if not self._waiters:
                 self._views._released(self)
         self.refresh()
+
+    def release(self) -> None:
+        """Let all who wait have the answer as it is now."""
+        self._waiters.release()
 
     def close(self) -> None:
         """Forget what is held; the view must not be used again."""
@@ -197,9 +193,8 @@ class View:
         self.fresh = False
         self._subscription = None
         self._drop()
-        if self._waiters and not self._waking:
-            self._waking = True
-            asyncio.get_running_loop().call_soon(self._wake)
+        if self._waiters:
+            self._waiters.soon(self._wake)
 
     def _drop(self) -> None:
         self.body = b""
@@ -207,25 +202,14 @@ class View:
         self._views._resized(self, 0)
 
     def _wake(self) -> None:
-        self._waking = False
         if not self._waiters:
             return
         try:
             self.refresh()
         except Exception as error:
-            for waiter in self._waiters:
-                if not waiter.done():
-                    waiter.set_exception(error)
-            return
-        now = self.index
-        for waiter, index in self._waiters.items():
-            if now > index and not waiter.done():
-                waiter.set_result(None)
-
-
-def _expire(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+            self._waiters.fail(error)
+        else:
+            self._waiters.wake(self.index)
 
 
 def indent(body: bytes) -> bytes:
@@ -268,6 +252,11 @@ class Views:
         """Forget everything: what answers depend on beside the store has changed (leadership, ACLs, configuration)."""
         for view in list(self._views.values()):
             self._forget(view)
+
+    def release(self) -> None:
+        """End all waits: the server stops."""
+        for view in list(self._views.values()):
+            view.release()
 
     def __len__(self) -> int:
         return len(self._views)

@@ -13,7 +13,8 @@ import logging
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from meshagent.catalog.log import StateMachine
+from meshagent.catalog.raft.batch import Item
+from meshagent.catalog.raft.state import ReplicatedState
 from meshagent.errors import InternalError, MeshError
 
 __all__ = ["Applier"]
@@ -32,15 +33,15 @@ class Answer(Protocol):
 class Applier:
     """Drives one state machine."""
 
-    def __init__(self, machine: StateMachine) -> None:
-        self._machine = machine
+    def __init__(self, state: ReplicatedState) -> None:
+        self._state = state
 
-    def answer(self, commands: Sequence[bytes], futures: Sequence[Answer]) -> None:
+    def answer(self, commands: Sequence[bytes], ids: Sequence[bytes | None], futures: Sequence[Answer]) -> None:
         """Apply what was proposed here; each future gets its command's result or error."""
-        apply = self._machine.apply
-        for command, future in zip(commands, futures, strict=True):
+        apply, apply_once = self._state.apply, self._state.apply_once
+        for command, request_id, future in zip(commands, ids, futures, strict=True):
             try:
-                result = apply(command)
+                result = apply(command) if request_id is None else apply_once(request_id, command)
             except MeshError as error:
                 if not future.done():
                     future.set_exception(error)
@@ -52,12 +53,15 @@ class Applier:
                 if not future.done():
                     future.set_result(result)
 
-    def replay(self, commands: Sequence[bytes]) -> None:
+    def replay(self, items: Sequence[Item]) -> None:
         """Apply what was proposed elsewhere, or before a restart."""
-        apply = self._machine.apply
-        for command in commands:
+        apply, apply_once = self._state.apply, self._state.apply_once
+        for request_id, command in items:
             try:
-                apply(command)
+                if request_id is None:
+                    apply(command)
+                else:
+                    apply_once(request_id, command)
             except MeshError:
                 pass  # refused here as it was where it was proposed
             except Exception:
@@ -65,6 +69,6 @@ class Applier:
 
     def flush(self) -> None:
         try:
-            self._machine.flush()
+            self._state.flush()
         except Exception:  # a waiter's bug; the commands are applied
             log.exception("raft: waking the readers failed")

@@ -1,8 +1,8 @@
 """The bytes of one log entry: many commands in one.
 
 Source: ours. The first byte is pysyncobj's command type (0 regular, 1 no-op); a regular entry goes on with msgpack:
-[version, [[request_id | nil, command], ...]]. `request_id` lets a retried write apply once; nil where the proposer
-cannot retry.
+[version, [[request_id | nil, command], ...]]. `request_id` lets a retried write apply once (`once.py`); nil where the
+proposer cannot retry. A membership entry is `configuration.py`'s; it holds no commands.
 
 What may be changed: `VERSION` goes up with the layout, and old versions stay readable: they are in logs on disk.
 """
@@ -15,10 +15,11 @@ import msgspec
 
 from meshagent.errors import CorruptData
 
-__all__ = ["NO_OP", "REGULAR", "Item", "cut_batches", "decode_batch", "encode_batch"]
+__all__ = ["MEMBERSHIP", "NO_OP", "REGULAR", "Item", "cut_batches", "decode_batch", "encode_batch"]
 
 REGULAR = 0
 NO_OP = 1
+MEMBERSHIP = 2
 VERSION = 1
 
 Item = tuple[bytes | None, bytes]  # (request id, command)
@@ -27,14 +28,20 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(tuple[int, list[Item]])
 
 
-def encode_batch(commands: Sequence[bytes]) -> bytes:
-    """One entry of `commands`, in order, without request ids."""
-    return b"\x00" + _encoder.encode((VERSION, [(None, command) for command in commands]))
+def encode_batch(commands: Sequence[bytes], ids: Sequence[bytes | None] | None = None) -> bytes:
+    """One entry of `commands`, in order, with the request id of each."""
+    if ids is None:
+        return b"\x00" + _encoder.encode((VERSION, [(None, command) for command in commands]))
+    return b"\x00" + _encoder.encode((VERSION, list(zip(ids, commands, strict=True))))
 
 
 def decode_batch(entry: bytes) -> list[Item]:
-    """The commands of an entry; none for a no-op. Raises CorruptData for one this program does not know."""
-    if not entry or entry[0] == NO_OP:
+    """The commands of an entry; none for a no-op or a change of members.
+
+    Raises:
+        CorruptData: this program does not know it.
+    """
+    if not entry or entry[0] in (NO_OP, MEMBERSHIP):
         return []
     if entry[0] == REGULAR:
         try:

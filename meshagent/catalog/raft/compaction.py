@@ -12,6 +12,7 @@ What may be changed: the policy in `due`. The log is cut only after the snapshot
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections import deque
@@ -56,6 +57,7 @@ class Compaction:
         self._metrics = metrics
         self._tasks = Tasks()
         self._under_way = False
+        self._run: asyncio.Task[None] | None = None
         self._worker = worker
         self._clock = clock
         self.settings = settings
@@ -85,6 +87,12 @@ class Compaction:
         await self._tasks.cancel()
         self._worker.stop()
 
+    async def give_up(self) -> None:
+        """Give up what is under way: the state is about to be replaced."""
+        if self._run is not None:
+            self._run.cancel()
+            await asyncio.gather(self._run, return_exceptions=True)
+
     async def _look(self, rng: random.Random) -> None:
         while True:
             await self._clock.sleep(self.pause_s(rng))
@@ -94,7 +102,7 @@ class Compaction:
     def _begin(self) -> None:
         if not self._under_way:
             self._under_way = True
-            self._tasks.start(self.snapshot(), name="raft-snapshot")
+            self._run = self._tasks.start(self.snapshot(), name="raft-snapshot")
 
     async def snapshot(self) -> None:
         """Take a snapshot now, and cut the log behind it."""

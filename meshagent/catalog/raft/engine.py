@@ -1,36 +1,70 @@
-"""The consensus engine: pysyncobj's `SyncObj`, mended where it is not safe or not fast enough for a catalog.
+"""The consensus engine: what the driver asks of it, and what it does with time and with messages.
 
-Source: Ongaro and Ousterhout (2014); pysyncobj 0.3.17, `syncobj.py`, whose private methods are reached by their
-mangled names (`self._SyncObj__x` calls whatever a subclass defines under that name). This is the only module that
-does so. Each override says which fault it closes; the README beside it has the table.
+Source: Ongaro and Ousterhout (2014); Ongaro (2014). `standing.py` (role, term, vote, configuration), `elections.py` and
+`replication.py` are its parts; this one joins them.
 
-No thread, no socket, no file, no asyncio: the driver (`replica.py`) calls `tick`, the journal makes things durable,
-the transport carries messages. What may be changed: before a method of pysyncobj is used that is not used today, read
-it for time, chance, pickle, and for what it believes to be on disk.
+No thread, no socket, no file, no asyncio: the driver (`replica.py`) calls `receive` and `tick`, the journal makes
+things durable, the transport carries messages. What may be changed: nothing here may wait or ask for the time of day.
 """
-
-# ruff: noqa: N802, N803 -- names that pysyncobj calls us by
 
 from __future__ import annotations
 
+import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Protocol
 
+from meshagent.catalog.raft.configuration import Configuration, Server
 from meshagent.catalog.raft.journal import Journal
+from meshagent.catalog.raft.messages import (
+    AppendEntries,
+    AppendReply,
+    InstallSnapshot,
+    Message,
+    PreVote,
+    RequestVote,
+    SnapshotReply,
+    TimeoutNow,
+    VoteReply,
+)
 from meshagent.catalog.raft.records import Entry
-from meshagent.catalog.raft.seams import RAFT_STATE, Node, SyncObj, SyncObjConf, Transport, use
+from meshagent.catalog.raft.replication import NEVER, Replication
+from meshagent.catalog.raft.seams import use
 from meshagent.catalog.raft.settings import RaftSettings
+from meshagent.catalog.raft.snapshots import SnapshotId
+from meshagent.catalog.raft.standing import LEADER
+from meshagent.catalog.raft.transport import Transport
 from meshagent.clock import Clock
+from meshagent.errors import Conflict, NoLeader, Unavailable
 
-__all__ = ["Engine"]
+__all__ = ["Courier", "Engine"]
 
-STATE_NAMES = {RAFT_STATE.FOLLOWER: "Follower", RAFT_STATE.CANDIDATE: "Candidate", RAFT_STATE.LEADER: "Leader"}
+log = logging.getLogger("agent.server.raft")
+
 APPLY_AT_ONCE = 256  # entries copied out of the journal at a time
+CAUGHT_UP_ENTRIES = 64  # a server that is this close to the end of the log may become a voter
 
 
-class Engine(SyncObj):  # type: ignore[misc]
+class Courier(Protocol):
+    """Who sends and takes snapshots; messages come here when their term has been checked."""
+
+    def on_behind(self, node_id: str) -> None: ...
+    def on_chunk(self, message: InstallSnapshot) -> None: ...
+    def on_reply(self, message: SnapshotReply) -> None: ...
+    def on_deposed(self) -> None: ...
+
+
+class _NoCourier:
+    def on_behind(self, node_id: str) -> None: ...
+    def on_chunk(self, message: InstallSnapshot) -> None: ...
+    def on_reply(self, message: SnapshotReply) -> None: ...
+    def on_deposed(self) -> None: ...
+
+
+class Engine(Replication):
     """One server's part in the agreement on the log in `journal`.
 
+    `configuration` is the one before the journal's entries, with the index of its own entry (1: a new cluster's).
     `apply` gets every committed entry once, in order, when it is on this server's disk. `on_state` hears "Leader" and
     so on at each change.
     """
@@ -38,7 +72,7 @@ class Engine(SyncObj):  # type: ignore[misc]
     def __init__(
         self,
         node_id: str,
-        peers: Sequence[str],
+        configuration: tuple[int, Configuration],
         *,
         journal: Journal,
         transport: Transport,
@@ -47,238 +81,245 @@ class Engine(SyncObj):  # type: ignore[misc]
         settings: RaftSettings,
         apply: Callable[[Entry], None],
         on_state: Callable[[str], None] = lambda state: None,
+        courier: Courier | None = None,
     ) -> None:
-        self._clock = clock
-        self._rng = rng
         self._slice_s = settings.slice_s
         self._apply = apply
-        self._journal = journal
-        self._halted = False
-        self._applied_term = journal.snapshot.term
-        scale = settings.multiplier
-        use(clock)
+        self._courier = courier or _NoCourier()
+        self._epochs: dict[str, int] = {}  # the newest connection that each server was heard on
+        self.dropped = 0  # late, or from nobody
         super().__init__(
-            Node(node_id),
-            [Node(peer) for peer in peers],
-            conf=SyncObjConf(
-                autoTick=False,
-                appendEntriesUseBatch=True,
-                appendEntriesPeriod=settings.heartbeat_s * scale,
-                raftMinTimeout=settings.election_min_s * scale,
-                raftMaxTimeout=settings.election_max_s * scale,
-                connectionTimeout=settings.election_max_s * scale,
-                leaderFallbackTimeout=settings.election_min_s * scale,
-                commandsQueueSize=1,
-                useFork=False,
-                onStateChanged=lambda _, state: on_state(STATE_NAMES[state]),
-            ),
+            node_id,
+            configuration,
+            journal=journal,
             transport=transport,
+            clock=clock,
+            rng=rng,
+            settings=settings,
+            on_state=on_state,
+            on_behind=self._courier.on_behind,
+            on_deposed=self._courier.on_deposed,
         )
-        # The constructor made itself a journal in memory; from here on there is ours, already loaded.
-        self._SyncObj__raftLog = journal
-        self._SyncObj__raftCurrentTerm = max(journal.getCurrentTerm(), journal[-1][2])
-        self._SyncObj__votedForNodeId = journal.getVotedForNodeId()
-        self._SyncObj__raftCommitIndex = journal.snapshot.index
-        self._SyncObj__raftLastApplied = journal.snapshot.index
-        self._SyncObj__needLoadDumpFile = False
-        if not peers:
-            self._SyncObj__raftElectionDeadline = clock.monotonic()  # nobody to wait for
 
     # -- what the driver asks
 
     @property
     def leads(self) -> bool:
-        """Whether this server leads and has applied all that earlier leaders committed."""
+        """Whether this server leads under a valid lease, and has applied all that earlier leaders committed."""
         return (
-            self._SyncObj__raftState == RAFT_STATE.LEADER
-            and self._SyncObj__raftLastApplied >= self._SyncObj__noopIDx
+            self.role == LEADER
+            and self.applied_index >= self._noop_index
             and not self._halted
+            and (self._lease_until == NEVER or self._clock.monotonic() < self._lease_until)
+            and (self._transfer is None or not self._transfer[2])
         )
 
     @property
+    def is_ready(self) -> bool:
+        """Whether it leads and an entry of its own term is applied, whatever the lease."""
+        return self.role == LEADER and not self._halted and self.applied_index >= self._noop_index
+
+    @property
     def takes_commands(self) -> bool:
-        return self._SyncObj__raftState == RAFT_STATE.LEADER and not self._halted
+        return self.role == LEADER and not self._halted and self._transfer is None
 
     @property
-    def leader_id(self) -> str | None:
-        leader = self._SyncObj__raftLeader
-        return None if leader is None else str(leader.id)
-
-    @property
-    def state_name(self) -> str:
-        return STATE_NAMES[self._SyncObj__raftState]
-
-    @property
-    def term(self) -> int:
-        return int(self._SyncObj__raftCurrentTerm)
-
-    @property
-    def commit_index(self) -> int:
-        return int(self._SyncObj__raftCommitIndex)
-
-    @property
-    def applied_index(self) -> int:
-        return int(self._SyncObj__raftLastApplied)
-
-    @property
-    def applied_term(self) -> int:
-        """Term of the entry at `applied_index`."""
-        return self._applied_term
-
-    @property
-    def last_index(self) -> int:
-        return self._journal[-1][1]
-
-    @property
-    def last_term(self) -> int:
-        return self._journal[-1][2]
+    def heard_at(self) -> float:
+        """When the leader was last heard."""
+        return self._heard_at
 
     @property
     def peer_count(self) -> int:
-        return len(self._SyncObj__otherNodes)
+        return len(self.configuration.servers) - (self.configuration.get(self.node_id) is not None)
 
     @property
     def has_backlog(self) -> bool:
         """Whether `tick` stopped applying because its slice was over."""
-        return self._applicable() > self._SyncObj__raftLastApplied
-
-    def append(self, payload: bytes) -> int:
-        """Stage one entry (the leader only); its index. The caller then lets the journal sync."""
-        index = self.last_index + 1
-        self._journal.add(payload, index, self._SyncObj__raftCurrentTerm)
-        return index
-
-    def tick(self) -> None:
-        """Do what is due: elect, commit, apply (for one slice), send. Stages on the journal; does not sync it."""
-        self._onTick()
+        return self._applicable() > self.applied_index
 
     def deadline(self) -> float | None:
         """The monotonic second at which `tick` must be called even if nothing happens; None: never."""
         if self._halted:
             return None
-        if self._SyncObj__raftState != RAFT_STATE.LEADER:
-            return float(self._SyncObj__raftElectionDeadline)
-        return float(self._SyncObj__newAppendEntriesTime) if self._SyncObj__otherNodes else None
+        if self.role == LEADER:
+            return None if self._next_beat == NEVER else self._next_beat
+        return self._deadline if self.may_lead else None
 
     def halt(self) -> None:
         """The disk failed: lead no more and seek no election, so that nothing is promised that cannot be kept."""
         self._halted = True
-        self._SyncObj__raftLeader = None
-        self._SyncObj__setState(RAFT_STATE.FOLLOWER)
+        self._held.clear()
+        self._step_down(self.term, self._clock.monotonic())
 
     def resume(self) -> None:
         """The disk works again; the journal ends at its durable index."""
         use(self._clock)
         self._halted = False
+        self.commit_index = min(self.commit_index, self.last_index)
+        self._forget_configurations(self.last_index + 1)
         now = self._clock.monotonic()
-        self._SyncObj__raftElectionDeadline = now + (
-            self._SyncObj__generateRaftTimeout() if self._SyncObj__otherNodes else 0.0
-        )
+        self._deadline = now if self.voters == {self.node_id} else now + self._timeout()
 
-    # -- overrides
+    def match_index(self, node_id: str) -> int:
+        """How much of the log server `node_id` is known to have; 0 on a server that does not lead."""
+        progress = self._progress.get(node_id)
+        return 0 if progress is None else progress.match
 
-    def _onTick(self, timeToWait: float = 0.0) -> None:
-        """Replaced: the original sleeps in its poller, polls for work, commits what is not on disk, forks, pickles."""
+    # -- messages
+
+    def receive(self, node_id: str, message: Message, epoch: int) -> None:
+        """A message that came from `node_id` on its connection number `epoch`. Stages on the journal, does not sync."""
         use(self._clock)
+        if self._halted or message.sender != node_id or epoch < self._epochs.get(node_id, 0):
+            self.dropped += 1
+            return
+        self._epochs[node_id] = epoch
+        now = self._clock.monotonic()
+        if isinstance(message, PreVote):
+            self._on_pre_vote(message, now)
+        elif isinstance(message, RequestVote):
+            self._on_request_vote(message, now)
+        elif isinstance(message, VoteReply | AppendReply | SnapshotReply):
+            self._on_reply(message, now)
+        else:
+            self._on_leader(message, now)
+
+    def _on_reply(self, message: VoteReply | AppendReply | SnapshotReply, now: float) -> None:
+        if message.epoch != self._transport.epoch(message.sender):
+            self.dropped += 1  # it answers what was said on an earlier connection
+        elif isinstance(message, VoteReply):
+            self._on_vote_reply(message, now)
+        elif message.term > self.term:
+            self._step_down(message.term, now)
+        elif message.term < self.term:
+            self.dropped += 1  # it answers what was said in an earlier term
+        elif isinstance(message, AppendReply):
+            self._on_append_reply(message, now)
+        else:
+            self._courier.on_reply(message)
+
+    def _on_leader(self, message: Message, now: float) -> None:
+        if message.term > self.term:
+            self._step_down(message.term, now)
+        elif message.term == self.term and self.role == LEADER:
+            log.critical("raft: server %s leads in term %d, and so does this one", message.sender, self.term)
+            return
+        if isinstance(message, AppendEntries):
+            self._on_append_entries(message, now)
+        elif isinstance(message, TimeoutNow):
+            self._on_timeout_now(message, now)
+        elif isinstance(message, InstallSnapshot):
+            if message.term < self.term:
+                self._send(
+                    message.sender, SnapshotReply(self.node_id, self.term, message.epoch, message.index, 0, False)
+                )
+                return
+            self._hear_leader(message.sender, now)
+            self._courier.on_chunk(message)
+
+    # -- time
+
+    def tick(self) -> None:
+        """Do what is due: elect, commit, apply (for one slice), send. Stages on the journal; does not sync it."""
+        use(self._clock)
+        self._release()
         if self._halted:
             return
         now = self._clock.monotonic()
-        state = self._SyncObj__raftState
-        if state != RAFT_STATE.LEADER and now >= self._SyncObj__raftElectionDeadline:
+        if self.role != LEADER and self.may_lead and now >= self._deadline:
             self._seek_election(now)
-        if self._SyncObj__raftState == RAFT_STATE.LEADER:
-            self._commit()
+        if self.role == LEADER:
+            self._commit(now)
+        if self.role == LEADER:
             self._check_quorum(now)
-        self._SyncObj__applyLogEntries()
-        if (
-            self._SyncObj__raftState == RAFT_STATE.LEADER
-            and self._SyncObj__otherNodes
-            and now >= self._SyncObj__newAppendEntriesTime
-        ):
-            self._SyncObj__sendAppendEntries()
-
-    def _seek_election(self, now: float) -> None:
-        self._SyncObj__raftElectionDeadline = now + self._SyncObj__generateRaftTimeout()
-        if not self._SyncObj__connectedToAnyone():
-            return
-        self._SyncObj__transferInProgress = False
-        self._SyncObj__raftLeader = None
-        self._SyncObj__setState(RAFT_STATE.CANDIDATE)
-        self._SyncObj__setCurrentTerm(self._SyncObj__raftCurrentTerm + 1, self._SyncObj__selfNode.id)
-        self._SyncObj__votesCount = 1
-        request = {
-            "type": "request_vote",
-            "term": self._SyncObj__raftCurrentTerm,
-            "last_log_index": self.last_index,
-            "last_log_term": self.last_term,
-        }
-        for node in self._SyncObj__otherNodes:
-            self._SyncObj__transport.send(node, request)
-        self._SyncObj__onLeaderChanged()
-        if not self._SyncObj__otherNodes:
-            self._SyncObj__onBecomeLeader()
-
-    def _commit(self) -> None:
-        """Commit what a quorum has on disk. The original counts itself for what it has in memory only."""
-        own = self._journal.durable_index
-        others = self._SyncObj__otherNodes
-        if others:
-            held = sorted([own, *(self._SyncObj__raftMatchIndex[node] for node in others)], reverse=True)
-            own = held[len(held) // 2]
-        if own > self._SyncObj__raftCommitIndex and self._term_at(own) == self._SyncObj__raftCurrentTerm:
-            self._SyncObj__raftCommitIndex = own
-        self._SyncObj__leaderCommitIndex = self._SyncObj__raftCommitIndex
-
-    def _check_quorum(self, now: float) -> None:
-        """Lead no more when a majority has not answered for an election timeout."""
-        others = self._SyncObj__otherNodes
-        if not others:
-            return
-        since = now - self._SyncObj__conf.leaderFallbackTimeout
-        heard = 1 + sum(self._SyncObj__lastResponseTime[node] > since for node in others)
-        if heard <= (len(others) + 1) // 2:
-            self._SyncObj__setState(RAFT_STATE.FOLLOWER)
-            self._SyncObj__raftLeader = None
-
-    def _term_at(self, index: int) -> int:
-        return self._journal[index - self._journal[0][1]][2]
+        self._apply_entries()
+        if self.role == LEADER:
+            self._hand_over(now)
+        if self.role == LEADER and (self._beat_wanted or now >= self._next_beat):
+            self._beat(now)
 
     def _applicable(self) -> int:
         """Committed, and on this disk."""
-        return int(min(self._SyncObj__raftCommitIndex, self._journal.durable_index))
+        return min(self.commit_index, self._journal.durable_index)
 
-    def _SyncObj__applyLogEntries(self) -> bool:
-        """Replaced: the original unpickles, holds the loop for the whole backlog, applies what is in memory only."""
+    def _apply_entries(self) -> None:
         journal = self._journal
         end = self._applicable()
-        applied: int = self._SyncObj__raftLastApplied
+        applied = self.applied_index
         if applied >= end:
-            return False
+            return
         monotonic = self._clock.monotonic
         until = monotonic() + self._slice_s
         while applied < end:
             position = applied + 1 - journal[0][1]
             for entry in journal[position : position + min(end - applied, APPLY_AT_ONCE)]:
                 self._apply(entry)
-                applied = entry[1]
-                self._SyncObj__raftLastApplied = applied
-                self._applied_term = entry[2]
+                applied = self.applied_index = entry[1]
+                self.applied_term = entry[2]
                 if monotonic() >= until:
-                    return False
-        return False
+                    return
 
-    def _SyncObj__generateRaftTimeout(self) -> float:
-        """Replaced: the original takes its chance from the module `random`."""
-        conf = self._SyncObj__conf
-        return float(conf.raftMinTimeout + (conf.raftMaxTimeout - conf.raftMinTimeout) * self._rng.random())
+    # -- snapshots
 
-    def _SyncObj__tryLogCompaction(self) -> None:
-        """Replaced by `compaction.py`: the original pickles the object, in this process or a forked one."""
+    def say(self, node_id: str, message: Message) -> None:
+        """Send for the courier, when what is staged is on disk."""
+        if not self._halted:
+            self._send(node_id, message)
 
-    def _SyncObj__loadDumpFile(self, clearJournal: bool) -> None:
-        """Replaced: the original unpickles. A snapshot sent by the leader comes in with the cluster work."""
-        raise AssertionError("installing a snapshot from a leader needs the cluster transport")
+    def snapshot_delivered(self, node_id: str, index: int) -> None:
+        """Server `node_id` has the state behind entry `index` on its disk."""
+        progress = self._progress.get(node_id)
+        if progress is not None:
+            progress.installing = False
+            progress.match = max(progress.match, index)
+            progress.probe(progress.match + 1)
+            self._feed(node_id, progress, beat=False)
 
-    def _SyncObj__parseChangeClusterRequest(self, command: bytes) -> None:
-        """Replaced: the original unpickles. Membership entries come in with the cluster work; none exist yet."""
-        return
+    def snapshot_failed(self, node_id: str) -> None:
+        """Try again when it is next found behind."""
+        progress = self._progress.get(node_id)
+        if progress is not None:
+            progress.installing = False
+
+    def installed(self, snapshot: SnapshotId, configuration: tuple[int, Configuration]) -> None:
+        """The machine holds the state behind `snapshot`, and the journal begins there."""
+        self.commit_index = max(self.commit_index, snapshot.index)
+        self.applied_index = snapshot.index
+        self.applied_term = snapshot.term
+        self._configurations = [configuration]
+        self._load_configurations()
+
+    # -- members
+
+    def change(self, configuration: Configuration) -> int:
+        """Append a configuration that differs in one server from the one in force; the index of its entry.
+
+        Raises:
+            NoLeader: this server does not lead.
+            Unavailable: try again later: another change, or the first entry of this leader, is not committed yet.
+        """
+        if not self.takes_commands:
+            raise NoLeader
+        if self.commit_index < self._noop_index:
+            raise Unavailable("this leader has not yet committed an entry of its own term: try again")
+        if self.commit_index < self.configuration_index:
+            raise Unavailable("another change of the servers is not committed yet: try again")
+        index = self._append_configuration(configuration)
+        self.replicate()
+        return index
+
+    def add(self, server: Server) -> Configuration:
+        """The configuration with `server`; a voter only when it has caught up. Raises Conflict, Unavailable."""
+        present = self.configuration.get(server.node_id)
+        if server.voter and (present is None or not present.voter):
+            if present is None:
+                raise Conflict(f"server {server.node_id} must join without a vote first")
+            if self.match_index(server.node_id) + CAUGHT_UP_ENTRIES < self.last_index:
+                raise Unavailable(f"server {server.node_id} has not caught up with the log yet")
+        return self.configuration.having(server)
+
+    def remove(self, node_id: str) -> Configuration:
+        """The configuration without `node_id`. Raises Conflict."""
+        if self.voters == {node_id}:
+            raise Conflict(f"server {node_id} is the only one that votes")
+        return self.configuration.without(node_id)

@@ -114,8 +114,8 @@ class MemoryJournal:
             self._bytes -= len(payload) - len(PLACEHOLDER)
             self._entries[0] = (PLACEHOLDER, index, term)
 
-    def read_snapshot(self) -> Iterator[bytes]:
-        """The chunks of `snapshot`. Raises CorruptData."""
+    def read_snapshot(self, snapshot: SnapshotId | None = None) -> Iterator[bytes]:
+        """The chunks of `snapshot` (the newest). Raises CorruptData."""
         return iter(())
 
     def begin_snapshot(self, snapshot: SnapshotId) -> SnapshotWriter:
@@ -123,6 +123,22 @@ class MemoryJournal:
 
     async def end_snapshot(self, snapshot: SnapshotId, keep_from: int) -> None:
         """`snapshot` is on disk: the log up to `keep_from` is not needed any more."""
+
+    def install(self, snapshot: SnapshotId) -> None:
+        """The leader's `snapshot` is on disk: keep the log behind it if it belongs to it, else begin anew there."""
+        position = snapshot.index - self._entries[0][1]
+        if 0 <= position < len(self._entries) and self._entries[position][2] == snapshot.term:
+            self._forget(position)
+        else:
+            self._entries = [(PLACEHOLDER, *_pair(snapshot))]
+            self._bytes = len(PLACEHOLDER)
+            self._cut(snapshot.index)
+            self._begin_anew()
+        self.snapshot = snapshot
+        self.durable_index = max(self.durable_index, snapshot.index)
+
+    def _begin_anew(self) -> None:
+        """The log on disk is to begin behind the snapshot."""
 
     async def close(self) -> None:
         """Let go of the files; what was durable stays so."""
@@ -135,7 +151,7 @@ class MemoryJournal:
         self.mark += 1
 
     def clear(self) -> None:
-        raise NotImplementedError("a snapshot from the leader goes through `restart`")
+        raise NotImplementedError("a snapshot from the leader goes through `install`")
 
     def deleteEntriesFrom(self, entryFrom: int) -> None:
         self._bytes -= sum(len(entry[0]) for entry in self._entries[entryFrom:])
@@ -196,9 +212,10 @@ class Journal(Protocol):
     def sync(self) -> None: ...
     async def heal(self) -> bool: ...
     def trim(self, applied: int) -> None: ...
-    def read_snapshot(self) -> Iterator[bytes]: ...
+    def read_snapshot(self, snapshot: SnapshotId | None = None) -> Iterator[bytes]: ...
     def begin_snapshot(self, snapshot: SnapshotId) -> SnapshotWriter: ...
     async def end_snapshot(self, snapshot: SnapshotId, keep_from: int) -> None: ...
+    def install(self, snapshot: SnapshotId) -> None: ...
     async def close(self) -> None: ...
     def add(self, command: bytes, idx: int, term: int) -> None: ...
     def deleteEntriesFrom(self, entryFrom: int) -> None: ...
@@ -239,6 +256,7 @@ class FileJournal(MemoryJournal):
         self._in_flight = False
         self._flight_index = 0
         self._flight_mark = 0
+        self._restarting = False  # the log on disk does not yet begin at the installed snapshot
 
     async def load(self) -> None:
         await run(self._worker, self._recover)
@@ -318,7 +336,7 @@ class FileJournal(MemoryJournal):
         self._flight_index = min(self._flight_index, last)
 
     def sync(self) -> None:
-        if self._in_flight or self.failed is not None or not (self._staged or self._vote_staged):
+        if self._in_flight or self._restarting or self.failed is not None or not (self._staged or self._vote_staged):
             return
         self._in_flight = True
         entries, self._staged = self._staged, []
@@ -352,12 +370,27 @@ class FileJournal(MemoryJournal):
         self._on_durable()
         self.sync()
 
+    def _begin_anew(self) -> None:
+        self._staged.clear()
+        self._restarting = True
+        self._worker.submit(partial(self._segments.restart, self._entries[0][1] + 1), self._began_anew)
+
+    def _began_anew(self, _: None, error: BaseException | None) -> None:
+        if error is not None:
+            self.failed = error
+            self._on_failure(error)
+            return
+        self._restarting = False
+        self.sync()
+
     async def heal(self) -> bool:
+        begin = self._segments.restart if self._restarting else self._segments.heal
         try:
-            await run(self._worker, partial(self._segments.heal, self.durable_index + 1))
+            await run(self._worker, partial(begin, self.durable_index + 1))
         except OSError as error:
             self.failed = error
             return False
+        self._restarting = False
         self.failed = None
         self.deleteEntriesFrom(self.durable_index - self._entries[0][1] + 1)
         self._staged.clear()
@@ -365,14 +398,16 @@ class FileJournal(MemoryJournal):
         self.mark += 1
         return True
 
-    def read_snapshot(self) -> Iterator[bytes]:
-        return iter(()) if self.snapshot == BEFORE_ALL else read_snapshot(self._disk, self.snapshot)
+    def read_snapshot(self, snapshot: SnapshotId | None = None) -> Iterator[bytes]:
+        snapshot = snapshot or self.snapshot
+        return iter(()) if snapshot == BEFORE_ALL else read_snapshot(self._disk, snapshot)
 
     def begin_snapshot(self, snapshot: SnapshotId) -> SnapshotWriter:
         return SnapshotWriter(self._disk, snapshot)
 
     async def end_snapshot(self, snapshot: SnapshotId, keep_from: int) -> None:
-        self.snapshot = snapshot
+        if snapshot.index > self.snapshot.index:  # else the leader's came in meanwhile
+            self.snapshot = snapshot
         await run(self._worker, partial(self._compact, keep_from))
 
     def _compact(self, keep_from: int) -> None:

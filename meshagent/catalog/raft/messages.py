@@ -115,7 +115,7 @@ AnyMessage = (
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(AnyMessage)
 _NUMBERS = ("term", "epoch", "last_index", "last_term", "asked", "round", "prev_index", "prev_term", "commit", "index")
-_CHECKED = {
+_CHECKED: dict[type[Message], tuple[str, ...]] = {
     cls: tuple(name for name in (*_NUMBERS, "chunk") if name in cls.__struct_fields__)
     for cls in (
         RequestVote, PreVote, VoteReply, AppendEntries, AppendReply, InstallSnapshot, SnapshotReply, TimeoutNow,

@@ -15,7 +15,9 @@ import asyncio
 import errno
 import logging
 import random
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +25,22 @@ from meshagent.catalog.log import StateMachine
 from meshagent.catalog.raft.applying import Applier
 from meshagent.catalog.raft.batch import cut_batches, decode_batch, encode_batch
 from meshagent.catalog.raft.compaction import Compaction
+from meshagent.catalog.raft.configuration import Configuration, Server, initial
 from meshagent.catalog.raft.disk import Disk, FileDisk
 from meshagent.catalog.raft.engine import Engine
+from meshagent.catalog.raft.installing import SnapshotReceiver, SnapshotSender
 from meshagent.catalog.raft.journal import FileJournal, Journal, MemoryJournal
+from meshagent.catalog.raft.messages import InstallSnapshot, Message, SnapshotReply
 from meshagent.catalog.raft.records import Entry
-from meshagent.catalog.raft.seams import Transport
 from meshagent.catalog.raft.settings import RaftSettings
 from meshagent.catalog.raft.snapshots import SnapshotId
+from meshagent.catalog.raft.state import ReplicatedState
 from meshagent.catalog.raft.stats import raft_stats
 from meshagent.catalog.raft.telemetry import NoMetrics, RaftMetrics
-from meshagent.catalog.raft.transport import Alone
+from meshagent.catalog.raft.transport import Alone, Transport
 from meshagent.catalog.raft.worker import ThreadWorker, Worker
 from meshagent.clock import Clock, Tasks
-from meshagent.errors import InternalError, MeshError, NoLeader, Unavailable
+from meshagent.errors import Conflict, CorruptData, InternalError, MeshError, NoLeader, Unavailable
 
 __all__ = ["RaftLog", "open_raft_log"]
 
@@ -46,11 +51,23 @@ HEAL_PAUSE_S = 1.0
 Future = asyncio.Future[Any]
 
 
+@dataclass(slots=True)
+class _Batch:
+    """Commands on their way: what was proposed, under which id, and who waits."""
+
+    commands: list[bytes]
+    ids: list[bytes | None]
+    futures: list[Future]
+    term: int = 0
+    proposed: float = 0.0
+
+
 class RaftLog:
     """Made on the running loop. A server alone leads when `start` returns; one of several takes part in the election.
 
     `node_id` names this server to the others; `address` is its server RPC address, `host:port`. `peers` maps the
-    other servers' node ids to their addresses.
+    other servers' node ids to their addresses: with which servers a new cluster begins, the same on each of them. A
+    server that `joins` begins with none, and waits until a leader has added it. What is on disk overrides both.
     """
 
     def __init__(
@@ -65,16 +82,17 @@ class RaftLog:
         settings: RaftSettings | None = None,
         transport: Transport | None = None,
         peers: dict[str, str] | None = None,
+        joins: bool = False,
         metrics: RaftMetrics | None = None,
         snapshot_worker: Worker | None = None,
     ) -> None:
-        self._machine = machine
-        self._applier = Applier(machine)
+        self._state = ReplicatedState(machine)
+        self._applier = Applier(self._state)
         self._node_id = node_id
-        self._addresses = {**(peers or {}), node_id: address}
-        self._peers = sorted(peers or {})
+        self._address = address
+        self._initial = Configuration() if joins else initial({**(peers or {}), node_id: address})
         self._journal = journal
-        self._transport = transport
+        self._transport: Transport = transport or Alone()
         self._clock = clock
         self._rng = rng
         self._settings = settings or RaftSettings()
@@ -84,10 +102,12 @@ class RaftLog:
         self._engine: Engine
         self._compaction: Compaction | None = None
         self._loop = asyncio.get_running_loop()
-        self._commands: list[bytes] = []  # proposed and not yet an entry
-        self._futures: list[Future] = []
+        self._new = _Batch([], [], [])  # proposed and not yet an entry
         self._gathering = False
-        self._waiting: dict[int, tuple[int, float, list[bytes], list[Future]]] = {}  # index: (term, when, ...)
+        self._waiting: dict[int, _Batch] = {}  # by the index of their entry
+        self._barriers: deque[tuple[int, int, asyncio.Future[None]]] = deque()  # (round, entry, who waits)
+        self._changes: deque[tuple[int, asyncio.Future[None]]] = deque()  # (entry that must be committed, who waits)
+        self._keeps_time = False
         self._refusal: MeshError | None = Unavailable("the log has not been started")
         self._started = False
         self._ticking = False
@@ -100,27 +120,37 @@ class RaftLog:
         journal = self._journal
         journal.attach(on_durable=self._on_durable, on_failure=self._on_failure)
         await journal.load()
+        configuration = (journal.snapshot.index, self._initial)
         if journal.snapshot.term:
             started = self._clock.monotonic()
-            self._machine.restore(journal.read_snapshot())
+            self._state.restore(journal.read_snapshot())
+            if self._state.restored is not None:
+                configuration = self._state.restored
             self._metrics.gauge("raft.fsm.lastRestoreDuration", (self._clock.monotonic() - started) * 1000)
         self._engine = Engine(
             self._node_id,
-            self._peers,
+            configuration,
             journal=journal,
-            transport=self._transport or Alone(),
+            transport=self._transport,
             clock=self._clock,
             rng=self._rng,
             settings=self._settings,
             apply=self._apply,
             on_state=self._on_state,
+            courier=self,
         )
+        engine = self._engine
+        self._state.configuration = lambda: engine.configuration_at(engine.applied_index)
+        worker = self._snapshot_worker or ThreadWorker(self._loop, name="raft-snapshot")
+        self._sender = SnapshotSender(
+            lambda: engine, self._state, self._transport, self._clock, self._tasks, self._settings
+        )
+        self._receiver = SnapshotReceiver(lambda: engine, journal, worker, self._tasks, self._install)
         if journal.keeps_snapshots:
-            engine = self._engine
             self._compaction = Compaction(
-                self._machine,
+                self._state,
                 journal,
-                self._snapshot_worker or ThreadWorker(self._loop, name="raft-snapshot"),
+                worker,
                 applied=lambda: SnapshotId(engine.applied_index, engine.applied_term),
                 clock=self._clock,
                 settings=self._settings,
@@ -129,10 +159,11 @@ class RaftLog:
             self._compaction.start(self._rng)
         self._refusal = None
         self._started = True
+        self._transport.attach(self._receive, self._on_connection)
         self._tick()
-        if self._peers:
-            self._tasks.start(self._keep_time(), name="raft-time")
-        else:
+        if self._engine.voters != {self._node_id} or self._engine.peer_count:
+            self._keep_watch()
+        if self._engine.voters == {self._node_id}:
             while not self._engine.leads:
                 self._changed.clear()
                 await self._changed.wait()
@@ -146,32 +177,41 @@ class RaftLog:
         ending = Unavailable("this server is shutting down")
         self._refusal = self._refusal or ending
         self._gather()
-        while (self._waiting or self._commands) and self._engine.takes_commands:
+        while (self._waiting or self._new.commands) and self._engine.takes_commands:
             self._changed.clear()
             await self._changed.wait()
         self._refuse(ending)
+        self.on_deposed()
         await self._tasks.cancel()
         if self._compaction is not None:
             await self._compaction.stop()
         await self._journal.close()
 
-    def propose(self, command: bytes) -> Future:
+    def propose(self, command: bytes, request_id: bytes | None = None) -> Future:
+        """`request_id`: proposed again under the same id, here or on another server, it is applied once."""
         future = self._loop.create_future()
         if self._refusal is not None:
             future.set_exception(_again(self._refusal))
             return future
-        self._commands.append(command)
-        self._futures.append(future)
+        new = self._new
+        new.commands.append(command)
+        new.ids.append(request_id)
+        new.futures.append(future)
         if not self._gathering:
             self._gathering = True
             self._loop.call_soon(self._gather)
         return future
 
     async def barrier(self) -> None:
-        if not self.is_leader:
+        if not self._started or not self._engine.takes_commands:
             raise NoLeader
-        if self._peers:
-            raise NoLeader("confirming leadership with a quorum needs the cluster transport")
+        engine = self._engine
+        if engine.voters == {self._node_id} and engine.is_ready and engine.applied_index >= engine.commit_index:
+            return
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._barriers.append((engine.confirm(), engine.commit_index, future))
+        self._tick_soon()
+        await future
 
     @property
     def is_leader(self) -> bool:
@@ -180,14 +220,127 @@ class RaftLog:
     @property
     def leader(self) -> str:
         leader = self._engine.leader_id if self._started else None
-        return "" if leader is None else self._addresses.get(leader, "")
+        if leader == self._node_id:
+            return self._address
+        server = None if leader is None else self._engine.configuration.get(leader)
+        return "" if server is None else server.address
+
+    @property
+    def leader_id(self) -> str | None:
+        """The node id of the leader that is known here."""
+        return self._engine.leader_id if self._started else None
 
     @property
     def last_contact_ms(self) -> int:
-        return 0
+        if not self._started or self._engine.leads:
+            return 0
+        return int((self._clock.monotonic() - self._engine.heard_at) * 1000)
+
+    @property
+    def servers(self) -> tuple[Server, ...]:
+        """The configuration in force here."""
+        return self._engine.configuration.servers if self._started else ()
+
+    def match_index(self, node_id: str) -> int:
+        """How much of the log another server is known to have (on the leader)."""
+        return self._engine.match_index(node_id)
 
     def stats(self) -> dict[str, str]:
-        return raft_stats(self._engine, self._journal.snapshot, self._addresses) if self._started else {}
+        return raft_stats(self._engine, self._journal.snapshot, self.last_contact_ms) if self._started else {}
+
+    # -- members
+
+    async def add_server(self, node_id: str, address: str, *, voter: bool = False) -> None:
+        """Add a server without a vote, promote one that has caught up, or change an address; returns when committed.
+
+        Raises:
+            NoLeader, Unavailable: not now. Conflict: not in this order.
+        """
+        await self._change(lambda engine: engine.add(Server(node_id, address, voter)))
+
+    async def remove_server(self, node_id: str) -> None:
+        """Returns when a quorum of those that remain knows. Raises as `add_server`."""
+        await self._change(lambda engine: engine.remove(node_id))
+
+    async def _change(self, wanted: Callable[[Engine], Configuration]) -> None:
+        if not self._started or not self._engine.takes_commands:
+            raise NoLeader
+        engine = self._engine
+        configuration = wanted(engine)
+        if configuration == engine.configuration:
+            return
+        index = engine.change(configuration)
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._changes.append((index, future))
+        self._keep_watch()
+        self._journal.sync()
+        self._tick_soon()
+        await future
+
+    def transfer_leadership(self, node_id: str | None = None) -> None:
+        """Hand over to the voter `node_id`, or to the one that has most of the log. Raises NoLeader, Conflict."""
+        if not self._started or not self._engine.takes_commands:
+            raise NoLeader
+        engine = self._engine
+        others = engine.voters - {self._node_id}
+        if node_id is None:
+            node_id = max(sorted(others), key=engine.match_index, default="")
+        if node_id not in others:
+            raise Conflict(f"server {node_id!r} is not another one that votes")
+        engine.transfer(node_id, self._clock.monotonic())
+        self._tick_soon()
+
+    # -- the other servers
+
+    def _receive(self, node_id: str, message: Message, epoch: int) -> None:
+        if self._failure is None and self._started:
+            self._guarded(lambda: self._engine.receive(node_id, message, epoch))
+            self._tick_soon()
+
+    def _on_connection(self, node_id: str) -> None:
+        if self._started and self._engine.takes_commands:
+            self._engine.replicate()
+
+    def on_behind(self, node_id: str) -> None:
+        self._sender.begin(node_id)
+
+    def on_chunk(self, message: InstallSnapshot) -> None:
+        self._receiver.on_chunk(message)
+
+    def on_reply(self, message: SnapshotReply) -> None:
+        self._sender.on_reply(message)
+
+    def on_deposed(self) -> None:
+        lost = NoLeader("leadership lost while committing log")
+        for batch in self._waiting.values():
+            self._fail(batch, lost)
+        self._waiting.clear()
+        for future in [barrier[2] for barrier in self._barriers] + [change[1] for change in self._changes]:
+            if not future.done():
+                future.set_exception(_again(lost))
+        self._barriers.clear()
+        self._changes.clear()
+
+    async def _install(self, snapshot: SnapshotId, in_memory: list[bytes] | None) -> bool:
+        """Replace state and log by the leader's; they are whole and on disk. False when that came too late."""
+        engine = self._engine
+        if self._compaction is not None:
+            await self._compaction.give_up()
+        if engine.commit_index >= snapshot.index or self._failure is not None:
+            return False
+        try:
+            chunks = iter(in_memory) if in_memory is not None else self._journal.read_snapshot(snapshot)
+            self._state.restore(chunks)
+        except CorruptData as error:
+            log.error("raft: the leader's state cannot be taken: %s", error)
+            return False
+        self._journal.install(snapshot)
+        engine.installed(snapshot, self._state.restored or (snapshot.index, engine.configuration))
+        self._state.flush()
+        self._metrics.incr("raft.fsm.restore")
+        log.info("raft: took the leader's state at entry %d", snapshot.index)
+        self._tick_soon()
+        return True
 
     def reload(self, settings: RaftSettings) -> None:
         """Take the snapshot settings of `settings` (surface row G4); the others need a restart."""
@@ -199,84 +352,116 @@ class RaftLog:
     def _gather(self) -> None:
         """What has been proposed becomes entries, unless the disk is at work: then it waits for company."""
         self._gathering = False
-        if not self._commands:
+        if not self._new.commands:
             return
         if not self._engine.takes_commands:
             self._fail(self._take(), NoLeader())
             return
         if self._waiting and self._journal.durable_mark != self._journal.mark:
             return  # `_on_durable` comes back here
-        commands, futures = self._take()
+        new = self._take()
         limit = self._settings.max_entry_commands
-        if len(commands) > limit or sum(map(len, commands)) > self._settings.max_entry_bytes:
-            for begin, end in cut_batches(commands, limit, self._settings.max_entry_bytes):
-                self._append(commands[begin:end], futures[begin:end])
+        if len(new.commands) > limit or sum(map(len, new.commands)) > self._settings.max_entry_bytes:
+            for begin, end in cut_batches(new.commands, limit, self._settings.max_entry_bytes):
+                self._append(_Batch(new.commands[begin:end], new.ids[begin:end], new.futures[begin:end]))
         else:
-            self._append(commands, futures)
+            self._append(new)
+        self._engine.replicate()
         self._journal.sync()
 
-    def _append(self, commands: list[bytes], futures: list[Future]) -> None:
-        index = self._engine.append(encode_batch(commands))
-        self._waiting[index] = (self._engine.term, self._clock.monotonic(), commands, futures)
+    def _append(self, batch: _Batch) -> None:
+        index = self._engine.append(encode_batch(batch.commands, batch.ids))
+        batch.term = self._engine.term
+        batch.proposed = self._clock.monotonic()
+        self._waiting[index] = batch
 
-    def _take(self) -> tuple[list[bytes], list[Future]]:
-        taken = self._commands, self._futures
-        self._commands, self._futures = [], []
+    def _take(self) -> _Batch:
+        taken, self._new = self._new, _Batch([], [], [])
         return taken
 
     # -- entries become results
 
     def _on_durable(self) -> None:
-        if self._commands:
+        if self._new.commands:
             self._gather()
         self._tick()
+
+    def _tick_soon(self) -> None:
+        if not self._ticking:
+            self._ticking = True
+            self._loop.call_soon(self._tick)
+
+    def _guarded(self, step: Callable[[], None]) -> bool:
+        """Let the engine do `step`; False when it cannot go on."""
+        engine = self._engine
+        try:
+            step()
+        except MeshError as error:  # an entry that this program cannot read: going on would lose it
+            log.critical("raft: stopped at entry %d: %s", engine.applied_index + 1, error)
+            self._stop_serving(error)
+            return False
+        except Exception:
+            log.critical("raft: the engine failed at entry %d", engine.applied_index + 1, exc_info=True)
+            self._stop_serving(InternalError("the Raft engine failed: see the log of this server"))
+            return False
+        return True
 
     def _tick(self) -> None:
         self._ticking = False
         engine = self._engine
         before = engine.applied_index
-        try:
-            engine.tick()
-        except MeshError as error:  # an entry that this program cannot read: going on would lose it
-            log.critical("raft: stopped at entry %d: %s", engine.applied_index + 1, error)
-            self._stop_serving(error)
-            return
-        except Exception:
-            log.critical("raft: the engine failed at entry %d", engine.applied_index + 1, exc_info=True)
-            self._stop_serving(InternalError("the Raft engine failed: see the log of this server"))
+        if not self._guarded(engine.tick):
             return
         applied = engine.applied_index
         if applied != before:
             self._applier.flush()
-            self._journal.trim(applied)
+            needed = self._sender.oldest_index
+            self._journal.trim(applied if needed is None else min(applied, needed))
             self._metrics.gauge("raft.applied_index", applied)
             self._metrics.gauge("raft.last_index", engine.last_index)
             self._changed.set()
-        if engine.has_backlog and not self._ticking:
-            self._ticking = True
-            self._loop.call_soon(self._tick)
+        if self._barriers or self._changes:
+            self._settle()
+        if engine.has_backlog:
+            self._tick_soon()
         self._journal.sync()
+
+    def _settle(self) -> None:
+        """Answer who waited for a quorum to confirm this leader, or for a change of members to be committed."""
+        engine = self._engine
+        if engine.is_ready:
+            confirmed = engine.confirmed_round
+            barriers = self._barriers
+            while barriers and barriers[0][0] <= confirmed and barriers[0][1] <= engine.applied_index:
+                future = barriers.popleft()[2]
+                if not future.done():
+                    future.set_result(None)
+        while self._changes and self._changes[0][0] <= engine.commit_index:
+            done = self._changes.popleft()[1]
+            if not done.done():
+                done.set_result(None)
 
     def _apply(self, entry: Entry) -> None:
         """One committed entry. Raises CorruptData when it cannot be read."""
         payload, index, term = entry
         started = self._clock.monotonic()
-        waiting = self._waiting.pop(index, None)
-        if waiting is not None and waiting[0] == term:
-            _, proposed, commands, futures = waiting
-            self._metrics.incr("raft.apply", len(commands))
-            self._metrics.sample("raft.commitTime", (started - proposed) * 1000)
-            self._applier.answer(commands, futures)
+        batch = self._waiting.pop(index, None)
+        if batch is not None and batch.term == term:
+            count = len(batch.commands)
+            self._metrics.incr("raft.apply", count)
+            self._metrics.sample("raft.commitTime", (started - batch.proposed) * 1000)
+            self._applier.answer(batch.commands, batch.ids, batch.futures)
         else:
-            if waiting is not None:  # another leader's entry took the place of ours
-                self._fail(waiting[2:], NoLeader("leadership lost while committing log"))
-            commands = [command for _, command in decode_batch(payload)]
-            self._applier.replay(commands)
-        if commands:
-            self._metrics.sample("raft.commitNumLogs", len(commands))
+            if batch is not None:  # another leader's entry took the place of ours
+                self._fail(batch, NoLeader("leadership lost while committing log"))
+            items = decode_batch(payload)
+            count = len(items)
+            self._applier.replay(items)
+        if count:
+            self._metrics.sample("raft.commitNumLogs", count)
             self._metrics.sample("raft.fsm.apply", (self._clock.monotonic() - started) * 1000)
         if self._compaction is not None:
-            self._compaction.count(index, len(commands))
+            self._compaction.count(index, count)
 
     def _on_state(self, state: str) -> None:
         self._metrics.incr(f"raft.state.{state.lower()}")
@@ -304,24 +489,29 @@ class RaftLog:
         self._tick()
 
     def _stop_serving(self, error: MeshError) -> None:
-        self._engine.halt()
         self._failure = error
         self._refuse(error)
+        self._engine.halt()
         self._changed.set()
 
     def _refuse(self, error: MeshError) -> None:
         self._refusal = error
         self._fail(self._take(), error)
-        for _, _, commands, futures in self._waiting.values():
-            self._fail((commands, futures), error)
+        for batch in self._waiting.values():
+            self._fail(batch, error)
         self._waiting.clear()
 
-    def _fail(self, waiting: tuple[list[bytes], list[Future]], error: MeshError) -> None:
-        for future in waiting[1]:
+    def _fail(self, batch: _Batch, error: MeshError) -> None:
+        for future in batch.futures:
             if not future.done():
                 future.set_exception(_again(error))
 
     # -- background
+
+    def _keep_watch(self) -> None:
+        if not self._keeps_time:
+            self._keeps_time = True
+            self._tasks.start(self._keep_time(), name="raft-time")
 
     async def _keep_time(self) -> None:
         """Tick at the engine's deadlines; between them this server does nothing of its own accord."""

@@ -24,9 +24,10 @@ class RaftSettings:
     segment_bytes: int = SEGMENT_BYTES
     reserve_bytes: int = RESERVE_BYTES
     multiplier: int = 5  # scales the three below, as `raft_multiplier` does (1 is for fast machines and -dev)
-    heartbeat_s: float = 0.1
-    election_min_s: float = 1.0
-    election_max_s: float = 2.0
+    heartbeat_s: float = 0.02
+    election_min_s: float = 0.1
+    election_max_s: float = 0.2
+    lease_share: float = 0.75  # of the shortest election timeout; the rest is for clocks that run at other speeds
     max_entry_commands: int = 512  # commands in one log entry: an entry is applied in one go (512 take about 3 ms)
     max_entry_bytes: int = 1 << 20
     slice_s: float = 0.004  # the longest the loop is held at a stretch, applying a backlog or taking a snapshot

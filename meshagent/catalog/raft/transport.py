@@ -12,16 +12,12 @@ What may be changed: nothing leaves before what it says is on disk: the engine's
 may send at once. It never calls back from within `send`.
 """
 
-# ruff: noqa: N802 -- names that pysyncobj calls us by
-
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from meshagent.catalog.raft.messages import Message
-from meshagent.catalog.raft.seams import Node
-from meshagent.catalog.raft.seams import Transport as PySyncTransport
 
 __all__ = ["Alone", "OnMessage", "Transport"]
 
@@ -47,24 +43,21 @@ class Transport(Protocol):
         """The number of the connection that `send` uses now, or used last; 0 before the first."""
 
 
-class Alone(PySyncTransport):  # type: ignore[misc]
+class Alone:
     """A cluster of one."""
 
-    def __init__(self) -> None:
-        super().__init__(None, None, [])
+    def attach(self, on_message: OnMessage, on_connection: Callable[[str], None]) -> None:
+        return
 
-    @property
-    def ready(self) -> bool:
-        return True
+    def set_servers(self, servers: Mapping[str, str]) -> None:
+        if servers:
+            raise AssertionError("a server alone has no peers")
 
-    def addNode(self, node: Node) -> None:
-        raise AssertionError("a server alone has no peers")
+    def send(self, node_id: str, message: Message) -> None:
+        raise AssertionError("a server alone has nobody to send to")
 
-    def dropNode(self, node: Node) -> None:
-        raise AssertionError("a server alone has no peers")
-
-    def send(self, node: Node, message: Any) -> bool:
+    def connected(self, node_id: str) -> bool:
         return False
 
-    def destroy(self) -> None:
-        pass
+    def epoch(self, node_id: str) -> int:
+        return 0

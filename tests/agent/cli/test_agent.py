@@ -70,7 +70,7 @@ def test_the_daemon_gets_the_flags_and_its_status_is_ours(cli: Any, monkeypatch:
             assert flags == {"@dev": True}
             return 7
 
-    monkeypatch.setitem(sys.modules, "meshagent.agent.daemon", Daemon)
+    monkeypatch.setitem(sys.modules, "meshagent.agent.process", Daemon)
     assert cli("agent -dev").status == 7
     ran = cli("agent -bind=x")
     assert (ran.status, ran.err) == (1, "==> one problem\n==> another\n")

@@ -31,6 +31,7 @@ class TestRememberedReads:
             "/v1/kv/?keys",
             "/v1/kv/missing",
             "/v1/health/service/nothing",
+            "/v1/catalog/services?stale",
         ],
     )
     @pytest.mark.parametrize("headers", [{}, {"Accept_Encoding": "gzip"}])
@@ -85,7 +86,6 @@ class TestRememberedReads:
         "target",
         [
             "/v1/kv/key?index=1",
-            "/v1/kv/key?stale",
             "/v1/kv/key?consistent",
             "/v1/catalog/services?cached",
             "/v1/catalog/nodes?near=n1",

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshagent.agent.http.request import CacheControl, Query, ReadOptions, Request, parse_bool, unescape
+from meshagent.agent.http import request
+from meshagent.agent.http.request import (
+    CacheControl,
+    Query,
+    ReadOptions,
+    Request,
+    parse_bool,
+    parse_query,
+    unescape,
+)
 from meshagent.errors import BadRequest
 
 
@@ -56,6 +65,15 @@ class TestQuery:
     @pytest.mark.parametrize("pair", ["a=%zz", "a;b=1", "%=1"])
     def test_pairs_go_refuses_are_dropped(self, pair: str) -> None:
         assert Query(f"{pair}&ok=1").names() == ("ok",)
+
+
+def test_parsed_queries_are_remembered_within_bounds_and_without_tokens() -> None:
+    assert parse_query("index=1") is parse_query("index=1")
+    assert parse_query("token=a") is not parse_query("token=a")
+    assert parse_query("a" * 300) is not parse_query("a" * 300)
+    for number in range(3000):
+        parse_query(f"index={number}")
+    assert len(request._queries) <= request._MAX_QUERIES
 
 
 class TestReadOptions:

@@ -37,7 +37,7 @@ def test_a_no_op_has_no_commands() -> None:
     ("entry", "message"),
     [
         (b"\x00" + msgspec.msgpack.encode([2, []]), "version 2, this program reads 1: use a newer one"),
-        (b"\x02", "type 2: written by a newer program"),
+        (b"\x03", "type 3: written by a newer program"),
         (b"\x00\xc1", "does not decode"),
     ],
 )

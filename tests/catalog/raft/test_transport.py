@@ -1,21 +1,23 @@
-"""A server alone has a transport that is ready, sends nothing and knows nobody."""
+"""A server alone has a transport that sends nothing and knows nobody."""
 
 from __future__ import annotations
 
 import pytest
 
-from meshagent.catalog.raft.seams import Node
-from meshagent.catalog.raft.transport import Alone
+from meshagent.catalog.raft.messages import TimeoutNow
+from meshagent.catalog.raft.transport import Alone, Transport
 
 
-def test_it_is_ready_and_sends_nothing() -> None:
-    transport = Alone()
-    assert transport.ready
-    assert transport.send(Node("b"), {"type": "append_entries"}) is False
-    transport.destroy()
+def test_it_is_a_transport_without_connections() -> None:
+    transport: Transport = Alone()
+    transport.attach(lambda *_: None, lambda _: None)
+    transport.set_servers({})
+    assert not transport.connected("b")
+    assert transport.epoch("b") == 0
 
 
-@pytest.mark.parametrize("method", ["addNode", "dropNode"])
-def test_it_takes_no_peers(method: str) -> None:
-    with pytest.raises(AssertionError, match="a server alone has no peers"):
-        getattr(Alone(), method)(Node("b"))
+def test_it_takes_no_peers_and_sends_nothing() -> None:
+    with pytest.raises(AssertionError, match="a server alone"):
+        Alone().set_servers({"b": "b:8300"})
+    with pytest.raises(AssertionError, match="a server alone"):
+        Alone().send("b", TimeoutNow("a", 1, 0))

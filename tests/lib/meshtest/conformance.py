@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from meshtest.replay import Outcome, replay
-from meshtest.requirements import ratchet
+from meshtest.requirements import on_purpose, ratchet
 from meshtest.scenario import load, scenario_names
 
 
@@ -25,6 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m meshtest.conformance", description=__doc__)
     parser.add_argument("--scenario", action="append", default=[], help="name or glob, may be repeated (default: all)")
     parser.add_argument("--diff", action="store_true", help="print each mismatching step and how it differs")
+    parser.add_argument("--built", action="store_true", help="with --diff: leave out what is not built yet (501)")
     parser.add_argument("--row", action="append", default=[], help="with --diff: only these rows of the surface")
     parser.add_argument("--limit", type=int, default=0, help="with --diff: at most so many steps of each scenario")
     parser.add_argument("--rows", action="store_true", help="count the mismatches by row")
@@ -48,6 +49,7 @@ def main(argv: list[str] | None = None) -> int:
     outcomes = []
     for name in names:
         outcome = replay(load(name), command=shlex.split(options.command) or None, keep=options.keep)
+        outcome.on_purpose = on_purpose(name)
         outcomes.append(outcome)
         if options.json:
             continue
@@ -55,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         for remark in outcome.remarks:
             print(f"    {remark}")
         if options.diff:
-            print_mismatches(outcome, options.row, options.limit)
+            print_mismatches(outcome, options.row, options.limit, options.built)
         if options.rows:
             counts = Counter(mismatch.row for mismatch in outcome.mismatches)
             print("    " + "  ".join(f"{row}:{count}" for row, count in counts.most_common()))
@@ -69,9 +71,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def line(outcome: Outcome) -> str:
-    return (
-        f"{outcome.name:24} {outcome.matched:4}/{outcome.total:<4} {outcome.percent:5.1f} %  {outcome.seconds:5.1f} s"
-    )
+    text = f"{outcome.name:24} {outcome.matched:4}/{outcome.total:<4} {outcome.percent:5.1f} %"
+    text += f"  {outcome.seconds:5.1f} s"
+    if outcome.intended:
+        text += f"  ({outcome.intended} differ on purpose)"
+    if outcome.unbuilt:
+        text += f"  ({outcome.unbuilt} not built; {outcome.percent_of_built:.1f} % of the rest)"
+    return text
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
@@ -81,8 +87,10 @@ def table(outcomes: Iterable[Outcome]) -> str:
     return "\n".join([f"{'scenario':24} matched/total", *(line(row) for row in rows), sums])
 
 
-def print_mismatches(outcome: Outcome, rows: list[str], limit: int) -> None:
+def print_mismatches(outcome: Outcome, rows: list[str], limit: int, built: bool = False) -> None:
     shown = [one for one in outcome.mismatches if not rows or one.row in rows]
+    if built:
+        shown = [one for one in shown if not any("got 501" in text for text in one.differences)]
     for mismatch in shown[: limit or None]:
         note = f"  # {mismatch.note}" if mismatch.note else ""
         print(f"  step {mismatch.number} [{mismatch.row}] {mismatch.request}{note}")

@@ -107,9 +107,9 @@ def _edns(message: dns.message.Message) -> dict[str, Any] | None:
     if message.opt is None:
         return None
     edns: dict[str, Any] = {
-        "udp": message.payload,
+        "udp": int(message.payload),
         "flags": message.ednsflags & 0xFFFF,
-        "version": message.edns,
+        "version": int(message.edns),
         "extended_rcode": message.ednsflags >> 24,
     }
     for option in message.options:

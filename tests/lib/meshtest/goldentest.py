@@ -22,7 +22,10 @@ def check_scenario(name: str, request: pytest.FixtureRequest) -> None:
     if required.percent == 0:
         scenario = hurried(scenario)
     outcome = replay(scenario)
-    request.node.user_properties.append(("conformance", [name, outcome.matched, outcome.total, required.percent]))
+    outcome.on_purpose = on_purpose(name)
+    request.node.user_properties.append(
+        ("conformance", [name, outcome.matched, outcome.total, outcome.percent, required.percent])
+    )
     print(line(outcome))
     for remark in outcome.remarks:
         print(f"  {remark}")
@@ -30,6 +33,7 @@ def check_scenario(name: str, request: pytest.FixtureRequest) -> None:
         print(f"  step {mismatch.number} [{mismatch.row}] {mismatch.request}: {mismatch.differences[0]}")
     missed = {mismatch.number for mismatch in outcome.mismatches}
     assert outcome.percent >= required.percent, f"{outcome.matched}/{outcome.total} match, see the steps above"
+    assert outcome.percent_of_built >= required.built, f"{outcome.percent_of_built:.1f} % of what is built match"
     healed = on_purpose(name) - missed
     assert not healed, f"steps {sorted(healed)} match again: take them off tests/conformance/differences.toml"
 

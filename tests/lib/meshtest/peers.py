@@ -22,6 +22,7 @@ from meshtest.process import _die_with_parent, _end_group, _started
 
 SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 PYTHON_CONSUL2 = ROOT / ".venv" / "peers" / "python-consul2"
+CONSUL_SD = ROOT / ".venv" / "peers" / "consul-sd"
 
 
 def absent(what: str) -> None:
@@ -39,6 +40,13 @@ def program(name: str) -> str:
         absent(name)
     assert found is not None
     return found
+
+
+def consul_sd() -> str:
+    """Prometheus' Consul discovery as a program (tests/interop/prometheus_sd)."""
+    if not CONSUL_SD.exists():
+        absent("Prometheus' Consul discovery (built with go)")
+    return str(CONSUL_SD)
 
 
 def python_consul2() -> Path:

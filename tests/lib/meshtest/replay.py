@@ -57,14 +57,31 @@ class Outcome:
     mismatches: list[Mismatch] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    on_purpose: frozenset[int] = frozenset()  # steps that tests/conformance/differences.toml lists
 
     @property
     def matched(self) -> int:
         return self.total - len(self.mismatches)
 
     @property
+    def intended(self) -> int:
+        """Mismatches that are listed as differing on purpose."""
+        return sum(1 for one in self.mismatches if one.number in self.on_purpose)
+
+    @property
     def percent(self) -> float:
-        return 100.0 * self.matched / self.total if self.total else 100.0
+        """What matches or differs on purpose, of all."""
+        return 100.0 * (self.matched + self.intended) / self.total if self.total else 100.0
+
+    @property
+    def unbuilt(self) -> int:
+        """Mismatches because the endpoint is not built yet: the agent said so with 501."""
+        return sum(1 for one in self.mismatches if any("got 501" in text for text in one.differences))
+
+    @property
+    def percent_of_built(self) -> float:
+        built = self.total - self.unbuilt
+        return 100.0 * (self.matched + self.intended) / built if built else 100.0
 
 
 class Replay:

@@ -1,0 +1,201 @@
+"""What of Consul is accepted but has nothing behind it yet: options and commands by the feature they wait for.
+
+Source: the compatibility surface, sections 3 and 8; developer.hashicorp.com/consul/docs/agent/config and
+developer.hashicorp.com/consul/commands. Options named here are read and checked, so that files load, and do nothing;
+commands named here do not exist. docs/compatibility.md is made from this table. `tests/meta/test_docs.py` compares it
+with what the code depends on: whoever builds a feature takes its options and commands off, and whoever declares an
+option that nothing depends on adds it here. What may change here: rows and words; pure data, imported by nobody's hot
+path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["WAITING", "Waiting", "waits_for"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """One feature. `options` are full keys or whole groups ("gossip_lan"), `commands` (row, path)."""
+
+    feature: str
+    options: tuple[str, ...] = ()
+    commands: tuple[tuple[str, str], ...] = ()
+
+
+WAITING: tuple[Waiting, ...] = (
+    Waiting(
+        feature="clusters of servers",
+        options=(
+            "autopilot",
+            "dns_config.allow_stale",
+            "dns_config.max_stale",
+            "limits.rpc_client_timeout",
+            "limits.rpc_handshake_timeout",
+            "limits.rpc_max_burst",
+            "limits.rpc_max_conns_per_client",
+            "limits.rpc_rate",
+            "performance.leave_drain_time",
+            "ports.server",
+            "raft_protocol",
+            "server_rejoin_age_max",
+            "tls.defaults.verify_outgoing",
+            "tls.https.verify_outgoing",
+            "tls.internal_rpc",
+        ),
+        commands=(
+            ("CL12", "operator autopilot get-config"),
+            ("CL12", "operator autopilot set-config"),
+            ("CL12", "operator autopilot state"),
+            ("CL12", "operator raft remove-peer"),
+            ("CL12", "operator raft transfer-leader"),
+            ("CL12", "operator usage instances"),
+        ),
+    ),
+    Waiting(
+        feature="gossip and client agents",
+        options=(
+            "advertise_reconnect_timeout",
+            "auto_config",
+            "auto_encrypt",
+            "cache",
+            "disable_coordinates",
+            "disable_keyring_file",
+            "dns_config.cache_max_age",
+            "dns_config.use_cache",
+            "encrypt",
+            "encrypt_verify_incoming",
+            "encrypt_verify_outgoing",
+            "gossip_lan",
+            "leave_on_terminate",
+            "locality",
+            "ports.serf_lan",
+            "protocol",
+            "reconnect_timeout",
+            "rejoin_after_leave",
+            "retry_interval",
+            "retry_join",
+            "retry_max",
+            "serf_lan",
+            "serf_lan_allowed_cidrs",
+            "skip_leave_on_interrupt",
+        ),
+        commands=(("CL11", "keyring"), ("CL24", "rtt")),
+    ),
+    Waiting(
+        feature="several datacenters",
+        options=(
+            "gossip_wan",
+            "ports.serf_wan",
+            "primary_datacenter",
+            "reconnect_timeout_wan",
+            "retry_interval_wan",
+            "retry_join_wan",
+            "retry_max_wan",
+            "serf_wan",
+            "serf_wan_allowed_cidrs",
+            "translate_wan_addrs",
+        ),
+    ),
+    Waiting(
+        feature="ACLs",
+        options=("acl",),
+        commands=(
+            ("CL14", "acl bootstrap"),
+            ("CL14", "acl policy"),
+            ("CL14", "acl role"),
+            ("CL14", "acl set-agent-token"),
+            ("CL14", "acl token"),
+            ("CL15", "acl auth-method"),
+            ("CL15", "acl binding-rule"),
+            ("CL15", "acl templated-policy"),
+            ("CL16", "login"),
+            ("CL16", "logout"),
+        ),
+    ),
+    Waiting(
+        feature="the mesh",
+        options=(
+            "addresses.grpc",
+            "addresses.grpc_tls",
+            "config_entries",
+            "connect",
+            "default_intention_policy",
+            "enable_central_service_config",
+            "performance.enable_xds_load_balancing",
+            "performance.grpc_keepalive_interval",
+            "performance.grpc_keepalive_timeout",
+            "ports.expose_max_port",
+            "ports.expose_min_port",
+            "ports.grpc",
+            "ports.grpc_tls",
+            "primary_gateways",
+            "primary_gateways_interval",
+            "tls.grpc",
+            "xds",
+        ),
+        commands=(
+            ("CL17", "config delete"),
+            ("CL17", "config list"),
+            ("CL17", "config read"),
+            ("CL17", "config write"),
+            ("CL18", "intention"),
+            ("CL19", "connect envoy"),
+            ("CL20", "connect proxy"),
+            ("CL21", "connect ca"),
+            ("CL21", "connect expose"),
+            ("CL21", "connect redirect-traffic"),
+            ("CL24", "troubleshoot"),
+        ),
+    ),
+    Waiting(
+        feature="peering",
+        options=("peering",),
+        commands=(("CL8", "services export"), ("CL8", "services exported-services"), ("CL23", "peering")),
+    ),
+    Waiting(feature="sessions and locks", options=("session_ttl_min",), commands=(("CL10", "lock"),)),
+    Waiting(
+        feature="events, watches and remote execution",
+        options=("disable_remote_exec", "watches"),
+        commands=(("CL9", "event"), ("CL9", "watch"), ("CL10", "exec")),
+    ),
+    Waiting(
+        feature="backup through the API",
+        commands=(
+            ("CL13", "snapshot decode"),
+            ("CL13", "snapshot inspect"),
+            ("CL13", "snapshot restore"),
+            ("CL13", "snapshot save"),
+        ),
+    ),
+    Waiting(feature="the web page", options=("ui_config",)),
+    Waiting(feature="making certificates", commands=(("CL22", "tls ca create"), ("CL22", "tls cert create"))),
+    Waiting(
+        feature="sending metrics to statsd, statsite and DogStatsD",
+        options=(
+            "telemetry.disable_per_tenancy_usage_metrics",
+            "telemetry.dogstatsd_addr",
+            "telemetry.dogstatsd_tags",
+            "telemetry.enable_host_metrics",
+            "telemetry.retry_failed_connection",
+            "telemetry.statsd_address",
+            "telemetry.statsite_address",
+        ),
+    ),
+    Waiting(feature="profiles", options=("enable_debug",), commands=(("CL24", "debug"),)),
+    Waiting(feature="reloading when a file changes", options=("auto_reload_config",)),
+    Waiting(feature="node ids from the hardware", options=("disable_host_node_id",)),
+    Waiting(
+        feature="changing what is fixed now",
+        options=("check_deregister_interval_min", "check_reap_interval"),
+    ),
+)
+
+
+def waits_for(option: str) -> str:
+    """The feature that an option waits for; "" if it has an effect (or is declared to have none)."""
+    for row in WAITING:
+        if any(option == key or option.startswith(f"{key}.") for key in row.options):
+            return row.feature
+    return ""

@@ -1,0 +1,60 @@
+"""What a leader knows about one follower.
+
+Source: Ongaro (2014), section 10.2 (pipelining). `match` never falls: it is what the follower acknowledged in
+this term, on its disk. `next` is a guess. `probing`: the guess is being tried, one message at a time; otherwise entries
+are sent without waiting, up to a window.
+
+What may be changed: the window, with a measurement.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+__all__ = ["WINDOW_BYTES", "Progress"]
+
+WINDOW_BYTES = 8 << 20
+WINDOW_MESSAGES = 256
+
+
+@dataclass(slots=True)
+class Progress:
+    next: int
+    match: int = 0
+    round: int = 0  # the newest round it answered
+    answered_at: float = 0.0
+    epoch: int = -1  # the connection that `next` and `flying` are about
+    probing: bool = True
+    awaiting: bool = False  # a probe is under way
+    installing: bool = False  # a snapshot is under way
+    said_commit: int = 0
+    flying: deque[tuple[int, int]] = field(default_factory=deque)  # (last index, bytes) of what is under way
+    flying_bytes: int = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.flying_bytes >= WINDOW_BYTES or len(self.flying) >= WINDOW_MESSAGES
+
+    def probe(self, next_index: int) -> None:
+        self.next = max(self.match + 1, next_index)
+        self.probing = True
+        self.awaiting = False
+        self.flying.clear()
+        self.flying_bytes = 0
+
+    def sent(self, last_index: int, size: int) -> None:
+        if self.probing:
+            self.awaiting = True
+            return
+        self.next = last_index + 1
+        self.flying.append((last_index, size))
+        self.flying_bytes += size
+
+    def confirm(self, index: int) -> None:
+        """The follower has all up to `index` on its disk."""
+        self.match = max(self.match, index)
+        self.next = max(self.next, self.match + 1)
+        self.probing = self.awaiting = False
+        while self.flying and self.flying[0][0] <= self.match:
+            self.flying_bytes -= self.flying.popleft()[1]

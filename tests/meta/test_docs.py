@@ -1,0 +1,112 @@
+"""The generated pages are as new as their tables, and the table of what has no effect yet is true."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections import Counter
+
+import pytest
+from meshtest import ROOT
+
+sys.path.insert(0, str(ROOT / "docs"))
+import generate
+import in_use
+
+from meshagent.agent import compatibility
+from meshagent.agent.cli.table import SUBCOMMANDS
+from meshagent.agent.config import Config
+from meshagent.agent.http.routes import load_routes
+
+IN_USE = in_use.options_in_use()
+EVERY = dict(Config.every_option())
+#: Options that the code reads although they have no effect yet: what it does with them.
+TOLD = {
+    "acl.default_policy": "a header of HTTP answers",
+    "translate_wan_addrs": "a header of HTTP answers",
+    "acl.enabled": "a header of HTTP answers",
+    "acl.tokens.config_file_service_registration": "kept with registrations from files",
+    "leave_on_terminate": "a word in the log; there is no cluster to leave",
+    "ports.grpc": "meta of the service `consul`; nobody listens",
+    "ports.grpc_tls": "meta of the service `consul`; nobody listens",
+    "ports.server": "the port of the service `consul`; nobody listens",
+    "skip_leave_on_interrupt": "a word in the log; there is no cluster to leave",
+    "telemetry.dogstatsd_addr": "the host's name in names of gauges",
+    "telemetry.statsd_address": "the host's name in names of gauges",
+    "telemetry.statsite_address": "the host's name in names of gauges",
+    "tls.defaults.verify_outgoing": "given to the HTTPS listener with the rest, which does not look at it",
+    "tls.https.verify_outgoing": "given to the HTTPS listener with the rest, which does not look at it",
+    "ui_config.content_path": "where / is redirected to",
+    "ui_config.enabled": "whether / is redirected",
+}
+
+
+@pytest.mark.parametrize("name", generate.PAGES)
+def test_the_page_is_as_new_as_its_tables(name: str) -> None:
+    path = ROOT / "docs" / name
+    assert path.exists(), "run: python docs/generate.py"
+    assert path.read_text() == generate.page(name), "run: python docs/generate.py"
+
+
+@pytest.mark.parametrize("key", EVERY)
+def test_an_option_has_an_effect_or_says_what_it_waits_for(key: str) -> None:
+    waits = compatibility.waits_for(key)
+    if EVERY[key].inert:
+        assert key not in IN_USE, f"{IN_USE[key]} depend on it: it is not inert"
+    elif not waits:
+        assert key in IN_USE, "nothing depends on it: add it to agent/compatibility.py, or connect it"
+    elif key in IN_USE:
+        assert key in TOLD, f"{IN_USE[key]} depend on it: take it off agent/compatibility.py"
+
+
+def test_what_is_only_told_is_read_and_waits() -> None:
+    for key in TOLD:
+        assert key in IN_USE, f"{key} is not read any more: take it off TOLD"
+        assert compatibility.waits_for(key), f"{key} has an effect: take it off TOLD"
+
+
+class TestWaiting:
+    def test_every_entry_is_an_option_or_a_group(self) -> None:
+        for row in compatibility.WAITING:
+            for entry in row.options:
+                assert entry in EVERY or any(key.startswith(f"{entry}.") for key in EVERY), entry
+
+    def test_nothing_waits_for_two_features(self) -> None:
+        claims = Counter(
+            key
+            for key in EVERY
+            for row in compatibility.WAITING
+            if any(key == entry or key.startswith(f"{entry}.") for entry in row.options)
+        )
+        assert [key for key, times in claims.items() if times > 1] == []
+        commands = Counter(path for row in compatibility.WAITING for _, path in row.commands)
+        assert [path for path, times in commands.items() if times > 1] == []
+
+    def test_commands_that_wait_do_not_exist(self) -> None:
+        built = {row.path for row in SUBCOMMANDS}
+        for row in compatibility.WAITING:
+            for number, path in row.commands:
+                assert re.fullmatch(r"CL\d+", number)
+                assert not any(one == path or one.startswith(f"{path} ") for one in built), f"{path} is built"
+
+    def test_every_feature_has_something_that_waits(self) -> None:
+        assert all(row.options or row.commands for row in compatibility.WAITING)
+
+
+def test_notes_are_about_rows_that_are_built() -> None:
+    there = {route.row for route in load_routes() if route.built} | {row.path for row in SUBCOMMANDS}
+    assert set(generate.NOTES) <= there
+    lists_peers = any(route.row == "OP1" and route.built for route in load_routes())
+    assert lists_peers != ("operator raft list-peers" in generate.NOTES)
+
+
+def test_differences_name_a_row_and_give_a_reason() -> None:
+    rows = tomllib.loads((ROOT / "docs" / "differences.toml").read_text())["difference"]
+    assert rows
+    for one in rows:
+        assert set(one) == {"row", "what", "reason"}
+        assert re.fullmatch(r"[A-Z]{1,2}\d+", one["row"])
+        assert all(one.values())
+    names = [one["row"] for one in rows]
+    assert names == sorted(names, key=lambda name: (re.sub(r"\d", "", name), int(re.sub(r"\D", "", name))))
