@@ -35,6 +35,9 @@ MAX_GREETING = 512
 TLS_HANDSHAKE = 0x16
 #: Pause after the process ran out of descriptors; a connection that closes frees one.
 ACCEPT_PAUSE_S = 0.5
+#: The same refusal of the same address is logged once in this time; all are counted. So many are remembered.
+QUIET_S = 10.0
+MAX_QUIET = 1024
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -70,6 +73,7 @@ class RpcServer:
         self._links: set[Link] = set()
         self._servers: dict[str, Link] = {}
         self._per_client: dict[str, int] = {}
+        self._quiet_until: dict[tuple[str, Reason], float] = {}
         self._greeting = 0
         self._number = 0
         self._stopping = False
@@ -135,7 +139,7 @@ class RpcServer:
         except TimeoutError:
             reason, detail = Reason.HANDSHAKE_TIMEOUT, "it says nothing"
         except OSError as error:  # SSLError is one
-            reason, detail = classify(error), str(error)
+            reason, detail = classify(error), str(error) or "it ended the TLS handshake: it may refuse our certificate"
         finally:
             self._greeting -= 1
             if not made:
@@ -246,6 +250,12 @@ class RpcServer:
 
     def _refused(self, remote: str, reason: Reason, detail: str) -> None:
         self._metrics.incr("rpc.refused", 1, (("reason", reason),))
+        now = self._clock.monotonic()
+        if now < self._quiet_until.get((remote, reason), now):
+            return
+        if len(self._quiet_until) >= MAX_QUIET:
+            self._quiet_until.clear()
+        self._quiet_until[remote, reason] = now + QUIET_S
         log.warning("rpc: connection refused: from=%s reason=%s: %s", remote, reason, detail)
 
 
