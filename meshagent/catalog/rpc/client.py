@@ -175,7 +175,7 @@ class Dialler:
         try:
             await closed
         finally:
-            if not closed.done():
+            if link.reason is None:
                 link.close(Reason.STOPPING)
             if self._link is link:
                 self._link = None
