@@ -69,9 +69,11 @@ def _all(futures: Sequence[asyncio.Future[Any]]) -> asyncio.Future[bytes]:
     answer: asyncio.Future[bytes] = loop.create_future()
     left = len(futures)
 
-    def done(_: asyncio.Future[Any]) -> None:
+    def done(future: asyncio.Future[Any]) -> None:
         nonlocal left
         left -= 1
+        if not future.cancelled():
+            future.exception()  # seen, also when nobody waits for the batch any more
         if not left and not answer.done():
             answer.set_result(encode_outcomes([_outcome(future) for future in futures]))
 

@@ -19,7 +19,7 @@ from functools import partial
 from meshagent.catalog.rpc.connection import Connection
 from meshagent.catalog.rpc.frames import PREFACE
 from meshagent.catalog.rpc.hello import SERVER, Identity, Peer
-from meshagent.catalog.rpc.link import Link, Methods, RpcMetrics
+from meshagent.catalog.rpc.link import Handler, Link, Methods, RpcMetrics
 from meshagent.catalog.rpc.reasons import Reason
 from meshagent.catalog.rpc.settings import RpcSettings
 from meshagent.catalog.rpc.tls import Security, classify
@@ -44,7 +44,7 @@ _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 class RpcServer:
     """Listens for servers and clients. `identity`, `settings` and `security` may be replaced: new connections use them.
 
-    `methods` serves requests. `on_raft(link, payload)` gets the Raft messages of peers that are servers; `link.number`
+    `methods` serve requests. `on_raft(link, payload)` gets the Raft messages of peers that are servers; `link.number`
     is higher for a newer connection. Made on the running loop.
     """
 
@@ -54,19 +54,20 @@ class RpcServer:
         *,
         clock: Clock,
         metrics: RpcMetrics,
-        methods: Methods,
+        methods: Methods | None = None,
         settings: RpcSettings | None = None,
         security: Security | None = None,
     ) -> None:
         self.identity = identity
         self.settings = settings or RpcSettings()
         self.security = security or Security()
+        #: May be added to: the log's methods need the log, that needs its transport, that needs this.
+        self.methods: dict[str, Handler] = dict(methods or {})
         self.on_raft: Callable[[Link, bytes], None] | None = None
         #: Called with every peer that was accepted (a server that learns its cluster's id from another, for one).
         self.on_peer: Callable[[Peer], None] | None = None
         self._clock = clock
         self._metrics = metrics
-        self._methods = methods
         self._loop = asyncio.get_running_loop()
         self._tasks = Tasks()
         self._sockets: list[socket.socket] = []
@@ -176,7 +177,7 @@ class RpcServer:
                 self._machine,
                 clock=self._clock,
                 metrics=self._metrics,
-                methods=self._methods,
+                methods=self.methods,
                 on_accepted=self._accepted,
                 on_closed=partial(self._closed, remote=remote),
                 on_raft=self._raft,

@@ -189,9 +189,11 @@ def play(request: pytest.FixtureRequest) -> Callable[[Scenario], None]:
     async def run(scenario: Scenario) -> None:
         world = World()
         try:
-            await scenario(world)
+            async with asyncio.timeout(20):
+                await scenario(world)
         finally:
-            await world.stop()
+            async with asyncio.timeout(5):
+                await world.stop()
 
     def start(scenario: Scenario) -> None:
         factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
