@@ -1,26 +1,29 @@
-# run: the demo. test: everything. check: what CI runs before the tests. bench: the figures.
+# run: the demo. test: everything, as CI does. check: what must hold before a commit. bench: measured against yardsticks.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench docs lock venv venv-dev fmt soak
+.PHONY: run test check lint bench docs soak fmt lock venv venv-dev
 
 run: $(VENV)/.run-stamp
 	$(BIN)/meshagent demo
 
-test: check
+test: lint
 	tests/prepare
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
 
-check: $(VENV)/.dev-stamp
+check: lint
+	$(BIN)/python -m pytest -q -n 2 tests/agent tests/catalog tests/dns tests/meta tests/test_*.py
+
+lint: $(VENV)/.dev-stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH= $(BIN)/lint-imports --no-cache
 	$(BIN)/python docs/generate.py --check
-	$(BIN)/python -m pytest -q -n 2 tests/agent tests/catalog tests/dns tests/meta tests/test_vocabulary.py
 
 bench: $(VENV)/.dev-stamp
+	tests/prepare
 	$(BIN)/python bench/run.py
 
 # The pages of docs/ that are made from the tables of the code.

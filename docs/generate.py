@@ -19,6 +19,7 @@ from in_use import metrics_in_use, options_reloaded
 
 from meshagent.agent import compatibility
 from meshagent.agent.checks.table import CHECK_TYPES
+from meshagent.agent.cli.reference import REFERENCES, endpoint
 from meshagent.agent.cli.table import SUBCOMMANDS
 from meshagent.agent.config import Config
 from meshagent.agent.config import reference as options_reference
@@ -61,12 +62,6 @@ def _table(head: str, rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
 
 
 # --- HTTP ------------------------------------------------------------------------------------------------------
-
-
-def endpoint(route: Route) -> str:
-    """`GET /v1/query/<name>/execute`."""
-    name = "<name>" if route.path.endswith("/") else ""
-    return f"`{route.method} {route.path}{name}{route.suffix}`"
 
 
 def state(route: Route) -> str:
@@ -116,7 +111,7 @@ def http() -> Iterator[str]:
         yield ""
         yield from _table(
             "endpoint | what it does | state | reads | acl | row",
-            ((endpoint(r), r.summary, state(r), r.flags, r.acl, r.row) for r in routes),
+            ((f"`{endpoint(r)}`", r.summary, state(r), r.flags, r.acl, r.row) for r in routes),
         )
         examples = [route.example for route in routes if route.example and _is_built(route)]
         if examples:
@@ -129,10 +124,8 @@ def http() -> Iterator[str]:
 
 def cli() -> Iterator[str]:
     """docs/reference/cli.md."""
-    from meshagent.agent.cli import reference
-
     os.environ["COLUMNS"] = "80"  # click asks how wide the terminal is
-    first, *lines = "\n".join(reference._REFERENCES["cli"]()).splitlines()
+    first, *lines = "\n".join(REFERENCES["cli"]()).splitlines()
     yield first
     yield ""
     yield BY_HAND.format("`meshagent/agent/cli`")
@@ -282,7 +275,9 @@ def _endpoints() -> Iterator[str]:
         yield ""
         yield f"### {name}"
         yield ""
-        yield from _table("row | endpoint | state | reads", ((r.row, endpoint(r), state(r), r.flags) for r in routes))
+        yield from _table(
+            "row | endpoint | state | reads", ((r.row, f"`{endpoint(r)}`", state(r), r.flags) for r in routes)
+        )
 
 
 def _commands() -> Iterator[str]:

@@ -8,6 +8,7 @@ the field, what was expected, and what to do.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 __all__ = [
@@ -50,13 +51,17 @@ class BadRequest(MeshError):
 
 
 class ConfigError(MeshError):
-    """Configuration that cannot be used; `problems` holds every problem found, each with its place."""
+    """Configuration that cannot be used; `problems` holds every problem found, each with its place.
+
+    `warnings` are what else was found on the way: a file that was skipped may be why something is missing.
+    """
 
     http_status = 500
     grpc_code = 9  # FAILED_PRECONDITION
 
-    def __init__(self, problems: str | list[str]) -> None:
+    def __init__(self, problems: str | list[str], warnings: Sequence[str] = ()) -> None:
         self.problems = [problems] if isinstance(problems, str) else list(problems)
+        self.warnings = list(warnings)
         super().__init__("\n".join(self.problems))
 
 

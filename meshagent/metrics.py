@@ -90,6 +90,22 @@ class Counter:
         if value > self.high:
             self.high = value
 
+    def incr_many(self, value: float, times: int) -> None:
+        """Add `value` as `times` events: what was counted elsewhere since the last look."""
+        if times > 0:
+            self.incr(value)
+            self._repeat(value, times - 1)
+
+    def _repeat(self, value: float, times: int) -> None:
+        self.count += times
+        self.total += value * times
+        self.squares += value * value * times
+
+    @property
+    def events(self) -> int:
+        """How many there were since the start."""
+        return self.past_count + self.count
+
     def close(self, epoch: float) -> None:
         """End the interval that began at `epoch` seconds."""
         if self.count:
@@ -136,9 +152,7 @@ class Sampler(Counter):
         """Take one value `times` times: what a hot path counted since the last look."""
         if times > 0:
             self.sample(value_ms)
-            self.count += times - 1
-            self.total += value_ms * (times - 1)
-            self.squares += value_ms * value_ms * (times - 1)
+            self._repeat(value_ms, times - 1)
 
     def close(self, epoch: float) -> None:
         self._previous, self._values = self._values, []
@@ -166,6 +180,8 @@ class Metrics:
         self._monotonic = monotonic
         self._counters: dict[Key, Counter] = {}
         self._samplers: dict[Key, Sampler] = {}
+        #: Counters that nobody holds: they may be forgotten.
+        self._passing: set[Key] = set()
         self._gauges: dict[Key, float] = {}
         self._exposed: list[Callable[[], str]] = []
         self._start = 0
@@ -183,9 +199,13 @@ class Metrics:
     def counter(self, name: str, labels: Labels = ()) -> Counter:
         """The counter of that name, to keep: `incr()` on it is the cheapest way to count."""
         key = (name, labels)
+        self._passing.discard(key)
+        return self._counter(key)
+
+    def _counter(self, key: Key) -> Counter:
         found = self._counters.get(key)
         if found is None:
-            found = self._counters[key] = Counter(f"{self.settings.prefix}.{name}", labels)
+            found = self._counters[key] = Counter(f"{self.settings.prefix}.{key[0]}", key[1])
         return found
 
     def sampler(self, name: str, labels: Labels = ()) -> Sampler:
@@ -196,9 +216,15 @@ class Metrics:
             found = self._samplers[key] = Sampler(f"{self.settings.prefix}.{name}", labels)
         return found
 
-    def incr(self, name: str, value: float = 1.0, labels: Labels = ()) -> None:
-        """Count `value` under `name`."""
-        self.counter(name, labels).incr(value)
+    def incr(self, name: str, value: float = 1.0, labels: Labels = (), times: int = 1) -> None:
+        """Count `value` under `name`, `times` times. Labels may be what clients ask for: such counters are forgotten
+        once they are shown no more."""
+        key = (name, labels)
+        if key not in self._counters:
+            if times < 1:
+                return
+            self._passing.add(key)
+        self._counter(key).incr_many(value, times)
 
     def sample(self, name: str, value_ms: float, labels: Labels = ()) -> None:
         """Take one value under `name`."""
@@ -211,6 +237,10 @@ class Metrics:
     def gauge(self, name: str, value: float, labels: Labels = ()) -> None:
         """Set a level. It holds, and is shown, until it is set again: here nothing need repeat it each interval."""
         self._gauges[name, labels] = value
+
+    def move(self, name: str, by: float, labels: Labels = ()) -> None:
+        """Raise a level by `by`, from 0 when it is new."""
+        self._gauges[name, labels] = self._gauges.get((name, labels), 0.0) + by
 
     def collect(self, callback: Callable[[Metrics], None]) -> None:
         """Call `callback` before each look, to set gauges that are read from elsewhere."""
@@ -240,6 +270,10 @@ class Metrics:
             counter.close(self._start)
         for sampler in self._samplers.values():
             sampler.close(self._start)
+        oldest = self._start - self.settings.prometheus_retention_s
+        for key in [key for key in self._passing if self._counters[key].touched < oldest]:
+            del self._counters[key]
+            self._passing.discard(key)
         for listener in list(self._listeners):
             listener(self._finished)
 

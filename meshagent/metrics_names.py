@@ -163,7 +163,9 @@ raft.apply  Entries proposed
 raft.barrier
 raft.state.candidate  Elections begun
 raft.state.follower
+raft.snapshot.failed  Snapshots that could not be written
 raft.state.leader  Elections won
+raft.storage.failed  Times the disk refused the log
 raft.transition.heartbeat_timeout
 raft.verify_leader
 raft.wal.head_truncations
@@ -263,7 +265,8 @@ raft.leader.dispatchLog
 raft.leader.dispatchNumLogs
 raft.leader.lastContact  Milliseconds since a follower last answered the leader
 raft.rpc.installSnapshot
-raft.snapshot.persist
+raft.snapshot.persist  Milliseconds that writing a snapshot took
+raft.snapshot.takeSnapshot  Milliseconds that a snapshot took as a whole
 rpc.consistentRead
 runtime.gc_pause_ns
 serf.snapshot.appendLine

@@ -210,3 +210,26 @@ def test_many_equal_samples_count_as_so_many():
     many.sample_many(2.0, 5)
     many.sample_many(2.0, 0)
     assert many.summary() == one.summary()
+
+
+def test_counters_that_nobody_holds_are_forgotten_when_they_are_shown_no_more():
+    """Labels may be names that clients make up."""
+    metrics = started(prometheus_retention_s=20.0)
+    held = metrics.counter("held")
+    held.incr()
+    for number in range(100):
+        metrics.incr("looked.up", 1, (("service", f"made-up-{number}"),), 3)
+    assert len(metrics._counters) == 101
+    for count in (10, 20, 30, 40, 50):
+        metrics.tick(seconds(count))
+    assert list(metrics._counters) == [("held", ())]
+    held.incr()
+    assert b"consul_held 2" in metrics.prometheus()
+
+
+def test_a_level_moves():
+    metrics = started()
+    metrics.move("rpc.queries_blocking", 1)
+    metrics.move("rpc.queries_blocking", 1)
+    metrics.move("rpc.queries_blocking", -1)
+    assert metrics._gauges["rpc.queries_blocking", ()] == 1

@@ -3,4 +3,3 @@ server           = true
 bootstrap_expect = 1
 bind_addr        = "{{ GetPrivateIP }}"
 client_addr      = "127.0.0.1"
-leave_on_terminate = false

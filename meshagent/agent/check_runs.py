@@ -11,7 +11,7 @@ from typing import Protocol
 
 from meshagent.agent.checks.alias import AliasedHealth, AliasSource
 from meshagent.agent.checks.definition import Definition
-from meshagent.agent.checks.status import REAP_INTERVAL_S, reap
+from meshagent.agent.checks.status import reap
 from meshagent.agent.local import LocalState
 from meshagent.agent.registration import LocalCheck, LocalService, Observer
 from meshagent.catalog import queries
@@ -63,13 +63,14 @@ class CheckRuns(Observer):
         local.observe(self)
 
     def start(self) -> None:
-        """Look every 30 s for services to remove."""
+        """Look every `check_reap_interval` for services to remove."""
         self._tasks.start(self._reap(), name="reap critical services")
 
     async def _reap(self) -> None:
         while True:
-            await self._clock.sleep(REAP_INTERVAL_S)
-            for dead in reap(self._local.critical_checks(), self._clock.monotonic()):
+            await self._clock.sleep(self._local.settings.check_reap_interval_s)
+            floor_s = self._local.settings.check_deregister_min_s
+            for dead in reap(self._local.critical_checks(), self._clock.monotonic(), floor_s):
                 log.info("deregistered service with critical health: service=%s: %s", dead.service_id, dead.reason)
                 if dead.service_id in self._local.services:
                     self._local.remove_service(dead.service_id)

@@ -10,9 +10,10 @@ path.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["WAITING", "Waiting", "waits_for"]
+__all__ = ["WAITING", "Waiting", "command_waits_for", "waits_for"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +155,7 @@ WAITING: tuple[Waiting, ...] = (
         options=("peering",),
         commands=(("CL8", "services export"), ("CL8", "services exported-services"), ("CL23", "peering")),
     ),
-    Waiting(feature="sessions and locks", options=("session_ttl_min",), commands=(("CL10", "lock"),)),
+    Waiting(feature="running a command under a lock", commands=(("CL10", "lock"),)),
     Waiting(
         feature="events, watches and remote execution",
         options=("disable_remote_exec", "watches"),
@@ -186,10 +187,6 @@ WAITING: tuple[Waiting, ...] = (
     Waiting(feature="profiles", options=("enable_debug",), commands=(("CL24", "debug"),)),
     Waiting(feature="reloading when a file changes", options=("auto_reload_config",)),
     Waiting(feature="node ids from the hardware", options=("disable_host_node_id",)),
-    Waiting(
-        feature="changing what is fixed now",
-        options=("check_deregister_interval_min", "check_reap_interval"),
-    ),
 )
 
 
@@ -199,3 +196,13 @@ def waits_for(option: str) -> str:
         if any(option == key or option.startswith(f"{key}.") for key in row.options):
             return row.feature
     return ""
+
+
+def command_waits_for(words: Sequence[str]) -> tuple[str, str]:
+    """(command, feature) of the longest beginning of `words` that is a command, or a group of them, that waits."""
+    for length in range(len(words), 0, -1):
+        typed = " ".join(words[:length])
+        for row in WAITING:
+            if any(path == typed or path.startswith(f"{typed} ") for _, path in row.commands):
+                return typed, row.feature
+    return "", ""

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from meshagent.agent.session_keeper import SessionKeeper
 from meshagent.catalog.commands import Command, encode
 from meshagent.catalog.log import ReplicatedLog
 from meshagent.catalog.store import Store
@@ -54,6 +55,11 @@ class Agent:
     lifecycle: Lifecycle
     extras: dict[str, Any] = field(default_factory=dict)
     """Parts that only some families need, by name (`dns`, `http`, `checks`, `sync`)."""
+
+    sessions: SessionKeeper = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sessions = SessionKeeper(self.store, self.clock)
 
     async def write(self, command: Command) -> Any:
         """Have `command` applied everywhere; its result. Raises NoLeader, or the MeshError that refuses it."""

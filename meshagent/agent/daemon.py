@@ -19,10 +19,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent import settings
 from meshagent.agent.check_runs import CheckRuns, alias_source
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.core import Agent, Lifecycle
+from meshagent.agent.events import UserEvents
 from meshagent.agent.file_registrations import apply_files
 from meshagent.agent.http.server import HttpServer
 from meshagent.agent.leader import REAP_STEP_S, TombstoneReaper
@@ -40,6 +42,7 @@ from meshagent.catalog.store import Store
 from meshagent.clock import Clock, Tasks
 from meshagent.dns.server import DnsServer
 from meshagent.errors import ConfigError, MeshError
+from meshagent.listening import cannot_listen
 from meshagent.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -89,6 +92,8 @@ class Daemon:
             log.warning("%s", warning)
         data_dir = None if config.dev_mode else _made(Path(config.data_dir))
         node_id = load_node_id(data_dir, config.node_id)
+        log.info("version: meshagent=%s consul=%s", __version__, CONSUL_VERSION)
+        log.info("node: name=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
         self.metrics = Metrics(settings.metrics_settings(config, socket.gethostname()), self._clock.monotonic)
         self.store = Store()
         address = _host_port(config.network.advertise_addr, config.ports.server)
@@ -121,16 +126,18 @@ class Daemon:
             extras={
                 "checks": self.runner,
                 "members": alone(config, config.node_name, node_id),
+                "events": UserEvents(config.node_name, self.local.services, self.local.watches),
                 **({"saver": self.saver} if self.saver is not None else {}),
             },
         )
         self.sync = AntiEntropy(self.local, self.store, self.agent.write, self._clock, self._rng, self._tasks)
         await self._listen(config)
         self._tasks.start(self._lead(node_id), name="leader duties")
+        self._tasks.start(self.agent.sessions.run(self.agent), name="sessions")
         self._tasks.start(self._measure(), name="metrics")
         self.check_runs.start()
         self.sync.start()
-        log.info("agent: started: node=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
+        log.info("started")
 
     def _build_local(self, config: Config, node_id: str, data_dir: Path | None) -> None:
         self.local = LocalState(
@@ -177,6 +184,8 @@ class Daemon:
         )
         self.agent.extras["dns"] = self.dns
         await self.dns.start([(listen.host, listen.port) for listen in network.dns])
+        for listen in network.dns:
+            log.info("listening: protocol=dns address=%s", listen)
 
     async def _listen_http(self, listen: Listen, option: str, tls: Any) -> None:
         sockets = self.config.unix_sockets
@@ -191,7 +200,8 @@ class Daemon:
             else:
                 await self.http.listen(listen.host, listen.port, tls)
         except OSError as error:
-            raise ConfigError(f"{option}: cannot listen on {listen}: {error.strerror or error}") from error
+            raise cannot_listen(option, str(listen), error) from error
+        log.info("listening: protocol=%s address=%s", option.removeprefix("ports."), listen)
 
     # --- running -----------------------------------------------------------------------------------------------
 
@@ -271,16 +281,16 @@ class Daemon:
         """Leave gracefully: servers give clients time to move on, then the process ends."""
         if not self._leaving:
             self._leaving = True
-            log.info("agent: leaving")
+            log.info("leaving")
             self._done.set()
 
     def interrupted(self, number: int) -> None:
         """A signal asks to end (surface row G5)."""
         config = self.config
         graceful = not config.skip_leave_on_interrupt if number == signal.SIGINT else bool(config.leave_on_terminate)
-        log.info("agent: caught %s, %s", signal.Signals(number).name, "leaving" if graceful else "stopping")
+        log.info("caught %s, %s", signal.Signals(number).name, "leaving" if graceful else "stopping")
         if self._done.is_set():
-            log.error("agent: second signal, ending at once")
+            log.error("second signal, ending at once")
             os._exit(1)
         self._done.set()
 
@@ -297,11 +307,11 @@ class Daemon:
             try:
                 await saver.flush()
             except MeshError as error:
-                log.error("agent: %s", error)
+                log.error("%s", error)
         await self._tasks.cancel()
         if hasattr(self, "log"):
             await self.log.stop()
-        log.info("agent: stopped")
+        log.info("stopped")
         self._logs.detach()
 
 

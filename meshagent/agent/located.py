@@ -7,9 +7,12 @@ from 1, in characters. What may change: more kinds of values; not the meaning of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-__all__ = ["Blocks", "Items", "Place", "Table", "place_of"]
+if TYPE_CHECKING:
+    from meshagent.agent.decode import Problem
+
+__all__ = ["Blocks", "Items", "Place", "Table", "place_of", "told"]
 
 
 class Place(NamedTuple):
@@ -61,15 +64,27 @@ class Blocks(Items):
 def place_of(root: Any, path: Sequence[str | int]) -> Place | None:
     """The place of what `path` (keys and list positions) leads to, or of the nearest thing around it.
 
-    A path may leave out the position in `Blocks` of one, as readers that take it for an object do.
+    A path may leave out the position in a list of one, as readers that take it for an object do, and may give the
+    position 0 in an object, as readers that take it for a list of one do.
     """
     place: Place | None = root.place if isinstance(root, Table) else None
     at: Any = root
     for step in path:
         if isinstance(at, Items) and len(at) == 1 and isinstance(step, str):
             at = at[0]
+        if isinstance(at, Table) and step == 0:
+            continue
         try:
             place, at = at.places[step], at[step]
         except (AttributeError, LookupError, TypeError):
             break
     return place
+
+
+def told(table: Table, key: str, full: str, problem: Problem) -> str:
+    """A problem of what stands at `key` of `table`, as a line for people: its place, the full key, what is wrong."""
+    place = place_of(table, [key, *problem.path])
+    inner = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem.path)
+    if problem.unknown_key:
+        inner = inner.removesuffix(f".{problem.unknown_key}")
+    return f"{place}: {full}{inner}: {problem.text}"

@@ -216,6 +216,8 @@ class LogHub(logging.Handler):
                 max_bytes=settings.rotate_bytes,
                 max_files=settings.rotate_max_files,
             )
+            if refusal := self._file.refusal():
+                raise ConfigError(f"log_file: {refusal}")
         self._syslog = _open_syslog(settings.syslog_facility) if settings.syslog else None
 
     @staticmethod

@@ -38,6 +38,13 @@ class LogFile:
         self._complained = False
         self.path = ""
 
+    def refusal(self) -> str:
+        """Why nothing can be written where the file belongs, "" if it can: to be asked before the first line."""
+        folder = os.path.dirname(self._stem) or "."
+        if not os.path.isdir(folder):
+            return f"there is no folder {folder}"
+        return "" if os.access(folder, os.W_OK | os.X_OK) else f"this user may not write in {folder}"
+
     def write(self, line: str, now: float) -> None:
         """Append `line` (without its newline) at `now`, seconds since 1970."""
         data = line.encode("utf-8", "backslashreplace") + b"\n"
@@ -52,7 +59,8 @@ class LogFile:
         except OSError as error:
             if not self._complained:
                 self._complained = True
-                print(f"cannot write the log file {self.path or self._stem}: {error}", file=sys.stderr)
+                where = self.path or self._stem
+                print(f"cannot write the log file {where}: {error.strerror or error}", file=sys.stderr)
 
     def _due(self, now: float) -> bool:
         full = 0 < self._max_bytes <= self._written

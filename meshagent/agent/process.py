@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from meshagent.agent.daemon import Daemon
 from meshagent.agent.systemd import notify
 from meshagent.clock import SystemClock, Tasks
-from meshagent.errors import MeshError
+from meshagent.errors import ConfigError, MeshError
 
 if TYPE_CHECKING:
     from meshagent.agent.config import Loaded
@@ -108,6 +108,8 @@ async def _hangup(daemon: Daemon) -> None:
     try:
         await daemon.reload()
     except MeshError as error:
+        for warning in error.warnings if isinstance(error, ConfigError) else ():
+            log.warning("%s", warning)
         for line in str(error).splitlines():
             log.error("reload failed, the old configuration stays: %s", line)
     notify(os.environ, "READY=1")

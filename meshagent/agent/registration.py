@@ -30,6 +30,8 @@ class LocalSettings:
 
     check_update_interval_s: float = 300.0
     discard_check_output: bool = False
+    check_reap_interval_s: float = 30.0
+    check_deregister_min_s: float = 60.0
     sidecar_min_port: int = 21000
     sidecar_max_port: int = 21255
     enable_script_checks: bool = False

@@ -79,6 +79,8 @@ def local_settings(config: Config) -> LocalSettings:
     return LocalSettings(
         check_update_interval_s=config.check_update_interval,
         discard_check_output=config.discard_check_output,
+        check_reap_interval_s=config.check_reap_interval,
+        check_deregister_min_s=config.check_deregister_interval_min,
         sidecar_min_port=config.ports.sidecar_min_port,
         sidecar_max_port=config.ports.sidecar_max_port,
         enable_script_checks=config.enable_script_checks,

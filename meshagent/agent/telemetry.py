@@ -140,9 +140,10 @@ def agent_gauges(agent: Agent) -> Callable[[Metrics], None]:
         servers = int(stats.get("num_peers") or 0) + 1
         metrics.gauge("autopilot.healthy", 1 if agent.log.leader else 0)
         metrics.gauge("autopilot.failure_tolerance", (servers - 1) // 2)
+        metrics.gauge("raft.peers", servers)
         metrics.gauge("members.servers", servers, labels)
         metrics.gauge("members.clients", 0, labels)
-        metrics.gauge("session_ttl.active", 0)
+        metrics.gauge("session_ttl.active", len(agent.store.sessions.with_ttl))
         metrics.gauge("state.nodes", len(registrations.nodes), labels)
         metrics.gauge("state.services", counts.names, labels)
         metrics.gauge("state.service_instances", len(registrations.services), labels)

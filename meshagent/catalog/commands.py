@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import msgspec
 
-from meshagent.catalog.model import Check, CoordinateRow, Node, Service
+from meshagent.catalog.model import Check, CoordinateRow, Node, PreparedQuery, Service, Session
 from meshagent.errors import CorruptData
 
 __all__ = [
@@ -25,8 +25,18 @@ __all__ = [
     "KVLock",
     "KVSet",
     "KVUnlock",
+    "PreparedQueryDelete",
+    "PreparedQuerySet",
     "ReapTombstones",
     "Register",
+    "SessionCreate",
+    "SessionDestroy",
+    "Txn",
+    "TxnCheck",
+    "TxnKV",
+    "TxnNode",
+    "TxnOp",
+    "TxnService",
     "decode",
     "encode",
 ]
@@ -115,6 +125,76 @@ class ReapTombstones(msgspec.Struct, frozen=True, array_like=True, tag=30):  # s
     index: int
 
 
+class SessionCreate(msgspec.Struct, frozen=True, array_like=True, tag=40):  # since 0.1
+    """Begin a session whose id has been made up. Result: None. Renewals are timers of the leader and no commands."""
+
+    session: Session
+
+
+class SessionDestroy(msgspec.Struct, frozen=True, array_like=True, tag=41):  # since 0.1
+    """End a session: by request, or because its time to live is over. Result: None; an unknown one is ignored."""
+
+    id: str
+
+
+# The operations of a transaction; they are tagged like commands. Verbs are those of the API (surface rows TX2, TX3);
+# what a `cas` compares with is the `modify_index` of the row given.
+
+
+class TxnKV(msgspec.Struct, frozen=True, array_like=True, tag=51):  # since 0.1
+    """An operation on a key."""
+
+    verb: str
+    key: str = ""
+    value: bytes = b""
+    flags: int = 0
+    index: int = 0
+    session: str = ""
+
+
+class TxnNode(msgspec.Struct, frozen=True, array_like=True, tag=52):  # since 0.1
+    """An operation on a node."""
+
+    verb: str
+    node: Node
+
+
+class TxnService(msgspec.Struct, frozen=True, array_like=True, tag=53):  # since 0.1
+    """An operation on an instance of the node `node`."""
+
+    verb: str
+    node: str
+    service: Service
+
+
+class TxnCheck(msgspec.Struct, frozen=True, array_like=True, tag=54):  # since 0.1
+    """An operation on a check of the node `check.node`."""
+
+    verb: str
+    check: Check
+
+
+TxnOp = TxnKV | TxnNode | TxnService | TxnCheck
+
+
+class Txn(msgspec.Struct, frozen=True, array_like=True, tag=50):  # since 0.1
+    """Operations in order, all or none. Result: `catalog.txn.Outcome`."""
+
+    ops: tuple[TxnOp, ...]
+
+
+class PreparedQuerySet(msgspec.Struct, frozen=True, array_like=True, tag=70):  # since 0.1
+    """Create or replace the prepared query with the id of `query`. Result: None."""
+
+    query: PreparedQuery
+
+
+class PreparedQueryDelete(msgspec.Struct, frozen=True, array_like=True, tag=71):  # since 0.1
+    """Forget a prepared query. Result: None; an unknown one is ignored."""
+
+    id: str
+
+
 Command = (
     Register
     | Deregister
@@ -127,6 +207,11 @@ Command = (
     | KVUnlock
     | CoordinateBatch
     | ReapTombstones
+    | SessionCreate
+    | SessionDestroy
+    | Txn
+    | PreparedQuerySet
+    | PreparedQueryDelete
 )
 
 _encoder = msgspec.msgpack.Encoder()

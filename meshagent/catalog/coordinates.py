@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from meshagent.catalog import commands
 from meshagent.catalog.model import Coordinate, CoordinateRow
+from meshagent.catalog.undo import Undo
 from meshagent.catalog.watch import Watches
 
 __all__ = ["Coordinates", "distance_s", "sort_by_distance"]
@@ -22,8 +23,9 @@ T = TypeVar("T")
 class Coordinates:
     """The coordinates of one datacenter's nodes, by lower-case name."""
 
-    def __init__(self, watches: Watches) -> None:
+    def __init__(self, watches: Watches, undo: Undo) -> None:
         self._watches = watches
+        self._undo = undo
         self.rows: dict[str, dict[str, CoordinateRow]] = {}
         self.index = 0
 
@@ -41,13 +43,19 @@ class Coordinates:
 
     def remove(self, node: str, index: int) -> None:
         """The node has gone."""
-        if self.rows.pop(node.lower(), None) is not None:
+        rows = self.rows.pop(node.lower(), None)
+        if rows is not None:
+            self._undo.note(self._put_back, node.lower(), rows, self.index)
             self._touch(node.lower(), index)
 
     def load(self, rows: Iterable[CoordinateRow]) -> None:
         """Fill the table from a snapshot."""
         for row in rows:
             self.rows.setdefault(row.node.lower(), {})[row.segment] = row
+
+    def _put_back(self, node: str, rows: dict[str, CoordinateRow], index: int) -> None:
+        self.rows[node] = rows
+        self.index = index
 
     def _touch(self, node: str, index: int) -> None:
         self.index = index

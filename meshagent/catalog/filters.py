@@ -20,6 +20,7 @@ from meshagent.catalog.filters_fields import KINDS, Each, FieldType, Kind, Scala
 from meshagent.catalog.filters_grammar import FilterError, parse
 from meshagent.catalog.filters_quoting import quote
 from meshagent.catalog.filters_tree import And, Expression, Match, Not, Operator, Or
+from meshagent.catalog.go_regexp import compile_search
 from meshagent.errors import InternalError
 
 __all__ = ["Predicate", "compile_filter"]
@@ -193,34 +194,9 @@ def _parse_int(text: str, *, signed: bool) -> int:
     return value
 
 
-#: RE2's words for a bad expression -> those of Go's regexp/syntax, which people see in Consul.
-_REGEX_ERRORS = {
-    "missing ]": "missing closing ]",
-    "missing )": "missing closing )",
-    "trailing \\": "trailing backslash at end of expression",
-    "no argument for repetition operator": "missing argument to repetition operator",
-    "invalid repetition size": "invalid repeat count",
-    "bad repetition operator": "invalid nested repetition operator",
-    "invalid perl operator": "invalid or unsupported Perl syntax",
-    "invalid named capture group": "invalid named capture",
-}
-
-
 def _regex(pattern: str) -> Callable[[str], Any]:
     """The unanchored search for an RE2 expression."""
-    import re2  # Only expressions with `matches` need it.
-
-    options = re2.Options()
-    options.log_errors = False
     try:
-        search: Callable[[str], Any] = re2.compile(pattern, options).search
-    except UnicodeEncodeError:
-        raise FilterError(f"Failed to compile regular expression {quote(pattern)}: invalid UTF-8") from None
-    except re2.error as error:
-        raw = error.args[0]
-        words, _, where = (raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)).partition(": ")
-        raise FilterError(
-            f"Failed to compile regular expression {quote(pattern)}: "
-            f"error parsing regexp: {_REGEX_ERRORS.get(words, words)}: `{where}`"
-        ) from None
-    return search
+        return compile_search(pattern)
+    except ValueError as error:
+        raise FilterError(f"Failed to compile regular expression {quote(pattern)}: {error}") from None

@@ -1,8 +1,11 @@
-"""The key/value table: compare-and-set, tombstones, prefixes.
+"""The key/value table: compare-and-set, locks, tombstones, prefixes.
 
 Source: surface rows KV1-KV6, E8, E9, C11, C13; developer.hashicorp.com/consul/api-docs/kv. Keys are opaque strings in
 byte order of their UTF-8. A deleted key leaves a tombstone with the index of its deletion, so that the index of a
 prefix never goes back; the leader reaps tombstones after a while (`ReapTombstones`).
+
+A lock is a session's id in the entry, and advice: plain writes and deletes go past it. A plain write keeps the holder
+and sets `lock_index` back to 0, as Consul's does.
 """
 
 from __future__ import annotations
@@ -13,8 +16,8 @@ from sortedcontainers import SortedDict
 
 from meshagent.catalog import commands
 from meshagent.catalog.model import KVEntry
+from meshagent.catalog.undo import Undo
 from meshagent.catalog.watch import Watches
-from meshagent.errors import InternalError
 
 __all__ = ["KVTable"]
 
@@ -25,11 +28,14 @@ _LAST = "\U0010ffff" * 4
 class KVTable:
     """All keys of one datacenter."""
 
-    def __init__(self, watches: Watches) -> None:
+    def __init__(self, watches: Watches, undo: Undo) -> None:
         self._watches = watches
+        self._undo = undo
         self.entries: SortedDict = SortedDict()
         self.tombstones: SortedDict = SortedDict()
         self.index = 0
+        self._held: dict[str, set[str]] = {}
+        """Session -> the keys whose lock it holds; derived from the entries."""
 
     # --- reads -------------------------------------------------------------------------------------------------
 
@@ -55,6 +61,10 @@ class KVTable:
             last = max(last, self.tombstones[key])
         return last or self.index
 
+    def held_by(self, session: str) -> list[str]:
+        """The keys whose lock a session holds, in order."""
+        return sorted(self._held.get(session, ()))
+
     @staticmethod
     def _range(table: SortedDict, prefix: str) -> Iterator[str]:
         if not prefix:
@@ -65,18 +75,18 @@ class KVTable:
     # --- writes ------------------------------------------------------------------------------------------------
 
     def set(self, command: commands.KVSet, index: int) -> bool:
-        self._put(command.key, command.value, command.flags, index)
+        self.put(command.key, command.value, command.flags, index)
         return True
 
     def cas(self, command: commands.KVCas, index: int) -> bool:
         entry = self.entries.get(command.key)
         if command.index != (entry.modify_index if entry is not None else 0):
             return False
-        self._put(command.key, command.value, command.flags, index)
+        self.put(command.key, command.value, command.flags, index)
         return True
 
     def delete(self, command: commands.KVDelete, index: int) -> bool:
-        self._remove(command.key, index)
+        self.remove(command.key, index)
         return True
 
     def delete_cas(self, command: commands.KVDeleteCas, index: int) -> bool:
@@ -85,19 +95,37 @@ class KVTable:
             return True
         if command.index != entry.modify_index:
             return False
-        self._remove(command.key, index)
+        self.remove(command.key, index)
         return True
 
     def delete_tree(self, command: commands.KVDeleteTree, index: int) -> bool:
         for key in list(self.prefix_keys(command.prefix)):
-            self._remove(key, index)
+            self.remove(key, index)
         return True
 
     def lock(self, command: commands.KVLock, index: int) -> bool:
-        raise InternalError(f'invalid session "{command.session}"')
+        """Write the key and take its lock for a session that exists; False when another one holds it."""
+        entry = self.entries.get(command.key)
+        lock_index = 1
+        if entry is not None:
+            if entry.session and entry.session != command.session:
+                return False
+            lock_index = entry.lock_index if entry.session else entry.lock_index + 1
+        self._write(command.key, command.value, command.flags, lock_index, command.session, index)
+        return True
 
     def unlock(self, command: commands.KVUnlock, index: int) -> bool:
-        return False
+        """Write the key and give its lock back; False when the session does not hold it."""
+        entry = self.entries.get(command.key)
+        if entry is None or entry.session != command.session:
+            return False
+        self._write(command.key, command.value, command.flags, entry.lock_index, "", index)
+        return True
+
+    def release(self, key: str, index: int) -> None:
+        """Free the lock of a key that is there: its session has ended."""
+        entry = self.entries[key]
+        self._write(key, entry.value or b"", entry.flags, entry.lock_index, "", index)
 
     def has_tombstones(self, up_to: int) -> bool:
         """Whether a key deleted at `up_to` or before is remembered."""
@@ -110,31 +138,57 @@ class KVTable:
 
     def load(self, rows: Iterable[KVEntry]) -> None:
         """Fill the table from a snapshot."""
-        self.entries.update((row.key, row) for row in rows)
+        for row in rows:
+            self.entries[row.key] = row
+            if row.session:
+                self._held.setdefault(row.session, set()).add(row.key)
 
-    def _put(self, key: str, value: bytes, flags: int, index: int) -> None:
+    def put(self, key: str, value: bytes, flags: int, index: int) -> None:
+        """Write a key as a plain PUT does."""
         old = self.entries.get(key)
-        if old is None:
-            entry = KVEntry(key=key, value=value or None, flags=flags, create_index=index, modify_index=index)
+        self._write(key, value, flags, 0, old.session if old is not None else "", index)
+
+    def _write(self, key: str, value: bytes, flags: int, lock_index: int, session: str, index: int) -> None:
+        old = self.entries.get(key)
+        kept = value or None
+        if old is not None and (
+            old.value == kept and old.flags == flags and old.lock_index == lock_index and old.session == session
+        ):
+            return
+        entry = KVEntry(
+            key=key,
+            value=kept,
+            flags=flags,
+            lock_index=lock_index,
+            session=session,
+            create_index=old.create_index if old is not None else index,
+            modify_index=index,
+        )
+        self._store(key, entry, None, index)
+
+    def remove(self, key: str, index: int) -> None:
+        """Delete a key, if it is there."""
+        if key in self.entries:
+            self._store(key, None, index, index)
+
+    def _store(self, key: str, entry: KVEntry | None, tombstone: int | None, index: int) -> None:
+        """Put an entry in its place, or a tombstone, and keep what is derived from them."""
+        old = self.entries.get(key)
+        if self._undo.active:
+            self._undo.note(self._store, key, old, self.tombstones.get(key), self.index)
+        if entry is not None:
+            self.entries[key] = entry
+        elif old is not None:
+            del self.entries[key]
+        if tombstone is not None:
+            self.tombstones[key] = tombstone
+        elif old is None:
             self.tombstones.pop(key, None)
-        else:
-            if old.value == (value or None) and old.flags == flags:
-                return
-            entry = KVEntry(
-                key=key,
-                value=value or None,
-                flags=flags,
-                lock_index=old.lock_index,
-                session=old.session,
-                create_index=old.create_index,
-                modify_index=index,
-            )
-        self.entries[key] = entry
+        if old is not None and old.session:
+            self._held[old.session].discard(key)
+            if not self._held[old.session]:
+                del self._held[old.session]
+        if entry is not None and entry.session:
+            self._held.setdefault(entry.session, set()).add(key)
         self.index = index
         self._watches.notify_key(key)
-
-    def _remove(self, key: str, index: int) -> None:
-        if self.entries.pop(key, None) is not None:
-            self.tombstones[key] = index
-            self.index = index
-            self._watches.notify_key(key)

@@ -29,11 +29,19 @@ __all__ = [
     "MeshGateway",
     "Node",
     "PassiveHealthCheck",
+    "PreparedQuery",
     "Proxy",
+    "QueryDns",
+    "QueryFailover",
+    "QueryService",
+    "QueryTarget",
+    "QueryTemplate",
     "Row",
     "Service",
     "ServiceAddress",
+    "ServiceCheck",
     "ServiceEntry",
+    "Session",
     "TransparentProxy",
     "Upstream",
     "Weights",
@@ -283,6 +291,38 @@ class KVEntry(Row, frozen=True, kw_only=True):
     modify_index: int = always(0)
 
 
+class ServiceCheck(Row, frozen=True, kw_only=True):
+    """A service's check that a session hangs on; `namespace` is always empty."""
+
+    id: str = always("")
+    namespace: str = always("")
+
+
+class Session(Row, frozen=True, kw_only=True):
+    """A session (surface rows SE1, SE4). `lock_delay` in nanoseconds, `ttl` a Go duration or "".
+
+    `behavior` is release or delete. It ends with its node and with any check of that node that `node_checks` or
+    `service_checks` name.
+    """
+
+    id: str = always("")
+    name: str = always("")
+    node: str = always("")
+    lock_delay: int = always(0)
+    behavior: str = always("release")
+    ttl: str = always("")
+    node_checks: tuple[str, ...] = always(())
+    service_checks: tuple[ServiceCheck, ...] | None = always(None)
+    create_index: int = always(0)
+    modify_index: int = always(0)
+
+    @property
+    def check_ids(self) -> tuple[str, ...]:
+        """The ids of all checks it hangs on, each once, in lower case."""
+        named = (*self.node_checks, *(check.id for check in self.service_checks or ()))
+        return tuple(dict.fromkeys(check_id.lower() for check_id in named))
+
+
 class Coordinate(Row, frozen=True, kw_only=True):
     """A Vivaldi coordinate; distances in seconds (Dabek et al., SIGCOMM 2004; serf's `coordinate` package)."""
 
@@ -298,3 +338,62 @@ class CoordinateRow(Row, frozen=True, kw_only=True):
     node: str = always("")
     segment: str = always("")
     coord: Coordinate = always(Coordinate())
+
+
+class QueryTarget(Row, frozen=True, kw_only=True):
+    """One place a prepared query may fail over to: a peer or a datacenter."""
+
+    peer: str = always("")
+    datacenter: str = always("")
+
+
+class QueryFailover(Row, frozen=True, kw_only=True):
+    """Where a prepared query looks when nothing is left here; `targets` excludes the other two."""
+
+    nearest_n: int = always(0)
+    datacenters: tuple[str, ...] | None = always(None)
+    targets: tuple[QueryTarget, ...] | None = always(None)
+
+
+class QueryService(Row, frozen=True, kw_only=True):
+    """What a prepared query looks for; `tags` are all required, `!tag` excludes."""
+
+    service: str = always("")
+    sameness_group: str = always("")
+    failover: QueryFailover = always(QueryFailover())
+    only_passing: bool = always(False)
+    ignore_check_ids: tuple[str, ...] | None = msgspec.field(default_factory=lambda: None, name="IgnoreCheckIDs")
+    near: str = always("")
+    tags: tuple[str, ...] | None = always(None)
+    node_meta: dict[str, str] | None = always(None)
+    service_meta: dict[str, str] | None = always(None)
+    connect: bool = always(False)
+    peer: str = always("")
+
+
+class QueryTemplate(Row, frozen=True, kw_only=True):
+    """`type` is "" (no template) or name_prefix_match."""
+
+    type: str = always("")
+    regexp: str = always("")
+    remove_empty_tags: bool = always(False)
+
+
+class QueryDns(Row, frozen=True, kw_only=True):
+    """How a prepared query is answered over DNS; `ttl` is a Go duration string, "" for the agent's own."""
+
+    ttl: str = always("")
+
+
+class PreparedQuery(Row, frozen=True, kw_only=True):
+    """A prepared query (surface row PQ1)."""
+
+    id: str = always("")
+    name: str = always("")
+    session: str = always("")
+    token: str = always("")
+    template: QueryTemplate = always(QueryTemplate())
+    service: QueryService = always(QueryService())
+    dns: QueryDns = always(QueryDns())
+    create_index: int = always(0)
+    modify_index: int = always(0)

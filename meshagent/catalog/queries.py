@@ -13,7 +13,16 @@ from typing import Generic, TypeVar
 import msgspec
 
 from meshagent.catalog.coordinates import sort_by_distance as _sort_by_distance
-from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, Service, ServiceEntry
+from meshagent.catalog.model import (
+    Check,
+    CoordinateRow,
+    KVEntry,
+    Node,
+    PreparedQuery,
+    Service,
+    ServiceEntry,
+    Session,
+)
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic
 
@@ -32,8 +41,13 @@ __all__ = [
     "node",
     "node_services",
     "nodes",
+    "prepared_query",
+    "prepared_query_list",
     "service_nodes",
     "services",
+    "session",
+    "session_list",
+    "session_node",
     "sort_by_distance",
 ]
 
@@ -74,8 +88,10 @@ def node(store: Store, name_or_id: str) -> Result[Node | None]:
 
 
 def _node_index(store: Store, key: str) -> int:
+    """A node that never was has the index at which one last went."""
     registrations = store.registrations
-    return registrations.index(("node", key)) or registrations.gone_nodes.get(key, 0)
+    gone = registrations.gone_nodes
+    return registrations.index(("node", key)) or gone.get(key) or max(gone.values(), default=0)
 
 
 def services(store: Store, node_meta: Mapping[str, str] | None = None) -> Result[dict[str, tuple[str, ...]]]:
@@ -241,6 +257,24 @@ def kv_keys(store: Store, prefix: str, separator: str = "") -> Result[list[str]]
     return _result(list(keys), store.kv.prefix_index(prefix), ("kv-prefix", prefix))
 
 
+# --- sessions --------------------------------------------------------------------------------------------------
+
+
+def session(store: Store, session_id: str) -> Result[Session | None]:
+    """One session; the index is the table's."""
+    return _result(store.sessions.rows.get(session_id), store.sessions.index, ("session", session_id))
+
+
+def session_list(store: Store) -> Result[list[Session]]:
+    """All sessions by id."""
+    return _result(store.sessions.all(), store.sessions.index, "sessions")
+
+
+def session_node(store: Store, node: str) -> Result[list[Session]]:
+    """The sessions of a node by id; the index is the table's."""
+    return _result(store.sessions.on_node(node), store.sessions.index, ("session-node", node.lower()))
+
+
 # --- coordinates -----------------------------------------------------------------------------------------------
 
 
@@ -258,3 +292,18 @@ def coordinate_node(store: Store, node: str) -> Result[list[CoordinateRow]]:
 def sort_by_distance(store: Store, origin: str, rows: Iterable[T], node_of: Callable[[T], str]) -> list[T]:
     """`rows` by estimated round trip of their node from the node `origin` (surface row C22)."""
     return _sort_by_distance(store.coordinates, origin, rows, node_of)
+
+
+# --- prepared queries ------------------------------------------------------------------------------------------
+
+
+def prepared_query_list(store: Store) -> Result[list[PreparedQuery]]:
+    """All prepared queries by id."""
+    table = store.prepared_queries
+    return _result([table.rows[query_id] for query_id in sorted(table.rows)], table.index, "prepared-queries")
+
+
+def prepared_query(store: Store, query_id: str) -> Result[PreparedQuery | None]:
+    """One prepared query by id."""
+    table = store.prepared_queries
+    return _result(table.rows.get(query_id.lower()), table.index, "prepared-queries")

@@ -26,12 +26,13 @@ All keys in topics are lower case.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from meshagent.catalog import commands
 from meshagent.catalog.model import Check, Node, Service, ServiceAddress, ServiceEntry
+from meshagent.catalog.undo import Undo
 from meshagent.catalog.virtual_ips import VirtualIPs
 from meshagent.catalog.watch import Topic, Watches
 from meshagent.errors import InternalError
@@ -51,10 +52,23 @@ def connect_name(service: Service) -> str | None:
 
 
 class Registrations:
-    """Everything that is registered in one datacenter."""
+    """Everything that is registered in one datacenter.
 
-    def __init__(self, watches: Watches) -> None:
+    `check_down(node, check id, index)` is told of every check that is critical or goes, `node_gone(node, index)` of
+    every node that goes (lower-case names): sessions hang on them.
+    """
+
+    def __init__(
+        self,
+        watches: Watches,
+        undo: Undo,
+        check_down: Callable[[str, str, int], None],
+        node_gone: Callable[[str, int], None],
+    ) -> None:
         self._watches = watches
+        self._undo = undo
+        self._check_down = check_down
+        self._node_gone = node_gone
         self.nodes: dict[str, Node] = {}
         self.services: dict[InstanceKey, Service] = {}
         self.checks: dict[InstanceKey, Check] = {}
@@ -172,21 +186,27 @@ class Registrations:
         """Raise what `register` raises, before anything is written."""
         node = command.node
         key = node.name.lower()
-        if node.id and not command.skip_node_update:
-            holder = self.nodes.get(key)
-            if holder is not None and holder.id and holder.id.lower() != node.id.lower() and self._alive(key):
-                raise InternalError(
-                    f"failed inserting node: Error while renaming Node ID: {node.id!r} ({node.address}): "
-                    f"Node name {node.name} is reserved by node {holder.id} with name {holder.name} ({holder.address})"
-                    if node.id.lower() in self._node_ids
-                    else f"failed inserting node: Node name {node.name} is reserved by node {holder.id} "
-                    f"with name {holder.name} ({holder.address})"
-                )
+        if not command.skip_node_update:
+            self._refuse_name(node, "failed inserting node: ")
         new_id = command.service.id.lower() if command.service is not None else None
         for check in command.checks:
             wanted = check.service_id.lower()
             if wanted and wanted != new_id and (key, wanted) not in self.services:
                 raise InternalError(f"Unknown service ID '{check.service_id}' for check ID '{check.check_id}'")
+
+    def _refuse_name(self, node: Node, prefix: str) -> None:
+        """Raise when the node's name belongs to another one that lives."""
+        key = node.name.lower()
+        holder = self.nodes.get(key)
+        if not node.id or holder is None or not holder.id or holder.id.lower() == node.id.lower():
+            return
+        if self._alive(key):
+            if node.id.lower() in self._node_ids:
+                prefix += f"Error while renaming Node ID: {node.id!r} ({node.address}): "
+            raise InternalError(
+                f"{prefix}Node name {node.name} is reserved by node {holder.id} with name {holder.name} "
+                f"({holder.address})"
+            )
 
     def _alive(self, node: str) -> bool:
         """Whether the failure detector vouches for a node (row E4: only a dead node's name may be taken)."""
@@ -202,6 +222,32 @@ class Registrations:
             self._remove_check(node, command.check_id.lower(), index)
         else:
             self._remove_node(node, index)
+
+    def put_node(self, node: Node, index: int) -> Node:
+        """Write a node; the row as it is then. Raises InternalError when its name belongs to another id."""
+        self._refuse_name(node, "")
+        self._put_node(node, index)
+        return self.nodes[node.name.lower()]
+
+    def put_service(self, node: str, service: Service, index: int) -> Service:
+        """Write an instance on a node; the row as it is then. Raises InternalError when the node is missing."""
+        key = self._known(node)
+        self._put_service(key, service, index)
+        return self.services[key, service.id.lower()]
+
+    def put_check(self, check: Check, index: int) -> Check:
+        """Write a check; the row as it is then. Raises InternalError when its node or instance is missing."""
+        key = self._known(check.node)
+        if check.service_id and (key, check.service_id.lower()) not in self.services:
+            raise InternalError("Missing service registration")
+        self._put_check(key, check, index)
+        return self.checks[key, check.check_id.lower()]
+
+    def _known(self, node: str) -> str:
+        key = node.lower()
+        if key not in self.nodes:
+            raise InternalError("Missing node registration")
+        return key
 
     def reap(self, up_to: int) -> None:
         """Forget nodes that went at `up_to` or before, and what was known of their topics."""
@@ -224,18 +270,15 @@ class Registrations:
             create_index = old.create_index
             if msgspec.structs.replace(node, create_index=create_index, modify_index=old.modify_index) == old:
                 return
-            self._unlink_node(key, old)
         row = msgspec.structs.replace(node, create_index=create_index, modify_index=index)
-        self.nodes[key] = row
-        self._link_node(key, row)
-        self.gone_nodes.pop(key, None)
+        self._store_node(key, row)
+        self._mark_gone(key, None)
         self._touch("nodes", index)
         self._touch(("node", key), index)
         self._touch_addresses(row.address, old.address if old is not None else "")
         if old is not None and self.checks_on(key):
-            self.changed["checks"] = index  # as Consul counts it; nobody is woken, for no check has changed
-        for service_id, service in self._on_node.get(key, {}).items():
-            self._drop_entry((key, service_id))
+            self._count("checks", index)  # as Consul counts it; nobody is woken, for no check has changed
+        for service in self._on_node.get(key, {}).values():
             self._touch_service(service, index)
             self._touch_addresses(service.address)
 
@@ -247,13 +290,36 @@ class Registrations:
             self._remove_service(key, service_id, index)
         for check in self.checks_on(key, ""):
             self._remove_check(key, check.check_id.lower(), index)
-        del self.nodes[key]
-        self._unlink_node(key, node)
+        self._store_node(key, None)
         self._touch("nodes", index)
         self._touch(("node", key), index)
-        del self.changed["node", key]
-        self.gone_nodes[key] = index
+        self._forget_topic(("node", key))
+        self._mark_gone(key, index)
         self._touch_addresses(node.address)
+        self._node_gone(key, index)
+
+    def _store_node(self, key: str, row: Node | None) -> None:
+        """Put `row` in its place, or nothing, and keep what is derived from it."""
+        old = self.nodes.get(key)
+        if old is not None:
+            self._unlink_node(key, old)
+        if row is None:
+            del self.nodes[key]
+        else:
+            self.nodes[key] = row
+            self._link_node(key, row)
+        for service_id in self._on_node.get(key, ()):
+            self._drop_entry((key, service_id))
+        self._undo.note(self._store_node, key, old)
+
+    def _mark_gone(self, key: str, index: int | None) -> None:
+        old = self.gone_nodes.get(key)
+        if old != index:
+            if index is None:
+                del self.gone_nodes[key]
+            else:
+                self.gone_nodes[key] = index
+            self._undo.note(self._mark_gone, key, old)
 
     def _link_node(self, key: str, node: Node) -> None:
         if node.id:
@@ -275,20 +341,17 @@ class Registrations:
             same = msgspec.structs.replace(service, create_index=old.create_index, modify_index=old.modify_index)
             if same == old:
                 return
-            if old.name.lower() != service.name.lower():
-                self._unlink_service(key, old)
-                self._touch_service(old, index)
-                self._forget_name(old.name, index)
-            else:
-                self._unlink_service(key, old)
-                if connect_name(old) != connect_name(service):
-                    self._touch_service(old, index)
         create_index = old.create_index if old is not None else index
         row = msgspec.structs.replace(service, create_index=create_index, modify_index=index)
-        self.services[key] = row
-        self._link_service(key, row)
+        self._store_service(key, row)
+        if old is not None:
+            if old.name.lower() != row.name.lower():
+                self._touch_service(old, index)
+                self._forget_name(old.name, index)
+            elif connect_name(old) != connect_name(row):
+                self._touch_service(old, index)
         self._touch("services", index)
-        self.changed["nodes"] = index  # as Consul counts it; nobody is woken, for no node row has changed
+        self._count("nodes", index)  # as Consul counts it; nobody is woken, for no node row has changed
         self._touch(("node", node), index)
         self._touch_service(row, index)
         self._touch_addresses(row.address, old.address if old is not None else "")
@@ -297,18 +360,18 @@ class Registrations:
                 self._touch(("service-checks", old.name.lower()), index)
                 self._put_check(node, check, index)
             if old.name.lower() not in self._by_name:
-                self.changed.pop(("service-checks", old.name.lower()), None)
+                self._forget_topic(("service-checks", old.name.lower()))
 
     def _remove_service(self, node: str, service_id: str, index: int) -> None:
         key = (node, service_id)
-        service = self.services.pop(key, None)
+        service = self.services.get(key)
         if service is None:
             return
         for check_id in list(self._checks_on.get(key, ())):
             self._remove_check(node, check_id, index)
-        self._unlink_service(key, service)
+        self._store_service(key, None)
         self._touch("services", index)
-        self.changed["nodes"] = index
+        self._count("nodes", index)
         self._touch(("node", node), index)
         self._touch_service(service, index)
         self._touch_addresses(service.address)
@@ -319,16 +382,37 @@ class Registrations:
         lower = name.lower()
         if lower in self._by_name:
             return
-        self.service_extinction = index
+        self._set_extinction(index)
         self._watches.notify("service-extinction")
         for kind in ("service", "service-health", "service-checks"):
-            self.changed.pop((kind, lower), None)
-        self.virtual_ips.release(lower)
+            self._forget_topic((kind, lower))
+        if self.virtual_ips.get(lower) is not None:
+            if self._undo.active:
+                self._undo.note(self.virtual_ips.rewind, self.virtual_ips.memento())
+            self.virtual_ips.release(lower)
+
+    def _set_extinction(self, index: int) -> None:
+        self._undo.note(self._set_extinction, self.service_extinction)
+        self.service_extinction = index
+
+    def _store_service(self, key: InstanceKey, row: Service | None) -> None:
+        """Put `row` in its place, or nothing, and keep what is derived from it."""
+        old = self.services.get(key)
+        if old is not None:
+            self._unlink_service(key, old)
+        if row is None:
+            del self.services[key]
+        else:
+            self.services[key] = row
+            self._link_service(key, row)
+        self._undo.note(self._store_service, key, old)
 
     def _with_virtual_ip(self, service: Service) -> Service:
         name = connect_name(service)
         if not name:
             return service
+        if self._undo.active and self.virtual_ips.get(name.lower()) is None:
+            self._undo.note(self.virtual_ips.rewind, self.virtual_ips.memento())
         address = ServiceAddress(address=self.virtual_ips.assign(name.lower()), port=service.port)
         tagged = {**(service.tagged_addresses or {}), "consul-virtual": address}
         return msgspec.structs.replace(service, tagged_addresses=tagged)
@@ -377,20 +461,33 @@ class Registrations:
             if row == old:
                 return
             row = msgspec.structs.replace(row, modify_index=index)
-            self._unlink_check(node, old)
-            if old.service_id.lower() != row.service_id.lower():
-                self._touch_check(node, old, index)
-        self.checks[key] = row
-        self._checks_on.setdefault((node, row.service_id.lower()), {})[key[1]] = row
-        self._drop_entries(node, row)
+        self._store_check(key, row)
+        if old is not None and old.service_id.lower() != row.service_id.lower():
+            self._touch_check(node, old, index)
         self._touch_check(node, row, index, was=old.status if old is not None else "")
+        if row.status == "critical":
+            self._check_down(node, key[1], index)
 
     def _remove_check(self, node: str, check_id: str, index: int) -> None:
-        check = self.checks.pop((node, check_id), None)
+        check = self.checks.get((node, check_id))
         if check is None:
             return
-        self._unlink_check(node, check)
+        self._store_check((node, check_id), None)
         self._touch_check(node, check, index)
+        self._check_down(node, check_id, index)
+
+    def _store_check(self, key: InstanceKey, row: Check | None) -> None:
+        """Put `row` in its place, or nothing, and keep what is derived from it."""
+        old = self.checks.get(key)
+        if old is not None:
+            self._unlink_check(key[0], old)
+        if row is None:
+            del self.checks[key]
+        else:
+            self.checks[key] = row
+            self._checks_on.setdefault((key[0], row.service_id.lower()), {})[key[1]] = row
+            self._drop_entries(key[0], row)
+        self._undo.note(self._store_check, key, old)
 
     def _unlink_check(self, node: str, check: Check) -> None:
         _discard_key(self._checks_on, (node, check.service_id.lower()), check.check_id.lower())
@@ -406,8 +503,23 @@ class Registrations:
     # --- topics ------------------------------------------------------------------------------------------------
 
     def _touch(self, topic: Topic, index: int) -> None:
-        self.changed[topic] = index
+        self._count(topic, index)
         self._watches.notify(topic)
+
+    def _count(self, topic: Topic, index: int) -> None:
+        if self._undo.active:
+            self._undo.note(self._set_topic, topic, self.changed.get(topic))
+        self.changed[topic] = index
+
+    def _forget_topic(self, topic: Topic) -> None:
+        self._undo.note(self._set_topic, topic, self.changed.get(topic))
+        self.changed.pop(topic, None)
+
+    def _set_topic(self, topic: Topic, index: int | None) -> None:
+        if index is None:
+            self.changed.pop(topic, None)
+        else:
+            self.changed[topic] = index
 
     def _touch_service(self, service: Service, index: int) -> None:
         lower = service.name.lower()

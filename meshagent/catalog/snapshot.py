@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, Service
+from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, PreparedQuery, Service, Session
 from meshagent.catalog.watch import Topic
 from meshagent.errors import CorruptData
 
@@ -40,6 +40,8 @@ class _Facts(msgspec.Struct, array_like=True):
     kv_index: int
     coordinates_index: int
     virtual_ips: dict[str, int]
+    sessions_index: int = 0
+    prepared_queries_index: int = 0
 
 
 class _Pairs:
@@ -76,7 +78,9 @@ def _tables(store: Store) -> list[tuple[str, list[Any] | _Pairs]]:
         ("checks", list(registrations.checks.values())),
         ("kv", list(dict.values(store.kv.entries))),
         ("tombstones", _Pairs(store.kv.tombstones)),
+        ("sessions", list(store.sessions.rows.values())),
         ("coordinates", [row for rows in store.coordinates.rows.values() for row in rows.values()]),
+        ("prepared-queries", list(store.prepared_queries.rows.values())),
     ]
 
 
@@ -104,9 +108,17 @@ _LOADERS: dict[str, _Loader] = {
         msgspec.msgpack.Decoder(tuple[str, list[tuple[str, int]]]),
         lambda store, rows: store.kv.tombstones.update(rows),
     ),
+    "sessions": (
+        msgspec.msgpack.Decoder(tuple[str, list[Session]]),
+        lambda store, rows: store.sessions.load(rows),
+    ),
     "coordinates": (
         msgspec.msgpack.Decoder(tuple[str, list[CoordinateRow]]),
         lambda store, rows: store.coordinates.load(rows),
+    ),
+    "prepared-queries": (
+        msgspec.msgpack.Decoder(tuple[str, list[PreparedQuery]]),
+        lambda store, rows: store.prepared_queries.load(rows),
     ),
 }
 _header_decoder = msgspec.msgpack.Decoder(tuple[str, int, int, _Facts])
@@ -123,6 +135,8 @@ def write(store: Store) -> Iterator[bytes]:
         kv_index=store.kv.index,
         coordinates_index=store.coordinates.index,
         virtual_ips=dict(registrations.virtual_ips.offsets),
+        prepared_queries_index=store.prepared_queries.index,
+        sessions_index=store.sessions.index,
     )
     return _encode(store.index, facts, _tables(store))
 
@@ -187,6 +201,8 @@ def _load_facts(store: Store, index: int, facts: _Facts) -> None:
     registrations.virtual_ips.load(facts.virtual_ips)
     store.kv.index = facts.kv_index
     store.coordinates.index = facts.coordinates_index
+    store.prepared_queries.index = facts.prepared_queries_index
+    store.sessions.index = facts.sessions_index
 
 
 def digest(store: Store) -> str:
@@ -202,7 +218,9 @@ def digest(store: Store) -> str:
         sorted(registrations.gone_nodes.items()),
         store.kv.index,
         store.coordinates.index,
+        store.sessions.index,
         sorted(registrations.virtual_ips.offsets.items()),
+        store.prepared_queries.index,
     )
     sha.update(_encoder.encode(facts))
     return sha.hexdigest()

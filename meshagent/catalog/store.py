@@ -13,11 +13,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from meshagent.catalog import commands, snapshot
+from meshagent.catalog import commands, snapshot, txn
 from meshagent.catalog.coordinates import Coordinates
 from meshagent.catalog.kv import KVTable
+from meshagent.catalog.prepared_queries import PreparedQueries
 from meshagent.catalog.registrations import Registrations
+from meshagent.catalog.sessions import Sessions
+from meshagent.catalog.undo import Undo
 from meshagent.catalog.watch import Watches
+from meshagent.errors import InternalError
 
 __all__ = ["Store"]
 
@@ -25,12 +29,17 @@ __all__ = ["Store"]
 class Store:
     """All replicated state of one datacenter. Implements `catalog.log.StateMachine`."""
 
-    def __init__(self) -> None:
-        self.watches = Watches()
+    def __init__(self, watches: Watches | None = None) -> None:
+        self.watches = watches if watches is not None else Watches()
+        self.undo = Undo()
         self.index = 1  # an empty read answers index 1, so the first change must be above it
-        self.registrations: Registrations = Registrations(self.watches)
-        self.kv: KVTable = KVTable(self.watches)
-        self.coordinates: Coordinates = Coordinates(self.watches)
+        self.kv: KVTable = KVTable(self.watches, self.undo)
+        self.coordinates: Coordinates = Coordinates(self.watches, self.undo)
+        self.prepared_queries: PreparedQueries = PreparedQueries(self.watches, self.undo)
+        self.sessions: Sessions = Sessions(self.watches, self.undo, self.kv, self.prepared_queries.session_gone)
+        self.registrations: Registrations = Registrations(
+            self.watches, self.undo, self.sessions.check_down, self.sessions.node_gone
+        )
 
     def apply(self, command: bytes) -> Any:
         """Apply an encoded command. Raises MeshError when the state refuses it; nothing but the index has moved."""
@@ -42,7 +51,8 @@ class Store:
         return _APPLY[type(command)](self, command, self.index)
 
     def flush(self) -> None:
-        """Wake the readers whose topics changed."""
+        """Wake the readers whose topics changed, and say which locks were freed."""
+        self.sessions.report()
         self.watches.flush()
 
     def snapshot(self) -> Iterator[bytes]:
@@ -51,17 +61,13 @@ class Store:
 
     def restore(self, chunks: Iterable[bytes]) -> None:
         """Replace the state, and wake every reader. Raises CorruptData and changes nothing when a chunk is damaged."""
-        fresh = Store()
+        fresh = Store(self.watches)
         snapshot.read(fresh, chunks)
-        watches = self.watches
-        for part in (fresh.registrations, fresh.kv, fresh.coordinates):
-            part._watches = watches
-        self.index = fresh.index
-        self.registrations = fresh.registrations
-        self.kv = fresh.kv
-        self.coordinates = fresh.coordinates
-        watches.notify_all()
-        watches.flush()
+        fresh.sessions.on_freed = self.sessions.on_freed
+        fresh.sessions.freed = self.sessions.freed
+        vars(self).update(vars(fresh))
+        self.watches.notify_all()
+        self.watches.flush()
 
     def has_tombstones(self, up_to: int) -> bool:
         """Whether anything deleted at `up_to` or before is still remembered."""
@@ -73,10 +79,28 @@ class Store:
 
     # --- what a command touches in more than one table ---------------------------------------------------------
 
-    def _deregister(self, command: commands.Deregister, index: int) -> None:
+    def deregister(self, command: commands.Deregister, index: int) -> None:
+        """Remove an instance, a check, or a node with its coordinates."""
         self.registrations.deregister(command, index)
         if not command.service_id and not command.check_id:
             self.coordinates.remove(command.node, index)
+
+    def lock(self, command: commands.KVLock, index: int) -> bool:
+        """Write a key and take its lock. Raises InternalError for a session that is not there."""
+        if not command.session:
+            raise InternalError("missing session")
+        if command.session not in self.sessions.rows:
+            raise InternalError(f'invalid session "{command.session}"')
+        held = self.kv.lock(command, index)
+        if held:
+            self.sessions.locked(command.key)
+        return held
+
+    def unlock(self, command: commands.KVUnlock, index: int) -> bool:
+        """Write a key and give its lock back. Raises InternalError without a session."""
+        if not command.session:
+            raise InternalError("missing session")
+        return self.kv.unlock(command, index)
 
     def _reap(self, command: commands.ReapTombstones, index: int) -> None:
         self.kv.reap(command.index)
@@ -85,16 +109,25 @@ class Store:
 
 _APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
     commands.Register: lambda store, command, index: store.registrations.register(command, index),
-    commands.Deregister: Store._deregister,
+    commands.Deregister: Store.deregister,
     commands.KVSet: lambda store, command, index: store.kv.set(command, index),
     commands.KVCas: lambda store, command, index: store.kv.cas(command, index),
     commands.KVDelete: lambda store, command, index: store.kv.delete(command, index),
     commands.KVDeleteCas: lambda store, command, index: store.kv.delete_cas(command, index),
     commands.KVDeleteTree: lambda store, command, index: store.kv.delete_tree(command, index),
-    commands.KVLock: lambda store, command, index: store.kv.lock(command, index),
-    commands.KVUnlock: lambda store, command, index: store.kv.unlock(command, index),
+    commands.KVLock: Store.lock,
+    commands.KVUnlock: Store.unlock,
     commands.CoordinateBatch: lambda store, command, index: store.coordinates.update(
         command, index, store.registrations.nodes.__contains__
     ),
     commands.ReapTombstones: Store._reap,
+    commands.PreparedQuerySet: lambda store, command, index: store.prepared_queries.set(
+        command.query, index, store.sessions.rows.__contains__
+    ),
+    commands.PreparedQueryDelete: lambda store, command, index: store.prepared_queries.delete(command.id, index),
+    commands.SessionCreate: lambda store, command, index: store.sessions.create(
+        command.session, store.registrations, index
+    ),
+    commands.SessionDestroy: lambda store, command, index: store.sessions.destroy(command.id, index),
+    commands.Txn: lambda store, command, index: txn.apply(store, command.ops, index),
 }

@@ -51,3 +51,11 @@ class VirtualIPs:
         self._next = max(offsets.values(), default=0) + 1
         held = set(offsets.values())
         self._free = [offset for offset in range(1, self._next) if offset not in held]
+
+    def memento(self) -> tuple[dict[str, int], int, list[int]]:
+        """All that is known now, for `rewind`."""
+        return dict(self.offsets), self._next, list(self._free)
+
+    def rewind(self, memento: tuple[dict[str, int], int, list[int]]) -> None:
+        """Be again as at `memento`."""
+        self.offsets, self._next, self._free = memento

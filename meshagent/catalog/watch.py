@@ -53,6 +53,7 @@ class Watches:
         self._by_topic: dict[Topic, set[Subscription]] = {}
         self._prefix_lengths: dict[int, int] = {}
         self._woken: dict[Subscription, None] = {}
+        self._before: dict[Subscription, None] | None = None
 
     def subscribe(self, topics: Iterable[Topic], callback: Callable[[], None]) -> Subscription:
         """Call `callback` once, at the first flush after any of `topics` was notified."""
@@ -84,6 +85,21 @@ class Watches:
         """Everything may have changed: a snapshot was restored."""
         for holders in self._by_topic.values():
             self._woken.update(dict.fromkeys(holders))
+
+    def begin(self) -> None:
+        """A transaction starts: who it would wake is remembered apart."""
+        self._before, self._woken = self._woken, {}
+
+    def commit(self) -> None:
+        """The transaction holds: who it wakes is woken at the next flush."""
+        if self._before is not None:
+            self._woken = {**self._before, **self._woken} if self._before else self._woken
+            self._before = None
+
+    def rollback(self) -> None:
+        """The transaction did not happen: it wakes nobody."""
+        if self._before is not None:
+            self._woken, self._before = self._before, None
 
     def flush(self) -> None:
         """Make the calls that are due. A callback may subscribe again; that one waits for the next change."""

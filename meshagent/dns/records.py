@@ -194,10 +194,9 @@ def _follow(scene: Scene, host: str) -> tuple[tuple[Record, ...], tuple[str, ...
 
 def service_addresses(scene: Scene) -> Sections:
     """Addresses of a service's usable instances, one record for each distinct address (rows D2, D7)."""
-    usable, topics = _instances(scene)
+    usable, topics, ttl, ordered = _instances(scene)
     if not usable:
         return unknown_name(topics)
-    ttl = scene.settings.ttl_of(scene.asked.name)
     qtype = scene.qtype
     weight_of: dict[bytes, int] = {}
     host: Addresses | None = None
@@ -211,6 +210,7 @@ def service_addresses(scene: Scene) -> Sections:
     if weight_of:
         sections = Sections(topics, [address(QUESTION_OWNER, ttl, ip) for ip in weight_of])
         sections.simple = sections.capped = True
+        sections.ordered = ordered
         if len(weight_of) > 1:
             sections.weights = _uneven(list(weight_of.values()))
         return sections
@@ -236,12 +236,10 @@ class _Beside(NamedTuple):
 
 def service_srv(scene: Scene) -> Sections:
     """SRV of a service's usable instances with the addresses and metadata of their targets (row D4)."""
-    usable, topics = _instances(scene)
+    usable, topics, ttl, ordered = _instances(scene)
     if not usable:
         return unknown_name(topics)
-    settings = scene.settings
-    ttl = settings.ttl_of(scene.asked.name)
-    with_texts = settings.enable_additional_node_meta_txt
+    with_texts = scene.settings.enable_additional_node_meta_txt
     answers: list[Record] = []
     extras: list[tuple[Record, ...]] = []
     texts: list[tuple[Record, ...]] = []
@@ -281,6 +279,7 @@ def service_srv(scene: Scene) -> Sections:
     if any_texts:
         sections.texts = texts
     sections.simple = simple
+    sections.ordered = ordered
     sections.weights = _uneven(weights)
     sections.wants = wants[:MAX_WANTED]
     return sections
@@ -333,13 +332,28 @@ def service_other(scene: Scene) -> Sections:
     return found if found.rcode else nothing_here(found.topics)
 
 
-def _instances(scene: Scene) -> tuple[list[tuple[ServiceEntry, int]], Topics]:
+class _Instances(NamedTuple):
+    """Usable instances with their weights, what changes that, the TTL of their records, and whether order counts."""
+
+    usable: list[tuple[ServiceEntry, int]]
+    topics: Topics
+    ttl_s: int
+    ordered: bool = False
+
+
+def _instances(scene: Scene) -> _Instances:
     if not _local(scene):
-        return [], ()
-    asked = scene.asked
-    return scene.view.instances(
-        asked.name, asked.tag, connect=asked.kind is Kind.CONNECT, only_passing=scene.settings.only_passing
-    )
+        return _Instances([], (), 0)
+    asked, settings = scene.asked, scene.settings
+    if asked.kind is Kind.QUERY:
+        found = scene.view.query(asked.name)
+        if found is None:
+            return _Instances([], ("prepared-queries",), 0)
+        ttl_s = settings.ttl_of(found.service) if found.ttl_s is None else found.ttl_s
+        return _Instances(found.usable, found.topics, ttl_s, found.ordered)
+    connect = asked.kind is Kind.CONNECT
+    usable, topics = scene.view.instances(asked.name, asked.tag, connect=connect, only_passing=settings.only_passing)
+    return _Instances(usable, topics, settings.ttl_of(asked.name))
 
 
 def _uneven(weights: list[int]) -> list[int] | None:
@@ -472,7 +486,9 @@ ROWS: Final = (
     Row(Kind.CONNECT, (), service_other, "nothing", "web.connect.consul MX"),
     Row(Kind.VIRTUAL, (), empty, "virtual address of a mesh service: none yet", "web.virtual.consul A"),
     Row(Kind.INGRESS, (), unknown, "ingress gateways of a service: none yet", "web.ingress.consul A"),
-    Row(Kind.QUERY, (), unknown, "result of a prepared query: none yet", "geo.query.consul A"),
+    Row(Kind.QUERY, (A, AAAA, ANY, TXT), service_addresses, "instances a prepared query gives", "geo.query.consul A"),
+    Row(Kind.QUERY, (SRV,), service_srv, "the same with port and weight", "_geo._tcp.query.consul SRV"),
+    Row(Kind.QUERY, (), service_other, "nothing, or where the service lives", "geo.query.consul CNAME"),
     Row(Kind.ADDR, (), spelt_address, "the address that the name spells", "0a000001.addr.consul A"),
     Row(Kind.REVERSE, (), pointer, "who has the address", "1.0.0.10.in-addr.arpa PTR"),
     Row(Kind.NOTHING, (), unknown, "inside our domain, but no name of ours", "zork.consul A"),

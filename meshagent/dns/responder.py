@@ -54,11 +54,19 @@ class Responder:
     The SOA carries the unix time in seconds; it is right until monotonic second `second_ends`, then `tick` is due.
     """
 
-    def __init__(self, store: Store, settings: DnsSettings, clock: Clock, rng: random.Random, datacenter: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        settings: DnsSettings,
+        clock: Clock,
+        rng: random.Random,
+        datacenter: str,
+        node_name: str = "",
+    ) -> None:
         self._clock = clock
         self._rng = rng
         self._datacenter = datacenter
-        self._view = CatalogView(store)
+        self._view = CatalogView(store, node_name, datacenter)
         self.cache = AnswerCache(store.watches, rng)
         self.malformed = 0
         """Queries answered with FORMERR or NOTIMP, or dropped."""

@@ -26,6 +26,7 @@ from meshagent.dns.telemetry import MetricsSink, Telemetry
 from meshagent.dns.upstream import Upstream
 from meshagent.dns.wire import NOTIMP, SERVFAIL
 from meshagent.errors import ConfigError
+from meshagent.listening import cannot_listen
 
 __all__ = ["DnsServer"]
 
@@ -62,7 +63,7 @@ class DnsServer:
         _check(settings)
         self._clock = clock
         self._monotonic = clock.monotonic
-        self._responder = Responder(store, settings, clock, rng, datacenter)
+        self._responder = Responder(store, settings, clock, rng, datacenter, node_name)
         self._upstream = Upstream(settings, clock, random.SystemRandom())
         self._telemetry = Telemetry(metrics, node_name)
         self._tasks = Tasks()
@@ -265,7 +266,8 @@ def _bound(host: str, port: int, kind: socket.SocketKind) -> socket.socket:
         made.bind((host, port))
     except OSError as error:
         made.close()
-        raise ConfigError(f"dns: cannot listen on {host} port {port}: {error.strerror or error}") from error
+        place = f"[{host}]:{port}" if family == socket.AF_INET6 else f"{host}:{port}"
+        raise cannot_listen("ports.dns", place, error) from error
     return made
 
 

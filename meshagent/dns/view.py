@@ -14,11 +14,14 @@ from typing import Any, NamedTuple
 
 from meshagent.catalog import queries
 from meshagent.catalog.model import Node, ServiceEntry
+from meshagent.catalog.query_execution import Source, execute
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic
 from meshagent.dns.wire import packed_address
+from meshagent.durations import parse_duration
+from meshagent.errors import MeshError
 
-__all__ = ["Addresses", "CatalogView", "addresses_of_instance", "addresses_of_node", "canonical"]
+__all__ = ["Addresses", "CatalogView", "QueryAnswer", "addresses_of_instance", "addresses_of_node", "canonical"]
 
 Topics = tuple[Topic, ...]
 
@@ -29,6 +32,19 @@ class Addresses(NamedTuple):
     v4: bytes | None
     v6: bytes | None
     host: str = ""
+
+
+class QueryAnswer(NamedTuple):
+    """What a prepared query gives: instances of `service` with their weights, nearest first when `ordered`.
+
+    `ttl_s` None leaves it to the service.
+    """
+
+    usable: list[tuple[ServiceEntry, int]]
+    topics: Topics
+    service: str
+    ttl_s: int | None
+    ordered: bool
 
 
 def addresses_of_node(node: Node) -> Addresses:
@@ -85,11 +101,20 @@ def _own(topics: Topics) -> Topics:
     return own or topics
 
 
-class CatalogView:
-    """Reads of one store."""
+def _weight(entry: ServiceEntry) -> int:
+    """That of an instance whose health has been looked at already."""
+    weights = entry.service.weights
+    healthy = all(check.status == "passing" for check in entry.checks)
+    return min(max(weights.passing if healthy else weights.warning, 0), 65535)
 
-    def __init__(self, store: Store) -> None:
+
+class CatalogView:
+    """Reads of one store, asked of the agent on `node_name`."""
+
+    def __init__(self, store: Store, node_name: str = "", datacenter: str = "dc1") -> None:
         self._store = store
+        self._source = Source(node_name)
+        self._datacenter = datacenter
         self.named_nodes: dict[tuple[str, int, str], tuple[Node, Any, Any]] = {}
         """What `records.py` made of a node's row, by name, TTL and domain; stale when the row is another object."""
 
@@ -117,6 +142,22 @@ class CatalogView:
             else:
                 usable.append((entry, weight if 0 <= weight <= 65535 else min(max(weight, 0), 65535)))
         return usable, topics
+
+    def query(self, name: str) -> QueryAnswer | None:
+        """What the prepared query of that name gives, None when there is none (row D6).
+
+        The order is drawn later, for each answer, unless it is one of distance.
+        """
+        try:
+            query = self._store.prepared_queries.resolve(name)
+        except MeshError:  # the id of a template
+            query = None
+        if query is None:
+            return None
+        done = execute(self._store, query, self._source, None, datacenter=self._datacenter)
+        ttl_s = parse_duration(query.dns.ttl) // 1_000_000_000 if query.dns.ttl else None
+        usable = [(entry, _weight(entry)) for entry in done.entries]
+        return QueryAnswer(usable, done.topics, query.service.service, ttl_s, done.sorted)
 
     def node(self, name: str) -> tuple[Node | None, Topics]:
         """The node of that name."""

@@ -263,7 +263,10 @@ def _echoed_subnet(options: bytes) -> bytes:
                 raise ValueError
             family, source = int.from_bytes(option[:2], "big"), option[2]
             widest = {0: 0, 1: 32, 2: 128}.get(family)
-            if widest is None or source > widest or length - 4 > widest // 8:
+            # RFC 7871 section 6: exactly the bytes of the address that the prefix covers, and no bits behind it.
+            if widest is None or source > widest or length - 4 != (source + 7) // 8:
+                raise ValueError
+            if source % 8 and option[-1] & (0xFF >> source % 8):
                 raise ValueError
             found = options[at - 4 : at] + option[:3] + b"\x00" + option[4:]
         at += length

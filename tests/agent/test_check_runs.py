@@ -1,6 +1,7 @@
 """Surface rows K4, K19: what is registered is run; aliases follow at once; services that are dead for long go."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -138,3 +139,18 @@ async def test_k4_a_service_that_was_critical_for_too_long_goes(running):
     assert "a" in local.services
     await clock.advance(32)
     assert list(local.services) == ["b"]
+
+
+async def test_the_interval_and_the_least_time_are_those_of_the_configuration(running):
+    """G22: `check_reap_interval` and `check_deregister_interval_min`."""
+    local, _, _, clock = running
+    await clock.advance(31)
+    local.settings = replace(local.settings, check_reap_interval_s=2.0, check_deregister_min_s=5.0)
+    local.add_service(service("a", check=ttl(deregister_critical_service_after=1.0)))
+    await clock.advance(29)  # the interval that had begun is 30 s
+    assert "a" not in local.services
+    local.add_service(service("b", check=ttl(deregister_critical_service_after=1.0)))
+    await clock.advance(4)
+    assert "b" in local.services
+    await clock.advance(3)
+    assert "b" not in local.services

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from meshagent.agent.hcl import parse_hcl
-from meshagent.agent.located import place_of
+from meshagent.agent.decode import Problem
+from meshagent.agent.hcl import parse_hcl, parse_json
+from meshagent.agent.located import place_of, told
 
 
 def test_a_path_leads_to_the_line_or_to_the_nearest_thing_around() -> None:
@@ -13,3 +14,15 @@ def test_a_path_leads_to_the_line_or_to_the_nearest_thing_around() -> None:
     assert str(place_of(root, ["service", "nothing", "deep"])) == "f.hcl:2:1"
     assert str(place_of(root, ["a", "b"])) == "f.hcl:1:1"
     assert place_of({"plain": 1}, ["plain"]) is None
+
+
+def test_an_object_counts_as_a_list_of_one() -> None:
+    root = parse_json('{"service": {\n "name": "x"}}', "f.json").root
+    assert str(place_of(root, ["service", 0, "name"])) == "f.json:2:2"
+
+
+def test_a_problem_is_told_with_place_and_key() -> None:
+    root = parse_json('{"service": {\n "check": {"prot": 1}}}', "f.json").root
+    problem = Problem("", "invalid config key prot", unknown_key="prot")
+    problem.path = [0, "check", "prot"]
+    assert told(root, "service", "service", problem) == "f.json:2:12: service[0].check: invalid config key prot"

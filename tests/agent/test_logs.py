@@ -216,3 +216,9 @@ def test_syslog_gets_lines_without_a_time(monkeypatch: pytest.MonkeyPatch, logge
     logger.warning("to the machine's log")
     hub.detach()
     assert sent == ["meshagent: [WARN]  test.hub: to the machine's log"]
+
+
+def test_a_log_file_that_cannot_be_written_stops_the_start(tmp_path: Path) -> None:
+    """G26."""
+    with pytest.raises(ConfigError, match=f"^log_file: there is no folder {tmp_path}/gone$"):
+        LogHub(LogSettings(file=f"{tmp_path}/gone/agent.log"))

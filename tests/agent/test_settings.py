@@ -67,3 +67,9 @@ def test_metric_prefixes_are_split_by_their_sign():
 @pytest.mark.parametrize(("text", "mode"), [("0770", 0o770), ("770", 0o770), ("", None), ("rwx", None), ("0999", None)])
 def test_socket_modes_are_octal(text, mode):
     assert settings.socket_mode(text) == mode
+
+
+def test_times_of_removing_critical_services_arrive():
+    """G22."""
+    given = settings.local_settings(config(check_reap_interval="5s", check_deregister_interval_min="10s"))
+    assert (given.check_reap_interval_s, given.check_deregister_min_s) == (5.0, 10.0)

@@ -1,13 +1,28 @@
 """The state machine as a whole: determinism, snapshots, indexes that never go back (design.md, "Raft")."""
 
 import hypothesis.strategies as st
+import msgspec
 import pytest
 from hypothesis import given, settings
 
 from meshagent.catalog import commands as c
 from meshagent.catalog import queries
-from meshagent.catalog.model import Check, Connect, Coordinate, CoordinateRow, Node, Proxy, Service
+from meshagent.catalog.model import (
+    Check,
+    Connect,
+    Coordinate,
+    CoordinateRow,
+    Node,
+    PreparedQuery,
+    Proxy,
+    QueryService,
+    QueryTemplate,
+    Service,
+    ServiceCheck,
+    Session,
+)
 from meshagent.catalog.store import Store
+from meshagent.catalog.txn import CHECK_VERBS, KV_VERBS, NODE_VERBS, SERVICE_VERBS, Outcome
 from meshagent.errors import CorruptData, MeshError
 
 names = st.sampled_from(["a", "A", "b", "c"])
@@ -31,6 +46,42 @@ checks = st.builds(
 )
 keys = st.sampled_from(["k", "k/1", "k/2", "l"])
 values = st.sampled_from([b"", b"1", b"2"])
+prepared = st.builds(
+    PreparedQuery,
+    id=st.sampled_from(["q-1", "q-2", "q-3"]),
+    name=st.sampled_from(["", "geo", "Geo", "geo-"]),
+    session=st.sampled_from(["", "s"]),
+    template=st.builds(QueryTemplate, type=st.sampled_from(["", "name_prefix_match", "zork"])),
+    service=st.builds(QueryService, service=st.sampled_from(["web", "${name.suffix}", "${zork}"])),
+)
+sessions = st.builds(
+    Session,
+    id=st.sampled_from(["s", "t"]),
+    node=names,
+    behavior=st.sampled_from(["release", "delete"]),
+    lock_delay=st.sampled_from([0, 15_000_000_000]),
+    ttl=st.sampled_from(["", "10s"]),
+    node_checks=st.sampled_from([(), ("serfHealth",)]),
+    service_checks=st.sampled_from([None, (ServiceCheck(id="c1"),)]),
+)
+indexes = st.integers(0, 20)
+ops = st.one_of(
+    st.builds(
+        c.TxnKV, st.sampled_from([*KV_VERBS, "bogus"]), keys, values, st.integers(0, 1), indexes,
+        st.sampled_from(["", "s", "t"]),
+    ),
+    st.builds(
+        c.TxnNode, st.sampled_from([*NODE_VERBS]), st.builds(Node, name=names, id=ids, modify_index=indexes)
+    ),
+    st.builds(c.TxnService, st.sampled_from([*SERVICE_VERBS]), names, services),
+    st.builds(
+        c.TxnCheck, st.sampled_from([*CHECK_VERBS]),
+        st.builds(
+            lambda row, node, at: msgspec.structs.replace(row, node=node, modify_index=at), checks, names, indexes
+        ),
+    ),
+)  # fmt: skip
+transactions = st.builds(c.Txn, st.lists(ops, max_size=5).map(tuple))
 commands = st.one_of(
     st.builds(c.Register, nodes, st.none() | services, st.lists(checks, max_size=2).map(tuple), st.booleans()),
     st.builds(c.Deregister, names, st.sampled_from(["", "x"]), st.sampled_from(["", "c1"])),
@@ -39,12 +90,17 @@ commands = st.one_of(
     st.builds(c.KVDelete, keys),
     st.builds(c.KVDeleteCas, keys, st.integers(0, 20)),
     st.builds(c.KVDeleteTree, st.sampled_from(["", "k/"])),
-    st.builds(c.KVLock, keys, values, st.just(0), st.just("s")),
-    st.builds(c.KVUnlock, keys, values, st.just(0), st.just("s")),
+    st.builds(c.KVLock, keys, values, st.just(0), st.sampled_from(["s", "t"])),
+    st.builds(c.KVUnlock, keys, values, st.just(0), st.sampled_from(["s", "t"])),
+    st.builds(c.SessionCreate, sessions),
+    st.builds(c.SessionDestroy, st.sampled_from(["s", "t"])),
+    transactions,
     st.builds(
         c.CoordinateBatch, st.lists(st.builds(CoordinateRow, node=names, coord=st.just(Coordinate()))).map(tuple)
     ),
     st.builds(c.ReapTombstones, st.integers(0, 20)),
+    st.builds(c.PreparedQuerySet, prepared),
+    st.builds(c.PreparedQueryDelete, st.sampled_from(["q-1", "q-2"])),
 )
 logs = st.lists(commands, max_size=40)
 
@@ -109,6 +165,11 @@ READS = [
     lambda store: queries.coordinate_nodes(store),
     lambda store: queries.coordinate_node(store, "a"),
     lambda store: queries.by_address(store, "10.0.0.2"),
+    lambda store: queries.prepared_query_list(store),
+    lambda store: queries.prepared_query(store, "q-1"),
+    lambda store: queries.session(store, "s"),
+    lambda store: queries.session_list(store),
+    lambda store: queries.session_node(store, "a"),
 ]
 
 
@@ -135,6 +196,72 @@ def test_rows_never_change_without_a_wake_up_and_a_higher_index(log):
                 assert new.index >= old.index, (at, command)
         for subscription in subscriptions:
             subscription.cancel()
+
+
+PEOPLED = [
+    c.Register(
+        Node(name="a"),
+        Service(id="x", name="web", kind="connect-proxy", proxy=Proxy(destination_service_name="web")),
+        (Check(check_id="serfHealth", status="passing"),),
+    ),
+    c.Register(Node(name="b"), Service(id="x", name="db", connect=Connect(native=True))),
+    c.SessionCreate(Session(id="s", node="a", node_checks=("serfHealth",), lock_delay=1, ttl="10s")),
+    c.SessionCreate(Session(id="t", node="b", behavior="delete")),
+    c.KVLock("k/1", b"1", 0, "s"),
+    c.KVLock("k/2", b"1", 0, "t"),
+    c.CoordinateBatch((CoordinateRow(node="a"),)),
+    c.PreparedQuerySet(PreparedQuery(id="q-0", name="bound", session="s", service=QueryService(service="web"))),
+]
+
+
+def derived(store: Store) -> object:
+    """What a store has worked out from its rows, beside the memos of reads."""
+    virtual_ips = store.registrations.virtual_ips
+    tables = (store.registrations, store.kv, store.sessions, store.coordinates, store.prepared_queries, virtual_ips)
+    memos = {"_watches", "_undo", "_entries", "_bare", "_sorted", "virtual_ips"}
+    memos |= {"_kv", "_check_down", "_node_gone", "_ended"}  # ways to other tables
+    return [{name: value for name, value in vars(table).items() if name not in memos} for table in tables]
+
+
+@given(st.lists(commands, max_size=5), transactions)
+@settings(max_examples=400)
+def test_a_refused_transaction_leaves_no_trace_and_wakes_nobody(log, transaction):
+    """TX1: all or nothing, also in every derived index; reads give the same."""
+    store, twin = Store(), Store()
+    run(store, [*PEOPLED, *log])
+    run(twin, [*PEOPLED, *log])
+    store.flush()
+    woken: list[int] = []
+    for read in READS:
+        store.watches.subscribe(read(store).topics, lambda: woken.append(1))
+    [outcome] = run(store, [transaction])
+    store.flush()
+    assert isinstance(outcome, Outcome)
+    if outcome.failures:
+        twin.index += 1
+        assert store.digest() == twin.digest()
+        assert derived(store) == derived(twin)
+        assert [read(store) for read in READS] == [read(twin) for read in READS]
+        assert not woken
+        assert outcome.results == ()
+    assert not store.undo.active
+
+
+@given(logs)
+def test_every_holder_of_a_lock_is_a_session_that_lives(log):
+    """E5, E6, PQ1: whatever ends a session, its locks and its prepared queries go with it."""
+    store = Store()
+    run(store, [*PEOPLED, *log])
+    rows = store.sessions.rows
+    for entry in store.kv.entries.values():
+        assert not entry.session or entry.session in rows
+    for query in store.prepared_queries.rows.values():
+        assert not query.session or query.session in rows
+    for session in rows.values():
+        node = session.node.lower()
+        assert node in store.registrations.nodes
+        for check_id in session.check_ids:
+            assert store.registrations.checks[node, check_id].status != "critical"
 
 
 @given(st.binary(max_size=200))

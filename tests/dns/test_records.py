@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from meshagent.catalog.commands import PreparedQueryDelete, PreparedQuerySet
+from meshagent.catalog.model import PreparedQuery, QueryDns, QueryService
 from meshagent.dns import records, wire
 from meshagent.dns.names import Kind
 from meshagent.dns.records import RECORDS, ROWS, ZONE_ROWS
@@ -321,3 +323,54 @@ class TestTable:
         text = (Path(records.__file__).parent / "README.md").read_text()
         for row in (*ROWS, *ZONE_ROWS):
             assert row.example in text, row.example
+
+
+def _prepared(name: str, service: str, *, ttl: str = "", near: str = "") -> PreparedQuerySet:
+    block = QueryService(service=service, near=near)
+    return PreparedQuerySet(PreparedQuery(id=f"id-{name}", name=name, service=block, dns=QueryDns(ttl=ttl)))
+
+
+class TestPreparedQueries:
+    """D6, D29: `.query.` names answer as services do, with a TTL of their own."""
+
+    def test_records(self, shop: Any) -> None:
+        shop.service("n2", "pq", port=80)
+        shop.run(_prepared("Geo", "pq", ttl="9s"))
+        assert shop.answers("geo.query.consul") == ["geo.query.consul. 9 IN A 10.0.0.2"]
+        assert shop.answers("GEO.query.dc1.consul") == ["GEO.query.dc1.consul. 9 IN A 10.0.0.2"]
+        found = shop.ask("_geo._tcp.query.consul", "SRV")
+        assert found.sections["answer"] == ["_geo._tcp.query.consul. 9 IN SRV 1 1 80 n2.node.dc1.consul."]
+        assert found.sections["additional"] == ["n2.node.dc1.consul. 9 IN A 10.0.0.2"]
+        for qtype in ("AAAA", "MX"):
+            nothing = shop.ask("geo.query.consul", qtype)
+            assert (nothing.rcode, nothing.sections["authority"]) == ("NOERROR", [SOA])
+        for name in ("geo.query.dc9.consul", "geo._tcp.query.consul"):
+            assert shop.ask(name, "SRV").rcode == "NXDOMAIN"
+
+    def test_kept_answers_follow_definition_and_instances(self, shop: Any) -> None:
+        def ask() -> list[str]:
+            return [shop.answers("geo.query.consul") for _ in range(4)][-1]  # by now it is kept
+
+        assert ask() == []
+        shop.run(_prepared("geo", "pq"))
+        assert ask() == []
+        shop.service("n1", "pq")
+        assert ask() == ["geo.query.consul. 0 IN A 10.0.0.1"]
+        shop.run(_prepared("geo", "pq", ttl="7s"))
+        assert ask() == ["geo.query.consul. 7 IN A 10.0.0.1"]
+        shop.run(PreparedQueryDelete("id-geo"))
+        assert ask() == []
+
+    def test_d23_nearest_first(self, shop: Any) -> None:
+        shop.service("n1", "pq")
+        shop.service("n2", "pq")
+        shop.run(_prepared("geo", "pq", near="n2"))
+        answers = {tuple(shop.answers("geo.query.consul")) for _ in range(20)}
+        assert [answer[0] for answer in answers] == ["geo.query.consul. 0 IN A 10.0.0.2"]
+
+    def test_d29_the_ttl_is_else_that_of_the_service(self, scene: Any) -> None:
+        shop = scene(service_ttl_s={"pq": 5, "geo": 6})
+        shop.node("n1", "10.0.0.1")
+        shop.service("n1", "pq")
+        shop.run(_prepared("geo", "pq"))
+        assert shop.answers("geo.query.consul") == ["geo.query.consul. 5 IN A 10.0.0.1"]

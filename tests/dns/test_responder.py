@@ -224,7 +224,11 @@ class TestAnything:
             if found is None:
                 assert len(sent) < 12 or sent[2] & 0x80
             else:
-                dns.message.from_wire(sent[:2] + found, ignore_trailing=False)
+                try:
+                    dns.message.from_wire(sent[:2] + found, ignore_trailing=False)
+                except dns.exception.FormError as error:
+                    # The judge knows no family 0, which dig sends for "no address at all".
+                    assert "unsupported family" in str(error)
 
     @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.binary(max_size=300))

@@ -4,7 +4,17 @@ from typing import Any
 
 import pytest
 
-from meshagent.catalog.model import Node, Service, ServiceAddress, ServiceEntry
+from meshagent.catalog.commands import PreparedQuerySet
+from meshagent.catalog.model import (
+    Node,
+    PreparedQuery,
+    QueryDns,
+    QueryService,
+    QueryTemplate,
+    Service,
+    ServiceAddress,
+    ServiceEntry,
+)
 from meshagent.dns.view import Addresses, CatalogView, addresses_of_instance, addresses_of_node
 
 V4, V4B = b"\x0a\x00\x00\x01", b"\x0a\x00\x00\x02"
@@ -102,3 +112,37 @@ class TestTopics:
         assert view.names_at("10.0.0.1") == ("n1", "", (("address", "10.0.0.1"),))
         assert view.names_at("10.9.0.1") == ("", "db", (("address", "10.9.0.1"),))
         assert view.names_at("10.9.9.9")[:2] == ("", "")
+
+
+class TestPreparedQueries:
+    """D6: names below `.query.`."""
+
+    def test_instances_weights_ttl_and_topics(self, shop: Any) -> None:
+        shop.service("n1", "heavy", weights=(7, 2))
+        shop.service("n2", "heavy", weights=(7, 2), status="warning")
+        query = PreparedQuery(id="q", name="Q", service=QueryService(service="heavy"), dns=QueryDns(ttl="1m30s"))
+        shop.run(PreparedQuerySet(query))
+        found = CatalogView(shop.store).query("q")
+        assert found is not None
+        assert [(entry.node.name, weight) for entry, weight in found.usable] == [("n1", 7), ("n2", 2)]
+        assert (found.service, found.ttl_s, found.ordered) == ("heavy", 90, False)
+        assert found.topics == ("prepared-queries", ("service-health", "heavy"))
+
+    def test_near_the_agent_that_is_asked(self, shop: Any) -> None:
+        shop.service("n1", "two")
+        shop.service("n2", "two")
+        shop.run(PreparedQuerySet(PreparedQuery(id="q", name="q", service=QueryService(service="two", near="_agent"))))
+        for name in ("n1", "n2"):
+            found = CatalogView(shop.store, name).query("q")
+            assert found is not None
+            assert (found.usable[0][0].node.name, found.ordered, found.ttl_s) == (name, True, None)
+
+    def test_no_query_and_the_id_of_a_template(self, shop: Any) -> None:
+        template_id = "11111111-2222-3333-4444-555555555555"
+        template = QueryTemplate(type="name_prefix_match")
+        row = PreparedQuery(id=template_id, name="t-", template=template, service=QueryService(service="web"))
+        shop.run(PreparedQuerySet(row))
+        view = CatalogView(shop.store)
+        assert view.query("nope") is None
+        assert view.query(template_id) is None
+        assert view.query("t-x") is not None

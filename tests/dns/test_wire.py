@@ -329,3 +329,19 @@ class TestOtherServers:
         loop[at : at + 2] = (0xC000 | at).to_bytes(2, "big")
         with pytest.raises(RemoteProtocolError):
             wire.decode_records(bytes(loop), (wire.A, wire.CNAME))
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        b"\x00\x01\x08\x00\x0a\x00\x00",  # three bytes for a prefix of eight bits
+        b"\x00\x01\x18\x00\x0a",  # one byte for twenty-four
+        b"\x00\x01\x0c\x00\x0a\x11",  # bits behind the twelfth
+        b"\x00\x00\x08\x00\x0a",  # no family, and yet a prefix
+        b"\x00\x01\x21\x00\x0a\x00\x00\x00\x00",  # more bits than an address has
+    ],
+)
+def test_a_client_subnet_has_exactly_the_bytes_of_its_prefix(option: bytes) -> None:
+    """RFC 7871 section 6; surface row D26."""
+    with pytest.raises(ValueError):
+        wire._echoed_subnet(b"\x00\x08" + len(option).to_bytes(2, "big") + option)

@@ -74,7 +74,9 @@ def test_a_port_in_use_is_said_plainly(agent: AgentProcess, tmp_path: Path) -> N
     try:
         assert other.process is not None
         assert other.process.wait(15) == 1
-        assert str(agent.ports["http"]) in other.log()
+        where = f"127.0.0.1:{agent.ports['http']}"
+        assert f"==> ports.http: cannot listen on {where}: address already in use: is another agent" in other.log()
+        assert "error while attempting" not in other.log()
         assert "Traceback" not in other.log()
     finally:
         other.stop()

@@ -18,6 +18,8 @@ from cryptography.x509.oid import NameOID
 from meshtest.clients import http_request
 from meshtest.process import AgentProcess, free_ports
 
+from meshagent import CONSUL_VERSION, __version__
+
 
 def test_a_unix_socket_serves_the_api(tmp_path: Path) -> None:
     path = tmp_path / "http.sock"
@@ -27,6 +29,20 @@ def test_a_unix_socket_serves_the_api(tmp_path: Path) -> None:
         assert json.loads(http_request(str(path), "GET", "/v1/status/leader").body)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert agent.get("/v1/status/leader")
+        log = agent.log()
+        assert f" [INFO]  agent: version: meshagent={__version__} consul={CONSUL_VERSION}\n" in log
+        assert (
+            f" [INFO]  agent: node: name=n1 id={agent.get('/v1/agent/self')['Config']['NodeID']} datacenter=dc1\n"
+            in log
+        )
+        for line in (
+            f"listening: protocol=http address=unix://{path}",
+            f"listening: protocol=http address=127.0.0.1:{ports['http']}",
+            f"listening: protocol=dns address=127.0.0.1:{ports['dns']}",
+            "started",
+        ):
+            assert log.count(f" [INFO]  agent: {line}\n") == 1, line
+        assert "agent: agent:" not in log
     assert not path.exists()
 
 

@@ -12,6 +12,8 @@ import pytest
 import yaml
 from meshtest import ROOT
 
+from meshagent.agent.config import Host, assemble
+from meshagent.agent.daemon import _refuse_unbuilt
 from meshagent.agent.hcl import parse_hcl
 
 DEPLOY = ROOT / "deploy"
@@ -140,3 +142,22 @@ def test_nomad_jobs_parse(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((DEPLOY / "systemd").glob("*.hcl")), ids=lambda path: path.name)
 def test_example_configurations_parse(path: Path) -> None:
     assert parse_hcl(path.read_text(), path.name).root
+
+
+def server_configurations() -> dict[str, str]:
+    job = (ROOT / "nomad-jobs" / "servers.nomad.hcl").read_text()
+    (inside,) = re.findall(r"<<-EOT\n(.*?)EOT", job, re.DOTALL)
+    return {
+        "nomad": re.sub(r"\{\{ env .*? \}\}", "10.0.0.1", inside),
+        "systemd": (DEPLOY / "systemd" / "server.hcl").read_text().replace("{{ GetPrivateIP }}", "10.0.0.1"),
+    }
+
+
+@pytest.mark.parametrize("name", ["nomad", "systemd"])
+def test_example_servers_start_today(name: str) -> None:
+    sources = [
+        parse_hcl(text, name).root for text in ('data_dir = "/var/lib/meshagent"', server_configurations()[name])
+    ]
+    loaded = assemble(sources, host=Host("host", list))
+    _refuse_unbuilt(loaded.config)
+    assert loaded.warnings == []

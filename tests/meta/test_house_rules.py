@@ -145,13 +145,7 @@ class TestTables:
     def test_command_numbers_are_unique(self) -> None:
         from meshagent.catalog import commands
 
-        tags = [
-            struct.__struct_config__.tag
-            for struct in vars(commands).values()
-            if isinstance(struct, type)
-            and hasattr(struct, "__struct_config__")
-            and struct.__struct_config__.tag is not None
-        ]
+        tags = [kind.__struct_config__.tag for kind in commands.Command.__args__]
         assert len(tags) > 5
         assert len(tags) == len(set(tags))
 

@@ -134,3 +134,9 @@ def test_every_document_is_reached_from_the_readme() -> None:
         todo += [(path.parent / link).resolve() for link in links if "://" not in link]
     documents = {*(ROOT / "docs").rglob("*.md"), *(ROOT / "meshagent").rglob("README.md")}
     assert documents <= seen, sorted(str(path.relative_to(ROOT)) for path in documents - seen)
+
+
+def test_the_benchmarks_readme_names_files_that_are_there() -> None:
+    named = re.findall(r"`([\w/]+\.py)`", (ROOT / "bench" / "README.md").read_text())
+    assert named
+    assert [name for name in named if not (ROOT / "bench" / name).exists() and not (ROOT / name).exists()] == []

@@ -94,7 +94,7 @@ def _port(text: str, network: str) -> int:
         return int(text[:9])
     try:
         return socket.getservbyname(text, network) if text else 0
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a NUL in the name
         raise ProbeFailed(f"dial {network}: lookup {network}/{text}: unknown port") from None
 
 

@@ -16,11 +16,7 @@ import msgspec
 from meshagent.agent.checks.definition import Definition
 from meshagent.agent.checks.probe import CRITICAL, PASSING, WARNING
 
-__all__ = ["DEREGISTER_FLOOR_S", "REAP_INTERVAL_S", "Counters", "CriticalCheck", "Reap", "Thresholds", "reap", "step"]
-
-#: Fixed in Consul (G22): a service is not removed sooner, and the list is gone through this often.
-DEREGISTER_FLOOR_S = 60.0
-REAP_INTERVAL_S = 30.0
+__all__ = ["Counters", "CriticalCheck", "Reap", "Thresholds", "reap", "step"]
 
 
 class Thresholds(msgspec.Struct, frozen=True, gc=False):
@@ -89,14 +85,17 @@ class Reap:
     reason: str
 
 
-def reap(checks: Iterable[CriticalCheck], now: float) -> list[Reap]:
-    """The services to remove at monotonic second `now`, each once, in the order of the checks."""
+def reap(checks: Iterable[CriticalCheck], now: float, floor_s: float) -> list[Reap]:
+    """The services to remove at monotonic second `now`, each once, in the order of the checks.
+
+    None is removed before `floor_s`, whatever its check says (`check_deregister_interval_min`, surface row G22).
+    """
     out: dict[str, Reap] = {}
     for check in checks:
         if not check.service_id or check.deregister_after_s <= 0 or check.service_id in out:
             continue
         critical_for = now - check.critical_since
-        if critical_for > max(check.deregister_after_s, DEREGISTER_FLOOR_S):
+        if critical_for > max(check.deregister_after_s, floor_s):
             reason = f"check {check.check_id} has been critical for {critical_for:.0f}s"
             out[check.service_id] = Reap(check.service_id, check.check_id, reason)
     return list(out.values())

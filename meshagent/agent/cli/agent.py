@@ -39,7 +39,7 @@ def run_agent(args: Sequence[str]) -> int:
     try:
         return run(flags)
     except ConfigError as error:
-        for line in error.problems:
+        for line in [*(f"warning: {text}" for text in error.warnings), *error.problems]:
             print(f"==> {line}", file=sys.stderr)
         return 1
 

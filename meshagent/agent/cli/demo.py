@@ -158,8 +158,17 @@ def _tail(log: IO[bytes]) -> str:
     return log.read().decode("utf-8", "replace").strip()
 
 
+def _program(started_as: str) -> str:
+    """How the command is typed in any folder."""
+    if shutil.which("meshagent"):
+        return "meshagent"
+    if started_as.endswith(".py"):  # python -m
+        return f"{sys.executable} -m {__package__}"
+    return os.path.abspath(started_as)
+
+
 def _what_to_try(client: Client, ports: dict[str, int]) -> str:
-    program = "meshagent" if shutil.which("meshagent") else os.path.relpath(sys.argv[0])
+    program = _program(sys.argv[0])
     where = "" if ports["http"] == _USUAL["http"] else f" -http-addr=127.0.0.1:{ports['http']}"
     web = client.get("health/service/web")[0]["Service"]
     lines = [

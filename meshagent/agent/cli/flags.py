@@ -38,6 +38,10 @@ class _GoHelp:
         return name, text
 
 
+class _ApiOption(click.Option):
+    """An option of every command that talks to an agent."""
+
+
 class GoCommand(click.Command):
     """A command whose options are read in Go's way."""
 
@@ -70,7 +74,7 @@ class GoCommand(click.Command):
             if isinstance(param, click.Option):
                 record = _GoHelp.record(param, ctx)
                 if record is not None:
-                    (api if param.name in _API_NAMES else own).append(record)
+                    (api if isinstance(param, _ApiOption) else own).append(record)
         for title, records in (("Options", own), ("HTTP API options", api)):
             if records:
                 with formatter.section(title):
@@ -98,35 +102,20 @@ def switch(name: str, help: str) -> Decorator:
     return click.option(f"--{name}", help=help, is_flag=True, default=False)
 
 
+#: (name, help) of what every command takes that talks to an agent; `stale` is a switch.
 _API_OPTIONS = (
-    text("http-addr", "Address of the agent: host:port, http://, https:// or unix:// [CONSUL_HTTP_ADDR]"),
-    text("token", "ACL token [CONSUL_HTTP_TOKEN]"),
-    text("token-file", "File with the ACL token [CONSUL_HTTP_TOKEN_FILE]"),
-    text("ca-file", "File with the authority's certificate [CONSUL_CACERT]"),
-    text("ca-path", "Directory of authorities' certificates [CONSUL_CAPATH]"),
-    text("client-cert", "Client certificate [CONSUL_CLIENT_CERT]"),
-    text("client-key", "Its key [CONSUL_CLIENT_KEY]"),
-    text("tls-server-name", "Name to expect in the agent's certificate [CONSUL_TLS_SERVER_NAME]"),
-    text("datacenter", "Datacenter to ask"),
-    text("namespace", "Namespace (there is only the default one) [CONSUL_NAMESPACE]"),
-    text("partition", "Partition (there is only the default one) [CONSUL_PARTITION]"),
-    switch("stale", "Let any server answer, not only the leader"),
-)
-_API_NAMES = frozenset(
-    {
-        "http_addr",
-        "token",
-        "token_file",
-        "ca_file",
-        "ca_path",
-        "client_cert",
-        "client_key",
-        "tls_server_name",
-        "datacenter",
-        "namespace",
-        "partition",
-        "stale",
-    }
+    ("http-addr", "Address of the agent: host:port, http://, https:// or unix:// [CONSUL_HTTP_ADDR]"),
+    ("token", "ACL token [CONSUL_HTTP_TOKEN]"),
+    ("token-file", "File with the ACL token [CONSUL_HTTP_TOKEN_FILE]"),
+    ("ca-file", "File with the authority's certificate [CONSUL_CACERT]"),
+    ("ca-path", "Directory of authorities' certificates [CONSUL_CAPATH]"),
+    ("client-cert", "Client certificate [CONSUL_CLIENT_CERT]"),
+    ("client-key", "Its key [CONSUL_CLIENT_KEY]"),
+    ("tls-server-name", "Name to expect in the agent's certificate [CONSUL_TLS_SERVER_NAME]"),
+    ("datacenter", "Datacenter to ask"),
+    ("namespace", "Namespace (there is only the default one) [CONSUL_NAMESPACE]"),
+    ("partition", "Partition (there is only the default one) [CONSUL_PARTITION]"),
+    ("stale", "Let any server answer, not only the leader"),
 )
 
 
@@ -148,12 +137,14 @@ def api_command(name: str, usage: str = "", short_help: str = "") -> Callable[[C
     def wrap(function: Callable[..., Any]) -> click.Command:
         @functools.wraps(function)
         def run(**given: Any) -> Any:
-            flags = {key: given.pop(key) for key in _API_NAMES}
+            flags = {key: given.pop(key) for key in (name.replace("-", "_") for name, _ in _API_OPTIONS)}
             return function(client=Client(settings_from(flags, environment())), **given)
 
         made: Callable[..., Any] = run
-        for option in reversed(_API_OPTIONS):
-            made = option(made)
+        for flag, help_ in reversed(_API_OPTIONS):
+            on_or_off = flag == "stale"
+            default = False if on_or_off else ""
+            made = click.option(f"--{flag}", help=help_, cls=_ApiOption, is_flag=on_or_off, default=default)(made)
         return command(name, usage, short_help)(made)
 
     return wrap

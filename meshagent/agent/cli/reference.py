@@ -1,11 +1,12 @@
-"""`meshagent reference config|http|cli`: the references in docs/, made from the tables.
+"""`meshagent reference config|http|cli|metrics`: the references, made from the tables; docs/generate.py uses them too.
 
 Source: our own. What may change here: the form; the content comes from where each thing is declared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,16 +14,16 @@ from meshagent.agent.cli.flags import command, expect
 from meshagent.agent.cli.output import fail, say
 from meshagent.agent.cli.table import SUBCOMMANDS
 
-__all__ = ["reference"]
+if TYPE_CHECKING:
+    from meshagent.agent.http.routes import Route
+
+__all__ = ["REFERENCES", "endpoint", "reference"]
 
 
-@command("reference", "config|http|cli", "Print the reference of config, http or cli as Markdown")
-def reference(args: tuple[str, ...]) -> None:
-    """Print a reference as Markdown: every configuration option, HTTP endpoint or command."""
-    expect(args, 1, 1, f"Name a reference: {', '.join(_REFERENCES)}")
-    if args[0] not in _REFERENCES:
-        raise fail(f"there is no reference {args[0]}: use {', '.join(_REFERENCES)}")
-    say("\n".join(_REFERENCES[args[0]]()))
+def endpoint(route: Route) -> str:
+    """`GET /v1/query/<name>/execute`."""
+    name = "<name>" if route.path.endswith("/") else ""
+    return f"{route.method} {route.path}{name}{route.suffix}"
 
 
 def _cli() -> Iterator[str]:
@@ -48,9 +49,19 @@ def _http() -> Iterator[str]:
     from meshagent.agent.http.routes import load_routes
 
     yield "# HTTP API\n"
-    yield "| Endpoint | What it does | ACL | Row |\n| --- | --- | --- | --- |"
+    yield "| Endpoint | What it does | State | ACL | Row |\n| --- | --- | --- | --- | --- |"
     for route in load_routes():
-        yield f"| `{route.method} {route.path}` | {_cell(route.summary)} | {_cell(route.acl)} | {route.row} |"
+        state = "built" if route.built else "not built yet"
+        yield f"| `{endpoint(route)}` | {_cell(route.summary)} | {state} | {_cell(route.acl)} | {route.row} |"
+
+
+def _metrics() -> Iterator[str]:
+    from meshagent.metrics_names import DECLARED
+
+    yield "# Metrics\n"
+    yield "| Name | Kind | What it says |\n| --- | --- | --- |"
+    for row in DECLARED:
+        yield f"| `{row.name}` | {row.kind} | {_cell(row.help)} |"
 
 
 def _config() -> Iterator[str]:
@@ -63,4 +74,19 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
-_REFERENCES = {"config": _config, "http": _http, "cli": _cli}
+#: Name -> what makes its lines.
+REFERENCES: dict[str, Callable[[], Iterator[str]]] = {
+    "config": _config,
+    "http": _http,
+    "cli": _cli,
+    "metrics": _metrics,
+}
+
+
+@command("reference", "|".join(REFERENCES), "Print a reference as Markdown: config, http, cli or metrics")
+def reference(args: tuple[str, ...]) -> None:
+    """Print a reference as Markdown: every configuration option, HTTP endpoint, command or metric."""
+    expect(args, 1, 1, f"Name a reference: {', '.join(REFERENCES)}")
+    if args[0] not in REFERENCES:
+        raise fail(f"there is no reference {args[0]}: use {', '.join(REFERENCES)}")
+    say("\n".join(REFERENCES[args[0]]()))

@@ -1,7 +1,7 @@
 """The command tree over the table of commands, and how errors end a command.
 
-Source: surface section 8 (exit status 0, 1, 127 for what is no command); CL rows. Modules of commands are imported when
-they are run. What may change here: the look of help.
+Source: surface section 8 (exit status 0, 1, 127 for what is no command); CL rows. What is not built yet ends with 1.
+Modules of commands are imported when they are run. What may change here: the look of help.
 """
 
 from __future__ import annotations
@@ -82,9 +82,7 @@ def run(args: Sequence[str]) -> int:
                 return 0 if rest else (127 if group is root else 1)
             found = group.get_command(ctx, rest[0])
             if found is None:
-                click.echo(f"there is no command {' '.join([group.path, rest[0]]).strip()}\n", err=True)
-                click.echo(group.get_help(ctx), err=True)
-                return 127
+                return _no_command(group, rest, ctx)
             ctx = click.Context(found, info_name=rest[0], parent=ctx)
             group, rest = found, rest[1:]  # type: ignore[assignment]
     try:
@@ -102,3 +100,24 @@ def run(args: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return 130
     return status if isinstance(status, int) else 0
+
+
+def _no_command(group: TableGroup, rest: Sequence[str], ctx: click.Context) -> int:
+    """Say that the first of `rest` is no command of `group`, and what to do; the status."""
+    from difflib import get_close_matches
+
+    from meshagent.agent.compatibility import command_waits_for
+
+    above = group.path.split()
+    waiting, feature = command_waits_for([*above, *rest])
+    if len(waiting.split()) > len(above):
+        click.echo(f"{waiting} is not built yet in {PROGRAM} (waits for: {feature})", err=True)
+        return 1
+    typed = " ".join([*above, rest[0]])
+    near = get_close_matches(rest[0], group.list_commands(ctx), 1)
+    if near:
+        meant = " ".join([PROGRAM, *above, near[0]])
+        click.echo(f"there is no command {typed} (did you mean '{meant}'?)", err=True)
+    else:
+        click.echo(f"there is no command {typed}\n\n{group.get_help(ctx)}", err=True)
+    return 127

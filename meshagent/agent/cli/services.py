@@ -24,7 +24,7 @@ def definitions_in(path: str) -> list[ServiceDefinition]:
     from meshagent.agent.decode import Problem, decode_file_value
     from meshagent.agent.definitions import ServiceDefinition
     from meshagent.agent.hcl import parse_hcl, parse_json
-    from meshagent.agent.located import place_of
+    from meshagent.agent.located import told
 
     if path == "-":
         content = sys.stdin.read()
@@ -38,15 +38,17 @@ def definitions_in(path: str) -> list[ServiceDefinition]:
             raise fail(f"cannot read {path}: {error}") from None
     root = (parse_json if path.endswith(".json") else parse_hcl)(content, path).root
     found: list[ServiceDefinition] = []
+    problems: list[str] = []
     for key in ("service", "services"):
         given = root.get(key, [])
-        for number, raw in enumerate(given if isinstance(given, list) else [given]):
-            problems: list[Problem] = []
-            service = decode_file_value(ServiceDefinition, raw, problems)
-            if problems or service is None:
-                place = place_of(root, [key, number])
-                raise fail("\n".join(f"{place or path}: {problem.go_message()}" for problem in problems))
-            found.append(service)
+        wrong: list[Problem] = []
+        services = decode_file_value(
+            tuple[ServiceDefinition, ...], given if isinstance(given, list) else [given], wrong
+        )
+        problems += [told(root, key, key, problem) for problem in wrong]
+        found += services or ()
+    if problems:
+        raise fail("\n".join(problems))
     if not found:
         raise fail(f"{path} defines no service: it needs service {{ name = ... }} or services")
     return found

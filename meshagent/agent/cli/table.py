@@ -44,7 +44,9 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("members", "members", "members", "CL2", "List the members of the cluster"),
     Subcommand("monitor", "lifecycle", "monitor", "CL4", "Follow the agent's log"),
     Subcommand("operator raft list-peers", "operator", "list_peers", "CL12", "List the servers of the Raft cluster"),
-    Subcommand("reference", "reference", "reference", "", "Print the reference of config, http or cli as Markdown"),
+    Subcommand(
+        "reference", "reference", "reference", "", "Print a reference as Markdown: config, http, cli or metrics"
+    ),
     Subcommand("reload", "lifecycle", "reload", "CL4", "Have the agent read its configuration again"),
     Subcommand("services deregister", "services", "deregister", "CL8", "Remove services from the agent"),
     Subcommand("services register", "services", "register", "CL8", "Add services to the agent"),

@@ -25,7 +25,8 @@ def validate(args: tuple[str, ...], quiet: bool, config_format: str) -> None:
     try:
         loaded = load(args, format=config_format)
     except ConfigError as error:
-        raise fail(f"Config validation failed: {error}") from None
+        lines = [f"Config validation failed: {error}", *(f"warning: {text}" for text in error.warnings)]
+        raise fail("\n".join(lines)) from None
     if not quiet:
         for warning in loaded.warnings:
             say(warning)

@@ -6,7 +6,9 @@ files of these names in order of name, without its subdirectories. What a text m
 
 from __future__ import annotations
 
+import os
 import socket
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,13 +25,22 @@ _PARSERS = {"hcl": parse_hcl, "json": parse_json}
 
 def this_host() -> Host:
     """The machine we run on; its addresses are read when first asked for."""
-    return Host(socket.gethostname(), _interfaces)
+    return Host(socket.gethostname(), _interfaces, _lacks_folder)
 
 
 def _interfaces() -> list[Interface]:
     from meshagent.agent.interfaces import host_interfaces
 
     return host_interfaces()
+
+
+def _lacks_folder(path: str) -> bool:
+    try:
+        return not stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:  # what we may not look into may be there
+        return False
 
 
 def read_paths(paths: Sequence[str], format: str = "") -> tuple[list[Parsed], list[str], list[str]]:

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 from meshagent.agent.config.files import read_paths, this_host
 from meshagent.agent.config.flags import flag_source
 from meshagent.agent.config.merge import Draft, table_of
-from meshagent.agent.config.preset import DEV
+from meshagent.agent.config.preset import DEV, DEV_PLACE
 from meshagent.agent.config.resolve import Host, fill, network
 from meshagent.agent.config.root import Config
 from meshagent.agent.config.rules import check
 from meshagent.agent.definitions.check import CheckDefinition, ServiceCheck
 from meshagent.agent.hcl import parse_hcl
-from meshagent.agent.located import Place, Table
+from meshagent.agent.located import Table
 from meshagent.errors import ConfigError
 
 __all__ = ["Loaded", "assemble", "load", "validate"]
@@ -43,7 +43,7 @@ def load(
     """The configuration of `paths` (files and directories), `hcl` fragments and `flags` (by option key).
 
     Raises:
-        ConfigError: with every problem found, each naming its file and line.
+        ConfigError: with every problem found, each naming its file and line, and all warnings.
     """
     texts, problems, warnings = read_paths(paths, format)
     for number, fragment in enumerate(hcl, 1):
@@ -74,17 +74,18 @@ def assemble(
     draft.problems += problems
     draft.warnings += warnings
     if dev:
-        draft.add(table_of(DEV.items(), Place("-dev")))
+        draft.add(table_of(DEV.items(), DEV_PLACE))
     for source in sources:
         draft.add(source)
     config = draft.build().replace(dev_mode=dev)
     config = config.replace(checks=tuple(_check(check) for check in config.checks))
     config = fill(config, draft, host)
     config = config.replace(network=network(config, draft, host))
-    check(config, draft)
+    check(config, draft, host)
+    found = list(dict.fromkeys(draft.warnings))
     if draft.problems:
-        raise ConfigError(list(dict.fromkeys(draft.problems)))
-    return Loaded(config, list(dict.fromkeys(draft.warnings)))
+        raise ConfigError(list(dict.fromkeys(draft.problems)), found)
+    return Loaded(config, found)
 
 
 def _check(given: CheckDefinition) -> CheckDefinition:

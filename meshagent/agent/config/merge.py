@@ -16,7 +16,7 @@ from meshagent.agent.config.enterprise import ENTERPRISE
 from meshagent.agent.config.option import Group, Option
 from meshagent.agent.config.root import Config
 from meshagent.agent.decode import Problem
-from meshagent.agent.located import Items, Place, Table, place_of
+from meshagent.agent.located import Items, Place, Table, place_of, told
 
 __all__ = ["Draft", "table_of"]
 
@@ -95,7 +95,7 @@ class Draft:
         found: list[Problem] = []
         typed = convert(option, value, found)
         for problem in found:
-            self.problems.append(_located(table, key, full, problem))
+            self.problems.append(told(table, key, full, problem))
         if typed is not None:
             self.put(full, option, typed, place)
         if option.kind == "rows":
@@ -126,14 +126,6 @@ class Draft:
             elif prefix + name in self.values:
                 values[name] = self.values[prefix + name]
         return type_(**values)
-
-
-def _located(table: Table, key: str, full: str, problem: Problem) -> str:
-    place = place_of(table, [key, *problem.path])
-    inner = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem.path)
-    if problem.unknown_key:
-        inner = inner.removesuffix(f".{problem.unknown_key}")
-    return f"{place}: {full}{inner}: {problem.text}"
 
 
 def _nearest(full: str, type_: type[Group], prefix: str) -> str:

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["DEV"]
+from meshagent.agent.located import Place
+
+__all__ = ["DEV", "DEV_PLACE"]
+
+#: Where its values stand, for messages.
+DEV_PLACE = Place("-dev")
 
 _FAST = {"gossip_interval": "100ms", "probe_interval": "100ms", "probe_timeout": "100ms", "suspicion_mult": 3}
 

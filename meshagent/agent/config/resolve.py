@@ -29,6 +29,8 @@ class Host(NamedTuple):
 
     name: str
     interfaces: Callable[[], Sequence[Interface]]
+    lacks_folder: Callable[[str], bool] = lambda _: False
+    """Whether it is known that there is no such folder."""
 
 
 def fill(config: Config, draft: Draft, host: Host) -> Config:

@@ -193,7 +193,7 @@ class Config(Group):
         4096, "Longest output kept.", low=1, unit="bytes", flags=("-check_output_max_size",)
     )
     discard_check_output: bool = switch(False, "Keep no output, e.g. when it changes all the time.", reload=True)
-    check_reap_interval: float = duration(30.0, "How often `deregister_critical_service_after` is looked at.", low=0)
+    check_reap_interval: float = duration(30.0, "How often `deregister_critical_service_after` is looked at.", low=0.1)
     check_deregister_interval_min: float = duration(60.0, "Smallest `deregister_critical_service_after`.", low=0)
     enable_script_checks: bool = switch(
         False,

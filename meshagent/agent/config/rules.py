@@ -9,11 +9,14 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import os.path
 import re
 from collections.abc import Callable, Iterable
 
+from meshagent.agent.compatibility import waits_for
 from meshagent.agent.config.merge import Draft
-from meshagent.agent.config.resolve import ANY_ADDRESSES
+from meshagent.agent.config.preset import DEV_PLACE
+from meshagent.agent.config.resolve import ANY_ADDRESSES, Host
 from meshagent.agent.config.resolved import Listen
 from meshagent.agent.config.root import Config
 from meshagent.agent.definitions.service import meta_problem
@@ -32,12 +35,14 @@ _SCRIPTS_OFF = (
 )
 
 
-def check(config: Config, draft: Draft) -> None:
-    """Adds all problems and warnings of `config` to `draft`."""
+def check(config: Config, draft: Draft, host: Host) -> None:
+    """Adds all problems and warnings of `config` on `host` to `draft`."""
     for rule in _RULES:
         draft.problems += [draft.where(key) + text for key, text in rule(config)]
+    draft.problems += [draft.where(key) + text for key, text in _folders(config, host)]
     for rule in _WARNINGS:
         draft.warnings += [draft.where(key) + text for key, text in rule(config)]
+    draft.warnings += [draft.where(key) + text for key, text in _given(draft)]
     _registrations(config, draft)
 
 
@@ -198,6 +203,13 @@ def _serving(config: Config) -> Findings:
         yield "cache.entry_fetch_max_burst", "cache.entry_fetch_max_burst must be strictly positive"
 
 
+def _folders(config: Config, host: Host) -> Findings:
+    """Only what is not there: whether the agent's user may write is known when it starts."""
+    folder = os.path.dirname(config.log_file)
+    if folder and host.lacks_folder(folder):
+        yield "log_file", f"log_file: there is no folder {folder}; make it, or change log_file"
+
+
 #: Each yields (key, problem).
 _RULES: tuple[Callable[[Config], Findings], ...] = (_identity, _servers, _ports, _gossip, _tls, _serving)
 
@@ -224,8 +236,6 @@ def _names(config: Config) -> Findings:
 
 def _expectations(config: Config) -> Findings:
     expect = config.bootstrap_expect
-    if config.bootstrap and not config.dev_mode:
-        yield "bootstrap", "bootstrap = true (or bootstrap_expect = 1): only ever for a single server"
     if expect == 2:
         yield "bootstrap_expect", "bootstrap_expect = 2: A cluster with 2 servers will provide no failure tolerance."
     elif expect > 2 and expect % 2 == 0:
@@ -257,6 +267,18 @@ def _safety(config: Config) -> Findings:
 
 def _loopback(place: Listen) -> bool:
     return bool(place.path) or place.host.startswith("127.") or place.host == "::1"
+
+
+def _given(draft: Draft) -> Findings:
+    """What a file or flag asks for by itself, whatever became of it: the preset of `-dev` is not asked."""
+    options = dict(Config.every_option())
+    for key, value in draft.values.items():
+        if draft.places[key] == DEV_PLACE or value == options[key].default:
+            continue
+        if key == "bootstrap":
+            yield key, "bootstrap = true: only ever for a single server"
+        if feature := waits_for(key):
+            yield key, f"{key} has no effect yet: it waits for {feature}"
 
 
 _WARNINGS: tuple[Callable[[Config], Findings], ...] = (_names, _expectations, _safety)

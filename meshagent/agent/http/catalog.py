@@ -133,12 +133,14 @@ ROUTES = (
     ),
     Route(
         row="CT6", method="GET", path="/v1/catalog/service/", acl="node:read, service:read", flags="B C Kb F N M",
-        filter="catalog_service", effective=True, discovery=True, read=_service, encode=_encode_instances,
+        filter="catalog_service", effective=True, discovery=True, lookup="catalog.service",
+        read=_service, encode=_encode_instances,
         summary="instances of a service, without checks", example="curl localhost:8500/v1/catalog/service/web",
     ),
     Route(
         row="CT7", method="GET", path="/v1/catalog/connect/", acl="node:read, service:read", flags="B C Kb F N M",
-        filter="catalog_service", effective=True, discovery=True, read=_connect, encode=_encode_instances,
+        filter="catalog_service", effective=True, discovery=True, lookup="catalog.connect",
+        read=_connect, encode=_encode_instances,
         summary="instances that give mesh access to a service", example="curl localhost:8500/v1/catalog/connect/web",
     ),
     Route(

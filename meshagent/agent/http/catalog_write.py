@@ -23,7 +23,7 @@ from meshagent.errors import InternalError
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
 
-__all__ = ["ROUTES"]
+__all__ = ["ROUTES", "CheckBody", "ServiceBody", "instance_row", "require_uuid"]
 
 _HEX = frozenset("0123456789abcdefABCDEF")
 
@@ -195,7 +195,7 @@ def registration(body: RegisterBody, datacenter: str) -> commands.Register:
     if not body.address and not body.skip_node_update:
         raise InternalError("Must provide address if SkipNodeUpdate is not set")
     if body.id:
-        _require_uuid(body.id)
+        require_uuid(body.id)
     node = Node(
         id=body.id,
         name=body.node,
@@ -209,10 +209,11 @@ def registration(body: RegisterBody, datacenter: str) -> commands.Register:
     if body.check is not None:
         given.append(body.check)
     checks = tuple(check.row(body.node) for check in given)
-    return commands.Register(node, _instance(body.service), checks, body.skip_node_update)
+    return commands.Register(node, instance_row(body.service), checks, body.skip_node_update)
 
 
-def _instance(service: Service | None) -> Service | None:
+def instance_row(service: Service | None) -> Service | None:
+    """The row of an instance, with its id; None for an empty one. Raises InternalError in Consul's words."""
     if service is None or not (service.id or service.name):
         return None
     if not service.name:
@@ -231,7 +232,7 @@ def _require_datacenter(agent: Agent, datacenter: str) -> None:
         raise InternalError("No path to datacenter")
 
 
-def _require_uuid(text: str) -> None:
+def require_uuid(text: str) -> None:
     """Refuse what Consul's UUID parser refuses, in its words."""
     if len(text) != 36:
         raise InternalError("Bad node ID: uuid string is wrong length")

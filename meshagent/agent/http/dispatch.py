@@ -95,6 +95,10 @@ class Dispatcher:
         self.limits = RateLimits(settings.rates, agent.clock.monotonic())
         self._samplers = {id(route): _sampler(agent, route) for route in self.routes}
 
+    def sampled(self) -> list[tuple[Route, Sampler]]:
+        """Every route with the sampler of its requests; the same ones after a reload."""
+        return [(route, self._samplers[id(route)]) for route in self.routes]
+
     async def answer(self, incoming: Incoming) -> Outcome:
         """Answer a request; every failure is an answer too."""
         try:
@@ -117,6 +121,8 @@ class Dispatcher:
             return Outcome(finish(Response(200, headers=(("Allow", allow),)), self.always, gzip=False))
         route = methods.get(incoming.method)
         if route is None:
+            if any(other.suffix for other in methods.values()):
+                allow = ",".join(methods)  # behind a suffix Consul leaves OPTIONS out
             lines = header_block((("Allow", allow),))
             answer = error_answer(405, f"method {incoming.method} not allowed", self.always, lines)
             if incoming.method == "HEAD":

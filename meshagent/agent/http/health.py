@@ -108,13 +108,15 @@ ROUTES = (
     ),
     Route(
         row="HL3", method="GET", path="/v1/health/service/", acl="node:read, service:read", flags="B C Kb F N M",
-        filter="service_entry", effective=True, discovery=True, streaming=True, read=_service, encode=_encode,
+        filter="service_entry", effective=True, discovery=True, streaming=True, lookup="health.service",
+        read=_service, encode=_encode,
         summary="instances of a service with node and checks",
         example="curl localhost:8500/v1/health/service/web?passing",
     ),
     Route(
         row="HL4", method="GET", path="/v1/health/connect/", acl="node:read, service:read", flags="B C Kb F N M",
-        filter="service_entry", effective=True, discovery=True, streaming=True, read=_connect, encode=_encode,
+        filter="service_entry", effective=True, discovery=True, streaming=True, lookup="health.connect",
+        read=_connect, encode=_encode,
         summary="instances that give mesh access to a service", example="curl localhost:8500/v1/health/connect/web",
     ),
     Route(

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from meshagent.agent.http.reads import Dress, Reads
+from meshagent.agent.http.tallies import EMPTY, count_lookup
 from meshagent.agent.http.views import View
 from meshagent.errors import MeshError
 
@@ -27,6 +28,8 @@ __all__ = ["MAX_REQUEST", "HotEntry", "HotReads"]
 #: Longer requests are not remembered, and not looked up.
 MAX_REQUEST = 2048
 MAX_ENTRIES = 16_384
+#: What one remembered answer takes, for `api.http`: measured once instead of reading the clock for each.
+HIT_MS = 0.01
 #: Longer bodies are not copied behind their head but written beside it.
 JOIN_UP_TO = 32 * 1024
 
@@ -34,7 +37,19 @@ JOIN_UP_TO = 32 * 1024
 class HotEntry:
     """One view in one dress. `wire` is what was written last; `build` brings it up to date."""
 
-    __slots__ = ("_date", "_dress", "_index", "_line", "_reads", "_version", "hits", "sampler", "view", "wire")
+    __slots__ = (
+        "_date",
+        "_dress",
+        "_found",
+        "_index",
+        "_line",
+        "_reads",
+        "_version",
+        "hits",
+        "sampler",
+        "view",
+        "wire",
+    )
 
     def __init__(self, view: View, dress: Dress, reads: Reads, date: DateLine, sampler: Sampler | None) -> None:
         self.view = view
@@ -47,6 +62,7 @@ class HotEntry:
         self._line = b""
         self._version = 0
         self._index = 0
+        self._found = True
 
     def current(self) -> tuple[bytes, ...]:
         """The pieces to write now; () when the question has become an error, which takes the long way."""
@@ -66,6 +82,10 @@ class HotEntry:
             view.refresh()
         except MeshError:
             return ()
+        found = view.body != EMPTY
+        if found != self._found:
+            self.fold()
+            self._found = found
         answer = self._reads.dressed(view, self._dress)
         self._line = self._date.line
         self._version = view.version
@@ -75,6 +95,13 @@ class HotEntry:
         else:
             self.wire = (answer.head + self._line, answer.body)
         return self.wire
+
+    def fold(self) -> None:
+        """Put the hits since the last time into the metrics."""
+        hits, self.hits = self.hits, 0
+        if self.sampler is not None:
+            self.sampler.sample_many(HIT_MS, hits)
+        count_lookup(self._reads.agent.metrics, self.view, hits, found=self._found)
 
 
 class HotReads:
@@ -102,7 +129,7 @@ class HotReads:
     def forget(self, view: View) -> None:
         """The view is no longer kept."""
         for entry in self._by_view.pop(view, {}).values():
-            _fold(entry)
+            entry.fold()
         for raw in self._raw_of.pop(view, ()):
             self.entries.pop(raw, None)
 
@@ -115,15 +142,4 @@ class HotReads:
         """Put the hits since the last time into the metrics."""
         for dresses in self._by_view.values():
             for entry in dresses.values():
-                _fold(entry)
-
-
-#: What one remembered answer takes, for `api.http`: measured once instead of reading the clock for each.
-HIT_MS = 0.01
-
-
-def _fold(entry: HotEntry) -> None:
-    hits, entry.hits = entry.hits, 0
-    sampler = entry.sampler
-    if sampler is not None:
-        sampler.sample_many(HIT_MS, hits)
+                entry.fold()

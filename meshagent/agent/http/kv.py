@@ -95,8 +95,8 @@ async def _delete(agent: Agent, request: Request) -> Response:
 
 
 async def _apply(agent: Agent, command: commands.Command) -> Response:
-    if isinstance(command, commands.KVLock) and not command.session:
-        raise InternalError("raft apply failed: missing session")
+    if isinstance(command, commands.KVLock) and agent.sessions.delayed(command.key):
+        return Response(200, FALSE, content_type=JSON)
     started = agent.clock.monotonic()
     try:
         done = await agent.write(command)

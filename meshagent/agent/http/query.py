@@ -1,62 +1,261 @@
 """`/v1/query`: prepared queries.
 
-Not built yet: the rows are here so that methods, documentation and 501 answers are right.
+The definitions are kept by `catalog/prepared_queries.py` and run by `catalog/query_execution.py`; here they are read,
+checked and dressed. An execution is never answered from kept bytes, because the order is drawn anew for each; with
+`?cached` it is, until something under it changes.
 
-Source: surface rows PQ1-PQ5; developer.hashicorp.com/consul/api-docs/query.
+Source: surface rows PQ1-PQ5, C22; developer.hashicorp.com/consul/api-docs/query. What may change here: tokens, once
+there are ACLs (a definition's own token, and `<hidden>` for readers without `query:write`).
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from meshagent.agent.decode import decode_body
+from meshagent.agent.http.datacenters import require_local
+from meshagent.agent.http.request import BadOption, Request, parse_bool
+from meshagent.agent.http.response import Response, encode_json, json_response
 from meshagent.agent.http.routes import Route
+from meshagent.catalog import commands, queries, query_execution
+from meshagent.catalog.model import Check, Node, PreparedQuery, QueryDns, Service, ServiceEntry
+from meshagent.catalog.prepared_queries import validate
+from meshagent.catalog.queries import Result
+from meshagent.catalog.query_execution import Source, execute
+from meshagent.errors import InternalError, NotFound
+from meshagent.ids import is_uuid, new_uuid
+
+if TYPE_CHECKING:
+    from meshagent.agent.core import Agent
 
 __all__ = ["ROUTES"]
 
+
+class Meta(msgspec.Struct, frozen=True, kw_only=True):
+    """What answers of executions and explanations say of themselves in their body. `LastContact` in nanoseconds."""
+
+    Index: int = 1
+    LastContact: int
+    KnownLeader: bool
+    ConsistencyLevel: str
+    NotModified: bool = False
+    Backend: int = 0
+    ResultsFilteredByACLs: bool = False
+
+
+class Instance(msgspec.Struct, frozen=True):
+    """An instance as executions show it: as O5, but what is empty is null."""
+
+    Node: Node
+    Service: Service
+    Checks: tuple[Check, ...] | None
+
+
+class Executed(Meta, frozen=True, kw_only=True):
+    """The answer of an execution (surface row PQ3)."""
+
+    Service: str
+    Nodes: list[Instance]
+    DNS: QueryDns
+    Datacenter: str
+    PeerName: str
+    Failovers: int
+
+
+class Explained(Meta, frozen=True, kw_only=True):
+    """The answer of an explanation (surface row PQ4)."""
+
+    Query: PreparedQuery
+
+
+def _meta(agent: Agent, request: Request) -> dict[str, Any]:
+    log = agent.log
+    return {
+        "LastContact": log.last_contact_ms * 1_000_000,
+        "KnownLeader": bool(log.leader),
+        "ConsistencyLevel": request.options.consistency or "leader",
+    }
+
+
+# --- definitions -----------------------------------------------------------------------------------------------
+
+
+def _list(agent: Agent, request: Request) -> Result[Any]:
+    return queries.prepared_query_list(agent.store)
+
+
+def _get(agent: Agent, request: Request) -> Result[Any]:
+    _require_uuid(request.name)
+    return queries.prepared_query(agent.store, request.name)
+
+
+def _encode_one(query: PreparedQuery | None, _: Request) -> bytes:
+    if query is None:
+        raise NotFound("Query not found")
+    return encode_json([query])
+
+
+def _require_uuid(text: str, before: str = "") -> None:
+    if not is_uuid(text):
+        why = "UUID must be 36 characters" if len(text) != 36 else f"invalid UUID {text!r}"
+        raise InternalError(f"{before}failed prepared query lookup: index error: {why}")
+
+
+async def _create(agent: Agent, request: Request) -> Response:
+    query = decode_body(PreparedQuery, request.body)
+    require_local(agent, request)
+    if query.id:
+        raise InternalError("ID must be empty when creating a new prepared query")
+    query = msgspec.structs.replace(query, id=new_uuid())
+    await _set(agent, query)
+    return json_response({"ID": query.id})
+
+
+async def _update(agent: Agent, request: Request) -> Response:
+    query = decode_body(PreparedQuery, request.body)
+    require_local(agent, request)
+    query_id = _existing(agent, request.name)
+    await _set(agent, msgspec.structs.replace(query, id=query_id))
+    return Response(200)
+
+
+async def _delete(agent: Agent, request: Request) -> Response:
+    require_local(agent, request)
+    await agent.write(commands.PreparedQueryDelete(_existing(agent, request.name)))
+    return Response(200)
+
+
+def _existing(agent: Agent, query_id: str) -> str:
+    """The id of a definition that is there, as it is kept."""
+    _require_uuid(query_id, "Prepared Query lookup failed: ")
+    found = queries.prepared_query(agent.store, query_id).rows
+    if found is None:
+        raise InternalError(f"Cannot modify non-existent prepared query: '{query_id}'")
+    return found.id
+
+
+async def _set(agent: Agent, query: PreparedQuery) -> None:
+    validate(query)
+    try:
+        await agent.write(commands.PreparedQuerySet(query))
+    except InternalError as error:
+        raise InternalError(f"raft apply failed: {error}") from None
+
+
+# --- running ---------------------------------------------------------------------------------------------------
+
+
+def _resolve(agent: Agent, request: Request) -> PreparedQuery:
+    query = agent.store.prepared_queries.resolve(request.name)
+    if query is None:
+        raise NotFound("Query not found")
+    return query
+
+
+def _execute(agent: Agent, request: Request) -> Result[Any]:
+    limit, connect = _limit(request), _connect(request)
+    done = execute(
+        agent.store,
+        _resolve(agent, request),
+        Source(agent.node_name, _caller(request)),
+        agent.rng,
+        datacenter=agent.datacenter,
+        near=request.options.near,
+        limit=limit,
+        connect=connect,
+    )
+    return Result(_executed(done, _meta(agent, request)), 1, done.topics)
+
+
+def _executed(done: query_execution.Execution, meta: dict[str, Any]) -> Executed:
+    return Executed(
+        Service=done.query.service.service,
+        Nodes=[_instance(entry) for entry in done.entries],
+        DNS=done.query.dns,
+        Datacenter=done.datacenter,
+        PeerName=done.peer,
+        Failovers=done.failovers,
+        **meta,
+    )
+
+
+def _instance(entry: ServiceEntry) -> Instance:
+    service = entry.service
+    if not service.tags:
+        service = msgspec.structs.replace(service, tags=None)
+    checks = tuple(
+        check if check.service_tags else msgspec.structs.replace(check, service_tags=None) for check in entry.checks
+    )
+    return Instance(entry.node, service, checks or None)
+
+
+def _explain(agent: Agent, request: Request) -> Result[Any]:
+    query = _resolve(agent, request)
+    return Result(Explained(Query=query, **_meta(agent, request)), 1, ("prepared-queries",))
+
+
+def _limit(request: Request) -> int:
+    text = request.query.get("limit")
+    if not text:
+        return 0
+    digits = text[1:] if text[0] in "+-" else text
+    if not (digits.isascii() and digits.isdigit()):
+        raise BadOption(f'Bad limit: strconv.Atoi: parsing "{text}": invalid syntax')
+    if len(digits) > 18:
+        raise BadOption(f'Bad limit: strconv.Atoi: parsing "{text}": value out of range')
+    return int(text)
+
+
+def _connect(request: Request) -> bool:
+    text = request.query.get("connect")
+    if not text:
+        return False
+    try:
+        return parse_bool(text)
+    except ValueError as error:
+        raise BadOption(f"Error parsing 'connect' value: {error}") from None
+
+
+def _caller(request: Request) -> str:
+    """Whose address `_ip` means: the first hop of `X-Forwarded-For`, else who is connected (surface row C22)."""
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    return forwarded.partition(",")[0].strip() or request.remote
+
+
 ROUTES = (
     Route(
-        row="PQ2",
-        method="GET",
-        path="/v1/query",
-        acl="query:read",
-        flags="C",
-        summary="all prepared queries",
-        tenancy="",
-    ),
-    Route(row="PQ1", method="POST", path="/v1/query", acl="query:write", summary="create a prepared query", tenancy=""),
-    Route(
-        row="PQ2",
-        method="GET",
-        path="/v1/query/",
-        acl="query:read",
-        flags="C",
-        summary="one prepared query",
-        tenancy="",
+        row="PQ2", method="GET", path="/v1/query", acl="query:read", flags="C", tenancy="", effective=True,
+        read=_list, summary="all prepared queries", example="curl localhost:8500/v1/query",
     ),
     Route(
-        row="PQ2", method="PUT", path="/v1/query/", acl="query:write", summary="replace a prepared query", tenancy=""
+        row="PQ1", method="POST", path="/v1/query", acl="query:write", tenancy="", handle=_create,
+        summary="create a prepared query", example="curl -X POST -d @query.json localhost:8500/v1/query",
     ),
     Route(
-        row="PQ2", method="DELETE", path="/v1/query/", acl="query:write", summary="delete a prepared query", tenancy=""
+        row="PQ2", method="GET", path="/v1/query/", acl="query:read", flags="C", tenancy="", effective=True,
+        read=_get, encode=_encode_one, summary="one prepared query",
+        example="curl localhost:8500/v1/query/8f246b77-f3e1-ff88-5b48-8ec93abf3e05",
     ),
     Route(
-        row="PQ3",
-        method="GET",
-        path="/v1/query/",
-        acl="of the query",
-        flags="C Ks",
-        summary="run a prepared query",
-        tenancy="",
-        suffix="/execute",
-        effective=True,
+        row="PQ2", method="PUT", path="/v1/query/", acl="query:write", tenancy="", handle=_update,
+        summary="replace a prepared query",
+        example="curl -X PUT -d @query.json localhost:8500/v1/query/8f246b77-f3e1-ff88-5b48-8ec93abf3e05",
     ),
     Route(
-        row="PQ4",
-        method="GET",
-        path="/v1/query/",
-        acl="query:read",
-        flags="C",
-        summary="show how a query would run",
-        tenancy="",
-        suffix="/explain",
-        effective=True,
+        row="PQ2", method="DELETE", path="/v1/query/", acl="query:write", tenancy="", handle=_delete,
+        summary="delete a prepared query",
+        example="curl -X DELETE localhost:8500/v1/query/8f246b77-f3e1-ff88-5b48-8ec93abf3e05",
     ),
-)
+    Route(
+        row="PQ3", method="GET", path="/v1/query/", suffix="/execute", acl="of the query", flags="C Ks", tenancy="",
+        effective=True, volatile=True, read=_execute, summary="run a prepared query",
+        example="curl localhost:8500/v1/query/geo-web/execute?near=_agent",
+    ),
+    Route(
+        row="PQ4", method="GET", path="/v1/query/", suffix="/explain", acl="query:read", flags="C", tenancy="",
+        effective=True, volatile=True, read=_explain, summary="show how a query would run",
+        example="curl localhost:8500/v1/query/geo-web/explain",
+    ),
+)  # fmt: skip

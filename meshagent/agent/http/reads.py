@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from meshagent.agent.http.request import ReadOptions, Request
+from meshagent.agent.http.request import BadOption, ReadOptions, Request
+from meshagent.agent.http.tallies import EMPTY, count_lookup
 from meshagent.agent.http.views import View, Views
 from meshagent.agent.http.wire import Answer, error_answer, head, header_block
 from meshagent.errors import InternalError, MeshError, NoLeader
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from meshagent.agent.http.routes import Route
     from meshagent.agent.http.settings import HttpSettings
 
-__all__ = ["Dress", "Reads"]
+__all__ = ["Dress", "Reads", "wait_ready"]
 
 #: Entries of the agent cache are kept this long after their last use (surface row C19).
 CACHE_TTL_S = 3 * 24 * 3600.0
@@ -55,6 +56,31 @@ class Dress:
     age_s: int = 0
 
 
+async def wait_ready(agent: Agent, mode: str, hold_s: float) -> None:
+    """Return when this server may answer in consistency `mode`.
+
+    Raises:
+        NoLeader: it could not within `hold_s` seconds.
+    """
+    log, clock = agent.log, agent.clock
+    if mode == "stale" or (mode != "consistent" and log.is_leader):
+        return
+    deadline = clock.monotonic() + hold_s
+    while True:
+        if log.is_leader:
+            if mode != "consistent":
+                return
+            try:
+                await log.barrier()
+            except NoLeader:
+                pass
+            else:
+                return
+        if clock.monotonic() >= deadline:
+            raise NoLeader
+        await clock.sleep(LEADER_POLL_S)
+
+
 class Reads:
     """Answers read routes from views."""
 
@@ -75,10 +101,10 @@ class Reads:
         try:
             return await self._answer(route, request, options, gzip)
         except MeshError as error:
-            if error.http_status != 500:
+            if error.http_status not in {404, 500} or isinstance(error, BadOption):
                 raise
             meta = _ERROR_META if route.effective and not route.streaming else b""
-            return error_answer(500, str(error), self.always, meta), None, None
+            return error_answer(error.http_status, str(error), self.always, meta), None, None
 
     async def _answer(
         self, route: Route, request: Request, options: ReadOptions, gzip: bool
@@ -87,9 +113,11 @@ class Reads:
             raise InternalError("No path to datacenter")
         mode = self._mode(route, options)
         await self.wait_ready(mode)
-        view = self.views.get(route, request)
         blocking = options.index > 0 and "B" in route.flags
         cached = options.cached and "K" in route.flags and self.settings.use_cache
+        if route.volatile and not cached:
+            return self._once(route, request, mode, gzip), None, None
+        view = self.views.get(route, request)
         if blocking:
             await self._block(view, options)
             await self.wait_ready("" if mode == "consistent" else mode)
@@ -107,7 +135,17 @@ class Reads:
         # A stale answer of the leader has no age; remembered ones are used only while this server leads.
         fresh = mode in {"", "leader"} or (mode == "stale" and self.agent.log.is_leader)
         repeatable = fresh and not blocking and not cached and not options.near
-        return self.dressed(view, dress), view if repeatable else None, dress
+        answer = self.dressed(view, dress)
+        count_lookup(self.agent.metrics, view, 1, found=view.body != EMPTY)
+        return answer, view if repeatable else None, dress
+
+    def _once(self, route: Route, request: Request, mode: str, gzip: bool) -> Answer:
+        view = self.views.once(route, request)
+        try:
+            pretty = self.settings.pretty or request.query.has("pretty")
+            return self.dressed(view, Dress(pretty=pretty, gzip=gzip, effective=mode or "leader"))
+        finally:
+            view.close()
 
     def dressed(self, view: View, dress: Dress) -> Answer:
         """The answer of a fresh view."""
@@ -143,31 +181,19 @@ class Reads:
         Raises:
             NoLeader: it could not within `rpc_hold_timeout`.
         """
-        log = self.agent.log
-        if mode == "stale" or (mode != "consistent" and log.is_leader):
-            return
-        clock = self.agent.clock
-        deadline = clock.monotonic() + self.settings.rpc_hold_timeout_s
-        while True:
-            if log.is_leader:
-                if mode != "consistent":
-                    return
-                try:
-                    await log.barrier()
-                except NoLeader:
-                    pass
-                else:
-                    return
-            if clock.monotonic() >= deadline:
-                raise NoLeader
-            await clock.sleep(LEADER_POLL_S)
+        await wait_ready(self.agent, mode, self.settings.rpc_hold_timeout_s)
 
     async def _block(self, view: View, options: ReadOptions) -> None:
         settings = self.settings
         wait_s = options.wait_ns / 1e9 if options.wait_ns > 0 else settings.default_query_time_s
         wait_s = min(wait_s, settings.max_query_time_s)
         wait_s += self.agent.rng.random() * wait_s / JITTER_FRACTION
-        await view.changed_from(options.index, wait_s)
+        metrics = self.agent.metrics
+        metrics.move("rpc.queries_blocking", 1)
+        try:
+            await view.changed_from(options.index, wait_s)
+        finally:
+            metrics.move("rpc.queries_blocking", -1)
 
     def _cache_state(self, view: View) -> tuple[str, int]:
         now = self.agent.clock.monotonic()

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from meshagent.durations import parse_duration
-from meshagent.errors import BadRequest
+from meshagent.errors import BadRequest, InternalError
 
-__all__ = ["CacheControl", "Query", "ReadOptions", "Request", "parse_bool", "parse_query", "unescape"]
+__all__ = ["BadOption", "CacheControl", "Query", "ReadOptions", "Request", "parse_bool", "parse_query", "unescape"]
 
 _BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
 _ESCAPE = re.compile(rb"%([0-9a-fA-F]{2})")
@@ -51,6 +51,10 @@ def parse_bool(text: str) -> bool:
     if text in _FALSE:
         return False
     raise ValueError(f'strconv.ParseBool: parsing "{text}": invalid syntax')
+
+
+class BadOption(InternalError):
+    """A parameter that Consul refuses with 500 before it reads anything: such an answer has no meta headers."""
 
 
 class Query:

@@ -56,10 +56,14 @@ class Route:
     streaming: bool = False
     #: Whether `discovery_max_stale` makes stale the default (surface row C15).
     discovery: bool = False
+    #: Whether every request is read anew, because chance or the caller decides about the order (prepared queries).
+    volatile: bool = False
     #: "both" refuses `ns` and `partition` (surface row C10), "partition" only that one, "" ignores both.
     tenancy: str = "both"
     #: The option of `limits` that bounds the body: "kv" or "txn"; "" for the server's general limit.
     body_limit: str = ""
+    #: Which metrics count its queries by service: "catalog.service"; "" for none.
+    lookup: str = ""
     read: Read | None = None
     encode: Encode | None = None
     handle: Handle | None = None

@@ -23,6 +23,7 @@ from meshagent.agent.http.dispatch import Dispatcher, Outcome
 from meshagent.agent.http.exchange import Exchange
 from meshagent.agent.http.hot import HotEntry, HotReads
 from meshagent.agent.http.response import JSON, Response
+from meshagent.agent.http.tallies import Traffic
 from meshagent.agent.http.wire import Answer, DateLine, error_answer, finish
 from meshagent.errors import InternalError, MeshError
 
@@ -59,6 +60,7 @@ class HttpServer:
         self.put_sampler = agent.metrics.sampler("api.http", (("method", "PUT"), ("path", "v1_kv_")))
         self.apply_sampler = agent.metrics.sampler("kvs.apply")
         self.configure(settings)
+        agent.metrics.collect(Traffic(self.dispatcher.sampled()).collect)
         self._update_date()
 
     def configure(self, settings: HttpSettings) -> None:

@@ -73,6 +73,7 @@ class View:
         "fresh",
         "headers",
         "key",
+        "lookup",
         "request",
         "row_index",
         "size",
@@ -88,6 +89,8 @@ class View:
             raise TypeError(f"{route.path} has no read")
         self._read = route.read
         self._encode = route.encode
+        #: The first two words of its metrics when it looks up a service, else nothing.
+        self.lookup = tuple(route.lookup.split(".")) if route.lookup else ()
         self.key = key
         #: The question without what identifies the asker.
         self.request = request
@@ -246,6 +249,16 @@ class Views:
         view.used = True
         if not view.fresh:
             view.refresh()
+        return view
+
+    def once(self, route: Route, request: Request) -> View:
+        """A view for this request alone, not kept; to be closed when it has been answered.
+
+        Raises:
+            MeshError: the question is wrong.
+        """
+        view = View(self, (), route, request)
+        view.refresh()
         return view
 
     def clear(self) -> None:

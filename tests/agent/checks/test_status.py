@@ -63,6 +63,6 @@ def test_reap_takes_services_that_were_critical_for_longer_than_they_allow():
         CriticalCheck("floor", "api", critical_since=40.0, deregister_after_s=1.0),
         CriticalCheck("later", "cache", critical_since=50.0, deregister_after_s=60.0),
     ]
-    assert [(r.service_id, r.check_id) for r in reap(checks, now=60.0)] == []
-    assert [(r.service_id, r.check_id) for r in reap(checks, now=101.0)] == [("web", "c1"), ("api", "floor")]
-    assert reap(checks, now=101.0)[0].reason == "check c1 has been critical for 101s"
+    assert [(r.service_id, r.check_id) for r in reap(checks, 60.0, 60.0)] == []
+    assert [(r.service_id, r.check_id) for r in reap(checks, 101.0, 60.0)] == [("web", "c1"), ("api", "floor")]
+    assert reap(checks, 101.0, 60.0)[0].reason == "check c1 has been critical for 101s"

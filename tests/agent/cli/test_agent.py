@@ -66,11 +66,17 @@ def test_the_daemon_gets_the_flags_and_its_status_is_ours(cli: Any, monkeypatch:
         @staticmethod
         def run(flags: dict[str, Any]) -> int:
             if "bind_addr" in flags:
-                raise ConfigError(["one problem", "another"])
+                raise ConfigError(["one problem", "another"], ["a file was skipped"])
             assert flags == {"@dev": True}
             return 7
 
     monkeypatch.setitem(sys.modules, "meshagent.agent.process", Daemon)
     assert cli("agent -dev").status == 7
     ran = cli("agent -bind=x")
-    assert (ran.status, ran.err) == (1, "==> one problem\n==> another\n")
+    assert (ran.status, ran.err) == (1, "==> warning: a file was skipped\n==> one problem\n==> another\n")
+
+
+def test_help_has_no_options_of_the_api(cli: Any) -> None:
+    """`-datacenter` is the agent's own here."""
+    assert "HTTP API options" not in cli("agent -help").out
+    assert "HTTP API options:\n  -http-addr=<value>" in cli("members -help").out

@@ -68,3 +68,12 @@ def test_usual_ports_are_taken_when_free() -> None:
         probe.bind(("127.0.0.1", 0))
         free = probe.getsockname()[1]
     assert demo._free_ports({"http": free}) == {"http": free}
+
+
+def test_commands_to_try_can_be_typed_in_any_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    assert demo._program(".venv/bin/meshagent") == "meshagent"
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    monkeypatch.chdir("/")
+    assert demo._program(".venv/bin/meshagent") == "/.venv/bin/meshagent"
+    assert demo._program("/x/cli/__main__.py") == f"{sys.executable} -m meshagent.agent.cli"

@@ -106,7 +106,10 @@ def test_misuse_is_explained(cli: Any, stub: Any, line: str, message: str) -> No
     ("content", "message"),
     [
         ("service { name = ", "s.hcl:1:"),
-        ("service { zork = 1 }", "zork"),
+        (
+            'service {\n  name = "a"\n  prot = 1\n}\nservice {\n  zork = 1\n  check { intervall = "1s" }\n}\n',
+            "s.hcl:3:3: service[0]: invalid config key prot (did you mean 'port'?)",
+        ),
         ("ports { http = 1 }", "defines no service"),
     ],
 )

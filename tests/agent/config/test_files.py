@@ -50,3 +50,9 @@ def test_a_path_that_is_not_there_is_a_problem_whatever_its_name(tmp_path):
     assert texts == []
     assert warnings == []
     assert [problem.rpartition(": ")[2] for problem in problems] == ["No such file or directory"] * 2
+
+
+def test_this_host_knows_what_folders_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    lacks = this_host().lacks_folder
+    assert [lacks(str(tmp_path / name)) for name in ("", "gone", "file", "file/below")] == [False, True, True, True]

@@ -74,7 +74,8 @@ def test_a_configuration_as_people_write_it(tmp_path: Path) -> None:
     file = tmp_path / "agent.hcl"
     file.write_text(EXAMPLE)
     config, warnings = load([str(file)], host=HOST)
-    assert warnings == []
+    waiting = ("encrypt", "retry_join", "ports.grpc", "watches")
+    assert [warning.split(": ")[1].split()[0] for warning in warnings] == list(waiting)
     assert config.dns_config.service_ttl == {"*": 10.0, "web": 30.0}
     (service,) = config.services
     assert service.weights is not None
@@ -114,3 +115,15 @@ def test_without_anything_the_data_directory_is_missed() -> None:
     with pytest.raises(ConfigError) as error:
         load(flags={"bind_addr": "127.0.0.1"}, host=HOST)
     assert error.value.problems == ["data_dir cannot be empty"]
+
+
+def test_a_refusal_carries_the_warnings(tmp_path: Path) -> None:
+    """A file that was skipped is why the data directory is missed."""
+    file = tmp_path / "agent.bak"
+    file.write_text('data_dir = "/d"')
+    with pytest.raises(ConfigError) as error:
+        load([str(file)], flags={"bind_addr": "127.0.0.1"}, host=HOST)
+    assert error.value.problems == ["data_dir cannot be empty"]
+    assert error.value.warnings == [
+        f"skipping file {file}, extension must be .hcl or .json, or config format must be set"
+    ]

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from meshagent.agent.config import Host
+
 
 @pytest.mark.parametrize(
     ("text", "problem"),
@@ -91,7 +93,7 @@ def test_each_rule_names_its_line(configure: Any, text: str, problem: str) -> No
     [
         ('node_name = "a_b"', 'Node name "a_b" will not be discoverable via DNS due to invalid characters.'),
         (f'node_name = "{"a" * 64}"', "Valid lengths are between 1 and 63 bytes."),
-        ("server = true bootstrap_expect = 1", "only ever for a single server"),
+        ("server = true bootstrap = true", "b.hcl:1:15: bootstrap = true: only ever for a single server"),
         ("server = true bootstrap_expect = 2", "A cluster with 2 servers will provide no failure tolerance."),
         ("server = true bootstrap_expect = 4", "bootstrap_expect is even number"),
         ('enable_script_checks = true client_addr = "0.0.0.0"', "[SECURITY] issue: using enable_script_checks"),
@@ -105,8 +107,27 @@ def test_what_is_allowed_but_hardly_meant_warns(configure: Any, text: str, warni
 
 
 def test_a_plain_server_has_nothing_to_warn_of(configure: Any) -> None:
-    assert configure.warnings('server = true bootstrap_expect = 3 acl { enabled = true default_policy = "deny" }') == []
+    assert configure.warnings("server = true bootstrap_expect = 1") == []
+    assert configure.warnings("server = true bootstrap_expect = 3 acl { enabled = false }") == []
     assert configure.warnings("enable_script_checks = true") == []
+    assert configure.warnings(dev=True) == []
+
+
+def test_what_has_no_effect_yet_is_told_once_each_with_what_it_waits_for(configure: Any) -> None:
+    """Only what a source gives other than the default; the preset of -dev gives some too."""
+    assert configure.warnings('acl { enabled = true default_policy = "deny" }', dev=True) == [
+        "b.hcl:1:7: acl.enabled has no effect yet: it waits for ACLs",
+        "b.hcl:1:22: acl.default_policy has no effect yet: it waits for ACLs",
+    ]
+    assert configure.warnings("ports { serf_lan = 9301 }") == [
+        "b.hcl:1:9: ports.serf_lan has no effect yet: it waits for gossip and client agents"
+    ]
+    assert configure.warnings("ports { serf_lan = 9301 }", "ports { serf_lan = 9302 }") == [
+        "c.hcl:1:9: ports.serf_lan has no effect yet: it waits for gossip and client agents"
+    ]
+    assert configure.warnings('retry_join = ["a"]', 'retry_join = ["b"]') == [
+        "c.hcl:1:1: retry_join has no effect yet: it waits for gossip and client agents"
+    ]
 
 
 def test_script_checks_of_files_need_a_permission(configure: Any) -> None:
@@ -118,3 +139,13 @@ def test_script_checks_of_files_need_a_permission(configure: Any) -> None:
 def test_checks_of_files_are_known_by_their_id_or_name(configure: Any) -> None:
     config = configure('check { name = "a" ttl = "1s" } check { id = "i" name = "b" ttl = "1s" service_id = "s" }')
     assert [(check.id, check.name, check.service_id) for check in config.checks] == [("a", "a", ""), ("i", "b", "s")]
+
+
+@pytest.mark.parametrize("file", ["/gone/agent.log", "/gone/"])
+def test_the_folder_of_the_log_file_must_be_there(configure: Any, file: str) -> None:
+    """G26."""
+    host = Host("host", list, lambda folder: folder == "/gone")
+    problems = configure.problems(f'log_file = "{file}"', host=host)
+    assert problems == ["b.hcl:1:1: log_file: there is no folder /gone; make it, or change log_file"]
+    for fine in ("/there/agent.log", "agent.log"):
+        assert configure(f'log_file = "{fine}"', host=host).log_file == fine

@@ -273,8 +273,12 @@ class TestHostile:
                 await asyncio.sleep(0.01)
 
         dripping = asyncio.ensure_future(drip())
-        assert (await wire.answer()).status == 408
+        try:
+            assert (await wire.answer()).status == 408
+        except ConnectionResetError:
+            pass  # the kernel drops an answer when bytes arrive behind the close; the connection has ended all the same
         dripping.cancel()
+        assert (await api.get("/v1/kv/a")).status == 404
 
     async def test_a_slow_body_ends_the_connection(self, make_api: MakeApi) -> None:
         api = await make_api(HttpSettings(body_timeout_s=0.05))

@@ -116,4 +116,4 @@ def _exactly(sock: socket.socket, count: int) -> bytes | None:
 def json_body(value: Any) -> bytes:
     import json
 
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(value, ensure_ascii=False).encode()  # spaced, as it was recorded: sizes show in messages

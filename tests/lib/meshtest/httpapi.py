@@ -58,8 +58,13 @@ class Log(MemoryLog):
 def make_agent() -> Agent:
     store = Store()
     nothing: Any = SimpleNamespace()
+    config: Any = SimpleNamespace(
+        session_ttl_min=10.0,
+        limits=SimpleNamespace(kv_max_value_size=524_288),
+        performance=SimpleNamespace(rpc_hold_timeout=7.0),
+    )
     return Agent(
-        config=nothing,
+        config=config,
         clock=VirtualClock(),
         rng=random.Random(1),
         metrics=Metrics(),

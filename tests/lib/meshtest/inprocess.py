@@ -15,6 +15,7 @@ from meshagent.agent.checks.probe import CheckSettings
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.config import Config, Listen, Network
 from meshagent.agent.core import Agent, Lifecycle
+from meshagent.agent.events import UserEvents
 from meshagent.agent.http.dispatch import Dispatcher, Incoming
 from meshagent.agent.http.response import StreamingResponse
 from meshagent.agent.http.settings import HttpSettings
@@ -95,6 +96,7 @@ class InProcess:
         )
         CheckRuns(self.local, self.runner, self.store, self.clock, self.tasks)
         extras: dict[str, Any] = {"checks": self.runner, "members": alone(self.config, "n1", NODE_ID)}
+        extras["events"] = UserEvents("n1", self.local.services, self.local.watches)
         if data_dir is not None:
             extras["saver"] = Saver(data_dir, self.local, self.tasks)
         self.agent = Agent(
