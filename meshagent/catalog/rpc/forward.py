@@ -1,0 +1,357 @@
+"""I/O edge: a log that takes writes and serves reads on any server: it forwards, and tries again at the next leader.
+
+Source: design.md "Raft" ("Followers forward to the leader in batches too. A write carries an id, so that a retry
+applies once"); Ongaro (2014), sections 6.3 and 6.4; `performance.rpc_hold_timeout` (surface row G21).
+
+What is proposed in one turn of the loop goes to the leader in one frame. A few frames may be on their way; what comes
+meanwhile makes the next. A write whose answer is lost, or that meets a server that no longer leads, goes out again
+under its id, until `hold_timeout_s` after it was proposed.
+
+What may be changed: `propose` runs for every write; keep it to a few appends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Protocol, TypeVar
+
+from meshagent.catalog.rpc.leading import SharedLog
+from meshagent.catalog.rpc.link import Link, RpcMetrics
+from meshagent.catalog.rpc.read_index import ReadIndex
+from meshagent.catalog.rpc.settings import RpcSettings
+from meshagent.catalog.rpc.writes import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_WRITES,
+    PROPOSE,
+    decode_outcomes,
+    encode_writes,
+)
+from meshagent.clock import Clock
+from meshagent.errors import LocalProtocolError, MeshError, NoLeader, RemoteProtocolError, Timeout, Unavailable
+
+__all__ = ["ForwardingLog"]
+
+#: Frames of writes on their way to the leader. While it syncs one, the next arrive.
+MAX_BATCHES = 4
+#: Writes that wait here for a leader, or for a frame to leave. More are refused at once.
+MAX_WAITING = 16_384
+MAX_WAITING_BYTES = 64 << 20
+#: How often to look for a leader, and whether it is still the one that has our writes.
+LOOK_S = 0.02
+
+T = TypeVar("T")
+
+
+class Links(Protocol):
+    """The part of `Peers` that is used here."""
+
+    def link(self, node_id: str) -> Link | None: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Write:
+    id: bytes
+    command: bytes
+    future: asyncio.Future[Any]
+    deadline: float
+    error: MeshError | None = None  # why the last attempt failed
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    leader: str
+    writes: list[_Write]
+    call: asyncio.Future[bytes]
+
+
+class ForwardingLog:
+    """A `ReplicatedLog` over the log of this server. Made on the running loop.
+
+    `origin`: eight bytes that no other run of any server has (random ones): with a count they make the ids of writes.
+    `revive(command, result)` makes of a forwarded write's plain result what `StateMachine.apply` would have given.
+    """
+
+    def __init__(
+        self,
+        log: SharedLog,
+        links: Links,
+        *,
+        node_id: str,
+        origin: bytes,
+        clock: Clock,
+        metrics: RpcMetrics,
+        settings: RpcSettings | None = None,
+        revive: Callable[[bytes, Any], Any] = lambda command, result: result,
+    ) -> None:
+        if len(origin) != 8:
+            raise LocalProtocolError("an origin has eight bytes")
+        self.settings = settings or RpcSettings()
+        self._log = log
+        self._links = links
+        self._node_id = node_id
+        self._origin = origin
+        self._clock = clock
+        self._metrics = metrics
+        self._revive = revive
+        self._loop = asyncio.get_running_loop()
+        self._count = count(1)
+        self._waiting: deque[_Write] = deque()
+        self._waiting_bytes = 0
+        self._batches: set[_Batch] = set()
+        self._turning = False
+        self._look: asyncio.TimerHandle | None = None
+        self._stopped = False
+        self._index = ReadIndex(self._ask, consistent=False)
+        self._confirmed_index = ReadIndex(self._ask, consistent=True)
+
+    # -- ReplicatedLog
+
+    async def start(self) -> None:
+        await self._log.start()
+
+    async def stop(self) -> None:
+        self._stopped = True
+        for batch in list(self._batches):
+            batch.call.cancel()
+        for write in self._take_all():
+            self._settle(write, Unavailable("this server is shutting down"))
+        if self._look is not None:
+            self._look.cancel()
+        await self._log.stop()
+
+    def propose(self, command: bytes) -> asyncio.Future[Any]:
+        """As `ReplicatedLog.propose`, on any server; it waits up to `hold_timeout_s` for a leader.
+
+        NoLeader, Unavailable or Timeout: it may or may not be applied later.
+        """
+        future: asyncio.Future[Any] = self._loop.create_future()
+        id = self._origin + next(self._count).to_bytes(8, "big")
+        write = _Write(id, command, future, self._clock.monotonic() + self.settings.hold_timeout_s)
+        if self._log.is_leader:
+            self._propose_here(write)
+        elif self._stopped:
+            future.set_exception(Unavailable("this server is shutting down"))
+        elif len(self._waiting) >= MAX_WAITING or self._waiting_bytes + len(command) > MAX_WAITING_BYTES:
+            future.set_exception(Unavailable("too many writes wait for the leader"))
+        else:
+            self._waiting.append(write)
+            self._waiting_bytes += len(command)
+            self._turn_soon()
+        return future
+
+    async def barrier(self) -> None:
+        """As `ReplicatedLog.barrier`, on any server: for `consistent` reads."""
+        await self._held(self._barrier)
+
+    async def read_barrier(self) -> None:
+        """For default reads: return when this server has applied all that the leader had when this was called.
+
+        Raises:
+            NoLeader: there was none within `hold_timeout_s`.
+        """
+        if not self._log.is_leader:
+            await self._held(self._read_barrier)
+
+    async def read_index(self) -> int:
+        """The index that a default read must wait for. Raises NoLeader, Unavailable, Timeout."""
+        return self._log.applied_index if self._log.is_leader else await self._index.get()
+
+    @property
+    def is_leader(self) -> bool:
+        return self._log.is_leader
+
+    @property
+    def leader(self) -> str:
+        return self._log.leader
+
+    @property
+    def last_contact_ms(self) -> int:
+        return self._log.last_contact_ms
+
+    def stats(self) -> dict[str, str]:
+        return self._log.stats()
+
+    # -- writes
+
+    def _propose_here(self, write: _Write) -> None:
+        proposed = self._log.propose(write.command, write.id)
+        proposed.add_done_callback(lambda done: self._proposed_here(write, done))
+
+    def _proposed_here(self, write: _Write, done: asyncio.Future[Any]) -> None:
+        if done.cancelled():
+            write.future.cancel()
+            return
+        error = done.exception()
+        if error is None:
+            if not write.future.done():
+                write.future.set_result(done.result())
+        else:
+            self._failed([write], error)
+
+    def _turn_soon(self) -> None:
+        if not self._turning:
+            self._turning = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """What waits leaves, if there is a leader to take it."""
+        self._turning = False
+        if not self._waiting:
+            return
+        leader = self._log.leader_id
+        if leader == self._node_id:
+            for write in self._take_all():
+                self._propose_here(write)
+            return
+        link = None if not leader else self._links.link(leader)
+        if link is not None and leader:
+            while self._waiting and len(self._batches) < MAX_BATCHES:
+                self._send(leader, link, self._take_batch())
+        self._look_later()
+
+    def _send(self, leader: str, link: Link, writes: list[_Write]) -> None:
+        if not writes:
+            return
+        payload = encode_writes([(write.id, write.command) for write in writes])
+        timeout_s = max(0.001, max(write.deadline for write in writes) - self._clock.monotonic())
+        batch = _Batch(leader, writes, link.call(PROPOSE, payload, timeout_s))
+        self._batches.add(batch)
+        self._metrics.incr("rpc.forwarded", len(writes))
+        batch.call.add_done_callback(lambda _: self._answered(batch))
+
+    def _answered(self, batch: _Batch) -> None:
+        self._batches.discard(batch)
+        writes = batch.writes
+        if batch.call.cancelled():
+            self._failed(writes, NoLeader("leadership lost while committing log"))
+        elif (error := batch.call.exception()) is not None:
+            self._failed(writes, error)
+        else:
+            try:
+                outcomes = decode_outcomes(batch.call.result())
+                if len(outcomes) != len(writes):
+                    raise RemoteProtocolError("the leader answered another number of writes than it was sent")
+            except RemoteProtocolError as wrong:
+                self._failed(writes, wrong)
+            else:
+                self._outcomes(writes, outcomes)
+        if self._waiting:
+            self._turn_soon()
+
+    def _outcomes(self, writes: list[_Write], outcomes: list[Any]) -> None:
+        again: list[_Write] = []
+        for write, outcome in zip(writes, outcomes, strict=True):
+            if not isinstance(outcome, MeshError):
+                if not write.future.done():
+                    write.future.set_result(self._revive(write.command, outcome))
+            elif outcome.retryable:
+                write.error = outcome
+                again.append(write)
+            else:
+                self._settle(write, outcome)
+        self._again(again)
+
+    def _failed(self, writes: list[_Write], error: BaseException) -> None:
+        """An attempt failed as a whole: again, if that can help."""
+        if isinstance(error, MeshError) and error.retryable:
+            for write in writes:
+                write.error = error
+            self._again(writes)
+        else:
+            for write in writes:
+                self._settle(write, error)
+
+    def _again(self, writes: list[_Write]) -> None:
+        """They wait in front of what came later, for the next look at who leads (not at once: it would spin)."""
+        if self._stopped:
+            for write in writes:
+                self._settle(write, write.error or NoLeader())
+            return
+        self._waiting.extendleft(reversed(writes))
+        self._waiting_bytes += sum(len(write.command) for write in writes)
+        if writes:
+            self._look_later()
+
+    def _take_batch(self) -> list[_Write]:
+        writes: list[_Write] = []
+        size = 0
+        while self._waiting and len(writes) < MAX_BATCH_WRITES:
+            size += len(self._waiting[0].command)
+            if writes and size > MAX_BATCH_BYTES:
+                break
+            write = self._waiting.popleft()
+            self._waiting_bytes -= len(write.command)
+            if not write.future.done():  # nobody waits any more: it need not leave
+                writes.append(write)
+        return writes
+
+    def _take_all(self) -> list[_Write]:
+        writes = [write for write in self._waiting if not write.future.done()]
+        self._waiting.clear()
+        self._waiting_bytes = 0
+        return writes
+
+    def _look_later(self) -> None:
+        if self._look is None and (self._waiting or self._batches):
+            self._look = self._loop.call_later(LOOK_S, self._look_again)
+
+    def _look_again(self) -> None:
+        """Expire what waited too long; take back what an old leader has; try the new one."""
+        self._look = None
+        now = self._clock.monotonic()
+        if self._waiting and min(write.deadline for write in self._waiting) <= now:
+            kept = []
+            for write in self._take_all():
+                if write.deadline > now:
+                    kept.append(write)
+                else:
+                    self._settle(write, write.error or NoLeader())
+            self._again(kept)
+        leader = self._log.leader_id
+        if leader:
+            for batch in [batch for batch in self._batches if batch.leader != leader]:
+                batch.call.cancel()
+        self._turn()
+        self._look_later()
+
+    def _settle(self, write: _Write, error: BaseException) -> None:
+        if not write.future.done():
+            # One object raised for many would grow its traceback without end.
+            write.future.set_exception(type(error)(str(error)) if isinstance(error, MeshError) else error)
+
+    # -- reads
+
+    def _ask(self, method: str, payload: bytes) -> asyncio.Future[bytes]:
+        leader = self._log.leader_id
+        link = None if not leader or leader == self._node_id else self._links.link(leader)
+        if link is None:
+            raise NoLeader
+        return link.call(method, payload, self.settings.hold_timeout_s)
+
+    async def _barrier(self) -> None:
+        if self._log.leader_id == self._node_id:
+            await self._log.barrier()
+        else:
+            await self._log.wait_applied(await self._confirmed_index.get())
+
+    async def _read_barrier(self) -> None:
+        if not self._log.is_leader:
+            await self._log.wait_applied(await self._index.get())
+
+    async def _held(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try again while there is no leader, for `hold_timeout_s` in all."""
+        error: MeshError = NoLeader()
+        try:
+            async with asyncio.timeout(self.settings.hold_timeout_s):
+                while True:
+                    try:
+                        return await attempt()
+                    except (NoLeader, Unavailable, Timeout) as failure:
+                        error = failure
+                    await self._clock.sleep(LOOK_S)
+        except TimeoutError:
+            raise NoLeader(str(error) if isinstance(error, NoLeader) else "No cluster leader") from error
