@@ -131,7 +131,9 @@ class AgentProcess:
         assert self.process is None or self.process.poll() is not None, "it is running"
         if self.config is not None:
             (self.directory / "agent.json").write_text(json.dumps(self.config, indent=1))
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("CONSUL_", "NOTIFY_"))}
+        # Bytecode is written as on a user's host: without it every start compiles the whole program.
+        foreign = ("CONSUL_", "NOTIFY_", "PYTHONDONTWRITEBYTECODE")
+        env = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         with self.log_path.open("ab") as log:
             self.started_at = time.monotonic()
             self.process = subprocess.Popen(
