@@ -1,7 +1,7 @@
 import asyncio
-import shutil
 
 import pytest
+from meshtest.peers import program
 
 from meshagent.agent.checks.os_service import SystemBus, judge, prepare
 from meshagent.agent.checks.probe import Outcome, ProbeFailed
@@ -56,15 +56,14 @@ async def test_no_bus_at_all(tmp_path):
 @pytest.fixture
 async def bus(tmp_path):
     """A message bus of our own; gives its address and a way to end it."""
-    if shutil.which("dbus-daemon") is None:
-        pytest.skip("dbus-daemon is not installed")
+    daemon = program("dbus-daemon")
     config = tmp_path / "bus.conf"
     config.write_text(
         f"<busconfig><type>session</type><listen>unix:path={tmp_path}/bus</listen><policy context='default'>"
         "<allow send_destination='*'/><allow own='*'/><allow eavesdrop='true'/></policy></busconfig>"
     )
     process = await asyncio.create_subprocess_exec(
-        "dbus-daemon", f"--config-file={config}", "--nofork", "--print-address=1", stdout=asyncio.subprocess.PIPE
+        daemon, f"--config-file={config}", "--nofork", "--print-address=1", stdout=asyncio.subprocess.PIPE
     )
     address = (await process.stdout.readline()).decode().strip()
     yield address, process
