@@ -46,7 +46,7 @@ class Applier:
                 if not future.done():
                     future.set_exception(error)
             except Exception:
-                log.exception("raft: a command failed to apply")
+                log.exception("a command failed to apply")
                 if not future.done():
                     future.set_exception(InternalError("internal error while applying the command"))
             else:
@@ -65,10 +65,10 @@ class Applier:
             except MeshError:
                 pass  # refused here as it was where it was proposed
             except Exception:
-                log.exception("raft: a command failed to apply")
+                log.exception("a command failed to apply")
 
     def flush(self) -> None:
         try:
             self._state.flush()
         except Exception:  # a waiter's bug; the commands are applied
-            log.exception("raft: waking the readers failed")
+            log.exception("waking the readers failed")

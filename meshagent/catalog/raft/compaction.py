@@ -112,13 +112,13 @@ class Compaction:
         try:
             size = await self.take(snapshot, self._machine.snapshot())
         except OSError as error:
-            log.error("raft: no snapshot could be written: %s", error)
+            log.error("no snapshot could be written: %s", error)
             self._metrics.incr("raft.snapshot.failed")
         else:
             took_ms = (self._clock.monotonic() - started) * 1000
             self._metrics.sample("raft.snapshot.takeSnapshot", took_ms)
             self._metrics.sample("raft.snapshot.persist", took_ms)
-            log.info("raft: snapshot at entry %d, %d bytes", snapshot.index, size)
+            log.info("snapshot at entry %d, %d bytes", snapshot.index, size)
         finally:
             self._under_way = False
 
@@ -184,4 +184,4 @@ class Compaction:
 
 def _log_failure(_: object, error: BaseException | None) -> None:
     if error is not None:
-        log.warning("raft: could not remove an unfinished snapshot: %s", error)
+        log.warning("could not remove an unfinished snapshot: %s", error)

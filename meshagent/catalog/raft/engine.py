@@ -202,7 +202,7 @@ class Engine(Replication):
         if message.term > self.term:
             self._step_down(message.term, now)
         elif message.term == self.term and self.role == LEADER:
-            log.critical("raft: server %s leads in term %d, and so does this one", message.sender, self.term)
+            log.critical("server %s leads in term %d, and so does this one", message.sender, self.term)
             return
         if isinstance(message, AppendEntries):
             self._on_append_entries(message, now)

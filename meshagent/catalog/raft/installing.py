@@ -78,7 +78,7 @@ class SnapshotSender:
             under_way[1].set()
 
     async def _send(self, node_id: str, snapshot: SnapshotId, term: int) -> None:
-        log.info("raft: sending the state at entry %d to server %s", snapshot.index, node_id)
+        log.info("sending the state at entry %d to server %s", snapshot.index, node_id)
         delivered = False
         try:
             frames = _frames(self._state.snapshot(), self._clock, self._settings.slice_s)
@@ -98,7 +98,7 @@ class SnapshotSender:
         if delivered:
             engine.snapshot_delivered(node_id, snapshot.index)
         else:
-            log.warning("raft: the state at entry %d did not reach server %s", snapshot.index, node_id)
+            log.warning("the state at entry %d did not reach server %s", snapshot.index, node_id)
             engine.snapshot_failed(node_id)
 
     async def _deliver(
@@ -199,7 +199,7 @@ class SnapshotReceiver:
             self._wanted = 0
             self._key = _key(message)
         except OSError as error:
-            log.error("raft: the leader's state cannot be written: %s", error)
+            log.error("the leader's state cannot be written: %s", error)
             self._busy = False
             return
         await self._take(message)
@@ -217,7 +217,7 @@ class SnapshotReceiver:
             elif await self._finish(SnapshotId(message.index, message.last_term)):
                 self._answer(message, self._wanted, done=True)
         except (OSError, msgspec.DecodeError) as error:
-            log.error("raft: the leader's state cannot be taken: %s", error)
+            log.error("the leader's state cannot be taken: %s", error)
             await self._abandon()
         finally:
             self._busy = False

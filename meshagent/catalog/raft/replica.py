@@ -333,13 +333,13 @@ class RaftLog:
             chunks = iter(in_memory) if in_memory is not None else self._journal.read_snapshot(snapshot)
             self._state.restore(chunks)
         except CorruptData as error:
-            log.error("raft: the leader's state cannot be taken: %s", error)
+            log.error("the leader's state cannot be taken: %s", error)
             return False
         self._journal.install(snapshot)
         engine.installed(snapshot, self._state.restored or (snapshot.index, engine.configuration))
         self._state.flush()
         self._metrics.incr("raft.fsm.restore")
-        log.info("raft: took the leader's state at entry %d", snapshot.index)
+        log.info("took the leader's state at entry %d", snapshot.index)
         self._tick_soon()
         return True
 
@@ -398,11 +398,11 @@ class RaftLog:
         try:
             step()
         except MeshError as error:  # an entry that this program cannot read: going on would lose it
-            log.critical("raft: stopped at entry %d: %s", engine.applied_index + 1, error)
+            log.critical("stopped at entry %d: %s", engine.applied_index + 1, error)
             self._stop_serving(error)
             return False
         except Exception:
-            log.critical("raft: the engine failed at entry %d", engine.applied_index + 1, exc_info=True)
+            log.critical("the engine failed at entry %d", engine.applied_index + 1, exc_info=True)
             self._stop_serving(InternalError("the Raft engine failed: see the log of this server"))
             return False
         return True
@@ -466,13 +466,13 @@ class RaftLog:
 
     def _on_state(self, state: str) -> None:
         self._metrics.incr(f"raft.state.{state.lower()}")
-        log.info("raft: entering %s state", state.lower())
+        log.info("entering %s state", state.lower())
 
     # -- failures
 
     def _on_failure(self, error: BaseException) -> None:
         """The disk did not take the log. Nothing of it is acknowledged, and nothing more accepted."""
-        log.critical("raft: the log cannot be written, so writes are refused: %s (check the disk)", error)
+        log.critical("the log cannot be written, so writes are refused: %s (check the disk)", error)
         self._metrics.incr("raft.storage.failed")
         heals = isinstance(error, OSError) and error.errno in HEALING_ERRNOS
         self._stop_serving(Unavailable(f"the log of this server cannot be written: {error}"))
@@ -484,7 +484,7 @@ class RaftLog:
             await self._clock.sleep(HEAL_PAUSE_S)
             if await self._journal.heal():
                 break
-        log.warning("raft: the disk takes writes again")
+        log.warning("the disk takes writes again")
         self._failure = self._refusal = None
         self._engine.resume()
         self._tick()

@@ -182,7 +182,7 @@ class Replication(Elections):
                 self._feed(message.sender, progress, beat=False)
             return
         if message.index > self.last_index:
-            log.error("raft: server %s acknowledges entry %d, which was not sent", message.sender, message.index)
+            log.error("server %s acknowledges entry %d, which was not sent", message.sender, message.index)
             return
         progress.confirm(message.index)
         self._commit(now)
@@ -236,7 +236,7 @@ class Replication(Elections):
         since = now - self._election_min_s
         heard = {node_id for node_id, progress in self._progress.items() if progress.answered_at > since}
         if not self._is_quorum(heard | {self.node_id}):
-            log.warning("raft: no answer from a majority of the servers: leading no more")
+            log.warning("no answer from a majority of the servers: leading no more")
             self._step_down(self.term, now)
 
     # -- handing over
