@@ -351,6 +351,9 @@ def _instances(scene: Scene) -> _Instances:
             return _Instances([], ("prepared-queries",), 0)
         ttl_s = settings.ttl_of(found.service) if found.ttl_s is None else found.ttl_s
         return _Instances(found.usable, found.topics, ttl_s, found.ordered)
+    if asked.kind is Kind.INGRESS:
+        usable, topics = scene.view.ingress(asked.name, only_passing=settings.only_passing)
+        return _Instances(usable, topics, settings.ttl_of(asked.name))
     connect = asked.kind is Kind.CONNECT
     usable, topics = scene.view.instances(asked.name, asked.tag, connect=connect, only_passing=settings.only_passing)
     return _Instances(usable, topics, settings.ttl_of(asked.name))
@@ -362,6 +365,14 @@ def _uneven(weights: list[int]) -> list[int] | None:
 
 def _labels(front: str, scene: Scene) -> bytes | None:
     return wire_name(f"{front}.{scene.datacenter}.{scene.asked.zone.text}")
+
+
+def virtual_address(scene: Scene) -> Sections:
+    """The virtual address of a mesh service, whatever the type (row D8): elsewhere and unknown ones have none."""
+    if scene.asked.peer or not _local(scene):
+        return Sections()
+    packed, topics = scene.view.virtual_ip(scene.asked.name)
+    return Sections(topics, (address(FOLDED_OWNER, 0, packed),) if packed else ())
 
 
 # --- addresses -------------------------------------------------------------------------------------------------
@@ -484,8 +495,10 @@ ROWS: Final = (
     Row(Kind.CONNECT, (A, AAAA, ANY, TXT), service_addresses, "mesh endpoints of a service", "web.connect.consul A"),
     Row(Kind.CONNECT, (SRV,), service_srv, "mesh endpoints with port and weight", "web.connect.consul SRV"),
     Row(Kind.CONNECT, (), service_other, "nothing", "web.connect.consul MX"),
-    Row(Kind.VIRTUAL, (), empty, "virtual address of a mesh service: none yet", "web.virtual.consul A"),
-    Row(Kind.INGRESS, (), unknown, "ingress gateways of a service: none yet", "web.ingress.consul A"),
+    Row(Kind.VIRTUAL, (), virtual_address, "virtual address of a mesh service", "web.virtual.consul A"),
+    Row(Kind.INGRESS, (A, AAAA, ANY, TXT), service_addresses, "gateways that let it in", "web.ingress.consul A"),
+    Row(Kind.INGRESS, (SRV,), service_srv, "the same with port and weight", "web.ingress.consul SRV"),
+    Row(Kind.INGRESS, (), service_other, "nothing", "web.ingress.consul MX"),
     Row(Kind.QUERY, (A, AAAA, ANY, TXT), service_addresses, "instances a prepared query gives", "geo.query.consul A"),
     Row(Kind.QUERY, (SRV,), service_srv, "the same with port and weight", "_geo._tcp.query.consul SRV"),
     Row(Kind.QUERY, (), service_other, "nothing, or where the service lives", "geo.query.consul CNAME"),

@@ -143,6 +143,24 @@ class CatalogView:
                 usable.append((entry, weight if 0 <= weight <= 65535 else min(max(weight, 0), 65535)))
         return usable, topics
 
+    def ingress(self, name: str, *, only_passing: bool) -> tuple[list[tuple[ServiceEntry, int]], Topics]:
+        """Instances of the gateways that let a service's traffic in, that may be used, with their weights (row D9).
+
+        What exposes a service is said by config entries, so their topic counts although it names a whole table.
+        """
+        found = queries.health_ingress(self._store, name, passing=only_passing)
+        usable = [
+            (entry, _weight(entry))
+            for entry in found.rows
+            if all(check.status in {"passing", "warning"} for check in entry.checks)
+        ]
+        return usable, found.topics
+
+    def virtual_ip(self, name: str) -> tuple[bytes | None, Topics]:
+        """The virtual address of a service (lower case), packed (row D8)."""
+        text = self._store.registrations.virtual_ips.get(name)
+        return packed_address(text) if text else None, (("connect", name), ("service", name))
+
     def query(self, name: str) -> QueryAnswer | None:
         """What the prepared query of that name gives, None when there is none (row D6).
 

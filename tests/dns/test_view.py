@@ -3,9 +3,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from meshtest.rows import check, deregister, node, register, service
 
-from meshagent.catalog.commands import PreparedQuerySet
+from meshagent.catalog.commands import ConfigEntrySet, PreparedQuerySet
+from meshagent.catalog.entries.table import parse
 from meshagent.catalog.model import (
+    Connect,
     Node,
     PreparedQuery,
     QueryDns,
@@ -15,6 +18,7 @@ from meshagent.catalog.model import (
     ServiceAddress,
     ServiceEntry,
 )
+from meshagent.catalog.store import Store
 from meshagent.dns.view import Addresses, CatalogView, addresses_of_instance, addresses_of_node
 
 V4, V4B = b"\x0a\x00\x00\x01", b"\x0a\x00\x00\x02"
@@ -146,3 +150,42 @@ class TestPreparedQueries:
         assert view.query("nope") is None
         assert view.query(template_id) is None
         assert view.query("t-x") is not None
+
+
+def test_the_virtual_address_of_a_mesh_service_and_what_changes_it():
+    """Surface row D8."""
+    store = Store()
+    view = CatalogView(store)
+    packed, topics = view.virtual_ip("web")
+    assert packed is None
+    woken: list[int] = []
+    store.watches.subscribe(topics, lambda: woken.append(1))
+    register(store, node(), service("web", connect=Connect(native=True)))
+    assert woken == [1]
+    packed, topics = view.virtual_ip("web")
+    assert packed == bytes((240, 0, 0, 1))
+    store.watches.subscribe(topics, lambda: woken.append(2))
+    deregister(store, "n1", service_id="web")
+    assert woken == [1, 2]
+    assert view.virtual_ip("web")[0] is None
+
+
+def test_gateways_that_expose_a_service_and_what_changes_them():
+    """Surface row D9."""
+    store = Store()
+    view = CatalogView(store)
+    register(store, node(), service("gw", kind="ingress-gateway", port=8080), check("c", service_id="gw"))
+    usable, topics = view.ingress("web", only_passing=False)
+    assert usable == []
+    woken: list[int] = []
+    store.watches.subscribe(topics, lambda: woken.append(1))
+    entry = parse(
+        {"Kind": "ingress-gateway", "Name": "gw", "Listeners": [{"Port": 8080, "Services": [{"Name": "web"}]}]}
+    )
+    store.execute(ConfigEntrySet(entry))
+    store.flush()
+    assert woken == [1]
+    usable, _ = view.ingress("web", only_passing=False)
+    assert [(found.service.id, weight) for found, weight in usable] == [("gw", 1)]
+    register(store, node(), None, check("c", "critical", service_id="gw"), skip=True)
+    assert view.ingress("web", only_passing=False)[0] == []
