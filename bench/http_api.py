@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import re
 import shutil
 import subprocess
@@ -19,10 +18,10 @@ import time
 import urllib.request
 from pathlib import Path
 from statistics import median
-from types import SimpleNamespace
 from typing import Any
 
 HERE = Path(__file__).resolve()
+sys.path.insert(0, str(HERE.parents[1] / "tests" / "lib"))
 ROUNDS = 3
 SECONDS = 2
 WATCHERS = 500
@@ -52,31 +51,14 @@ end
 
 
 async def _ours(port: int) -> None:
-    from meshagent.agent.core import Agent
+    from meshtest.httpapi import make_agent
+
     from meshagent.agent.http.server import HttpServer
     from meshagent.agent.http.settings import HttpSettings
     from meshagent.catalog.log import MemoryLog
-    from meshagent.catalog.store import Store
-    from meshagent.clock import SystemClock, Tasks
-    from meshagent.metrics import Metrics
+    from meshagent.clock import SystemClock
 
-    store = Store()
-    nothing: Any = SimpleNamespace()
-    agent = Agent(
-        config=nothing,
-        clock=SystemClock(),
-        rng=random.Random(1),
-        metrics=Metrics(),
-        logs=nothing,
-        tasks=Tasks(),
-        store=store,
-        log=MemoryLog(store),
-        local=nothing,
-        node_name="bench",
-        node_id="",
-        datacenter="dc1",
-        lifecycle=nothing,
-    )
+    agent = make_agent(SystemClock(), MemoryLog)
     server = HttpServer(agent, HttpSettings(max_conns_per_client=5000))
     await server.listen("127.0.0.1", port)
     print("ready", flush=True)

@@ -12,6 +12,7 @@ from typing import Any
 from meshagent.agent.cli.client import Client
 from meshagent.agent.cli.flags import api_command, expect, switch, text
 from meshagent.agent.cli.output import fail, say, show_json, show_table
+from meshagent.errors import MeshError
 
 __all__ = ["force_leave", "join", "leave", "members"]
 
@@ -100,7 +101,7 @@ def join(client: Client, args: tuple[str, ...], wan: bool) -> int:
         try:
             client.put(f"agent/join/{address}", {"wan": "1"} if wan else {})
             joined += 1
-        except Exception as error:
+        except MeshError as error:
             say(f"Error joining address '{address}': {error}")
     if not joined:
         raise fail("Failed to join any nodes.")

@@ -18,7 +18,7 @@ from meshagent.catalog import commands
 from meshagent.catalog.log import MemoryLog
 from meshagent.catalog.model import Check, Node, Service
 from meshagent.catalog.store import Store
-from meshagent.clock import Tasks, VirtualClock
+from meshagent.clock import Clock, Tasks, VirtualClock
 from meshagent.metrics import Metrics
 
 __all__ = ["Answer", "Api", "Log", "Wire", "instance", "make_agent", "request"]
@@ -55,7 +55,8 @@ class Log(MemoryLog):
         return super().propose(command)
 
 
-def make_agent() -> Agent:
+def make_agent(clock: Clock | None = None, log: type[MemoryLog] | None = None) -> Agent:
+    """An agent with a log in memory and no local part; on virtual time unless it is given a clock."""
     store = Store()
     nothing: Any = SimpleNamespace()
     config: Any = SimpleNamespace(
@@ -65,13 +66,13 @@ def make_agent() -> Agent:
     )
     return Agent(
         config=config,
-        clock=VirtualClock(),
+        clock=clock or VirtualClock(),
         rng=random.Random(1),
         metrics=Metrics(),
         logs=nothing,
         tasks=Tasks(),
         store=store,
-        log=Log(store),
+        log=(log or Log)(store),
         local=nothing,
         node_name="n1",
         node_id="",
