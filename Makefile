@@ -39,8 +39,8 @@ fmt: $(VENV)/.dev-stamp
 
 # Exact versions with hashes: requirements.lock for running, requirements-dev.lock for everything.
 lock:
-	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml
-	uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	uv pip compile -q --python-version 3.11 --no-strip-extras --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml
+	uv pip compile -q --python-version 3.11 --no-strip-extras --generate-hashes --no-emit-index-url --no-header --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 
 venv: $(VENV)/.run-stamp
 venv-dev: $(VENV)/.dev-stamp
