@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Any
 
 import msgspec
@@ -29,7 +28,7 @@ __all__ = ["KEPT", "KEPT_MS", "MOST_KEPT", "Dumped", "Outcomes"]
 KEPT = 16384  # always kept, however old
 KEPT_MS = 10_000  # kept for so long, however many: the longest hold of a write, and room for its way to the log
 MARK_MS = 100  # how finely time is told apart
-MOST_KEPT = 1 << 19  # never more: 50,000 writes/s for the whole time; about 150 bytes each
+MOST_KEPT = 1 << 19  # never more: 50,000 writes/s for the whole time; 170 bytes each: 270,000 of 27,000 writes/s take 46 MB
 
 DUMPED_AT_ONCE = 500  # in one chunk of a snapshot: well under a millisecond
 
@@ -111,7 +110,8 @@ class Outcomes:
 
     def dump(self, at_once: int = DUMPED_AT_ONCE) -> Iterator[list[Dumped]]:
         """What is there at the moment of the call, in order of age; results that msgpack cannot hold as None."""
-        return _pieces(iter(list(self._outcomes.items())), at_once)
+        # Two lists of references: 270,000 pairs made at once would hold the loop for 40 ms, these for 3.
+        return _pieces(list(self._outcomes), list(self._outcomes.values()), at_once)
 
     def load(self, time_ms: int, marks: list[tuple[int, int]], dumped: Iterable[Dumped]) -> None:
         """Be what `time_ms`, `marks()` and `dump()` were of."""
@@ -128,9 +128,10 @@ class Outcomes:
         self._marks = deque(marks[1:])
 
 
-def _pieces(rows: Iterator[tuple[bytes, Outcome]], at_once: int) -> Iterator[list[Dumped]]:
-    while piece := list(islice(rows, at_once)):
-        yield [(request_id, kind, _plain(value)) for request_id, (kind, value) in piece]
+def _pieces(ids: list[bytes], outcomes: list[Outcome], at_once: int) -> Iterator[list[Dumped]]:
+    for at in range(0, len(ids), at_once):
+        pairs = zip(ids[at : at + at_once], outcomes[at : at + at_once], strict=True)
+        yield [(request_id, kind, _plain(value)) for request_id, (kind, value) in pairs]
 
 
 def _plain(value: Any) -> Any:
