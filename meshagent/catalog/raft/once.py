@@ -28,7 +28,7 @@ __all__ = ["KEPT", "KEPT_MS", "MOST_KEPT", "Dumped", "Outcomes"]
 KEPT = 16384  # always kept, however old
 KEPT_MS = 10_000  # kept for so long, however many: the longest hold of a write, and room for its way to the log
 MARK_MS = 100  # how finely time is told apart
-MOST_KEPT = 1 << 19  # never more: 50,000 writes/s for the whole time; 170 bytes each: 270,000 of 27,000 writes/s take 46 MB
+MOST_KEPT = 1 << 19  # never more; 170 bytes each: 27,000 writes/s keep 270,000, which take 46 MB
 
 DUMPED_AT_ONCE = 500  # in one chunk of a snapshot: well under a millisecond
 

@@ -1,4 +1,4 @@
-"""I/O edge: who waits for the log: for a read to be confirmed, for a change of members, for an entry to be applied here.
+"""I/O edge: who waits for the log: a read to be confirmed, a change of members, an entry to be applied here.
 
 Source: Ongaro (2014), sections 6.4 (reads confirmed by a quorum) and 4.1 (changes of members).
 
