@@ -1,9 +1,9 @@
 """msgpack as Go's peers write it: the old specification, structs as maps of field names, numbers of fixed widths.
 
 Source: msgpack.org specification before 2013 (text and bytes are both "raw"); surface row S3; what live peers accept
-and refuse is recorded in tests/data/golden/gossip. Writing: text and bytes as raw, integers as short as they get, floats
-of 8 bytes, keys in the order given (byte order, as Go sorts them). Reading takes both specifications; unknown keys are
-skipped, missing ones and nil are zero, a value of another kind or out of its range refuses the whole message.
+and refuse is recorded in tests/data/golden/gossip. Writing: text and bytes as raw, integers as short as they get,
+floats of 8 bytes, keys in the order given (byte order, as Go sorts them). Reading takes both specifications; unknown
+keys are skipped, missing ones and nil are zero, a value of another kind or out of its range refuses the message.
 
 Every reader raises RemoteProtocolError. What may change here: nothing that a peer sees.
 """
