@@ -1,7 +1,7 @@
 """A member's tags as the metadata of its node.
 
-Source: surface row S43: byte ff, then a msgpack map of text to text. Metadata without the ff is that of serf protocol 2:
-the whole is the tag `role`. What may change here: nothing; other members parse it.
+Source: surface row S43: byte ff, then a msgpack map of text to text. Metadata without the ff is that of serf protocol
+2: the whole is the tag `role`. What may change here: nothing; other members parse it.
 """
 
 from __future__ import annotations
