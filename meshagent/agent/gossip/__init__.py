@@ -1,1 +1,1 @@
-"""Gossip: SWIM membership on memberlist's wire, and serf's layer above it. README.md has the map."""
+"""Gossip: SWIM with Lifeguard on the memberlist wire, and serf on top of it; see README.md for the map."""
