@@ -6,7 +6,7 @@ version byte.
 
 from __future__ import annotations
 
-from meshagent.agent.gossip import gomsgpack as go
+from meshagent.agent.gossip import fields as go
 from meshagent.catalog.model import Coordinate
 from meshagent.errors import RemoteProtocolError
 
@@ -31,7 +31,7 @@ def decode_coordinate(payload: bytes) -> Coordinate:
     """The coordinate in the payload of an ack. Raises RemoteProtocolError."""
     if not payload or payload[0] != _VERSION:
         raise RemoteProtocolError("coordinate of an unknown version")
-    fields, _ = go.unpack_map(payload[1:])
+    fields = go.read_map(payload[1:])
     vec = go.listing(fields, b"Vec")
     if len(vec) > 64 or not all(type(part) in (int, float) for part in vec):
         raise RemoteProtocolError("Vec holds something other than a few numbers")

@@ -124,4 +124,3 @@ class Pool(Protocol):
 
     def send_user_reliable(self, address: Address, payload: bytes, now: float) -> None:
         """A user message on a stream of its own; a failure is logged."""
-

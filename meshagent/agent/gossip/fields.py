@@ -23,10 +23,15 @@ __all__ = [
     "as_map",
     "flag",
     "i64",
+    "listing",
+    "mapping",
     "pack",
     "raw",
+    "raw_or_none",
     "read_map",
     "read_value",
+    "read_value_end",
+    "real",
     "signed",
     "text",
     "u8",
@@ -79,12 +84,17 @@ def unpacker(max_bytes: int, *, max_elements: int = MAX_ELEMENTS) -> msgpack.Unp
 
 def read_value(data: bytes, *, max_elements: int = MAX_ELEMENTS) -> Any:
     """The first value of `data`; what follows it is ignored. Raises RemoteProtocolError."""
+    return read_value_end(data, max_elements=max_elements)[0]
+
+
+def read_value_end(data: bytes, *, max_elements: int = MAX_ELEMENTS) -> tuple[Any, int]:
+    """The first value of `data`, and where it ends. Raises RemoteProtocolError."""
     try:
         return msgpack.unpackb(
             data, raw=True, strict_map_key=False, max_array_len=max_elements, max_map_len=max_elements
-        )
+        ), len(data)
     except msgpack.ExtraData as extra:
-        return extra.unpacked
+        return extra.unpacked, len(data) - len(extra.extra)
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException, RecursionError) as error:
         raise RemoteProtocolError(f"msgpack: {error}") from None
 
@@ -132,6 +142,41 @@ def raw(fields: Fields, key: bytes) -> bytes:
     if type(value) is list and all(type(item) is int and 0 <= item < 256 for item in value):
         return bytes(value)
     raise _wrong(key, "bytes", value)
+
+
+def raw_or_none(fields: Fields, key: bytes) -> bytes | None:
+    """A Go []byte whose nil is told from an empty one. Raises RemoteProtocolError."""
+    return None if fields.get(key) is None else raw(fields, key)
+
+
+def listing(fields: Fields, key: bytes) -> list[Any]:
+    """A Go slice; nil is empty. Raises RemoteProtocolError."""
+    value = fields.get(key)
+    if value is None:
+        return []
+    if type(value) is list:
+        return value
+    raise _wrong(key, "an array", value)
+
+
+def mapping(fields: Fields, key: bytes) -> Fields:
+    """A Go map or struct; nil is empty. Raises RemoteProtocolError."""
+    value = fields.get(key)
+    if value is None:
+        return {}
+    if type(value) is dict:
+        return value
+    raise _wrong(key, "a map", value)
+
+
+def real(fields: Fields, key: bytes) -> float:
+    """A Go float64; integers are taken too. Raises RemoteProtocolError."""
+    value = fields.get(key)
+    if value is None:
+        return 0.0
+    if type(value) in (int, float):
+        return float(value)
+    raise _wrong(key, "a number", value)
 
 
 def _integer(fields: Fields, key: bytes, low: int, high: int) -> int:

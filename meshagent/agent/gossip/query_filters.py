@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from meshagent.agent.gossip import gomsgpack as go
+from meshagent.agent.gossip import fields as go
 from meshagent.catalog.go_regexp import compile_search
 from meshagent.errors import RemoteProtocolError
 
@@ -46,12 +46,12 @@ def meant_for(filters: Iterable[bytes], name: str, tags: Mapping[str, str]) -> b
 def _passes(part: bytes, name: str, tags: Mapping[str, str]) -> bool:
     kind = part[0] if part else None
     if kind == _NODES:
-        names, _ = go.unpack(part[1:])
+        names = go.read_value(part[1:])
         if type(names) is not list or not all(type(each) is bytes for each in names):
             raise RemoteProtocolError("a node filter holds something other than names")
         return name.encode() in names
     if kind == _TAG:
-        fields, _ = go.unpack_map(part[1:])
+        fields = go.read_map(part[1:])
         expression = go.text(fields, b"Expr")
         try:
             found = compile_search(expression)

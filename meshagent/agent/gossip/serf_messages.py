@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from meshagent.agent.gossip import gomsgpack as go
+from meshagent.agent.gossip import fields as go
 from meshagent.errors import RemoteProtocolError
 
 __all__ = [
@@ -41,6 +41,8 @@ __all__ = [
 
 #: Slots of the event buffer in a push/pull.
 EVENT_SLOTS = 512
+#: Members of one pool in a push/pull; serf's pools have some ten thousand at most.
+MAX_MEMBERS = 1 << 17
 #: Query flags: the asker wants to know who received it; do not gossip it on.
 FLAG_ACK = 1
 FLAG_NO_BROADCAST = 2
@@ -191,7 +193,8 @@ def decode(data: bytes) -> Message:
     read = _DECODERS.get(data[0])
     if read is None:
         raise RemoteProtocolError(f"message number {data[0]} is not known")
-    fields, end = go.unpack(data[1:])
+    most = MAX_MEMBERS if data[0] == Kind.PUSH_PULL else go.MAX_ELEMENTS
+    fields, end = go.read_value_end(data[1:], max_elements=most)
     if data[0] == Kind.CONFLICT_RESPONSE and fields is None:
         return ConflictResponse(known=False)
     if type(fields) is not dict:
@@ -317,61 +320,61 @@ _ENCODERS: dict[type, tuple[Kind, Any]] = {
 }
 
 
-def _read_join(fields: go.Map, _: bytes) -> Join:
-    return Join(go.unsigned(fields, b"LTime", 64), go.text(fields, b"Node"))
+def _read_join(fields: go.Fields, _: bytes) -> Join:
+    return Join(go.u64(fields, b"LTime"), go.text(fields, b"Node"))
 
 
-def _read_leave(fields: go.Map, _: bytes) -> Leave:
-    return Leave(go.unsigned(fields, b"LTime", 64), go.text(fields, b"Node"), go.flag(fields, b"Prune"))
+def _read_leave(fields: go.Fields, _: bytes) -> Leave:
+    return Leave(go.u64(fields, b"LTime"), go.text(fields, b"Node"), go.flag(fields, b"Prune"))
 
 
-def _read_event(fields: go.Map, _: bytes) -> Event:
+def _read_event(fields: go.Fields, _: bytes) -> Event:
     return Event(
-        go.unsigned(fields, b"LTime", 64),
+        go.u64(fields, b"LTime"),
         go.text(fields, b"Name"),
         go.raw_or_none(fields, b"Payload"),
         go.flag(fields, b"CC"),
     )
 
 
-def _read_query(fields: go.Map, _: bytes) -> Query:
+def _read_query(fields: go.Fields, _: bytes) -> Query:
     filters = go.listing(fields, b"Filters")
     if not all(type(part) is bytes for part in filters):
         raise RemoteProtocolError("Filters holds something other than bytes")
     return Query(
-        ltime=go.unsigned(fields, b"LTime", 64),
-        id=go.unsigned(fields, b"ID", 32),
+        ltime=go.u64(fields, b"LTime"),
+        id=go.u32(fields, b"ID"),
         addr=_address(fields, b"Addr"),
-        port=go.unsigned(fields, b"Port", 16),
+        port=go.u16(fields, b"Port"),
         source_node=go.text(fields, b"SourceNode"),
         filters=tuple(filters),
-        flags=go.unsigned(fields, b"Flags", 32),
-        relay_factor=go.unsigned(fields, b"RelayFactor", 8),
-        timeout_ns=go.signed(fields, b"Timeout"),
+        flags=go.u32(fields, b"Flags"),
+        relay_factor=go.u8(fields, b"RelayFactor"),
+        timeout_ns=go.i64(fields, b"Timeout"),
         name=go.text(fields, b"Name"),
         payload=go.raw_or_none(fields, b"Payload"),
     )
 
 
-def _read_response(fields: go.Map, _: bytes) -> QueryResponse:
+def _read_response(fields: go.Fields, _: bytes) -> QueryResponse:
     return QueryResponse(
-        ltime=go.unsigned(fields, b"LTime", 64),
-        id=go.unsigned(fields, b"ID", 32),
+        ltime=go.u64(fields, b"LTime"),
+        id=go.u32(fields, b"ID"),
         sender=go.text(fields, b"From"),
-        flags=go.unsigned(fields, b"Flags", 32),
+        flags=go.u32(fields, b"Flags"),
         payload=go.raw_or_none(fields, b"Payload"),
     )
 
 
-def _read_push_pull(fields: go.Map, _: bytes) -> PushPull:
+def _read_push_pull(fields: go.Fields, _: bytes) -> PushPull:
     status = go.mapping(fields, b"StatusLTimes")
     return PushPull(
-        ltime=go.unsigned(fields, b"LTime", 64),
-        status={_name(name): go.unsigned(status, name, 64) for name in status},
+        ltime=go.u64(fields, b"LTime"),
+        status={_name(name): go.u64(status, name) for name in status},
         left=tuple(_name(name) for name in go.listing(fields, b"LeftMembers")),
-        event_ltime=go.unsigned(fields, b"EventLTime", 64),
+        event_ltime=go.u64(fields, b"EventLTime"),
         events=tuple(_events_at(slot) for slot in go.listing(fields, b"Events") if slot is not None),
-        query_ltime=go.unsigned(fields, b"QueryLTime", 64),
+        query_ltime=go.u64(fields, b"QueryLTime"),
     )
 
 
@@ -383,14 +386,14 @@ def _events_at(slot: object) -> EventsAt:
         if not isinstance(event, dict):
             raise RemoteProtocolError("Events holds something other than events")
         events.append((go.text(event, b"Name"), go.raw_or_none(event, b"Payload")))
-    return EventsAt(go.unsigned(slot, b"LTime", 64), tuple(events))
+    return EventsAt(go.u64(slot, b"LTime"), tuple(events))
 
 
-def _read_key_request(fields: go.Map, _: bytes) -> KeyRequest:
+def _read_key_request(fields: go.Fields, _: bytes) -> KeyRequest:
     return KeyRequest(go.raw(fields, b"Key"))
 
 
-def _read_key_response(fields: go.Map, _: bytes) -> KeyResponse:
+def _read_key_response(fields: go.Fields, _: bytes) -> KeyResponse:
     keys = None if fields.get(b"Keys") is None else tuple(_name(key) for key in go.listing(fields, b"Keys"))
     return KeyResponse(
         result=go.flag(fields, b"Result"),
@@ -400,25 +403,25 @@ def _read_key_response(fields: go.Map, _: bytes) -> KeyResponse:
     )
 
 
-def _read_conflict(fields: go.Map, _: bytes) -> ConflictResponse:
+def _read_conflict(fields: go.Fields, _: bytes) -> ConflictResponse:
     tags = go.mapping(fields, b"Tags")
     low, high, current, delegate_low, delegate_high, delegate = (
-        go.unsigned(fields, name, 8)
+        go.u8(fields, name)
         for name in (b"ProtocolMin", b"ProtocolMax", b"ProtocolCur", b"DelegateMin", b"DelegateMax", b"DelegateCur")
     )
     return ConflictResponse(
         name=go.text(fields, b"Name"),
         addr=_address(fields, b"Addr"),
-        port=go.unsigned(fields, b"Port", 16),
+        port=go.u16(fields, b"Port"),
         tags={_name(name): _name(value) for name, value in tags.items()},
-        status=go.signed(fields, b"Status"),
+        status=go.i64(fields, b"Status"),
         versions=(low, high, current, delegate_low, delegate_high, delegate),
     )
 
 
-def _read_relay(fields: go.Map, rest: bytes) -> Relay:
+def _read_relay(fields: go.Fields, rest: bytes) -> Relay:
     place = go.mapping(fields, b"DestAddr")
-    port = go.signed(place, b"Port")
+    port = go.i64(place, b"Port")
     if not 0 <= port < 1 << 16:
         raise RemoteProtocolError(f"DestAddr has port {port}")
     if not rest:
@@ -426,7 +429,7 @@ def _read_relay(fields: go.Map, rest: bytes) -> Relay:
     return Relay(_address(place, b"IP"), port, go.text(fields, b"DestName"), rest)
 
 
-def _address(fields: go.Map, name: bytes) -> bytes:
+def _address(fields: go.Fields, name: bytes) -> bytes:
     address = go.raw(fields, name)
     if len(address) not in (0, 4, 16):
         raise RemoteProtocolError(f"{name.decode()} has {len(address)} bytes; an address has 4 or 16")

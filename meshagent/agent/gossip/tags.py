@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from meshagent.agent.gossip import gomsgpack as go
+from meshagent.agent.gossip import fields as go
 from meshagent.errors import LocalProtocolError, RemoteProtocolError
 
 __all__ = ["META_MAX", "decode_tags", "encode_tags"]
@@ -41,7 +41,7 @@ def decode_tags(meta: bytes) -> dict[str, str]:
     """
     if not meta or meta[0] != _MAGIC:
         return {"role": meta.decode("utf-8", "replace")}
-    fields, _ = go.unpack_map(meta[1:])
+    fields = go.read_map(meta[1:])
     tags: dict[str, str] = {}
     for name, value in fields.items():
         if type(name) is not bytes or not (type(value) is bytes or value is None):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from meshtest.gossip import plain, recorded, serf_parts
 
-from meshagent.agent.gossip import gomsgpack as go
+from meshagent.agent.gossip import fields as go
 from meshagent.agent.gossip import serf_messages as serf
 from meshagent.errors import RemoteProtocolError
 
