@@ -56,13 +56,13 @@ class Keyring:
     def use(self, key: bytes) -> None:
         """Have `key` encrypt. Raises BadRequest: it is not installed."""
         if not self._has(key):
-            raise BadRequest("requested key is not in the keyring")
+            raise BadRequest("Requested key is not in the keyring")
         self._set((key, *(held for held in self.keys if held != key)))
 
     def remove(self, key: bytes) -> None:
         """Forget `key`; one that is unknown is gone already. Raises BadRequest: it is the primary."""
         if self.keys and hmac.compare_digest(self.keys[0], key):
-            raise BadRequest("removing the primary key is not allowed")
+            raise BadRequest("Removing the primary key is not allowed")
         self._set(tuple(held for held in self.keys if held != key))
 
     def _has(self, key: bytes) -> bool:

@@ -14,7 +14,7 @@ from meshagent.machine import Command
 __all__ = [
     "Change",
     "KeysChanged",
-    "LeaveTold",
+    "LeaveEnded",
     "MembersChanged",
     "NameLost",
     "QueryCame",
@@ -85,8 +85,8 @@ class KeysChanged(Command):
 
 
 @dataclass(frozen=True, slots=True)
-class LeaveTold(Command):
-    """Our leave intent has been gossiped (or nobody is there): memberlist may leave."""
+class LeaveEnded(Command):
+    """We have left: everybody has been told, and had the time to pass it on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,8 +41,8 @@ def test_doing_it_again_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("act", "words"),
     [
-        (lambda ring: ring.remove(A), "removing the primary key is not allowed"),
-        (lambda ring: ring.use(C), "requested key is not in the keyring"),
+        (lambda ring: ring.remove(A), "Removing the primary key is not allowed"),
+        (lambda ring: ring.use(C), "Requested key is not in the keyring"),
         (lambda ring: ring.install(b"short"), "key size must be 16, 24 or 32 bytes"),
     ],
 )
