@@ -1,7 +1,7 @@
 """What goes into the gossip machines (events) and what comes out of them (commands).
 
-Source: `meshagent/machine.py`. The serf machine takes and gives the same ones: it hands on to memberlist what is not its
-own. What may be changed: a new one is a class here, a case in the machine's `handle` and a case in `transport.py`.
+Source: `meshagent/machine.py`. The serf machine takes and gives the same ones: it hands on to memberlist what is not
+its own. What may be changed: a new one is a class here, a case in the machine's `handle` and a case in `transport.py`.
 """
 
 from __future__ import annotations
