@@ -116,9 +116,6 @@ class Pool(Protocol):
     def update_meta(self, now: float) -> None:
         """Ask `node_meta` again and announce it with a new incarnation."""
 
-    def set_address(self, addr: bytes, port: int, now: float) -> None:
-        """Our advertised address changed: announce it with a new incarnation."""
-
     def send_user(self, address: Address, payload: bytes, now: float) -> None:
         """A user message by UDP, alone in its packet, best effort; `payload` without the 8."""
 

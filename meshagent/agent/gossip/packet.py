@@ -36,6 +36,7 @@ PACKET_BYTES = 1400
 COMPOUND_HEAD_BYTES = 2
 COMPOUND_PART_BYTES = 2
 MAX_LABEL_BYTES = 255
+_CRC_BYTES = 5
 _MAX_PARTS = 255
 #: What one datagram may inflate to in all: the largest datagram there is. Peers fill 1400 bytes before they compress.
 _MAX_INFLATED_BYTES = 65536
@@ -107,7 +108,7 @@ class PacketCodec:
     def room(self) -> int:
         """Bytes of a packet that are left for a compound's parts (2 each besides)."""
         sealed = self.seal.overhead if self.sealing else 0
-        return PACKET_BYTES - COMPOUND_HEAD_BYTES - len(self.label_header) - sealed
+        return PACKET_BYTES - COMPOUND_HEAD_BYTES - _CRC_BYTES - len(self.label_header) - sealed
 
     def encode(self, messages: Sequence[bytes], *, crc: bool = False) -> list[bytes]:
         """Datagrams that hold `messages`: one, or more if there are over 255."""
