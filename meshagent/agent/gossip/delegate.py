@@ -8,7 +8,7 @@ Promises, both ways:
 - A delegate may call back into `Pool` at any moment. Calls of `Pool` never send: they queue commands, and `handle` or
   `take_commands` returns them in order. So whoever calls `Pool` from outside `handle` takes the commands afterwards.
 - A delegate does not raise. Bytes of peers are given as they came: the delegate judges them, drops and counts.
-- Timers: memberlist has one, named `WAKE`; all other names pass it by. `Pool.handle` ignores timers that are not its own.
+- Timers: memberlist has one, named `WAKE`; `Pool.handle` ignores all others.
 """
 
 from __future__ import annotations
@@ -115,9 +115,6 @@ class Pool(Protocol):
 
     def update_meta(self, now: float) -> None:
         """Ask `node_meta` again and announce it with a new incarnation."""
-
-    def set_address(self, addr: bytes, port: int, now: float) -> None:
-        """Our advertised address changed: announce it with a new incarnation."""
 
     def send_user(self, address: Address, payload: bytes, now: float) -> None:
         """A user message by UDP, alone in its packet, best effort; `payload` without the 8."""

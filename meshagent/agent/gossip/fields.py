@@ -133,7 +133,7 @@ def text(fields: Fields, key: bytes) -> str:
 
 
 def raw(fields: Fields, key: bytes) -> bytes:
-    """A Go []byte; nil reads as empty. An array of small integers is the same thing to Go. Raises RemoteProtocolError."""
+    """A Go []byte; nil reads as empty, an array of small integers is the same to Go. Raises RemoteProtocolError."""
     value = fields.get(key)
     if type(value) is bytes:
         return value

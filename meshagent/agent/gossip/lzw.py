@@ -1,8 +1,8 @@
 """LZW as Go's `compress/lzw` writes it: least significant bit first, 8-bit literals (as GIF, not TIFF or Unix).
 
 Source: golden README section 3.5, lzw.jsonl (streams from Go); Welch 1984. 256 clears the table, 257 ends the stream,
-258 is the first entry; codes begin at 9 bits and end at 12. Must not be changed: the bytes. The decoder never makes more
-than `limit` bytes, however little it is given.
+258 is the first entry; codes begin at 9 bits and end at 12. Must not be changed: the bytes. The decoder never makes
+more than `limit` bytes, however little it is given.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """What goes into the gossip machines (events) and what comes out of them (commands).
 
-Source: `meshagent/machine.py`. The serf machine takes and gives the same ones: it hands on to memberlist what is not its
-own. What may be changed: a new one is a class here, a case in the machine's `handle` and a case in `transport.py`.
+Source: `meshagent/machine.py`. The serf machine takes and gives the same ones: it hands on to memberlist what is not
+its own. What may be changed: a new one is a class here, a case in the machine's `handle` and a case in `transport.py`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from meshagent.agent.gossip.drops import Drop
 from meshagent.agent.gossip.node import Address
 from meshagent.agent.gossip.streams import StreamMessage
 from meshagent.machine import Command, Event
@@ -48,10 +49,10 @@ class StreamRead(Event):
 
 @dataclass(frozen=True, slots=True)
 class StreamRefused(Event):
-    """What a peer sent on a stream it dialled cannot be read; `reason` is one of `drops.Drop`'s values."""
+    """What a peer sent on a stream it dialled cannot be read; `drop` is the word to count it under."""
 
     stream: int
-    reason: str
+    drop: Drop
     detail: str
     source: Address
 
