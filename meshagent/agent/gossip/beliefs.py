@@ -1,12 +1,12 @@
 """Who is alive: what alive, suspect and dead messages change, and how we answer for ourselves.
 
-Source: SWIM paper, sections 3 and 4.2 (suspicion, incarnations); Lifeguard paper, section IV.B; golden README sections 5
-and 9; surface rows S21, S22, S26. Only a node raises its own incarnation; of two statements about a node the one with the
-higher incarnation counts, of equal ones dead before suspect before alive.
+Source: SWIM paper, sections 3 and 4.2 (suspicion, incarnations); Lifeguard paper, section IV.B; golden README
+sections 5 and 9; surface rows S21, S22, S26. Only a node raises its own incarnation; of two statements about a node
+the one with the higher incarnation counts, of equal ones dead before suspect before alive.
 
-What holds against hostile or broken peers, each dropped and counted: an address for a name that is alive at another one;
-versions that cannot be or that would make every later push/pull fail; an incarnation that leaves no higher one to refute
-it with. So nobody is declared dead that still answers for itself.
+What holds against hostile or broken peers, each dropped and counted: an address for a name that is alive at another
+one; versions that cannot be or that would make every later push/pull fail; an incarnation that leaves no higher one
+to refute it with. So nobody is declared dead that still answers for itself.
 """
 
 from __future__ import annotations
@@ -91,9 +91,9 @@ class Beliefs:
         """A peer says that `node` (with state ALIVE) is alive."""
         core = self._core
         known = core.table.nodes.get(node.name)
-        if known is not None and node.incarnation <= known.incarnation and node.name != core.name:
-            if known.addr == node.addr and known.port == node.port:
-                return  # nothing new: by far the most of what comes
+        stale = known is not None and node.incarnation <= known.incarnation and node.name != core.name
+        if known is not None and stale and known.addr == node.addr and known.port == node.port:
+            return  # nothing new: by far the most of what comes
         drop = self._objection(node)
         if drop is not None:
             core.telemetry.dropped(drop)
@@ -114,7 +114,7 @@ class Beliefs:
         if node.name == core.name:
             self._alive_of_us(node, now)
             return
-        if known is not None and node.incarnation <= known.incarnation and not moved:
+        if stale and not moved:
             return
         self._forget_suspicion(node.name)
         core.table.put(node, now)

@@ -1,8 +1,8 @@
 """What the parts of the SWIM machine share: who we are, what we know, and the way out.
 
 Source: golden README sections 3.2, 10 (what rides along with a packet and which packets bear a CRC). The parts are
-`beliefs` (who is alive), `probing` (who answers), `exchanges` (push/pull); `swim.Memberlist` puts them together. Nothing is sent
-from here: commands gather in `out`.
+`beliefs` (who is alive), `probing` (who answers), `exchanges` (push/pull); `swim.Memberlist` puts them together.
+Nothing is sent from here: commands gather in `out`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from random import Random
 
 from meshagent.agent.gossip.agenda import Agenda
 from meshagent.agent.gossip.awareness import Awareness
-from meshagent.agent.gossip.broadcasts import BroadcastQueue
 from meshagent.agent.gossip.delegate import Delegate
 from meshagent.agent.gossip.members import MemberTable
 from meshagent.agent.gossip.node import Address, Node
@@ -20,6 +19,7 @@ from meshagent.agent.gossip.settings import GossipSettings
 from meshagent.agent.gossip.signals import SendPacket
 from meshagent.agent.gossip.streams import StreamCodec
 from meshagent.agent.gossip.telemetry import Telemetry
+from meshagent.agent.gossip.transmit_queue import TransmitQueue
 from meshagent.machine import Command, Log
 
 __all__ = ["CRC_PROTOCOL", "Core"]
@@ -53,7 +53,7 @@ class Core:
         self.table = MemberTable(rng)
         self.agenda = Agenda()
         self.awareness = Awareness(settings.awareness_max)
-        self.broadcasts = BroadcastQueue(settings.retransmit_mult)
+        self.broadcasts = TransmitQueue(settings.retransmit_mult)
         self.out: list[Command] = []
         # Not from 1: what was recorded of an earlier life must not answer our probes.
         self._seq_no = rng.getrandbits(32)

@@ -161,7 +161,9 @@ class Exchanges:
 
     def _ours(self, join: bool) -> PushPull:
         core = self._core
-        return PushPull(join, tuple(core.table.nodes.values()), core.delegate.local_state(join))
+        state = core.delegate.local_state(join)
+        core.telemetry.size("local", state)
+        return PushPull(join, tuple(core.table.nodes.values()), state)
 
     def _merge(self, remote: PushPull, join: bool, now: float) -> str | None:
         """Take what the peer knows; returns why not."""
@@ -174,7 +176,7 @@ class Exchanges:
         if join and (error := core.delegate.refuse_merge(remote.nodes, now)) is not None:
             core.telemetry.dropped(Drop.REFUSED)
             return error
-        core.telemetry.size(0, len(remote.user_state))
+        core.telemetry.size("remote", remote.user_state)
         for node in remote.nodes:
             if nodes.get(node.name) is node:
                 continue

@@ -1,8 +1,8 @@
 """Who answers: probing one node an interval, on our own account and for others.
 
-Source: SWIM paper, section 3.1 (probe, indirect probe); Lifeguard paper, section IV.A (nacks) and IV.C (buddy system: a
-suspect is told so with the ping); surface rows S20, S23; golden README sections 5 and 9. A probe: ping; no ack within the
-timeout: ask others to ping, and try TCP; none until the interval (times our own health) ends: suspect.
+Source: SWIM paper, section 3.1 (probe, indirect probe); Lifeguard paper, section IV.A (nacks) and IV.C (buddy system:
+a suspect is told so with the ping); surface rows S20, S23; golden README sections 5 and 9. A probe: ping; no ack
+within the timeout: ask others to ping, and try TCP; none until the interval (times our own health) ends: suspect.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Probing:
         if probe.tcp_answered:
             core.log(
                 _WARNING,
-                f"was able to connect to {probe.node.name} over TCP but UDP probes failed, network may be misconfigured",
+                f"{probe.node.name} answers over TCP but not over UDP: the network may be misconfigured",
             )
             core.degrade(-1)
         else:

@@ -33,7 +33,7 @@ class GossipOptions(Protocol):
 @dataclass(frozen=True, slots=True)
 class GossipSettings:
     """`reclaim_s`: after so long a death another address may take the name (0: never). `allowed`: networks members may
-    be in (None: all). `versions` is what we tell of ourselves (`Node.versions`). `tcp_pings`: try TCP when UDP is silent.
+    be in (None: all). `versions`: what we tell of ourselves (`Node.versions`). `tcp_pings`: try TCP when UDP is silent.
     """
 
     probe_interval_s: float = 1.0

@@ -1,8 +1,9 @@
 """The memberlist machine: SWIM with Lifeguard, events in, commands out.
 
 Source: SWIM (Das, Gupta, Motivala, DSN 2002); Lifeguard (Dadgar, Phillips, Currey, 2017); golden README; surface rows
-S1 to S35. What each message does is in `beliefs`, `probing`, `exchanges`; here is who gets what, the gossip round, and the
-calls of the layer above (`delegate.Pool`). No I/O: time and chance are arguments, so that thousands run in one process.
+S1 to S35. What each message does is in `beliefs`, `probing`, `exchanges`; here is who gets what, the gossip round,
+and the calls of the layer above (`delegate.Pool`). No I/O: time and chance are arguments, so that thousands run in
+one process.
 """
 
 from __future__ import annotations
@@ -179,6 +180,8 @@ class Memberlist:
     def _gossip(self, now: float) -> None:
         core, settings = self._core, self._core.settings
         core.agenda.at(now + settings.gossip_interval_s, self._gossip)
+        if len(core.table) == 1:
+            return  # nobody to tell: keep what waits
         room = core.packets.room()
         messages = core.gather(room)
         if not messages:

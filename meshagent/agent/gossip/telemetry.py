@@ -1,8 +1,8 @@
 """What gossip counts, under Consul's names.
 
-Source: surface row G42; developer.hashicorp.com/consul/docs/agent/monitor/telemetry (memberlist). The hot ones are looked
-up once. `memberlist.dropped` is ours: what was refused, by reason (`drops.Drop`). What may change here: rows are added;
-a shown name is never renamed. Each is declared in `meshagent/metrics_names.py` too.
+Source: surface row G42; developer.hashicorp.com/consul/docs/agent/monitor/telemetry (memberlist). The hot ones are
+looked up once. `memberlist.dropped` is ours: what was refused, by reason (`drops.Drop`). What may change here: rows
+are added; a shown name is never renamed. Each is declared in `meshagent/metrics_names.py` too.
 """
 
 from __future__ import annotations
@@ -45,10 +45,9 @@ class Telemetry:
         """How many broadcasts wait, once a gossip round."""
         self.metrics.sample("memberlist.queue.broadcasts", waiting, self.labels)
 
-    def size(self, local_bytes: int, remote_bytes: int) -> None:
-        """Of a push/pull's user states."""
-        self.metrics.sample("memberlist.size.local", local_bytes, self.labels)
-        self.metrics.sample("memberlist.size.remote", remote_bytes, self.labels)
+    def size(self, side: str, user_state: bytes) -> None:
+        """Of a push/pull's user state; `side` is local or remote."""
+        self.metrics.sample(f"memberlist.size.{side}", len(user_state), self.labels)
 
     def took(self, what: str, seconds: float) -> None:
         """`what` is gossip, probeNode or pushPullNode."""

@@ -1,6 +1,6 @@
-"""The arithmetic of SWIM and Lifeguard: how often, how long, for a pool of n nodes.
+"""The arithmetic of SWIM and Lifeguard: how long, for a pool of n nodes.
 
-Source: surface rows S21, S24, S25; golden README sections 9, 10; "Lifeguard: Local Health Awareness for More Accurate
+Source: surface rows S21, S25; golden README sections 9, 10; "Lifeguard: Local Health Awareness for More Accurate
 Failure Detection" (Dadgar, Phillips, Currey, 2017), sections IV.A to IV.C; memberlist's util for the roundings. Pure.
 """
 
@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["push_pull_interval_s", "remaining_suspicion_s", "retransmit_limit", "suspicion_timeout_s"]
+__all__ = ["push_pull_interval_s", "remaining_suspicion_s", "suspicion_timeout_s"]
 
 #: Above this many nodes full exchanges become rarer.
 _PUSH_PULL_SCALE_NODES = 32
-
-
-def retransmit_limit(mult: int, n: int) -> int:
-    """How often one broadcast is sent: mult * ceil(log10(n + 1))."""
-    return mult * math.ceil(math.log10(n + 1))
 
 
 def suspicion_timeout_s(mult: int, n: int, interval_s: float) -> float:
