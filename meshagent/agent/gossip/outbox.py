@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from meshagent.agent.gossip.broadcasts import BroadcastQueue
+from meshagent.agent.gossip.transmit_queue import TransmitQueue
 
 __all__ = ["Outbox"]
 
@@ -17,15 +17,15 @@ class Outbox:
     """Three queues that share the room of a packet in this order."""
 
     def __init__(self, retransmit_mult: int) -> None:
-        self.intents = BroadcastQueue(retransmit_mult)
-        self.queries = BroadcastQueue(retransmit_mult)
-        self.events = BroadcastQueue(retransmit_mult)
+        self.intents = TransmitQueue(retransmit_mult)
+        self.queries = TransmitQueue(retransmit_mult)
+        self.events = TransmitQueue(retransmit_mult)
 
     def __len__(self) -> int:
         return len(self.intents) + len(self.queries) + len(self.events)
 
     def take(self, overhead: int, limit: int, nodes: Callable[[], int]) -> list[bytes]:
-        """Payloads for one packet; see `BroadcastQueue.take`."""
+        """Payloads for one packet; see `TransmitQueue.take`."""
         if not (self.intents or self.queries or self.events):
             return []
         count = nodes()

@@ -201,7 +201,7 @@ class Serf(Delegate):
         intent = Leave(self.clock.increment(), self.pool.local.name)
         self.members.leave_intent(intent, now)
         if self.pool.alive_others():
-            self.outbox.intents.add(encode(intent), on_finished=self._departure.told)
+            self.outbox.intents.add(encode(intent), ended=self._departure.told)
         else:
             self._departure.told()
 
