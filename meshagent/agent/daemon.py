@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent import settings
+from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.check_runs import CheckRuns, alias_source
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.core import Agent, Lifecycle
@@ -129,10 +130,13 @@ class Daemon:
                 **({"saver": self.saver} if self.saver is not None else {}),
             },
         )
+        self.agent.extras["raft"] = self.log
+        self.autopilot = self.agent.extras["autopilot"] = AutopilotKeeper(self.agent)
         self.sync = AntiEntropy(self.local, self.store, self.agent.write, self._clock, self._rng, self._tasks)
         await self._listen(config)
         self._tasks.start(self._lead(node_id), name="leader duties")
         self._tasks.start(self.agent.sessions.run(self.agent), name="sessions")
+        self._tasks.start(self.autopilot.run(), name="autopilot")
         self._tasks.start(self._measure(), name="metrics")
         self.check_runs.start()
         self.sync.start()
@@ -209,6 +213,7 @@ class Daemon:
         config = self.config
         while not self.log.is_leader:
             await self._clock.sleep(_LEADER_POLL_S)
+        await self.autopilot.configure()
         facts = ServerFacts(
             node_id=node_id,
             name=config.node_name,
