@@ -262,6 +262,11 @@ class RaftLog:
         return int((self._clock.monotonic() - self._engine.heard_at) * 1000)
 
     @property
+    def has_state(self) -> bool:
+        """Whether this server has ever been part of a cluster; known after the start."""
+        return self._started and not (self._journal.is_new and not self._engine.configuration.servers)
+
+    @property
     def servers(self) -> tuple[Server, ...]:
         """The configuration in force here."""
         return self._engine.configuration.servers if self._started else ()
@@ -275,8 +280,8 @@ class RaftLog:
 
     # -- members
 
-    async def bootstrap(self, servers: dict[str, str]) -> None:
-        """Begin a cluster of `servers` (node id to address, this one among them); for a log that `joins`.
+    async def bootstrap(self, servers: dict[str, str] | Configuration) -> None:
+        """Begin a cluster of `servers` (voters, node id to address; this one among them); for a log that `joins`.
 
         It is on disk on return; who leads is then decided by election. One server of a new cluster is enough, as the
         others learn it from the leader; where several begin, all must name the same servers.
@@ -287,11 +292,11 @@ class RaftLog:
         """
         if not self._started or self._failure is not None:
             raise again(self._failure or Unavailable("the log of this server does not run"))
-        if not self._journal.is_new or self._engine.configuration.servers:
+        if self.has_state:
             raise Conflict("this server has been part of a cluster already: it cannot begin another")
-        if servers.get(self._node_id) != self._address:
-            raise Conflict(f"server {self._node_id} at {self._address} must be one of those that begin")
-        configuration = initial(servers)
+        configuration = servers if isinstance(servers, Configuration) else initial(servers)
+        if Server(self._node_id, self._address, True) not in configuration.servers:
+            raise Conflict(f"server {self._node_id} at {self._address} must be one of those that begin, and vote")
         try:
             await self._journal.keep_members(Members(0, configuration))
         except OSError as error:
