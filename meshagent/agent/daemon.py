@@ -63,6 +63,10 @@ __all__ = ["Daemon"]
 log = logging.getLogger("agent")
 
 
+#: How often the first sync of a new leader looks whether the members are registered; that takes milliseconds.
+_LOOK_S = 0.005
+
+
 class Daemon:
     """One agent process: `start`, then `stop` or `leave`; `reload` in between."""
 
@@ -282,8 +286,10 @@ class Daemon:
         await self.autopilot.run()
 
     async def _own_rows(self) -> NodeRows:
-        """What the catalog holds of this node, as the leader knows it."""
+        """What the catalog holds of this node, as the leader knows it. A leader's own members come first."""
         await self.agent.log.read_barrier()
+        while self.cluster.raft.is_ready and not self.leadership.established:
+            await self._clock.sleep(_LOOK_S)
         return node_rows(self.store, self.local.node_name)
 
     async def _measure(self) -> None:
