@@ -30,6 +30,7 @@ from meshagent.agent.core import Agent, Lifecycle
 from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.agent.events import UserEvents
 from meshagent.agent.file_registrations import apply_files
+from meshagent.agent.gossip.member import Status
 from meshagent.agent.gossip.pools import MemberEvent, Pools
 from meshagent.agent.http.inside import read
 from meshagent.agent.http.server import HttpServer
@@ -271,7 +272,8 @@ class Daemon:
         """The pool has changed: servers are looked for where they are now, and the leader tells the catalog."""
         if not event.wan:
             datacenter = self.agent.datacenter
-            servers = [server for member in self.pools.members() if (server := read_server(member, datacenter))]
+            present = [member for member in self.pools.members() if member.status != Status.LEFT]
+            servers = [server for member in present if (server := read_server(member, datacenter))]
             self.cluster.set_addresses({server.node_id: server.address for server in servers})
         self.reconcile.on_members(event)
 
