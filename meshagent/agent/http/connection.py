@@ -150,7 +150,9 @@ class Connection(RequestHandler):
 
     def _answer_hot(self, entry: HotEntry) -> bool:
         transport = self.transport
-        if transport is None or self._close or self._force_close or not self.server.log.is_leader:
+        if transport is None or self._close or self._force_close:
+            return False
+        if not (self.server.log.is_leader or self.server.hot_anytime):
             return False
         wire = entry.current()
         if not wire:

@@ -166,11 +166,11 @@ _PLAIN = ReadOptions()
 class Request:
     """One request. `path` is decoded; `name` is its rest after a prefix route (and before its suffix), decoded.
 
-    `remote` is the caller's IP address, or "" on a Unix socket. `token` is a secret: never log it. `headers` maps names
-    without regard to case.
+    `remote` is the caller's IP address, or "" on a Unix socket. `asker` is the node whose agent was asked, "" for this
+    one. `token` is a secret: never log it. `headers` maps names without regard to case.
     """
 
-    __slots__ = ("_options", "body", "headers", "memo", "method", "name", "path", "query", "remote", "token")
+    __slots__ = ("_options", "asker", "body", "headers", "memo", "method", "name", "path", "query", "remote", "token")
 
     def __init__(
         self,
@@ -183,6 +183,7 @@ class Request:
         name: str = "",
         remote: str = "127.0.0.1",
         token: str = "",
+        asker: str = "",
     ) -> None:
         self.method = method
         self.path = path
@@ -192,6 +193,7 @@ class Request:
         self.body = body
         self.remote = remote
         self.token = token
+        self.asker = asker
         #: What a read keeps from one run to the next of the same question (see `fragments.py`).
         self.memo: dict[Any, Any] = {}
         self._options: ReadOptions | None = None

@@ -72,8 +72,14 @@ class HttpServer:
         self._plain = {done: self._plain_answer(done) for done in (True, False)}
         #: Counting against a rate needs the long way.
         self.shortcuts = not self.dispatcher.limits.active
-        self._shortcut = self.shortcuts and not any(
-            "/v1/kv/".startswith(prefix) or prefix.startswith("/v1/kv/") for prefix in settings.block_endpoints
+        #: A client agent answers from what it follows: what it remembers needs no leader. It has no log to write to.
+        self.hot_anytime = self.agent.upstream is not None
+        self._shortcut = (
+            self.shortcuts
+            and not self.hot_anytime
+            and not any(
+                "/v1/kv/".startswith(prefix) or prefix.startswith("/v1/kv/") for prefix in settings.block_endpoints
+            )
         )
         self._update_plain()
 

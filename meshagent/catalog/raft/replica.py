@@ -202,6 +202,10 @@ class RaftLog:
             self._loop.call_soon(self._gather)
         return future
 
+    async def read_barrier(self) -> None:
+        if not self.is_leader:
+            raise NoLeader
+
     async def barrier(self) -> None:
         if not self._started or not self._engine.takes_commands:
             raise NoLeader
