@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from meshagent.agent.session_keeper import SessionKeeper
 from meshagent.agent.write_ids import current_writes
 from meshagent.catalog.commands import Command, encode
-from meshagent.catalog.log import ReplicatedLog
+from meshagent.catalog.log import ReplicatedLog, ServingLog
 from meshagent.catalog.store import Store
 from meshagent.clock import Clock, Tasks
 from meshagent.ids import new_uuid
@@ -50,7 +50,7 @@ class Agent:
     logs: LogHub
     tasks: Tasks
     store: Store
-    log: ReplicatedLog
+    log: ServingLog
     local: LocalState
     node_name: str
     node_id: str
@@ -59,7 +59,7 @@ class Agent:
     upstream: Upstream | None = None
     """The way to the servers when this is a client agent; its store is empty then."""
     extras: dict[str, Any] = field(default_factory=dict)
-    """Parts that only some families need, by name (`dns`, `http`, `checks`, `sync`)."""
+    """Parts that only some families need, by name (`dns`, `http`, `checks`, `sync`, `raft`, `leader_calls`)."""
 
     sessions: SessionKeeper = field(init=False)
 
@@ -77,3 +77,8 @@ class Agent:
         """A UUID for something that is about to be written; the same one when the request is tried again."""
         writes = current_writes()
         return new_uuid() if writes is None else writes.next_uuid()
+
+    async def write_as_leader(self, command: Command) -> Any:
+        """The same for what only the leader may decide: never forwarded. Raises NoLeader when it leads no more."""
+        own: ReplicatedLog = self.extras.get("raft", self.log)
+        return await own.propose(encode(command))

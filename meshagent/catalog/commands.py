@@ -16,6 +16,7 @@ from meshagent.catalog.model import Check, CoordinateRow, Node, PreparedQuery, S
 from meshagent.errors import CorruptData
 
 __all__ = [
+    "ClusterInit",
     "Command",
     "ConfigEntryDelete",
     "ConfigEntrySet",
@@ -218,6 +219,12 @@ class ConfigEntryDelete(msgspec.Struct, frozen=True, array_like=True, tag=61):  
     at: str = ""
 
 
+class ClusterInit(msgspec.Struct, frozen=True, array_like=True, tag=80):  # since 0.1
+    """Give the cluster its id, unless it has one. Result: the id it has."""
+
+    id: str
+
+
 Command = (
     Register
     | Deregister
@@ -237,6 +244,7 @@ Command = (
     | PreparedQueryDelete
     | ConfigEntrySet
     | ConfigEntryDelete
+    | ClusterInit
 )
 
 _encoder = msgspec.msgpack.Encoder()

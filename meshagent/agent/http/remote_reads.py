@@ -69,6 +69,7 @@ class RemoteReads(Reads):
         view.refresh()
         cache, age_s = self._cache_state(view) if cached else ("", 0)
         dress = Dress(
+            mode="stale" if cached else mode,
             pretty=self.settings.pretty or request.query.has("pretty"),
             gzip=gzip,
             effective=(mode or "leader") if route.effective else "",
@@ -76,8 +77,10 @@ class RemoteReads(Reads):
             cache=cache,
             age_s=age_s,
         )
-        at_once = (mode == "stale" and options.consistency == "stale") or cache == "HIT"
-        repeatable = at_once and not blocking and not options.near and not options.max_stale_ns
+        # Remembered are those that every time answer the same way: the first of the cache is a miss, and what was
+        # answered without a server must be looked at again.
+        usual = cache != "MISS" and (cached or mode == self._mode(route, options))
+        repeatable = usual and not blocking and not options.near and not options.max_stale_ns
         answer = self.dressed(view, dress)
         count_lookup(self.agent.metrics, view, 1, found=view.body != EMPTY)
         return answer, view if repeatable else None, dress
@@ -99,7 +102,7 @@ class RemoteReads(Reads):
         if not self.views.wanted(question) and not eager:
             return None
         try:
-            return await self.views.follow(route, request, question, self.settings.rpc_hold_timeout_s)
+            return await self.views.follow(route, request, question, self._upstream.settings.hold_timeout_s)
         except Timeout as error:
             raise NoLeader("No known Consul servers" if not self._upstream.known_servers else str(error)) from None
 

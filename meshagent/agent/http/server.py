@@ -67,16 +67,17 @@ class HttpServer:
         """Take new settings; answers that depended on the old ones are forgotten."""
         self.settings = settings
         self.hot.clear()
+        if hasattr(self, "dispatcher"):
+            self.dispatcher.reads.views.clear()
         self.dispatcher = Dispatcher(self.agent, settings, self._routes)
         self.dispatcher.reads.views.on_forget = self.hot.forget
         self._plain = {done: self._plain_answer(done) for done in (True, False)}
         #: Counting against a rate needs the long way.
         self.shortcuts = not self.dispatcher.limits.active
-        #: A client agent answers from what it follows: what it remembers needs no leader. It has no log to write to.
-        self.hot_anytime = self.agent.upstream is not None
+        # A client agent has no log to write to.
         self._shortcut = (
             self.shortcuts
-            and not self.hot_anytime
+            and self.agent.upstream is None
             and not any(
                 "/v1/kv/".startswith(prefix) or prefix.startswith("/v1/kv/") for prefix in settings.block_endpoints
             )

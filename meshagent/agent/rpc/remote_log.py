@@ -34,7 +34,7 @@ AGAIN_S = 0.5
 
 
 class RemoteLog:
-    """A `ReplicatedLog` without a log. `origin`: eight bytes that no other run of any agent has.
+    """A `ServingLog` without a log. `origin`: eight bytes that no other run of any agent has.
 
     `token()` is the token that registrations go with.
     """
@@ -72,7 +72,16 @@ class RemoteLog:
     async def barrier(self) -> None:
         raise NoLeader("a client agent does not lead")
 
-    async def read_barrier(self) -> None:
+    @property
+    def has_heard(self) -> bool:
+        """What is held came from a server that has."""
+        return True
+
+    def read_gate(self, *, consistent: bool = False) -> asyncio.Future[None] | None:
+        """As `ServingLog.read_gate`, for what is followed."""
+        return self._upstream.gate()
+
+    async def read_barrier(self, *, consistent: bool = False) -> None:
         """Return when what is followed is as new as what the leader had when this was called. Raises NoLeader."""
         await self._upstream.barrier()
 

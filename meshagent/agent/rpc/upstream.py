@@ -22,11 +22,11 @@ from meshagent.agent.servers import Server, Servers
 from meshagent.catalog.rpc.client import Dialler, epochs
 from meshagent.catalog.rpc.hello import Identity
 from meshagent.catalog.rpc.link import Link, RpcMetrics
-from meshagent.catalog.rpc.read_index import ReadIndex
+from meshagent.catalog.rpc.read_gate import ReadGate
 from meshagent.catalog.rpc.settings import RpcSettings
 from meshagent.catalog.rpc.tls import Security
 from meshagent.clock import Clock, Tasks
-from meshagent.errors import MeshError, NoLeader, RemoteProtocolError, Timeout
+from meshagent.errors import MeshError, NoLeader, RemoteProtocolError, Timeout, Unavailable
 
 __all__ = ["Upstream"]
 
@@ -56,9 +56,24 @@ class _Session:
         self.task = task
         self.name = os.urandom(8)
         self.leaderless_since: float | None = None
-        self.barrier = ReadIndex(
-            lambda method, payload: link.call(messages.SYNC, self.name, timeout_s), consistent=False
-        )
+        self.gate = ReadGate(self._sync, timeout_s=timeout_s + 1.0)
+        self._timeout_s = timeout_s
+
+    def _sync(self) -> asyncio.Future[None]:
+        """A question whose answer comes behind everything that the leader had when it was asked."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def answered(call: asyncio.Future[bytes]) -> None:
+            error = Unavailable("the read was given up") if call.cancelled() else call.exception()
+            if done.done():
+                return
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+        self.link.call(messages.SYNC, self.name, self._timeout_s).add_done_callback(answered)
+        return done
 
 
 class Upstream:
@@ -184,6 +199,18 @@ class Upstream:
             async for piece in pieces:
                 yield piece
 
+    def gate(self) -> asyncio.Future[None]:
+        """Done when all that is held is at least as new as what the leader had when this was called.
+
+        One attempt, shared: do not cancel it. Fails with NoLeader, Unavailable or Timeout.
+        """
+        if self._feeding is not None:
+            return self._feeding.gate.ready()
+        failed: asyncio.Future[None] = self._loop.create_future()
+        failed.set_exception(NoLeader())
+        failed.exception()  # nobody need look
+        return failed
+
     async def barrier(self) -> None:
         """Return when all that is held is at least as new as what the leader had when this was called.
 
@@ -197,7 +224,7 @@ class Upstream:
                 await self._within(self._fed, retry)
                 continue
             try:
-                await session.barrier.get()
+                await asyncio.shield(session.gate.ready())
                 return
             except MeshError as error:
                 if retry.exhausted(lost=not session.link.ready):
@@ -439,7 +466,7 @@ class Upstream:
         """Have the server say that it is current, so that nothing held goes back in time."""
         while self._feeding is session:
             try:
-                await session.barrier.get()
+                await asyncio.shield(session.gate.ready())
             except MeshError:
                 await self._clock.sleep(CONFIRM_S)
             else:

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import heapq
+import itertools
 import logging
 import random
 from collections import deque
@@ -107,6 +109,12 @@ class RaftLog:
         self._waiting: dict[int, _Batch] = {}  # by the index of their entry
         self._barriers: deque[tuple[int, int, asyncio.Future[None]]] = deque()  # (round, entry, who waits)
         self._changes: deque[tuple[int, asyncio.Future[None]]] = deque()  # (entry that must be committed, who waits)
+        self._appliances: list[tuple[int, int, asyncio.Future[None]]] = []  # a heap: (entry, count, who waits for it)
+        self._tickets = itertools.count()
+        self._standing: tuple[int, int, str | None, bool] = (-1, 0, None, False)
+        self._ever_heard = False
+        #: Called, on the loop, when role, term or leader has changed, or when a new leader is ready.
+        self.on_change: list[Callable[[], None]] = []
         self._keeps_time = False
         self._refusal: MeshError | None = Unavailable("the log has not been started")
         self._started = False
@@ -202,20 +210,21 @@ class RaftLog:
             self._loop.call_soon(self._gather)
         return future
 
-    async def read_barrier(self) -> None:
-        if not self.is_leader:
-            raise NoLeader
-
     async def barrier(self) -> None:
+        await self.confirmed()
+
+    def confirmed(self) -> asyncio.Future[None]:
+        """What `barrier` waits for. Raises NoLeader."""
         if not self._started or not self._engine.takes_commands:
             raise NoLeader
         engine = self._engine
-        if engine.voters == {self._node_id} and engine.is_ready and engine.applied_index >= engine.commit_index:
-            return
         future: asyncio.Future[None] = self._loop.create_future()
+        if engine.voters == {self._node_id} and engine.is_ready and engine.applied_index >= engine.commit_index:
+            future.set_result(None)
+            return future
         self._barriers.append((engine.confirm(), engine.commit_index, future))
         self._tick_soon()
-        await future
+        return future
 
     @property
     def is_leader(self) -> bool:
@@ -241,9 +250,63 @@ class RaftLog:
         return int((self._clock.monotonic() - self._engine.heard_at) * 1000)
 
     @property
+    def applied_index(self) -> int:
+        """Index of the last entry that was applied here."""
+        return self._engine.applied_index if self._started else 0
+
+    @property
+    def term(self) -> int:
+        return self._engine.term if self._started else 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether this server leads and has applied all that earlier leaders committed, whatever its lease."""
+        return self._started and self._engine.is_ready
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this server leads and there is no other."""
+        return self._started and self._engine.leads and not self._engine.peer_count
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether it leads, or has heard a leader since its start: before that its state may be years old."""
+        return self._ever_heard
+
+    def when_applied(self, index: int) -> asyncio.Future[None]:
+        """Done when the entry at `index` has been applied here. Fails with Unavailable when that cannot be any more."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        if self.applied_index >= index:
+            future.set_result(None)
+        elif self._refusal is not None:
+            future.set_exception(_again(self._refusal))
+        else:
+            heapq.heappush(self._appliances, (index, next(self._tickets), future))
+        return future
+
+    async def wait_applied(self, index: int) -> None:
+        """Return when the entry at `index` has been applied here. Raises Unavailable."""
+        await self.when_applied(index)
+
+    @property
     def servers(self) -> tuple[Server, ...]:
         """The configuration in force here."""
         return self._engine.configuration.servers if self._started else ()
+
+    @property
+    def last_index(self) -> int:
+        """Index of the last entry of this server's log."""
+        return self._engine.last_index if self._started else 0
+
+    @property
+    def configuration_index(self) -> int:
+        """Index of the entry that holds the configuration in force; 0 for that of a new cluster."""
+        index = self._engine.configuration_index if self._started else 0
+        return index if index > 1 else 0
+
+    def known_index(self, node_id: str) -> int:
+        """How much of the log a server is known here to have."""
+        return self.last_index if node_id == self._node_id else self.match_index(node_id)
 
     def match_index(self, node_id: str) -> int:
         """How much of the log another server is known to have (on the leader)."""
@@ -425,11 +488,27 @@ class RaftLog:
             self._metrics.gauge("raft.applied_index", applied)
             self._metrics.gauge("raft.last_index", engine.last_index)
             self._changed.set()
+        while self._appliances and self._appliances[0][0] <= applied:
+            reached = heapq.heappop(self._appliances)[2]
+            if not reached.done():
+                reached.set_result(None)
         if self._barriers or self._changes:
             self._settle()
         if engine.has_backlog:
             self._tick_soon()
         self._journal.sync()
+        self._note_standing()
+
+    def _note_standing(self) -> None:
+        """Tell who wants to know of a change of role, term or leader. Never from within the engine."""
+        engine = self._engine
+        standing = (engine.role, engine.term, engine.leader_id, engine.is_ready)
+        if standing == self._standing:
+            return
+        self._standing = standing
+        self._ever_heard = self._ever_heard or engine.leader_id is not None
+        for listener in self.on_change:
+            listener()
 
     def _settle(self) -> None:
         """Answer who waited for a quorum to confirm this leader, or for a change of members to be committed."""
@@ -498,6 +577,7 @@ class RaftLog:
         self._refuse(error)
         self._engine.halt()
         self._changed.set()
+        self._note_standing()
 
     def _refuse(self, error: MeshError) -> None:
         self._refusal = error
@@ -505,6 +585,10 @@ class RaftLog:
         for batch in self._waiting.values():
             self._fail(batch, error)
         self._waiting.clear()
+        for _, _, future in self._appliances:
+            if not future.done():
+                future.set_exception(_again(error))
+        self._appliances.clear()
 
     def _fail(self, batch: _Batch, error: MeshError) -> None:
         for future in batch.futures:
