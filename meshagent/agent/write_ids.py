@@ -31,7 +31,7 @@ class WriteIds:
         return self._derived(b"write")
 
     def next_uuid(self) -> str:
-        """The next UUID (version 8 would be right; Consul's are version 4 in form)."""
+        """The next UUID, of version 4 in form, as all of Consul's."""
         return str(uuid.UUID(bytes=self._derived(b"uuid"), version=4))
 
     def _derived(self, kind: bytes) -> bytes:

@@ -1,0 +1,151 @@
+"""I/O edge: this agent as a client: the way to the servers, and what is answered from what they tell.
+
+    HTTP ─▶ remote views ─┐
+    DNS  ─▶ rows ─────────┼─▶ Upstream ═══ a server of the datacenter
+    anti-entropy ─▶ log ──┘
+
+The counterpart of `cluster.py`, for an agent that is no server: no Raft, no port. Source: design.md "RPC"; surface rows
+G12, G15, G21. What may change here: what a client is made of; where its servers come from (`set_servers`).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from meshagent.agent import settings
+from meshagent.agent.checks.alias import AliasedHealth, AliasSource
+from meshagent.agent.differences import NodeRows
+from meshagent.agent.http.remote_views import IDLE_S
+from meshagent.agent.rpc import messages, questions
+from meshagent.agent.rpc.messages import Once, Question
+from meshagent.agent.rpc.names import RemoteNames
+from meshagent.agent.rpc.remote_log import RemoteLog
+from meshagent.agent.rpc.rows import STEP_S, Rows
+from meshagent.agent.rpc.upstream import Upstream
+from meshagent.agent.servers import Server, Servers
+from meshagent.catalog.rpc.hello import CLIENT, Identity
+from meshagent.catalog.rpc.tls import load_security
+from meshagent.dns.view import NotYet
+from meshagent.errors import Unavailable
+
+if TYPE_CHECKING:
+    from meshagent.agent.config import Config
+    from meshagent.agent.http.server import HttpServer
+    from meshagent.agent.local import LocalState
+    from meshagent.catalog.watch import Subscription
+    from meshagent.clock import Clock, Tasks
+    from meshagent.metrics import Metrics
+
+__all__ = ["Client"]
+
+
+class Client:
+    """Made on the running loop. `members` is the size of the cluster."""
+
+    def __init__(
+        self,
+        config: Config,
+        node_id: str,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        metrics: Metrics,
+        tasks: Tasks,
+        members: Callable[[], int] = lambda: 1,
+    ) -> None:
+        """Raises ConfigError."""
+        self.security = load_security(settings.tls_settings(config), config.domain)
+        identity = Identity(node_id, config.node_name, config.datacenter, role=CLIENT)
+        self.upstream = Upstream(
+            Servers(rng),
+            identity=lambda: identity,
+            security=lambda: self.security,
+            clock=clock,
+            rng=rng,
+            metrics=metrics,
+            settings=settings.rpc_settings(config),
+            members=members,
+        )
+        self.log = RemoteLog(self.upstream, origin=os.urandom(8), clock=clock)
+        self.rows = Rows(self.upstream, clock, _max_age_s(config))
+        self.names = RemoteNames(self.rows)
+        self._node_name = config.node_name
+        self._clock = clock
+        self._tasks = tasks
+
+    def start(self) -> None:
+        """Begin to look for a server; nothing waits for one."""
+        self.upstream.start()
+
+    def keep(self, http: HttpServer) -> None:
+        """Let go, from now on, of what nobody asks for."""
+        self._tasks.start(self._sweep(http), name="client sweep")
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        await self.log.stop()
+        await self.upstream.stop()
+
+    def reload(self, config: Config) -> None:
+        """Take certificates and limits as they are now; connections that stand stay. Raises ConfigError."""
+        self.security = load_security(settings.tls_settings(config), config.domain)
+        self.upstream.settings = settings.rpc_settings(config)
+        self.rows.max_age_s = _max_age_s(config)
+
+    def set_servers(self, servers: Iterable[Server]) -> None:
+        """These are the servers of the datacenter now."""
+        self.upstream.set_servers(servers)
+
+    async def own_rows(self) -> NodeRows:
+        """What the catalog holds of this node, as the leader knows it. Raises NoLeader."""
+        once = Once(Question(questions.NODE_ROWS, self._node_name))
+        body = await self.upstream.call(messages.ROWS, messages.encode(once))
+        rows: NodeRows = questions.decode_rows(questions.NODE_ROWS, body)
+        return rows
+
+    # --- alias checks ------------------------------------------------------------------------------------------
+
+    def alias_source(self, local: LocalState) -> AliasSource:
+        """Who answers alias checks: the local state for this node, followed rows for others (surface row K19)."""
+
+        def aliased(node: str, service_id: str) -> AliasedHealth:
+            if not node or node.lower() == local.node_name.lower():
+                own = [*local.checks_of(""), *(local.checks_of(service_id) if service_id else ())]
+                return AliasedHealth([entry.check for entry in own], service_id in local.services)
+            try:
+                rows, _ = self.rows.need(questions.NODE_ROWS, node.lower())
+            except NotYet:
+                raise Unavailable(f"the checks of node {node} have not come yet") from None
+            return AliasedHealth(rows.checks, any(service.id == service_id for service in rows.services))
+
+        return aliased
+
+    def follow_node(self, node: str, callback: Callable[[], None]) -> Subscription:
+        """Call `callback` once when the rows of a node have changed."""
+        return self.rows.watches.subscribe([self.rows.pin(questions.NODE_ROWS, node.lower())], callback)
+
+    def unfollow_node(self, node: str) -> None:
+        """Nobody is interested in that node any more."""
+        self.rows.unpin(questions.NODE_ROWS, node.lower())
+
+    # --- inside ------------------------------------------------------------------------------------------------
+
+    async def _sweep(self, http: HttpServer) -> None:
+        looked = self._clock.monotonic()
+        while True:
+            await self._clock.sleep(STEP_S)
+            self.rows.sweep()
+            now = self._clock.monotonic()
+            if now - looked >= IDLE_S:
+                looked = now
+                sweep = getattr(http.dispatcher.reads.views, "sweep", None)
+                if sweep is not None:
+                    sweep()
+
+
+def _max_age_s(config: Config) -> float:
+    """How old the rows may be that DNS answers from (`dns_config.max_stale`)."""
+    return float(config.dns_config.max_stale) if config.dns_config.allow_stale else 0.0
