@@ -3,17 +3,15 @@
     HTTP, DNS, duties ─▶ log (ForwardingLog) ─▶ raft (RaftLog) ─▶ RpcTransport ─▶ Peers ═══ the other servers
                                                                   RpcServer ◀═════════════
 
-Source: design.md "Raft", "RPC"; surface rows G7 (`peers.json`), G12, G15, G21. A server alone pays for none of it but
+Source: design.md "Raft", "RPC"; surface rows G12, G15, G21. A server alone pays for none of it but
 the listener: its log proposes without ids and reads without asking. A `-dev` server listens too, for clients; it keeps
 nothing on disk, so it can never be one of several.
 
-What may change here: the order in `start`: the port listens before the log speaks, and `peers.json` goes only when what
-it says is on disk.
+What may change here: not the order in `start`: the port listens before the log speaks.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import random
@@ -22,7 +20,6 @@ from typing import TYPE_CHECKING
 
 from meshagent.agent import settings
 from meshagent.agent.cluster_id import ClusterId
-from meshagent.agent.peers_file import MAX_BYTES, parse_peers
 from meshagent.catalog.raft.replica import RaftLog, open_raft_log
 from meshagent.catalog.results import revive
 from meshagent.catalog.rpc.forward import ForwardingLog
@@ -35,12 +32,10 @@ from meshagent.catalog.rpc.raft_transport import RpcTransport
 from meshagent.catalog.rpc.reasons import Reason
 from meshagent.catalog.rpc.server import RpcServer
 from meshagent.catalog.rpc.tls import load_security
-from meshagent.errors import ConfigError
 from meshagent.listening import cannot_listen
 
 if TYPE_CHECKING:
     from meshagent.agent.config import Config
-    from meshagent.catalog.raft.configuration import Configuration
     from meshagent.catalog.store import Store
     from meshagent.clock import Clock, Tasks
     from meshagent.metrics import Metrics
@@ -48,8 +43,6 @@ if TYPE_CHECKING:
 __all__ = ["Cluster"]
 
 log = logging.getLogger("agent.server")
-
-PEERS_FILE = "peers.json"
 
 
 class Cluster:
@@ -89,9 +82,6 @@ class Cluster:
                 metrics=metrics,
                 settings=rpc,
             )
-        configuration = self._read_peers_file()
-        others = {} if configuration is None else configuration.addresses
-        others.pop(node_id, None)
         self.raft: RaftLog = open_raft_log(
             store,
             data_dir,
@@ -102,8 +92,7 @@ class Cluster:
             settings=settings.raft_settings(config),
             metrics=metrics,
             transport=None if self.peers is None else RpcTransport(self.server, self.peers, metrics),
-            peers=others,
-            joins=configuration is None and not config.bootstrap,
+            joins=not config.bootstrap,
         )
         self.log = ForwardingLog(
             self.raft,
@@ -144,9 +133,6 @@ class Cluster:
             secured = "TLS" if self.security.listener is not None else "plain TCP"
             log.info("listening: protocol=rpc address=%s (%s)", listen, secured)
         await self.log.start()
-        if self._peers_path is not None and self._peers_path.exists():
-            await asyncio.to_thread(_remove, self._peers_path)
-            log.info("raft/%s was read and removed", PEERS_FILE)
 
     async def stop(self) -> None:
         """What was acknowledged is on disk; the others are told."""
@@ -162,21 +148,6 @@ class Cluster:
         self.server.settings = settings.rpc_settings(config)
         self.raft.reload(settings.raft_settings(config))
 
-    @property
-    def _peers_path(self) -> Path | None:
-        return None if self._data_dir is None else self._data_dir / "raft" / PEERS_FILE
-
-    def _read_peers_file(self) -> Configuration | None:
-        path = self._peers_path
-        if path is None or not path.exists():
-            return None
-        try:
-            with path.open("rb") as file:
-                text = file.read(MAX_BYTES + 1)
-        except OSError as error:
-            raise ConfigError(f"{path}: {error.strerror}") from error
-        return parse_peers(text, str(path), self.identity.node_id)
-
     def _set_cluster_id(self, cluster_id: str) -> None:
         """From now on only servers of this cluster are taken; who turns out to be of another is let go."""
         log.info("cluster id: %s", cluster_id)
@@ -184,12 +155,3 @@ class Cluster:
         for link in self.server.links:
             if link.peer is not None and link.peer.cluster_id not in {"", cluster_id}:
                 link.close(Reason.WRONG_CLUSTER, f"it belongs to cluster {link.peer.cluster_id!r}")
-
-
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

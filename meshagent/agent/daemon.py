@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent import settings
+from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.check_runs import CheckRuns, alias_source
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.cluster import Cluster
@@ -37,6 +38,7 @@ from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
 from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
 from meshagent.agent.server_calls import server_methods
+from meshagent.agent.server_methods import operator_methods
 from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.telemetry import observe
 from meshagent.agent.tls import server_context
@@ -132,8 +134,9 @@ class Daemon:
         self.sync = AntiEntropy(
             self.local, self.store, self.agent.write, self._clock, self._rng, self._tasks, read=self._own_rows
         )
-        self.leadership = self._leadership(node_id)
-        self.cluster.serve(server_methods(self.agent))
+        self.autopilot = self.agent.extras["autopilot"] = AutopilotKeeper(self.agent)
+        self.leadership = self.agent.extras["leadership"] = self._leadership(node_id)
+        self.cluster.serve({**server_methods(self.agent), **operator_methods(self.agent)})
         await self.cluster.start()
         await self._listen(config)
         self._tasks.start(self.leadership.run(), name="leadership")
@@ -225,15 +228,21 @@ class Daemon:
             agent,
             first=(
                 ("giving the cluster an id", lambda: init_cluster(agent)),
+                ("configuring autopilot", self.autopilot.configure),
                 ("registering this server", lambda: agent.write_as_leader(server_registration(facts))),
             ),
             duties=(
                 ("sessions", lambda: agent.sessions.lead(agent)),
                 ("tombstones", lambda: reap_tombstones(agent)),
+                ("autopilot", self._run_autopilot),
             ),
         )
         leadership.on_leader.append(lambda: self.sync.trigger_full(now=self.cluster.raft.is_ready))
         return leadership
+
+    async def _run_autopilot(self) -> None:
+        self.autopilot.forget()  # what it saw in an earlier reign says nothing now
+        await self.autopilot.run()
 
     async def _own_rows(self) -> NodeRows:
         """What the catalog holds of this node, as the leader knows it."""

@@ -49,9 +49,15 @@ class Leadership:
         self._changed = asyncio.Event()
         self._reign = 0  # the term that this server leads in, or 0
         self._leader: str | None = None
+        self._again = False
         #: Called when a leader is known who was not before.
         self.on_leader: list[Callable[[], None]] = []
         raft.on_change.append(self._changed.set)
+
+    def reassert(self) -> None:
+        """Begin anew as if just elected: the whole state was replaced by a snapshot."""
+        self._again = True
+        self._changed.set()
 
     async def run(self) -> None:
         """Follow the log until cancelled."""
@@ -59,7 +65,8 @@ class Leadership:
             while True:
                 self._changed.clear()
                 reign = self._raft.term if self._raft.is_ready else 0
-                if reign != self._reign:
+                if reign != self._reign or self._again:
+                    self._again = False
                     await self._change(reign)
                 self._tell_leader()
                 await self._changed.wait()
@@ -67,12 +74,13 @@ class Leadership:
             await self._tasks.cancel()
 
     async def _change(self, reign: int) -> None:
-        if self._reign:
+        if self._reign and self._reign != reign:
             log.info("cluster leadership lost")
         await self._tasks.cancel()
+        if reign and self._reign != reign:
+            log.info("cluster leadership acquired")
         self._reign = reign
         if reign:
-            log.info("cluster leadership acquired")
             self._tasks.start(self._rule(), name="leader")
 
     async def _rule(self) -> None:

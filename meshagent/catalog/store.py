@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from meshagent.catalog import commands, snapshot, txn
+from meshagent.catalog.autopilot.table import AutopilotTable
 from meshagent.catalog.config_entries import ConfigEntries
 from meshagent.catalog.coordinates import Coordinates
 from meshagent.catalog.kv import KVTable
@@ -43,6 +44,7 @@ class Store:
             self.watches, self.undo, self.sessions.check_down, self.sessions.node_gone
         )
         self.config: ConfigEntries = ConfigEntries(self.watches)
+        self.autopilot: AutopilotTable = AutopilotTable(self.watches)
 
     def apply(self, command: bytes) -> Any:
         """Apply an encoded command. Raises MeshError when the state refuses it; nothing but the index has moved."""
@@ -142,4 +144,5 @@ _APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
     commands.ConfigEntrySet: lambda store, command, index: store.config.set(command, index),
     commands.ConfigEntryDelete: lambda store, command, index: store.config.delete(command, index),
     commands.ClusterInit: Store._init_cluster,
+    commands.AutopilotSet: lambda store, command, index: store.autopilot.set(command, index),
 }

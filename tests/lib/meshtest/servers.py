@@ -1,4 +1,6 @@
-"""I/O edge: several real server processes that form one cluster, told of each other by `raft/peers.json`.
+"""I/O edge: several real server processes that form one cluster, told of each other by the file `raft/members`.
+
+The file is what bootstrapping leaves behind (`catalog/raft/members.py`), so that a cluster can begin without gossip.
 
 Used by tests/e2e, tests/chaos and bench. What may change here: further ways to begin a cluster.
 """
@@ -15,13 +17,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from meshagent.catalog.raft.configuration import initial
+from meshagent.catalog.raft.members import Members, encode_members
 from meshtest.process import AgentFailed, AgentProcess, free_ports
 
 __all__ = ["Servers", "peers_json"]
 
 
 def peers_json(servers: Sequence[AgentProcess], node_ids: Sequence[str]) -> str:
-    """What `raft/peers.json` holds for these."""
+    """What `raft/peers.json` may hold for these."""
     rows = [
         {"id": node_id, "address": f"127.0.0.1:{server.ports['server']}", "non_voter": False}
         for server, node_id in zip(servers, node_ids, strict=True)
@@ -61,8 +65,13 @@ class Servers:
             server._own_directory = False
             self.all.append(server)
         if count > 1:
+            rows = {
+                node_id: f"127.0.0.1:{server.ports['server']}"
+                for server, node_id in zip(self.all, self.node_ids, strict=True)
+            }
+            members = encode_members(Members(0, initial(rows)))
             for server in self.all:
-                (server.directory / "data" / "raft" / "peers.json").write_text(peers_json(self.all, self.node_ids))
+                (server.directory / "data" / "raft" / "members").write_bytes(members)
 
     def __enter__(self) -> Servers:
         try:
