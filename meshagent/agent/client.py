@@ -32,10 +32,10 @@ from meshagent.dns.view import NotYet
 from meshagent.errors import Unavailable
 
 if TYPE_CHECKING:
+    from meshagent.agent.check_runs import Followed
     from meshagent.agent.config import Config
     from meshagent.agent.http.server import HttpServer
     from meshagent.agent.local import LocalState
-    from meshagent.catalog.watch import Subscription
     from meshagent.clock import Clock, Tasks
     from meshagent.metrics import Metrics
 
@@ -123,13 +123,9 @@ class Client:
 
         return aliased
 
-    def follow_node(self, node: str, callback: Callable[[], None]) -> Subscription:
-        """Call `callback` once when the rows of a node have changed."""
-        return self.rows.watches.subscribe([self.rows.pin(questions.NODE_ROWS, node.lower())], callback)
-
-    def unfollow_node(self, node: str) -> None:
-        """Nobody is interested in that node any more."""
-        self.rows.unpin(questions.NODE_ROWS, node.lower())
+    def follow_node(self, node: str, callback: Callable[[], None]) -> Followed:
+        """As `check_runs.Follow`."""
+        return _FollowedNode(self.rows, node.lower(), callback)
 
     # --- inside ------------------------------------------------------------------------------------------------
 
@@ -144,6 +140,26 @@ class Client:
                 sweep = getattr(http.dispatcher.reads.views, "sweep", None)
                 if sweep is not None:
                     sweep()
+
+
+class _FollowedNode:
+    """One call to come; the node's rows are kept until then."""
+
+    def __init__(self, rows: Rows, node: str, callback: Callable[[], None]) -> None:
+        self._rows = rows
+        self._node = node
+        self._callback = callback
+        self._subscription = rows.watches.subscribe([rows.pin(questions.NODE_ROWS, node)], self._fired)
+
+    def _fired(self) -> None:
+        self._callback()  # it follows again before the rows could be let go
+        self._rows.unpin(questions.NODE_ROWS, self._node)
+
+    def cancel(self) -> None:
+        """It need not come."""
+        if self._subscription.active:
+            self._subscription.cancel()
+            self._rows.unpin(questions.NODE_ROWS, self._node)
 
 
 def _max_age_s(config: Config) -> float:

@@ -36,7 +36,7 @@ def test_the_one_in_use_comes_first() -> None:
 
 def test_what_stays_keeps_its_place() -> None:
     made = servers()
-    first, second, third = made.all
+    first, _second, third = made.all
     assert not made.set((A, B, C))
     assert made.set((first, third))
     assert made.all == (first, third)

@@ -31,7 +31,12 @@ MESSAGES = [
     Unwatch(b"feed", (1, 2)),
     Once(QUESTION, False),
 ]
-SAID = [Change(2, 1, 9, 200, "text/plain", (("A", "b"),), 3, 4, b"x"), Failure(2, "no"), Standing("", 5), Unchanged(1, 2)]
+SAID = [
+    Change(2, 1, 9, 200, "text/plain", (("A", "b"),), 3, 4, b"x"),
+    Failure(2, "no"),
+    Standing("", 5),
+    Unchanged(1, 2),
+]
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)

@@ -49,10 +49,7 @@ async def test_all_watchers_of_a_client_are_one_at_the_server(world: ClientWorld
     client = await world.client(server)
     await world.write(instance("a", "web"))
     index = (await client.get("/v1/health/service/web")).index
-    asking = [
-        asyncio.ensure_future(client.get(f"/v1/health/service/web?index={index}&wait=60s"))
-        for _ in range(100)
-    ]
+    asking = [asyncio.ensure_future(client.get(f"/v1/health/service/web?index={index}&wait=60s")) for _ in range(100)]
     await until(lambda: client.http.dispatcher.reads.views._views)
     await until(lambda: all(view.awaited for view in client.http.dispatcher.reads.views._views.values()))
     assert server.serving.watched == 1
@@ -88,9 +85,7 @@ async def test_another_server_takes_over_without_an_error(world: ClientWorld) ->
     for number in range(2):
         used = client.client.upstream.server
         (server,) = [one for one in servers if one.server == used]
-        asking = asyncio.ensure_future(
-            client.get(f"/v1/health/service/web?wait=60s&index={world.agent.store.index}")
-        )
+        asking = asyncio.ensure_future(client.get(f"/v1/health/service/web?wait=60s&index={world.agent.store.index}"))
         await until(lambda: any(v.awaited for v in client.http.dispatcher.reads.views._views.values()))
         await server.stop()
         await world.write(instance("b", "web", number=number + 1))

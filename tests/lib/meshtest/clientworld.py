@@ -11,9 +11,6 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from meshtest.httpapi import Api, Log, make_agent
-from meshtest.inprocess import server_config
-
 from meshagent.agent.client import Client
 from meshagent.agent.core import Agent
 from meshagent.agent.http.server import HttpServer
@@ -33,6 +30,8 @@ from meshagent.clock import SystemClock, Tasks
 from meshagent.dns.server import DnsServer
 from meshagent.dns.settings import DnsSettings
 from meshagent.metrics import Metrics
+from meshtest.httpapi import Api, Log, make_agent
+from meshtest.inprocess import server_config
 
 __all__ = ["ClientAgent", "ClientWorld", "ServerPort", "until"]
 
@@ -73,9 +72,7 @@ class ClientAgent:
         config = server_config(server=False, node_name=name, bootstrap_expect=0)
         self.client = Client(config, f"id-{name}", clock=clock, rng=rng, metrics=Metrics(), tasks=self.tasks)
         self.client.upstream.settings = FAST
-        self.local = LocalState(
-            node_name=name, datacenter="dc1", clock=clock, settings=local_settings(config), rng=rng
-        )
+        self.local = LocalState(node_name=name, datacenter="dc1", clock=clock, settings=local_settings(config), rng=rng)
         self.local.set_node(node_row(node_id="", name=name, datacenter="dc1", address="127.0.0.9"))
         nothing: Any = None
         self.agent = Agent(
@@ -95,9 +92,7 @@ class ClientAgent:
             upstream=self.client.upstream,
         )
         self.http = HttpServer(self.agent, settings or HttpSettings())
-        self.dns = DnsServer(
-            self.agent.store, DnsSettings(), clock, rng, None, "dc1", name, view=self.client.names
-        )
+        self.dns = DnsServer(self.agent.store, DnsSettings(), clock, rng, None, "dc1", name, view=self.client.names)
         self.sync = AntiEntropy(
             self.local, self.agent.store, self.agent.write, clock, rng, self.tasks, read=self.client.own_rows
         )
@@ -135,9 +130,7 @@ class ClientWorld:
         self._stops.append(made.stop)
         return made
 
-    async def client(
-        self, *servers: ServerPort, name: str = "c1", settings: HttpSettings | None = None
-    ) -> ClientAgent:
+    async def client(self, *servers: ServerPort, name: str = "c1", settings: HttpSettings | None = None) -> ClientAgent:
         made = ClientAgent(name, settings)
         self._stops.append(made.stop)
         return await made.start(*servers)

@@ -11,7 +11,7 @@ from typing import Any
 from multidict import CIMultiDict
 
 from meshagent.agent.autopilot import AutopilotKeeper
-from meshagent.agent.check_runs import CheckRuns, alias_source
+from meshagent.agent.check_runs import CheckRuns, alias_source, node_follower
 from meshagent.agent.checks.probe import CheckSettings
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.config import Config, Listen, Network
@@ -96,7 +96,7 @@ class InProcess:
             config=CheckSettings(),
             aliased=alias_source(self.local, self.store),
         )
-        CheckRuns(self.local, self.runner, self.store, self.clock, self.tasks)
+        CheckRuns(self.local, self.runner, node_follower(self.store), self.clock, self.tasks)
         extras: dict[str, Any] = {"checks": self.runner, "members": alone(self.config, "n1", NODE_ID)}
         extras["events"] = UserEvents("n1", self.local.services, self.local.watches)
         if data_dir is not None:
