@@ -108,7 +108,12 @@ class RemoteLog:
     async def _send_all(self) -> None:
         try:
             while self._waiting:
-                await self._send(self._take())
+                batch = self._take()
+                try:
+                    await self._send(batch)
+                except asyncio.CancelledError:
+                    self._fail(batch, Unavailable("this agent is shutting down"))
+                    raise
         finally:
             self._sending = False
 

@@ -11,22 +11,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 from collections.abc import AsyncIterator, Callable, Iterable
 
 from meshagent.agent.rpc import messages
 from meshagent.agent.rpc.held import Held, Holdings
 from meshagent.agent.rpc.messages import Standing, Unwatch, WatchBatch
+from meshagent.agent.rpc.opening import Opener
+from meshagent.agent.rpc.retry import Retry
+from meshagent.agent.rpc.session import Session
 from meshagent.agent.servers import Server, Servers
-from meshagent.catalog.rpc.client import Dialler, epochs
 from meshagent.catalog.rpc.hello import Identity
-from meshagent.catalog.rpc.link import Link, RpcMetrics
-from meshagent.catalog.rpc.read_gate import ReadGate
+from meshagent.catalog.rpc.link import RpcMetrics
 from meshagent.catalog.rpc.settings import RpcSettings
 from meshagent.catalog.rpc.tls import Security
 from meshagent.clock import Clock, Tasks
-from meshagent.errors import MeshError, NoLeader, RemoteProtocolError, Timeout, Unavailable
+from meshagent.errors import MeshError, NoLeader, RemoteProtocolError, Timeout
 
 __all__ = ["Upstream"]
 
@@ -45,35 +45,6 @@ LEADERLESS_S = 3.0
 LINGER_S = 10.0
 #: Between two tries to have a new server confirm that it is current.
 CONFIRM_S = 0.5
-
-
-class _Session:
-    """One accepted connection, and its feed."""
-
-    def __init__(self, server: Server, link: Link, task: asyncio.Task[object], timeout_s: float) -> None:
-        self.server = server
-        self.link = link
-        self.task = task
-        self.name = os.urandom(8)
-        self.leaderless_since: float | None = None
-        self.gate = ReadGate(self._sync, timeout_s=timeout_s + 1.0)
-        self._timeout_s = timeout_s
-
-    def _sync(self) -> asyncio.Future[None]:
-        """A question whose answer comes behind everything that the leader had when it was asked."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def answered(call: asyncio.Future[bytes]) -> None:
-            error = Unavailable("the read was given up") if call.cancelled() else call.exception()
-            if done.done():
-                return
-            if error is None:
-                done.set_result(None)
-            else:
-                done.set_exception(error)
-
-        self.link.call(messages.SYNC, self.name, self._timeout_s).add_done_callback(answered)
-        return done
 
 
 class Upstream:
@@ -101,17 +72,16 @@ class Upstream:
         self.on_connected: list[Callable[[], None]] = []
         self.on_lost: list[Callable[[], None]] = []
         self._servers = servers
-        self._identity = identity
-        self._security = security
         self._clock = clock
         self._rng = rng
-        self._metrics = metrics
         self._members = members
-        self._epochs = epochs()
+        self._opener = Opener(
+            identity=identity, security=security, clock=clock, rng=rng, metrics=metrics, settings=lambda: self.settings
+        )
         self._tasks = Tasks()
         self._loop = asyncio.get_running_loop()
-        self._session: _Session | None = None
-        self._feeding: _Session | None = None
+        self._session: Session | None = None
+        self._feeding: Session | None = None
         self._lost_at = clock.monotonic()
         self._wake = asyncio.Event()
         self._up: asyncio.Future[None] = self._loop.create_future()
@@ -151,6 +121,7 @@ class Upstream:
     async def stop(self) -> None:
         """Close all connections."""
         await self._tasks.cancel()
+        await self._opener.stop()
         self._session = self._feeding = None
         self.holdings.detach()
 
@@ -166,7 +137,7 @@ class Upstream:
 
         `timeout_s` bounds one attempt. Raises the error of the last attempt; NoLeader when there is no server.
         """
-        retry = _Retry(self._clock, self.settings.hold_timeout_s)
+        retry = Retry(self._clock, self.settings.hold_timeout_s)
         while True:
             session = await self._usable(retry)
             retry.begins()
@@ -181,7 +152,7 @@ class Upstream:
 
     async def stream(self, method: str, payload: bytes) -> AsyncIterator[bytes]:
         """Ask for a longer answer. It is tried again until its first piece has come."""
-        retry = _Retry(self._clock, self.settings.hold_timeout_s)
+        retry = Retry(self._clock, self.settings.hold_timeout_s)
         while True:
             session = await self._usable(retry)
             retry.begins()
@@ -217,7 +188,7 @@ class Upstream:
         Raises:
             NoLeader: no server could say so within `hold_timeout_s`.
         """
-        retry = _Retry(self._clock, self.settings.hold_timeout_s)
+        retry = Retry(self._clock, self.settings.hold_timeout_s)
         while True:
             session = self._feeding
             if session is None:
@@ -234,7 +205,7 @@ class Upstream:
 
     async def wait_connected(self) -> None:
         """Return when a server can be asked. Raises NoLeader: none within `hold_timeout_s`."""
-        await self._usable(_Retry(self._clock, self.settings.hold_timeout_s))
+        await self._usable(Retry(self._clock, self.settings.hold_timeout_s))
 
     async def first_answer(self, held: Held, timeout_s: float) -> None:
         """Return when something that is followed has its first answer. Raises Timeout."""
@@ -256,12 +227,12 @@ class Upstream:
         if not held.loaded:
             raise Timeout("no server of the datacenter has answered in time")
 
-    async def _usable(self, retry: _Retry) -> _Session:
+    async def _usable(self, retry: Retry) -> Session:
         while self._session is None:
             await self._within(self._up, retry)
         return self._session
 
-    async def _within(self, event: asyncio.Future[None], retry: _Retry) -> None:
+    async def _within(self, event: asyncio.Future[None], retry: Retry) -> None:
         left_s = retry.left_s()
         if left_s > 0:
             timer = self._tasks.start(self._clock.sleep(left_s), name="client hold")
@@ -279,7 +250,7 @@ class Upstream:
     async def _run(self) -> None:
         pause_s = ROUND_FIRST_S
         while True:
-            session = await self._open_any()
+            session = await self._opener.best(self._servers)
             if session is None:
                 await self._wait(pause_s * self._rng.uniform(0.5, 1.0))
                 pause_s = min(2 * pause_s, ROUND_LONGEST_S)
@@ -289,49 +260,7 @@ class Upstream:
                 self._take_over(session)
                 session = await self._watch_over(session)
 
-    async def _open_any(self) -> _Session | None:
-        """A connection to the best server that accepts one."""
-        for _ in range(len(self._servers.all)):
-            server = self._servers.first
-            if server is None:
-                break
-            session = await self._open(server)
-            if session is not None:
-                return session
-            self._servers.failed(server)
-        return None
-
-    async def _open(self, server: Server) -> _Session | None:
-        accepted: asyncio.Future[Link] = self._loop.create_future()
-
-        def changed(dialler: Dialler) -> None:
-            if dialler.link is not None and not accepted.done():
-                accepted.set_result(dialler.link)
-
-        dialler = Dialler(
-            server.address,
-            identity=self._identity,
-            security=self._security,
-            clock=self._clock,
-            rng=self._rng,
-            metrics=self._metrics,
-            epochs=self._epochs,
-            expected_node_id=server.node_id,
-            settings=self.settings,
-            on_change=changed,
-        )
-        task: asyncio.Task[object] = self._tasks.start(dialler.once(), name=f"rpc dial {server.address}")
-        try:
-            await asyncio.wait((accepted, task), return_when=asyncio.FIRST_COMPLETED)
-        except asyncio.CancelledError:
-            task.cancel()
-            raise
-        if not accepted.done():
-            return None
-        # A server waits as long for its leader; then its own answer says more than our giving up.
-        return _Session(server, accepted.result(), task, self.settings.hold_timeout_s + 1.0)
-
-    def _take_over(self, session: _Session) -> None:
+    def _take_over(self, session: Session) -> None:
         """It is the one in use from now on."""
         old = self._session
         self._session = session
@@ -343,7 +272,7 @@ class Upstream:
         if old is not None:
             self._tasks.start(self._linger(old), name="client old connection")
 
-    async def _watch_over(self, session: _Session) -> _Session | None:
+    async def _watch_over(self, session: Session) -> Session | None:
         """Return when the connection is lost (None), or another one is to take over."""
         while True:
             timer = self._tasks.start(self._clock.sleep(LOOK_S), name="client look")
@@ -356,7 +285,7 @@ class Upstream:
                 return None
             target = self._target(session)
             if target is not None and target != session.server:
-                new = await self._open(target)
+                new = await self._opener.open(target)
                 if session.task.done():
                     self._gone(session)
                     return new
@@ -365,7 +294,7 @@ class Upstream:
                 self._servers.failed(target)
                 self._servers.prefer(session.server)
 
-    def _target(self, session: _Session) -> Server | None:
+    def _target(self, session: Session) -> Server | None:
         """Where to move, if anywhere."""
         now = self._clock.monotonic()
         if session.server not in self._servers.all:
@@ -379,14 +308,14 @@ class Upstream:
             return self._servers.rebalance(now, self._members())
         return None
 
-    def _gone(self, session: _Session) -> None:
+    def _gone(self, session: Session) -> None:
         self._servers.failed(session.server)
         if self._session is session:
             self._session = None
             if self._up.done():
                 self._up = self._loop.create_future()
 
-    async def _linger(self, old: _Session) -> None:
+    async def _linger(self, old: Session) -> None:
         """Let what is on its way over the old connection end."""
         await self._clock.sleep(LINGER_S)
         old.task.cancel()
@@ -403,7 +332,7 @@ class Upstream:
 
     # --- the feed ----------------------------------------------------------------------------------------------
 
-    async def _follow(self, session: _Session) -> None:
+    async def _follow(self, session: Session) -> None:
         """Take what the feed of a connection says, until it ends or another connection has taken over."""
         holdings = self.holdings
         link = session.link
@@ -431,7 +360,7 @@ class Upstream:
         if self._session is session and not session.task.done():
             session.task.cancel()  # a server that feeds nobody is of no use
 
-    def _begin(self, session: _Session) -> None:
+    def _begin(self, session: Session) -> None:
         link = session.link
 
         def send(message: WatchBatch | Unwatch) -> None:
@@ -455,14 +384,14 @@ class Upstream:
         for listener in list(self.on_lost):
             listener()
 
-    def _sent(self, session: _Session, done: asyncio.Future[bytes]) -> None:
+    def _sent(self, session: Session, done: asyncio.Future[bytes]) -> None:
         if done.cancelled() or done.exception() is None:
             return
         log.warning("the server does not take what to follow: server=%s: %s", session.server.address, done.exception())
         if session.link.ready:
             session.task.cancel()
 
-    async def _confirm(self, session: _Session) -> None:
+    async def _confirm(self, session: Session) -> None:
         """Have the server say that it is current, so that nothing held goes back in time."""
         while self._feeding is session:
             try:
@@ -479,29 +408,3 @@ class Upstream:
         session = self._feeding
         if session is not None:
             session.leaderless_since = None if standing.leader else self._clock.monotonic()
-
-
-class _Retry:
-    """How long one call may go on: `hold_s` behind the last attempt that was worth it."""
-
-    def __init__(self, clock: Clock, hold_s: float) -> None:
-        self._clock = clock
-        self._hold_s = hold_s
-        self._began = clock.monotonic()
-        self._until = self._began + hold_s
-
-    def begins(self) -> None:
-        """An attempt begins."""
-        self._began = self._clock.monotonic()
-
-    def exhausted(self, *, lost: bool) -> bool:
-        """Whether an attempt that failed now was the last one; `lost`: its connection ended."""
-        now = self._clock.monotonic()
-        if lost and now - self._began > self._hold_s:  # it waited, for good, until its server failed
-            self._until = now + self._hold_s
-            return False
-        return now >= self._until
-
-    def left_s(self) -> float:
-        """Seconds that are left to wait for a server."""
-        return self._until - self._clock.monotonic()
