@@ -29,18 +29,13 @@ WAITING: tuple[Waiting, ...] = (
     Waiting(
         feature="clusters of servers",
         options=(
-            "limits.rpc_client_timeout",
-            "limits.rpc_handshake_timeout",
             "limits.rpc_max_burst",
-            "limits.rpc_max_conns_per_client",
             "limits.rpc_rate",
             "performance.leave_drain_time",
-            "ports.server",
             "raft_protocol",
             "server_rejoin_age_max",
             "tls.defaults.verify_outgoing",
             "tls.https.verify_outgoing",
-            "tls.internal_rpc",
         ),
         commands=(
             ("CL12", "operator autopilot get-config"),
@@ -134,10 +129,6 @@ WAITING: tuple[Waiting, ...] = (
             "xds",
         ),
         commands=(
-            ("CL17", "config delete"),
-            ("CL17", "config list"),
-            ("CL17", "config read"),
-            ("CL17", "config write"),
             ("CL18", "intention"),
             ("CL19", "connect envoy"),
             ("CL20", "connect proxy"),
@@ -152,11 +143,10 @@ WAITING: tuple[Waiting, ...] = (
         options=("peering",),
         commands=(("CL8", "services export"), ("CL8", "services exported-services"), ("CL23", "peering")),
     ),
-    Waiting(feature="running a command under a lock", commands=(("CL10", "lock"),)),
     Waiting(
-        feature="events, watches and remote execution",
-        options=("disable_remote_exec", "watches"),
-        commands=(("CL9", "event"), ("CL9", "watch"), ("CL10", "exec")),
+        feature="events and remote execution",
+        options=("disable_remote_exec",),
+        commands=(("CL9", "event"), ("CL10", "exec")),
     ),
     Waiting(
         feature="backup through the API",

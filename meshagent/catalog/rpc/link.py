@@ -337,7 +337,7 @@ class Link(asyncio.Protocol):
 
 
 async def _result(answer: Awaitable[bytes]) -> bytes | MeshError:
-    """A refusal is an answer; any other exception is a bug, and logged as a task that failed."""
+    """What a handler gives. A refusal is an answer, not a task that failed."""
     try:
         return await answer
     except MeshError as error:
