@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from meshagent.agent import settings
 from meshagent.agent.checks.alias import AliasedHealth, AliasSource
@@ -25,7 +25,7 @@ from meshagent.agent.rpc.names import RemoteNames
 from meshagent.agent.rpc.remote_log import RemoteLog
 from meshagent.agent.rpc.rows import STEP_S, Rows
 from meshagent.agent.rpc.upstream import Upstream
-from meshagent.agent.servers import Server, Servers
+from meshagent.agent.servers import Member, Server, Servers, servers_of
 from meshagent.catalog.rpc.hello import CLIENT, Identity
 from meshagent.catalog.rpc.tls import load_security
 from meshagent.dns.view import NotYet
@@ -43,7 +43,7 @@ __all__ = ["Client"]
 
 
 class Client:
-    """Made on the running loop. `members` is the size of the cluster."""
+    """Made on the running loop."""
 
     def __init__(
         self,
@@ -54,9 +54,10 @@ class Client:
         rng: random.Random,
         metrics: Metrics,
         tasks: Tasks,
-        members: Callable[[], int] = lambda: 1,
     ) -> None:
         """Raises ConfigError."""
+        self._datacenter = config.datacenter
+        self._size = 1
         self.security = load_security(settings.tls_settings(config), config.domain)
         identity = Identity(node_id, config.node_name, config.datacenter, role=CLIENT)
         self.upstream = Upstream(
@@ -67,7 +68,7 @@ class Client:
             rng=rng,
             metrics=metrics,
             settings=settings.rpc_settings(config),
-            members=members,
+            members=lambda: self._size,
         )
         self.log = RemoteLog(self.upstream, origin=os.urandom(8), clock=clock)
         self.rows = Rows(self.upstream, clock, _max_age_s(config))
@@ -75,6 +76,11 @@ class Client:
         self._node_name = config.node_name
         self._clock = clock
         self._tasks = tasks
+
+    @property
+    def size(self) -> int:
+        """How many members the cluster has, as far as is known."""
+        return self._size
 
     def start(self) -> None:
         """Begin to look for a server; nothing waits for one."""
@@ -98,6 +104,17 @@ class Client:
     def set_servers(self, servers: Iterable[Server]) -> None:
         """These are the servers of the datacenter now."""
         self.upstream.set_servers(servers)
+
+    def follow(self, members: Members) -> None:
+        """Find the servers among the members of the LAN pool from now on."""
+
+        def look(event: object = None) -> None:
+            known = members.members()
+            self._size = len(known)
+            self.set_servers(servers_of(known, self._datacenter))
+
+        members.observe(look)
+        look()
 
     async def own_rows(self) -> NodeRows:
         """What the catalog holds of this node, as the leader knows it. Raises NoLeader."""
@@ -140,6 +157,13 @@ class Client:
                 sweep = getattr(http.dispatcher.reads.views, "sweep", None)
                 if sweep is not None:
                     sweep()
+
+
+class Members(Protocol):
+    """What is needed of gossip."""
+
+    def members(self) -> Sequence[Member]: ...
+    def observe(self, observer: Callable[[Any], None]) -> None: ...
 
 
 class _FollowedNode:

@@ -16,6 +16,7 @@ from meshagent.agent.http.response import JSON
 from meshagent.agent.http.views import CONTROL, View, Views
 from meshagent.agent.rpc.messages import HTTP, MAX_QUESTION_CHARS, Question
 from meshagent.dns.cache import Seen
+from meshagent.errors import MeshError
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
@@ -98,7 +99,11 @@ class RemoteViews(Views):
             view = self._views.get((question,))
             if view is None:
                 view = RemoteView(self, (question,), route, request, held)
-                view.refresh()
+                try:
+                    view.refresh()
+                except MeshError:
+                    view.close()
+                    raise
                 self._views[question,] = view
                 self._bound()
         except BaseException:

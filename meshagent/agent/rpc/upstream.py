@@ -13,6 +13,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
 
 from meshagent.agent.rpc import messages
 from meshagent.agent.rpc.held import Held, Holdings
@@ -83,7 +84,7 @@ class Upstream:
         self._session: Session | None = None
         self._feeding: Session | None = None
         self._lost_at = clock.monotonic()
-        self._wake = asyncio.Event()
+        self._news: asyncio.Future[None] = self._loop.create_future()
         self._up: asyncio.Future[None] = self._loop.create_future()
         self._fed: asyncio.Future[None] = self._loop.create_future()
 
@@ -127,8 +128,8 @@ class Upstream:
 
     def set_servers(self, servers: Iterable[Server]) -> None:
         """These are the servers of the datacenter now."""
-        if self._servers.set(servers):
-            self._wake.set()
+        if self._servers.set(servers) and not self._news.done():
+            self._news.set_result(None)
 
     # --- asking ------------------------------------------------------------------------------------------------
 
@@ -218,11 +219,9 @@ class Upstream:
                 loaded.set_result(None)
 
         held.listeners[listener] = None
-        timer = self._tasks.start(self._clock.sleep(timeout_s), name="client first answer")
         try:
-            await asyncio.wait((loaded, timer), return_when=asyncio.FIRST_COMPLETED)
+            await self._either(timeout_s, loaded)
         finally:
-            timer.cancel()
             held.listeners.pop(listener, None)
         if not held.loaded:
             raise Timeout("no server of the datacenter has answered in time")
@@ -233,13 +232,8 @@ class Upstream:
         return self._session
 
     async def _within(self, event: asyncio.Future[None], retry: Retry) -> None:
-        left_s = retry.left_s()
-        if left_s > 0:
-            timer = self._tasks.start(self._clock.sleep(left_s), name="client hold")
-            try:
-                await asyncio.wait((event, timer), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                timer.cancel()
+        if retry.left_s() > 0:
+            await self._either(retry.left_s(), event)
         if not event.done():
             raise NoLeader(
                 "No known Consul servers" if not self._servers.all else "No server of the datacenter answers"
@@ -252,7 +246,8 @@ class Upstream:
         while True:
             session = await self._opener.best(self._servers)
             if session is None:
-                await self._wait(pause_s * self._rng.uniform(0.5, 1.0))
+                await self._either(pause_s * self._rng.uniform(0.5, 1.0), self._news)
+                self._news = self._loop.create_future() if self._news.done() else self._news
                 pause_s = min(2 * pause_s, ROUND_LONGEST_S)
                 continue
             pause_s = ROUND_FIRST_S
@@ -275,11 +270,7 @@ class Upstream:
     async def _watch_over(self, session: Session) -> Session | None:
         """Return when the connection is lost (None), or another one is to take over."""
         while True:
-            timer = self._tasks.start(self._clock.sleep(LOOK_S), name="client look")
-            try:
-                await asyncio.wait((session.task, timer), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                timer.cancel()
+            await self._either(LOOK_S, session.task)
             if session.task.done():
                 self._gone(session)
                 return None
@@ -320,15 +311,13 @@ class Upstream:
         await self._clock.sleep(LINGER_S)
         old.task.cancel()
 
-    async def _wait(self, seconds: float) -> None:
-        self._wake.clear()
-        timer = self._tasks.start(self._clock.sleep(seconds), name="client pause")
-        wake = self._tasks.start(self._wake.wait(), name="client news")
+    async def _either(self, seconds: float, event: asyncio.Future[Any]) -> None:
+        """Return when `event` is done, or after `seconds`."""
+        timer = self._tasks.start(self._clock.sleep(seconds), name="client timer")
         try:
-            await asyncio.wait((timer, wake), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((event, timer), return_when=asyncio.FIRST_COMPLETED)
         finally:
             timer.cancel()
-            wake.cancel()
 
     # --- the feed ----------------------------------------------------------------------------------------------
 

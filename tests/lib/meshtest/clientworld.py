@@ -30,7 +30,7 @@ from meshagent.clock import SystemClock, Tasks
 from meshagent.dns.server import DnsServer
 from meshagent.dns.settings import DnsSettings
 from meshagent.metrics import Metrics
-from meshtest.httpapi import Api, Log, make_agent
+from meshtest.httpapi import Answer, Api, Log, make_agent
 from meshtest.inprocess import server_config
 
 __all__ = ["ClientAgent", "ClientWorld", "ServerPort", "until"]
@@ -123,12 +123,24 @@ class ClientWorld:
     def __init__(self) -> None:
         self.agent = make_agent(SystemClock())
         self.log: Log = self.agent.log  # type: ignore[assignment]
+        self.servers: list[ServerPort] = []
         self._stops: list[Callable[[], Any]] = []
+        self._api: Api | None = None
 
     def server(self, name: str = "s1", *, agent: Agent | None = None) -> ServerPort:
         made = ServerPort(agent or self.agent, name)
+        self.servers.append(made)
         self._stops.append(made.stop)
         return made
+
+    async def ask(self, method: str, target: str, body: bytes = b"") -> Answer:
+        """Ask the servers' own HTTP API."""
+        if self._api is None:
+            http = HttpServer(self.agent, HttpSettings())
+            _, port = await http.listen("127.0.0.1", 0)
+            self._api = Api(self.agent, http, port)
+            self._stops.append(self._api.stop)
+        return await self._api.ask(method, target, body)
 
     async def client(self, *servers: ServerPort, name: str = "c1", settings: HttpSettings | None = None) -> ClientAgent:
         made = ClientAgent(name, settings)
