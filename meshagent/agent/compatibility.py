@@ -162,12 +162,7 @@ WAITING: tuple[Waiting, ...] = (
     ),
     Waiting(
         feature="backup through the API",
-        commands=(
-            ("CL13", "snapshot decode"),
-            ("CL13", "snapshot inspect"),
-            ("CL13", "snapshot restore"),
-            ("CL13", "snapshot save"),
-        ),
+        commands=(),
     ),
     Waiting(feature="the web page", options=("ui_config",)),
     Waiting(feature="making certificates", commands=(("CL22", "tls ca create"), ("CL22", "tls cert create"))),

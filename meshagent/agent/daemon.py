@@ -35,6 +35,7 @@ from meshagent.agent.membership import alone
 from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
 from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
+from meshagent.agent.spool import Spools
 from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.telemetry import observe
 from meshagent.agent.tls import server_context
@@ -131,6 +132,7 @@ class Daemon:
             },
         )
         self.agent.extras["raft"] = self.log
+        self.agent.extras["spools"] = Spools(data_dir, self._clock)
         self.autopilot = self.agent.extras["autopilot"] = AutopilotKeeper(self.agent)
         self.sync = AntiEntropy(self.local, self.store, self.agent.write, self._clock, self._rng, self._tasks)
         await self._listen(config)

@@ -150,8 +150,7 @@ class ArchiveReader:
                 break
             length, crc = _PIECE.unpack_from(buffer)
             if length == _END_MARK:
-                self._end()
-                if not self._ended:
+                if not self._end():
                     return
                 break
             if length > MAX_PIECE_BYTES:
@@ -186,15 +185,17 @@ class ArchiveReader:
         del buffer[: _HEAD.size]
         self._headed = True
 
-    def _end(self) -> None:
+    def _end(self) -> bool:
+        """Whether it is all there."""
         size = 4 + _END.size
         if len(self._buffer) < size:
-            return
+            return False
         pieces, total, digest = _END.unpack_from(self._buffer, 4)
         if (pieces, total, digest) != (self._pieces, self._bytes, self._sha.digest()):
             raise CorruptData("failed to read snapshot file: its checksum does not match")
         del self._buffer[:size]
         self._ended = True
+        return True
 
 
 def _meta(piece: bytes) -> ArchiveMeta:

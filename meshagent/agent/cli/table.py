@@ -50,6 +50,10 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("reload", "lifecycle", "reload", "CL4", "Have the agent read its configuration again"),
     Subcommand("services deregister", "services", "deregister", "CL8", "Remove services from the agent"),
     Subcommand("services register", "services", "register", "CL8", "Add services to the agent"),
+    Subcommand("snapshot decode", "snapshot", "decode", "CL13", "Print the rows of a snapshot as JSON"),
+    Subcommand("snapshot inspect", "snapshot", "inspect", "CL13", "Show what is in a snapshot"),
+    Subcommand("snapshot restore", "snapshot", "restore", "CL13", "Replace the state of the servers by a snapshot"),
+    Subcommand("snapshot save", "snapshot", "save", "CL13", "Save the state of the servers in a file"),
     Subcommand("validate", "validate", "validate", "CL4", "Check configuration files"),
     Subcommand("version", "version", "version", "CL4", "Show the version"),
 )
@@ -59,6 +63,7 @@ GROUPS: dict[str, str] = {
     "kv": "Read and write keys",
     "operator": "Tools for operators",
     "operator raft": "Tools for the Raft cluster",
+    "snapshot": "Save, restore and look into the state of the servers",
     "services": "Register and deregister services",
 }
 

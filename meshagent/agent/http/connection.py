@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from aiohttp.http_exceptions import BadStatusLine
@@ -338,7 +339,12 @@ class Connection(RequestHandler):
         raw, self._raw = self._raw, b""
         server = self.server
         incoming = Incoming(
-            message.method, message.path, message.headers, self.remote, lambda limit: self._read(exchange, limit)
+            message.method,
+            message.path,
+            message.headers,
+            self.remote,
+            lambda limit: self._read(exchange, limit),
+            lambda: self._pieces(exchange),
         )
         outcome = await server.dispatcher.answer(incoming)
         answer = outcome.answer
@@ -363,10 +369,18 @@ class Connection(RequestHandler):
         self._busy -= 1
         return Written(keep_alive)
 
+    async def _pieces(self, exchange: Exchange) -> AsyncIterator[bytes]:
+        """The body of an upload as it comes: every piece must come in time, not the whole."""
+        payload = exchange.payload
+        self._continue(exchange)
+        while part := await payload.readany():
+            if not payload.is_eof():
+                self._arm(self.server.settings.body_timeout_s)
+            yield part
+
     async def _read(self, exchange: Exchange, limit: int) -> bytes:
         payload = exchange.payload
-        if exchange.message.headers.get("Expect", "").lower() == "100-continue" and self.transport is not None:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self._continue(exchange)
         parts: list[bytes] = []
         size = 0
         while True:
@@ -378,6 +392,11 @@ class Connection(RequestHandler):
                 raise TooLarge(f"Request body is larger than {limit} bytes")
             parts.append(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _continue(self, exchange: Exchange) -> None:
+        """Tell a client that asks first to send its body."""
+        if exchange.message.headers.get("Expect", "").lower() == "100-continue" and self.transport is not None:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def handle_error(
         self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None
