@@ -27,6 +27,7 @@ from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.core import Agent, Lifecycle
 from meshagent.agent.events import UserEvents
 from meshagent.agent.file_registrations import apply_files
+from meshagent.agent.http.inside import read
 from meshagent.agent.http.server import HttpServer
 from meshagent.agent.leader import REAP_STEP_S, TombstoneReaper
 from meshagent.agent.local import LocalState
@@ -39,6 +40,7 @@ from meshagent.agent.spool import Spools
 from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.telemetry import observe
 from meshagent.agent.tls import server_context
+from meshagent.agent.watches.runner import WatchRunner
 from meshagent.catalog.raft.replica import open_raft_log
 from meshagent.catalog.store import Store
 from meshagent.clock import Clock, Tasks
@@ -142,6 +144,8 @@ class Daemon:
         self._tasks.start(self._measure(), name="metrics")
         self.check_runs.start()
         self.sync.start()
+        self.watches = WatchRunner(lambda target, token: read(self.http.dispatcher, target, token), self._clock)
+        await self.watches.configure(config.watches)
         log.info("started")
 
     def _build_local(self, config: Config, node_id: str, data_dir: Path | None) -> None:
@@ -274,6 +278,7 @@ class Daemon:
             for problem in apply_files(self.local, config.services, config.checks, _file_token(config)):
                 log.error("%s", problem)
             self.sync.trigger()
+            await self.watches.configure(config.watches)
             for line in report.lines():
                 log.info("reload: %s", line)
             return report
@@ -305,7 +310,7 @@ class Daemon:
 
     async def stop(self) -> None:
         """Stop everything, listeners first; what was acknowledged is on disk."""
-        for name in ("http", "dns", "sync"):
+        for name in ("watches", "http", "dns", "sync"):
             part = getattr(self, name, None)
             if part is not None:
                 await part.stop()
