@@ -55,7 +55,7 @@ class Incoming:
         headers: Mapping[str, str],
         remote: str,
         read_body: Callable[[int], Awaitable[bytes]],
-        pieces: Callable[[], AsyncIterator[bytes]],
+        pieces: Callable[[], AsyncIterator[bytes] | None] = lambda: None,
     ) -> None:
         self.method = method
         self.target = target
