@@ -44,14 +44,6 @@ WAITING: tuple[Waiting, ...] = (
             "tls.https.verify_outgoing",
             "tls.internal_rpc",
         ),
-        commands=(
-            ("CL12", "operator autopilot get-config"),
-            ("CL12", "operator autopilot set-config"),
-            ("CL12", "operator autopilot state"),
-            ("CL12", "operator raft remove-peer"),
-            ("CL12", "operator raft transfer-leader"),
-            ("CL12", "operator usage instances"),
-        ),
     ),
     Waiting(
         feature="gossip and client agents",

@@ -48,7 +48,24 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("maint", "maint", "maint", "CL9", "Show or change maintenance mode"),
     Subcommand("members", "members", "members", "CL2", "List the members of the cluster"),
     Subcommand("monitor", "lifecycle", "monitor", "CL4", "Follow the agent's log"),
+    Subcommand(
+        "operator autopilot get-config", "operator_autopilot", "get_config", "CL12", "Show autopilot's configuration"
+    ),
+    Subcommand("operator autopilot health", "operator_autopilot", "health", "", "Show the servers' health at a glance"),
+    Subcommand(
+        "operator autopilot set-config", "operator_autopilot", "set_config", "CL12", "Change autopilot's configuration"
+    ),
+    Subcommand(
+        "operator autopilot state", "operator_autopilot", "state", "CL12", "Show what autopilot knows of the servers"
+    ),
     Subcommand("operator raft list-peers", "operator", "list_peers", "CL12", "List the servers of the Raft cluster"),
+    Subcommand("operator raft remove-peer", "operator", "remove_peer", "CL12", "Remove a server from the Raft cluster"),
+    Subcommand(
+        "operator raft transfer-leader", "operator", "transfer_leader", "CL12", "Hand leadership to another server"
+    ),
+    Subcommand(
+        "operator usage instances", "operator_usage", "instances", "CL12", "Count nodes, services and instances"
+    ),
     Subcommand(
         "reference", "reference", "reference", "", "Print a reference as Markdown: config, http, cli or metrics"
     ),
@@ -69,7 +86,9 @@ GROUPS: dict[str, str] = {
     "config": "Read and write config entries",
     "kv": "Read and write keys",
     "operator": "Tools for operators",
+    "operator autopilot": "How the leader cares for the servers",
     "operator raft": "Tools for the Raft cluster",
+    "operator usage": "How much there is",
     "snapshot": "Save, restore and look into the state of the servers",
     "services": "Register and deregister services",
 }
