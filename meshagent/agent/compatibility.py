@@ -142,11 +142,7 @@ WAITING: tuple[Waiting, ...] = (
         options=("peering",),
         commands=(("CL8", "services export"), ("CL8", "services exported-services"), ("CL23", "peering")),
     ),
-    Waiting(
-        feature="events and remote execution",
-        options=("disable_remote_exec",),
-        commands=(("CL9", "event"), ("CL10", "exec")),
-    ),
+    Waiting(feature="firing events by command", commands=(("CL9", "event"),)),
     Waiting(feature="the web page", options=("ui_config",)),
     Waiting(feature="making certificates", commands=(("CL22", "tls ca create"), ("CL22", "tls cert create"))),
     Waiting(

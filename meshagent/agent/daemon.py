@@ -27,7 +27,7 @@ from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.core import Agent, Lifecycle
 from meshagent.agent.events import UserEvents
 from meshagent.agent.file_registrations import apply_files
-from meshagent.agent.http.inside import read
+from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
 from meshagent.agent.leader import REAP_STEP_S, TombstoneReaper
 from meshagent.agent.local import LocalState
@@ -35,6 +35,7 @@ from meshagent.agent.logs import LogHub
 from meshagent.agent.membership import alone
 from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
+from meshagent.agent.remote_exec import EVENT, RemoteExec
 from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
 from meshagent.agent.spool import Spools
 from meshagent.agent.sync import AntiEntropy
@@ -144,8 +145,14 @@ class Daemon:
         self._tasks.start(self._measure(), name="metrics")
         self.check_runs.start()
         self.sync.start()
-        self.watches = WatchRunner(lambda target, token: read(self.http.dispatcher, target, token), self._clock)
+        self.watches = WatchRunner(lambda target, token: self._ask("GET", target, token), self._clock)
         await self.watches.configure(config.watches)
+        self.agent.extras["events"].handlers[EVENT] = RemoteExec(
+            self._ask,
+            config.node_name,
+            self._tasks,
+            enabled=lambda: not self.config.disable_remote_exec,
+        ).announced
         log.info("started")
 
     def _build_local(self, config: Config, node_id: str, data_dir: Path | None) -> None:
@@ -237,6 +244,10 @@ class Daemon:
             due = reaper.step(self._clock.monotonic(), self.store.index)
             if due is not None and self.log.is_leader and self.store.has_tombstones(due.index):
                 await self.agent.write(due)
+
+    async def _ask(self, method: str, target: str, token: str = "", body: bytes = b"") -> Any:
+        """This agent's own API, as its watches and jobs use it."""
+        return await ask(self.http.dispatcher, method, target, token, body)
 
     async def _measure(self) -> None:
         """Close metric intervals; the gauges of process, catalog and log are read just before."""

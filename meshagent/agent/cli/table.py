@@ -33,6 +33,7 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("config read", "config_entries", "read", "CL17", "Show a config entry"),
     Subcommand("config write", "config_entries", "write", "CL17", "Write a config entry from a file"),
     Subcommand("demo", "demo", "demo", "", "Run an agent and two demo services, and say what to try"),
+    Subcommand("exec", "exec", "exec_", "CL10", "Run a command on the nodes of the cluster"),
     Subcommand("force-leave", "members", "force_leave", "CL3", "Make a failed member count as left"),
     Subcommand("health", "health", "health", "", "Show services with their checks and outputs at a glance"),
     Subcommand("info", "lifecycle", "info", "CL4", "Show figures of the agent"),
