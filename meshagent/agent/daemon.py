@@ -27,6 +27,7 @@ from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.core import Agent, Lifecycle
 from meshagent.agent.events import UserEvents
 from meshagent.agent.file_registrations import apply_files
+from meshagent.agent.fsm_metrics import MeasuredStore
 from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
 from meshagent.agent.leader import REAP_STEP_S, TombstoneReaper
@@ -43,7 +44,6 @@ from meshagent.agent.telemetry import observe
 from meshagent.agent.tls import server_context
 from meshagent.agent.watches.runner import WatchRunner
 from meshagent.catalog.raft.replica import open_raft_log
-from meshagent.catalog.store import Store
 from meshagent.clock import Clock, Tasks
 from meshagent.dns.server import DnsServer
 from meshagent.errors import ConfigError, MeshError
@@ -99,7 +99,8 @@ class Daemon:
         log.info("version: meshagent=%s consul=%s", __version__, CONSUL_VERSION)
         log.info("node: name=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
         self.metrics = Metrics(settings.metrics_settings(config, socket.gethostname()), self._clock.monotonic)
-        self.store = Store()
+        self.store = MeasuredStore()
+        self.store.measure(self.metrics, self._clock.monotonic)
         address = _host_port(config.network.advertise_addr, config.ports.server)
         self.log = open_raft_log(
             self.store,
