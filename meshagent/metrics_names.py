@@ -228,26 +228,27 @@ fsm.acl.authmethod
 fsm.acl.bindingrule
 fsm.acl.policy
 fsm.acl.token
-fsm.autopilot
+fsm.autopilot  Milliseconds that the state machine takes for a change of autopilot's configuration
 fsm.ca
 fsm.ca.leaf
+fsm.config_entry  Milliseconds that the state machine takes for a config entry, by operation
 fsm.config_entry.service-defaults
-fsm.coordinate.batch-update
-fsm.deregister
+fsm.coordinate.batch-update  Milliseconds that the state machine takes for coordinates
+fsm.deregister  Milliseconds that the state machine takes for a deregistration
 fsm.federation_state.dc1
 fsm.intention
-fsm.kvs
+fsm.kvs  Milliseconds that the state machine takes for a write of a key, by operation
 fsm.peering
-fsm.persist
-fsm.prepared-query
-fsm.register
-fsm.session
+fsm.persist  Milliseconds that writing the state took, for a snapshot
+fsm.prepared-query  Milliseconds that the state machine takes for a prepared query, by operation
+fsm.register  Milliseconds that the state machine takes for a registration
+fsm.session  Milliseconds that the state machine takes for a session, by operation
 fsm.system_metadata
-fsm.tombstone
-fsm.txn
+fsm.tombstone  Milliseconds that the state machine takes for forgetting what was deleted
+fsm.txn  Milliseconds that the state machine takes for a transaction
 intention.apply
 kvs.apply  Milliseconds that a write of a key took
-leader.barrier
+leader.barrier  Milliseconds until a leader knows that it is one
 leader.reapTombstones
 leader.reconcile
 leader.reconcileMember
@@ -267,7 +268,7 @@ raft.leader.lastContact  Milliseconds since a follower last answered the leader
 raft.rpc.installSnapshot
 raft.snapshot.persist  Milliseconds that writing a snapshot took
 raft.snapshot.takeSnapshot  Milliseconds that a snapshot took as a whole
-rpc.consistentRead
+rpc.consistentRead  Milliseconds until a consistent read could be answered
 runtime.gc_pause_ns
 serf.snapshot.appendLine
 session.apply

@@ -27,6 +27,7 @@ from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.core import Agent, Lifecycle
 from meshagent.agent.events import UserEvents
 from meshagent.agent.file_registrations import apply_files
+from meshagent.agent.fsm_metrics import MeasuredStore
 from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
 from meshagent.agent.leader import REAP_STEP_S, TombstoneReaper
@@ -37,12 +38,12 @@ from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
 from meshagent.agent.remote_exec import EVENT, RemoteExec
 from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
+from meshagent.agent.spool import Spools
 from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.telemetry import observe
 from meshagent.agent.tls import server_context
 from meshagent.agent.watches.runner import WatchRunner
 from meshagent.catalog.raft.replica import open_raft_log
-from meshagent.catalog.store import Store
 from meshagent.clock import Clock, Tasks
 from meshagent.dns.server import DnsServer
 from meshagent.errors import ConfigError, MeshError
@@ -98,7 +99,8 @@ class Daemon:
         log.info("version: meshagent=%s consul=%s", __version__, CONSUL_VERSION)
         log.info("node: name=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
         self.metrics = Metrics(settings.metrics_settings(config, socket.gethostname()), self._clock.monotonic)
-        self.store = Store()
+        self.store = MeasuredStore()
+        self.store.measure(self.metrics, self._clock.monotonic)
         address = _host_port(config.network.advertise_addr, config.ports.server)
         self.log = open_raft_log(
             self.store,
@@ -134,6 +136,7 @@ class Daemon:
             },
         )
         self.agent.extras["raft"] = self.log
+        self.agent.extras["spools"] = Spools(data_dir, self._clock)
         self.autopilot = self.agent.extras["autopilot"] = AutopilotKeeper(self.agent)
         self.sync = AntiEntropy(self.local, self.store, self.agent.write, self._clock, self._rng, self._tasks)
         await self._listen(config)

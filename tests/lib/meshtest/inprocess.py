@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,11 @@ class InProcess:
         async def read_body(limit: int) -> bytes:
             return sent
 
-        incoming = Incoming(method, path, CIMultiDict(headers or {}), "127.0.0.1", read_body)
+        async def pieces() -> AsyncIterator[bytes]:
+            for start in range(0, len(sent), 1000):
+                yield sent[start : start + 1000]
+
+        incoming = Incoming(method, path, CIMultiDict(headers or {}), "127.0.0.1", read_body, pieces)
         answer = (await self.dispatcher.answer(incoming)).answer
         if isinstance(answer, StreamingResponse):
             return Answered(answer.status, {}, b"", answer)
