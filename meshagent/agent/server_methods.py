@@ -68,7 +68,7 @@ async def at_leader(agent: Agent, method: str, payload: bytes) -> bytes:
     if calls is not None:
         answer: bytes = await calls.call(method, payload, _ANSWER_S)
         return answer
-    await wait_ready(agent, "", agent.config.performance.rpc_hold_timeout)
+    await wait_ready(agent, "")
     handler: Any = operator_methods(agent)[method]
     here: bytes = await handler(None, payload)
     return here
