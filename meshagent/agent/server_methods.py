@@ -76,7 +76,7 @@ async def at_leader(agent: Agent, method: str, payload: bytes, *, timeout_s: flo
     if calls is not None:
         answer: bytes = await calls.call(method, payload, timeout_s)
         return answer
-    await wait_ready(agent, "", agent.config.performance.rpc_hold_timeout)
+    await wait_ready(agent, "")
     handler: Any = all_methods(agent)[method]
     here: bytes = await handler(None, payload)
     return here
