@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from meshtest.gossip import STILL, Player, peer, said
+from meshtest.gossipmachine import STILL, Player, peer, said
 
 from meshagent.agent.gossip import messages as m
 from meshagent.agent.gossip.beliefs import MAX_INCARNATION, compatible
@@ -186,7 +186,9 @@ class TestOurselves:
         """Else one forged packet would kill a node for good: no incarnation is left to answer with."""
         player = Player()
         player.know("a")
-        player.hear(suspect("me", incarnation), dead("me", incarnation), dead("a", incarnation), suspect("a", incarnation))
+        player.hear(
+            suspect("me", incarnation), dead("me", incarnation), dead("a", incarnation), suspect("a", incarnation)
+        )
         assert player.machine.local.incarnation == 1
         assert player.state("a") is ALIVE
         assert player.dropped() == {"incarnation": 4}

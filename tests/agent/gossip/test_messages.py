@@ -110,9 +110,7 @@ ips = st.sampled_from(["10.0.0.1", "::1", "2001:db8::5"])
 sources = st.none() | st.tuples(ips, st.integers(1, 65535))
 
 
-@given(
-    st.builds(m.Ping, st.integers(0, 2**32 - 1), st.text(max_size=40), sources, st.text(max_size=40))
-)
+@given(st.builds(m.Ping, st.integers(0, 2**32 - 1), st.text(max_size=40), sources, st.text(max_size=40)))
 def test_pings_come_back(ping: m.Ping) -> None:
     assert m.decode_ping(m.encode_ping(ping)[1:]) == ping
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from meshtest.gossip import STILL, Player, peer, said
+from meshtest.gossipmachine import STILL, Player, peer, said
 
 from meshagent.agent.gossip import messages as m
 from meshagent.agent.gossip.node import NodeState
