@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import msgspec
 
+from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.model import Check, CoordinateRow, Node, PreparedQuery, Service, Session
 from meshagent.errors import CorruptData
 
 __all__ = [
+    "AutopilotSet",
     "Command",
     "ConfigEntryDelete",
     "ConfigEntrySet",
@@ -218,6 +220,16 @@ class ConfigEntryDelete(msgspec.Struct, frozen=True, array_like=True, tag=61):  
     at: str = ""
 
 
+class AutopilotSet(msgspec.Struct, frozen=True, array_like=True, tag=90):  # since 0.1
+    """Write the autopilot configuration; with `cas` only if its ModifyIndex is that (0: if there is none).
+
+    Result: whether it was written.
+    """
+
+    config: AutopilotConfig
+    cas: int | None = None
+
+
 Command = (
     Register
     | Deregister
@@ -237,6 +249,7 @@ Command = (
     | PreparedQueryDelete
     | ConfigEntrySet
     | ConfigEntryDelete
+    | AutopilotSet
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -28,7 +28,12 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("catalog nodes", "catalog", "nodes", "CL5", "List the nodes"),
     Subcommand("catalog services", "catalog", "services", "CL5", "List the services"),
     Subcommand("completion", "completion", "completion", "", "Print shell completion for bash, zsh or fish"),
+    Subcommand("config delete", "config_entries", "delete", "CL17", "Delete a config entry"),
+    Subcommand("config list", "config_entries", "list_entries", "CL17", "List the config entries of a kind"),
+    Subcommand("config read", "config_entries", "read", "CL17", "Show a config entry"),
+    Subcommand("config write", "config_entries", "write", "CL17", "Write a config entry from a file"),
     Subcommand("demo", "demo", "demo", "", "Run an agent and two demo services, and say what to try"),
+    Subcommand("exec", "exec", "exec_", "CL10", "Run a command on the nodes of the cluster"),
     Subcommand("force-leave", "members", "force_leave", "CL3", "Make a failed member count as left"),
     Subcommand("health", "health", "health", "", "Show services with their checks and outputs at a glance"),
     Subcommand("info", "lifecycle", "info", "CL4", "Show figures of the agent"),
@@ -40,6 +45,7 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("kv import", "kv_transfer", "import_keys", "CL7", "Write keys from JSON"),
     Subcommand("kv put", "kv", "put", "CL6", "Write a key"),
     Subcommand("leave", "members", "leave", "CL3", "Have the agent leave and stop"),
+    Subcommand("lock", "lock", "lock", "CL10", "Run a program while a lock is held"),
     Subcommand("maint", "maint", "maint", "CL9", "Show or change maintenance mode"),
     Subcommand("members", "members", "members", "CL2", "List the members of the cluster"),
     Subcommand("monitor", "lifecycle", "monitor", "CL4", "Follow the agent's log"),
@@ -52,10 +58,12 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("services register", "services", "register", "CL8", "Add services to the agent"),
     Subcommand("validate", "validate", "validate", "CL4", "Check configuration files"),
     Subcommand("version", "version", "version", "CL4", "Show the version"),
+    Subcommand("watch", "watch", "watch", "CL9", "Run a program at every change of something"),
 )
 
 GROUPS: dict[str, str] = {
     "catalog": "Look into the catalog",
+    "config": "Read and write config entries",
     "kv": "Read and write keys",
     "operator": "Tools for operators",
     "operator raft": "Tools for the Raft cluster",
