@@ -22,7 +22,7 @@ def open_gate(_name: str, _tags: Mapping[str, str]) -> str | None:
 
 
 def lan_gate(datacenter: str, own_name: str, own_id: str, holder: Holder) -> Gate:
-    """Members of one datacenter; no two live ones with one node id. Others than Consul's members have no tags to judge."""
+    """Members of one datacenter, no two live ones with one node id; who is not of Consul has no tags to judge."""
 
     def refuse(name: str, tags: Mapping[str, str]) -> str | None:
         node_id = tags.get("id", "")

@@ -1,8 +1,8 @@
 """Queries: asking all members, and answering what others ask.
 
-A query is gossiped; whoever its filters let through acks (if asked to) and answers straight to the asker. `relay_factor`
-copies go through other members, for when the straight way is broken. serf's own queries (`_serf_...`) are answered
-here, the others become `QueryCame`.
+A query is gossiped; whoever its filters let through acks (if asked to) and answers straight to the asker.
+`relay_factor` copies go through other members, for when the straight way is broken. serf's own queries (`_serf_...`)
+are answered here, the others become `QueryCame`.
 
 Source: golden notes, "Queries". The asker's own ack and answer do not travel: that is all a peer cannot see. What may
 change here: nothing else.
@@ -34,7 +34,7 @@ from meshagent.agent.gossip.serf_messages import (
     encode,
 )
 from meshagent.agent.gossip.serf_settings import SerfSettings
-from meshagent.agent.gossip.serf_signals import KeysChanged, QueryCame, QueryEnded
+from meshagent.agent.gossip.serf_signals import KeysChanged, QueryCame
 from meshagent.errors import InternalError, RemoteProtocolError, Unavailable
 from meshagent.machine import Command
 

@@ -1,7 +1,7 @@
 """The serf machine: members with intents and tags, user events, queries, keys and coordinates, above memberlist.
 
-It owns a `Pool` (memberlist) and is its delegate. `handle` takes every event: its own timer stays here, all else goes to
-the pool; what comes back are the pool's commands and those of `serf_signals.py`. Calls from outside (`user_event`,
+It owns a `Pool` (memberlist) and is its delegate. `handle` takes every event: its own timer stays here, all else goes
+to the pool; what comes back are the pool's commands and those of `serf_signals.py`. Calls from outside (`user_event`,
 `leave`, ...) queue commands: whoever makes them takes those with `take_commands`.
 
 Source: serf's protocol (surface section 9.3; golden notes sections 6 and 7), timers as Consul sets them (row S48).
@@ -19,17 +19,18 @@ from functools import lru_cache
 from meshagent.agent.gossip.coordinate_wire import decode_coordinate, encode_coordinate
 from meshagent.agent.gossip.coordinates import Vivaldi
 from meshagent.agent.gossip.delegate import Delegate, Pool
+from meshagent.agent.gossip.departure import Departure, Step
 from meshagent.agent.gossip.gate import Gate, open_gate
 from meshagent.agent.gossip.keyring import Keyring
 from meshagent.agent.gossip.lamport import LamportClock
 from meshagent.agent.gossip.member import Member, Status
 from meshagent.agent.gossip.member_table import MemberTable
+from meshagent.agent.gossip.name_conflict import is_lost
 from meshagent.agent.gossip.node import Address, Node, show_address
 from meshagent.agent.gossip.outbox import Outbox
 from meshagent.agent.gossip.queries import CONFLICT, Queries
 from meshagent.agent.gossip.seen import SeenWindow
 from meshagent.agent.gossip.serf_messages import (
-    ConflictResponse,
     Event,
     EventsAt,
     Join,
@@ -44,13 +45,14 @@ from meshagent.agent.gossip.serf_messages import (
     encode,
 )
 from meshagent.agent.gossip.serf_settings import SerfSettings
-from meshagent.agent.gossip.serf_signals import LeaveEnded, NameLost, QueryEnded, QueryResult, UserEventCame
+from meshagent.agent.gossip.serf_signals import LeaveEnded, NameLost, QueryEnded, UserEventCame
 from meshagent.agent.gossip.signals import JoinEnded, LeaveSent
 from meshagent.agent.gossip.tags import decode_tags, encode_tags
 from meshagent.catalog.model import Coordinate
 from meshagent.durations import parse_seconds
 from meshagent.errors import InternalError, RemoteProtocolError
-from meshagent.machine import Command, Event as MachineEvent, Log, SetTimer, TimerFired
+from meshagent.machine import Command, Log, SetTimer, TimerFired
+from meshagent.machine import Event as MachineEvent
 
 __all__ = ["TIMER", "Serf"]
 
@@ -60,7 +62,6 @@ TIMER = "serf"
 _RECONNECT_TAG = "rc_tm"
 #: No clock gets here by counting: whoever says so means harm, or is broken.
 _FAR_FUTURE = 1 << 63
-_ALIVE, _LEAVING, _GONE = range(3)
 
 
 class Serf(Delegate):
@@ -107,11 +108,10 @@ class Serf(Delegate):
             broadcast=self.outbox.queries.add,
             out=self._out,
         )
-        self._state = _ALIVE
-        self._told = False
+        self._departure = Departure(tell_s=self.settings.broadcast_timeout_s, stay_s=self.settings.leave_propagate_s)
+        self._now = 0.0
         self._wake: float | None = None
         self._reap_at = self._reconnect_at = float("inf")
-        self._leave_at: float | None = None
         self._joins: dict[int, bool] = {}
         self._conflict: int | None = None
 
@@ -124,45 +124,18 @@ class Serf(Delegate):
             self._on_timer(now)
         else:
             self._pass(self.pool.handle(event, now), now)
-        return self._taken(now)
+        self._now = now
+        return self.take_commands()
 
-    def take_commands(self, now: float) -> list[Command]:
+    def take_commands(self) -> list[Command]:
         """What calls from outside queued."""
-        return self._taken(now)
-
-    def start(self, now: float) -> None:
-        """Become a member of a pool of one."""
-        self._reap_at = now + self.settings.reap_interval_s
-        self._reconnect_at = now + self.settings.reconnect_interval_s
-        self.pool.start(now)
-
-    def _pass(self, commands: Sequence[Command], now: float) -> None:
-        """Look at the pool's commands: some are for us."""
-        for command in commands:
-            if isinstance(command, JoinEnded):
-                known = self._joins.pop(command.join, None)
-                if known is None:
-                    continue  # an attempt to reconnect
-                if command.error is None:
-                    self._tell_join(self.clock.time, now)
-            elif isinstance(command, LeaveSent):
-                self._leave_at = now + (self.settings.leave_propagate_s if self.pool.alive_others() else 0.0)
-                continue
-            self._out.append(command)
-
-    def _taken(self, now: float) -> list[Command]:
-        self._pass(self.pool.take_commands(), now)
-        if self._told and self._state == _LEAVING and self._leave_at is not None:
-            self._told, self._leave_at = False, None
-            self.pool.leave(now)
-            self._pass(self.pool.take_commands(), now)
-        changes = self.members.changes
-        if changes:
-            for change in changes:
-                self._say(20, f"{change.kind}: {change.member.name} {change.member.addr}")
-                self._out.append(change)
-            changes.clear()
-        self._mind_conflict(now)
+        self._pass(self.pool.take_commands(), self._now)
+        self._leave_on(self._now)
+        for change in self.members.changes:
+            self._say(20, f"{change.kind}: {change.member.name} {change.member.addr}")
+            self._out.append(change)
+        self.members.changes.clear()
+        self._mind_conflict()
         wake = self._next_wake()
         if wake != self._wake:
             self._wake = wake
@@ -171,9 +144,29 @@ class Serf(Delegate):
         self._out.clear()
         return out
 
+    def start(self, now: float) -> None:
+        """Become a member of a pool of one."""
+        self._now = now
+        self._reap_at = now + self.settings.reap_interval_s
+        self._reconnect_at = now + self.settings.reconnect_interval_s
+        self.pool.start(now)
+
+    def _pass(self, commands: Sequence[Command], now: float) -> None:
+        """Look at the pool's commands: some are for us."""
+        for command in commands:
+            if isinstance(command, JoinEnded):
+                if self._joins.pop(command.join, None) is None:
+                    continue  # an attempt to reconnect
+                if command.error is None:
+                    self._tell_join(self.clock.time, now)
+            elif isinstance(command, LeaveSent):
+                self._departure.advance(now, sent=True, others=self.pool.alive_others())
+                continue
+            self._out.append(command)
+
     def _next_wake(self) -> float:
         wake = min(self._reap_at, self._reconnect_at)
-        for other in (self._leave_at, self.members.next_prune(), self.queries.asked.next_deadline()):
+        for other in (self._departure.due, self.members.next_prune(), self.queries.asked.next_deadline()):
             if other is not None and other < wake:
                 wake = other
         return wake
@@ -187,8 +180,6 @@ class Serf(Delegate):
         if now >= self._reconnect_at:
             self._reconnect_at = now + self.settings.reconnect_interval_s
             self._reconnect(now)
-        if self._leave_at is not None and now >= self._leave_at:
-            self._leave_step(now)
 
     def _say(self, level: int, message: str) -> None:
         self._out.append(Log(level, f"serf: {message}"))
@@ -196,26 +187,27 @@ class Serf(Delegate):
     # --- what is asked of it ---------------------------------------------------------------------------------------
 
     def join(self, address: Address, now: float, *, ignore_old: bool = True) -> int:
-        """Join the pool of whoever listens there; ends in `JoinEnded`. With `ignore_old` its past events are not ours."""
+        """Join the pool of whoever listens there; ends in `JoinEnded`. `ignore_old`: its past events are not for us."""
+        self._now = now
         number = self.pool.join(address, now)
         self._joins[number] = ignore_old
         return number
 
     def leave(self, now: float) -> None:
         """Leave for good; ends in `LeaveEnded`. A second call does nothing."""
-        if self._state != _ALIVE:
+        self._now = now
+        if not self._departure.begin(now):
             return
-        self._state = _LEAVING
-        self._leave_at = now + self.settings.broadcast_timeout_s
         intent = Leave(self.clock.increment(), self.pool.local.name)
         self.members.leave_intent(intent, now)
         if self.pool.alive_others():
-            self.outbox.intents.add(encode(intent), ended=self._leave_is_told)
+            self.outbox.intents.add(encode(intent), ended=self._departure.told)
         else:
-            self._leave_is_told()
+            self._departure.told()
 
     def force_leave(self, name: str, now: float, *, prune: bool = False) -> None:
         """Take a failed member for left; `prune` forgets it at once. One that lives will say so."""
+        self._now = now
         intent = Leave(self.clock.increment(), name, prune)
         self._take_leave(intent, encode(intent), now)
 
@@ -225,6 +217,7 @@ class Serf(Delegate):
         Raises:
             InternalError: it is too large for gossip.
         """
+        self._now = now
         limit = self.settings.user_event_bytes
         if len(name.encode()) + len(payload or b"") > limit:
             raise InternalError(f"user event exceeds configured limit of {limit} bytes before encoding")
@@ -248,20 +241,24 @@ class Serf(Delegate):
         timeout_s: float = 0.0,
     ) -> int:
         """Ask everybody; see `Queries.ask`."""
+        self._now = now
         return self.queries.ask(
             name, payload, now, filters=filters, ack=ack, relay_factor=relay_factor, timeout_s=timeout_s
         )
 
     def respond(self, query: Query, payload: bytes, now: float) -> None:
         """Answer a `QueryCame`. Raises InternalError: too large."""
+        self._now = now
         self.queries.respond(query, payload, now)
 
     def keys_kept(self, token: int, response: KeyResponse, now: float) -> None:
         """The keys of a `KeysChanged` are on disk, or `response` says what went wrong."""
+        self._now = now
         self.queries.keys_kept(token, response, now)
 
     def set_tags(self, tags: Mapping[str, str], now: float) -> None:
         """Tell other tags of ourselves. Raises LocalProtocolError: they do not fit."""
+        self._now = now
         meta = encode_tags(tags)
         self._tags, self._meta = dict(tags), meta
         self.pool.update_meta(now)
@@ -424,7 +421,7 @@ class Serf(Delegate):
         """A leave intent; `data` is gossiped on if it is news."""
         self.clock.witness(intent.ltime)
         entry = self.members.get(intent.node)
-        if entry is not None and intent.node == self.pool.local.name and self._state == _ALIVE:
+        if entry is not None and intent.node == self.pool.local.name and self._departure.step is Step.HERE:
             if intent.ltime > entry.status_ltime:
                 self._say(logging.WARNING, "refuting a leave intent about ourselves")
                 self._tell_join(self.clock.time, now)
@@ -449,17 +446,15 @@ class Serf(Delegate):
 
     # --- timers ----------------------------------------------------------------------------------------------------
 
-    def _leave_is_told(self) -> None:
-        """Called while a packet is being filled: the pool is told to leave afterwards."""
-        self._told = True
-
-    def _leave_step(self, now: float) -> None:
-        """The time of a step of leaving is over: of telling others, or of staying for them."""
-        if self._state == _LEAVING and self.pool.local_left:
-            self._state, self._leave_at = _GONE, None
+    def _leave_on(self, now: float) -> None:
+        """The next step of leaving, if it is due."""
+        step = self._departure.advance(now, others=self.pool.alive_others())
+        if step is Step.LEAVING:
+            self.pool.leave(now)
+            self._pass(self.pool.take_commands(), now)
+            step = self._departure.advance(now, others=self.pool.alive_others())
+        if step is Step.GONE:
             self._out.append(LeaveEnded())
-        elif self._state == _LEAVING:
-            self._told = True
 
     def _reap(self, now: float) -> None:
         settings = self.settings
@@ -493,7 +488,7 @@ class Serf(Delegate):
     def _reconnect(self, now: float) -> None:
         """Try one failed member; each is tried about once an interval, whoever does it."""
         failed = self.members.in_state(Status.FAILED)
-        if not failed or self._state != _ALIVE:
+        if not failed or self._departure.step is not Step.HERE:
             return
         alive = len(self.members) - len(failed) - len(self.members.in_state(Status.LEFT))
         if self._rng.random() <= len(failed) / max(alive, 1):
@@ -503,7 +498,7 @@ class Serf(Delegate):
 
     # --- conflicts over our name -----------------------------------------------------------------------------------
 
-    def _mind_conflict(self, now: float) -> None:
+    def _mind_conflict(self) -> None:
         """Take the end of our own question about our name out of what goes to the edge."""
         if self._conflict is None:
             return
@@ -511,20 +506,9 @@ class Serf(Delegate):
             if isinstance(command, QueryEnded) and command.number == self._conflict:
                 self._conflict = None
                 self._out.remove(command)
-                if self._is_lost(command.result):
+                if is_lost(self.pool.local, command.result):
                     self._out.append(NameLost())
                 return
-
-    def _is_lost(self, result: QueryResult) -> bool:
-        local = self.pool.local
-        votes = 0
-        for payload in result.responses.values():
-            try:
-                told = decode(payload)
-            except RemoteProtocolError:
-                continue
-            votes += isinstance(told, ConflictResponse) and (told.addr, told.port) == (local.addr, local.port)
-        return votes < len(result.responses) // 2 + 1
 
     # --- small ones ------------------------------------------------------------------------------------------------
 

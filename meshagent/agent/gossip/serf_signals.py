@@ -77,7 +77,7 @@ class QueryEnded(Command):
 
 @dataclass(frozen=True, slots=True)
 class KeysChanged(Command):
-    """The keyring changed by a key query: keep `keys` (primary first), then say so with `Serf.keys_kept(token, ...)`."""
+    """A key query changed the keyring: keep `keys` (primary first), then say so with `Serf.keys_kept`."""
 
     token: int
     keys: tuple[bytes, ...]

@@ -67,7 +67,8 @@ class SnapshotLog:
     """What is to be written: `take` gives the lines since the last time."""
 
     def __init__(self, start: Replayed | None = None) -> None:
-        self._state = start or Replayed()
+        start = start or Replayed()
+        self._state = Replayed(dict(start.alive), start.clock, start.event_clock, start.query_clock)
         self._lines: list[str] = []
         self._size = 0
         self._left = False

@@ -18,9 +18,10 @@ import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from meshagent.agent.checks.dial import describe
 from meshagent.agent.gossip import signals
 from meshagent.agent.gossip.drops import Drop, reason_of
-from meshagent.agent.gossip.node import Address
+from meshagent.agent.gossip.node import Address, show_address
 from meshagent.agent.gossip.streams import StreamCodec, StreamMessage, StreamReader
 from meshagent.clock import Clock, Tasks
 from meshagent.errors import InternalError, RemoteProtocolError, Timeout
@@ -262,9 +263,9 @@ class GossipTransport:
             async with asyncio.timeout(max(0.0, command.deadline - self._clock.monotonic())):
                 message = await self._talk(command)
         except TimeoutError:
-            detail = "i/o timeout"
+            detail = f"dial tcp {show_address(command.address)}: i/o timeout"
         except OSError as error:
-            detail = error.strerror or str(error) or type(error).__name__
+            detail = f"dial tcp {show_address(command.address)}: connect: {describe(error)}"
         except RemoteProtocolError as error:
             detail = str(error)
         self._take(signals.DialFailed(command.dial, detail) if detail else signals.DialRead(command.dial, message))

@@ -37,8 +37,16 @@ def test_coordinates_of_real_peers() -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", b"\x02\x80", b"\x01", b"\x01\x90", b"\x01\x81\xa3Vec\x91\xa1x", b"\x01\x81\xa5Error\xa1x", b"\x01\x81\xa3Vec\xdc\x00\x41" + b"\x00" * 65],
-)  # fmt: skip
+    [
+        b"",
+        b"\x02\x80",
+        b"\x01",
+        b"\x01\x90",
+        b"\x01\x81\xa3Vec\x91\xa1x",
+        b"\x01\x81\xa5Error\xa1x",
+        b"\x01\x81\xa3Vec\xdc\x00\x41" + bytes(65),
+    ],
+)
 def test_what_is_no_coordinate_is_refused(payload: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
         decode_coordinate(payload)
