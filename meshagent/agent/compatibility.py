@@ -37,14 +37,6 @@ WAITING: tuple[Waiting, ...] = (
             "tls.defaults.verify_outgoing",
             "tls.https.verify_outgoing",
         ),
-        commands=(
-            ("CL12", "operator autopilot get-config"),
-            ("CL12", "operator autopilot set-config"),
-            ("CL12", "operator autopilot state"),
-            ("CL12", "operator raft remove-peer"),
-            ("CL12", "operator raft transfer-leader"),
-            ("CL12", "operator usage instances"),
-        ),
     ),
     Waiting(
         feature="gossip and client agents",
@@ -143,20 +135,7 @@ WAITING: tuple[Waiting, ...] = (
         options=("peering",),
         commands=(("CL8", "services export"), ("CL8", "services exported-services"), ("CL23", "peering")),
     ),
-    Waiting(
-        feature="events and remote execution",
-        options=("disable_remote_exec",),
-        commands=(("CL9", "event"), ("CL10", "exec")),
-    ),
-    Waiting(
-        feature="backup through the API",
-        commands=(
-            ("CL13", "snapshot decode"),
-            ("CL13", "snapshot inspect"),
-            ("CL13", "snapshot restore"),
-            ("CL13", "snapshot save"),
-        ),
-    ),
+    Waiting(feature="firing events by command", commands=(("CL9", "event"),)),
     Waiting(feature="the web page", options=("ui_config",)),
     Waiting(feature="making certificates", commands=(("CL22", "tls ca create"), ("CL22", "tls cert create"))),
     Waiting(

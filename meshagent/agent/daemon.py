@@ -21,25 +21,33 @@ from typing import TYPE_CHECKING, Any
 
 from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent import settings
-from meshagent.agent.check_runs import CheckRuns, alias_source, node_follower
+from meshagent.agent.autopilot import AutopilotKeeper
+from meshagent.agent.check_runs import CheckRuns, alias_source
 from meshagent.agent.checks.scheduler import CheckRunner
+from meshagent.agent.cluster import Cluster
 from meshagent.agent.core import Agent, Lifecycle
 from meshagent.agent.differences import NodeRows, node_rows
+from meshagent.agent.event_wire import gossip_events
 from meshagent.agent.events import UserEvents
 from meshagent.agent.file_registrations import apply_files
-from meshagent.agent.http.inside import read
+from meshagent.agent.fsm_metrics import MeasuredStore
+from meshagent.agent.gossip.pools import Pools
+from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
+from meshagent.agent.leadership import Leadership, init_cluster, reap_tombstones
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
-from meshagent.agent.membership import alone
 from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
+from meshagent.agent.remote_exec import EVENT, RemoteExec
 from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
+from meshagent.agent.server_calls import server_methods
+from meshagent.agent.server_methods import all_methods
+from meshagent.agent.spool import Spools
 from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.telemetry import observe
 from meshagent.agent.tls import server_context
 from meshagent.agent.watches.runner import WatchRunner
-from meshagent.catalog.store import Store
 from meshagent.clock import Clock, Tasks
 from meshagent.dns.server import DnsServer
 from meshagent.errors import ConfigError, MeshError
@@ -47,13 +55,8 @@ from meshagent.listening import cannot_listen
 from meshagent.metrics import Metrics
 
 if TYPE_CHECKING:
-    from meshagent.agent.autopilot import AutopilotKeeper
-    from meshagent.agent.client import Client
-    from meshagent.agent.cluster import Cluster
     from meshagent.agent.config import Config, Listen, Loaded
-    from meshagent.agent.leadership import Leadership
     from meshagent.agent.reload import Report
-    from meshagent.agent.rpc.serving import Serving
 
 __all__ = ["Daemon"]
 
@@ -61,15 +64,7 @@ log = logging.getLogger("agent")
 
 
 class Daemon:
-    """One agent process: `start`, then `stop` or `leave`; `reload` in between.
-
-    A server has a `cluster`, a client agent a `client`; what only one of them needs is imported only there.
-    """
-
-    cluster: Cluster
-    autopilot: AutopilotKeeper
-    leadership: Leadership
-    serving: Serving
+    """One agent process: `start`, then `stop` or `leave`; `reload` in between."""
 
     def __init__(
         self, loaded: Loaded, read_config: Callable[[], Loaded], clock: Clock, environ: Mapping[str, str]
@@ -85,8 +80,9 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._warnings = loaded.warnings
         self._leaving = False
+        self.failure = ""
+        """Why the process ends by itself; empty while it does not, or was asked to."""
         self._https: ssl.SSLContext | None = None
-        self.client: Client | None = None
 
     # --- starting ----------------------------------------------------------------------------------------------
 
@@ -106,57 +102,8 @@ class Daemon:
         log.info("version: meshagent=%s consul=%s", __version__, CONSUL_VERSION)
         log.info("node: name=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
         self.metrics = Metrics(settings.metrics_settings(config, socket.gethostname()), self._clock.monotonic)
-        self.store = Store()
-        if config.server:
-            self._make_server(config, node_id, data_dir)
-        else:
-            self._make_client(config, node_id)
-        self._build_local(config, node_id, data_dir)
-        self.agent = Agent(
-            config=config,
-            clock=self._clock,
-            rng=self._rng,
-            metrics=self.metrics,
-            logs=self._logs,
-            tasks=self._tasks,
-            store=self.store,
-            log=self.client.log if self.client else self.cluster.log,
-            local=self.local,
-            node_name=config.node_name,
-            node_id=node_id,
-            datacenter=config.datacenter,
-            lifecycle=Lifecycle(reload=self.reload, leave=self.leave),
-            upstream=self.client.upstream if self.client else None,
-            extras={
-                "checks": self.runner,
-                "members": alone(config, config.node_name, node_id),
-                "events": UserEvents(config.node_name, self.local.services, self.local.watches),
-                **({"saver": self.saver} if self.saver is not None else {}),
-            },
-        )
-        self.sync = AntiEntropy(
-            self.local, self.store, self.agent.write, self._clock, self._rng, self._tasks, read=self._own_rows
-        )
-        if self.client is not None:
-            self._start_client(self.client)
-        else:
-            await self._start_server(config, node_id)
-        await self._listen(config)
-        if self.client is not None:
-            self.client.keep(self.http)
-        else:
-            self._tasks.start(self.leadership.run(), name="leadership")
-            self._tasks.start(self.serving.run(), name="serving")
-        self._tasks.start(self._measure(), name="metrics")
-        self.check_runs.start()
-        self.sync.start()
-        self.watches = WatchRunner(lambda target, token: read(self.http.dispatcher, target, token), self._clock)
-        await self.watches.configure(config.watches)
-        log.info("started")
-
-    def _make_server(self, config: Config, node_id: str, data_dir: Path | None) -> None:
-        from meshagent.agent.cluster import Cluster
-
+        self.store = MeasuredStore()
+        self.store.measure(self.metrics, self._clock.monotonic)
         self.cluster = Cluster(
             self.store,
             config,
@@ -167,32 +114,67 @@ class Daemon:
             metrics=self.metrics,
             tasks=self._tasks,
         )
-
-    async def _start_server(self, config: Config, node_id: str) -> None:
-        from meshagent.agent.autopilot import AutopilotKeeper
-        from meshagent.agent.rpc.serving import Serving
-        from meshagent.agent.server_calls import server_methods
-        from meshagent.agent.server_methods import operator_methods
-
-        agent, cluster = self.agent, self.cluster
-        agent.extras |= {"raft": cluster.raft, "leader_calls": cluster.leader_calls}
-        if cluster.peers is not None:
-            agent.extras["peers"] = cluster.peers
-        self.autopilot = agent.extras["autopilot"] = AutopilotKeeper(agent)
-        self.leadership = agent.extras["leadership"] = self._leadership(node_id)
-        self.serving = Serving(agent, settings.http_settings(config))
-        cluster.serve({**server_methods(agent), **operator_methods(agent), **self.serving.methods})
-        await cluster.start()
-
-    def _make_client(self, config: Config, node_id: str) -> None:
-        from meshagent.agent.client import Client
-
-        self.client = Client(config, node_id, clock=self._clock, rng=self._rng, metrics=self.metrics, tasks=self._tasks)
-
-    def _start_client(self, client: Client) -> None:
-        """Begin to look for servers; with the first connection, and after each time without any, compare in full."""
-        client.start()
-        client.upstream.on_connected.append(lambda: self.sync.trigger_full(now=True))
+        self._build_local(config, node_id, data_dir)
+        self.pools = Pools(
+            config=config,
+            node_name=config.node_name,
+            node_id=node_id,
+            data_dir=data_dir,
+            clock=self._clock,
+            rng=self._rng,
+            tasks=self._tasks,
+            metrics=self.metrics,
+        )
+        events = UserEvents(config.node_name, self.local.services, self.local.watches)
+        self.agent = Agent(
+            config=config,
+            clock=self._clock,
+            rng=self._rng,
+            metrics=self.metrics,
+            logs=self._logs,
+            tasks=self._tasks,
+            store=self.store,
+            log=self.cluster.log,
+            local=self.local,
+            node_name=config.node_name,
+            node_id=node_id,
+            datacenter=config.datacenter,
+            lifecycle=Lifecycle(reload=self.reload, leave=self.leave),
+            extras={
+                "checks": self.runner,
+                "members": self.pools,
+                "raft": self.cluster.raft,
+                "leader_calls": self.cluster.leader_calls,
+                **({"peers": self.cluster.peers} if self.cluster.peers is not None else {}),
+                "events": events,
+                **({"saver": self.saver} if self.saver is not None else {}),
+            },
+        )
+        self.agent.extras["spools"] = Spools(data_dir, self._clock)
+        self.sync = AntiEntropy(
+            self.local, self.store, self.agent.write, self._clock, self._rng, self._tasks, read=self._own_rows
+        )
+        self.autopilot = self.agent.extras["autopilot"] = AutopilotKeeper(self.agent)
+        self.leadership = self.agent.extras["leadership"] = self._leadership(node_id)
+        self.cluster.serve({**server_methods(self.agent), **all_methods(self.agent)})
+        await self.cluster.start()
+        await self.pools.start()
+        gossip_events(events, self.pools)
+        await self._listen(config)
+        self._tasks.start(self.leadership.run(), name="leadership")
+        self._tasks.start(self._measure(), name="metrics")
+        self.check_runs.start()
+        self.sync.start()
+        self.watches = WatchRunner(lambda target, token: self._ask("GET", target, token), self._clock)
+        await self.watches.configure(config.watches)
+        self.agent.extras["events"].handlers[EVENT] = RemoteExec(
+            self._ask,
+            config.node_name,
+            self._tasks,
+            enabled=lambda: not self.config.disable_remote_exec,
+        ).announced
+        self.pools.start_joining(self._give_up)
+        log.info("started")
 
     def _build_local(self, config: Config, node_id: str, data_dir: Path | None) -> None:
         self.local = LocalState(
@@ -209,10 +191,9 @@ class Daemon:
             tasks=self._tasks,
             report=self.local.update_check,
             config=settings.check_settings(config, self._environ.get("DOCKER_HOST", "")),
-            aliased=self.client.alias_source(self.local) if self.client else alias_source(self.local, self.store),
+            aliased=alias_source(self.local, self.store),
         )
-        follow = self.client.follow_node if self.client else node_follower(self.store)
-        self.check_runs = CheckRuns(self.local, self.runner, follow, self._clock, self._tasks)
+        self.check_runs = CheckRuns(self.local, self.runner, self.store, self._clock, self._tasks)
         self.saver = Saver(data_dir, self.local, self._tasks) if data_dir is not None else None
         problems = apply_files(self.local, config.services, config.checks, _file_token(config))
         if self.saver is not None and data_dir is not None:
@@ -237,7 +218,6 @@ class Daemon:
             self.metrics,
             config.datacenter,
             config.node_name,
-            view=self.client.names if self.client else None,
         )
         self.agent.extras["dns"] = self.dns
         await self.dns.start([(listen.host, listen.port) for listen in network.dns])
@@ -264,8 +244,6 @@ class Daemon:
 
     def _leadership(self, node_id: str) -> Leadership:
         """What this server does when it leads, in order."""
-        from meshagent.agent.leadership import Leadership, init_cluster, reap_tombstones
-
         agent, config = self.agent, self.config
         facts = ServerFacts(
             node_id=node_id,
@@ -299,10 +277,12 @@ class Daemon:
 
     async def _own_rows(self) -> NodeRows:
         """What the catalog holds of this node, as the leader knows it."""
-        if self.client is not None:
-            return await self.client.own_rows()
         await self.agent.log.read_barrier()
         return node_rows(self.store, self.local.node_name)
+
+    async def _ask(self, method: str, target: str, token: str = "", body: bytes = b"") -> Any:
+        """This agent's own API, as its watches and jobs use it."""
+        return await ask(self.http.dispatcher, method, target, token, body)
 
     async def _measure(self) -> None:
         """Close metric intervals; the gauges of process, catalog and log are read just before."""
@@ -336,11 +316,7 @@ class Daemon:
             self.http.configure(settings.http_settings(config))
             self.runner.configure(settings.check_settings(config, self._environ.get("DOCKER_HOST", "")))
             self.local.settings = settings.local_settings(config)
-            if self.client is not None:
-                self.client.reload(config)
-            else:
-                self.cluster.reload(config)
-                self.serving.configure(settings.http_settings(config))
+            self.cluster.reload(config)
             self._logs.set_level(config.log_level)
             self.metrics.settings = settings.metrics_settings(config, socket.gethostname())
             self.config = self.agent.config = config
@@ -376,10 +352,18 @@ class Daemon:
         if self._done.is_set():
             log.error("second signal, ending at once")
             os._exit(1)
+        self._leaving = graceful
+        self._done.set()
+
+    def _give_up(self, reason: str) -> None:
+        """The process is to end, and to say that it failed."""
+        self.failure = reason
         self._done.set()
 
     async def stop(self) -> None:
-        """Stop everything, listeners first; what was acknowledged is on disk."""
+        """Stop everything, after telling the cluster if this agent leaves; what was acknowledged is on disk."""
+        if self._leaving and hasattr(self, "pools"):
+            await self.pools.leave()
         for name in ("watches", "http", "dns", "sync"):
             part = getattr(self, name, None)
             if part is not None:
@@ -393,10 +377,10 @@ class Daemon:
             except MeshError as error:
                 log.error("%s", error)
         await self._tasks.cancel()
+        if hasattr(self, "pools"):
+            await self.pools.stop()
         if hasattr(self, "cluster"):
             await self.cluster.stop()
-        if self.client is not None:
-            await self.client.stop()
         log.info("stopped")
         self._logs.detach()
 
@@ -408,6 +392,11 @@ def _warn(warnings: list[str]) -> None:
 
 def _refuse_unbuilt(config: Config) -> None:
     """Say clearly what this release cannot run as, before anything is touched."""
+    if not config.server:
+        raise ConfigError(
+            "server: this release runs servers only; client agents need gossip, which is not built yet. "
+            "Set server = true and bootstrap_expect = 1, or start with -dev"
+        )
     if config.acl.enabled:
         raise ConfigError(
             "acl.enabled: ACLs are not built yet, and an agent that promised them would let everyone in. "
