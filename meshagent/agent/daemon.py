@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent import settings
 from meshagent.agent.autopilot import AutopilotKeeper
-from meshagent.agent.check_runs import CheckRuns, alias_source
+from meshagent.agent.check_runs import CheckRuns, alias_source, node_follower
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.cluster import Cluster
 from meshagent.agent.core import Agent, Lifecycle
@@ -193,7 +193,7 @@ class Daemon:
             config=settings.check_settings(config, self._environ.get("DOCKER_HOST", "")),
             aliased=alias_source(self.local, self.store),
         )
-        self.check_runs = CheckRuns(self.local, self.runner, self.store, self._clock, self._tasks)
+        self.check_runs = CheckRuns(self.local, self.runner, node_follower(self.store), self._clock, self._tasks)
         self.saver = Saver(data_dir, self.local, self._tasks) if data_dir is not None else None
         problems = apply_files(self.local, config.services, config.checks, _file_token(config))
         if self.saver is not None and data_dir is not None:
