@@ -19,7 +19,8 @@ from meshagent.agent.http.dispatch import Outcome
 from meshagent.agent.http.response import Response, StreamingResponse
 from meshagent.agent.http.wire import Answer, finish
 from meshagent.agent.rpc import messages
-from meshagent.agent.rpc.messages import Answered, Forwarded
+from meshagent.agent.rpc.messages import Answered, Forwarded, Part
+from meshagent.agent.rpc.uploads import PART_BYTES
 from meshagent.errors import RemoteProtocolError, TooLarge
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Forwarder", "target_of"]
 
 _HEADERS = (
+    "Content-Length",
     "Accept-Encoding",
     "Authorization",
     "Cache-Control",
@@ -71,6 +73,9 @@ class Forwarder:
                 write_id,
             )
         )
+        if request.pieces is not None:
+            answered = await self._upstream.call_in_parts(messages.HTTP_UPLOAD, _parts(payload, request.pieces))
+            return self._finished(messages.decode(Answered, answered))
         if route.path == "/v1/snapshot":
             return await self._streamed(payload)
         try:
@@ -107,6 +112,19 @@ class Forwarder:
             body = b"".join([piece async for piece in pieces])
             return finish(Response(answered.status, body, headers, content_type), self._always, gzip=False)
         return StreamingResponse(_rest(pieces), status=answered.status, headers=headers, content_type=content_type)
+
+
+async def _parts(forwarded: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The parts of an upload: the request, then its body, cut and joined to `PART_BYTES`."""
+    name = os.urandom(8)
+    yield messages.encode(Part(name, messages.decode(Forwarded, forwarded)))
+    held = bytearray()
+    async for piece in pieces:
+        held += piece
+        while len(held) > PART_BYTES:
+            yield messages.encode(Part(name, None, bytes(held[:PART_BYTES])))
+            del held[:PART_BYTES]
+    yield messages.encode(Part(name, None, bytes(held), last=True))
 
 
 async def _rest(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -20,6 +20,7 @@ __all__ = [
     "FEED",
     "HTTP",
     "HTTP_STREAM",
+    "HTTP_UPLOAD",
     "MAX_QUESTION_CHARS",
     "MAX_WATCHES",
     "REGISTER",
@@ -32,6 +33,7 @@ __all__ = [
     "Failure",
     "Forwarded",
     "Once",
+    "Part",
     "Piece",
     "Question",
     "Standing",
@@ -49,6 +51,7 @@ __all__ = [
 #: Methods, since 0.1.
 HTTP = "http"
 HTTP_STREAM = "http-stream"
+HTTP_UPLOAD = "http-upload"
 FEED = "feed"
 WATCH = "watch"
 UNWATCH = "unwatch"
@@ -77,6 +80,15 @@ class Forwarded(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
     body: bytes = b""
     remote: str = ""
     write_id: bytes = b""
+
+
+class Part(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
+    """Some of the body of a request, in order; the first has the request itself. `upload` is its name."""
+
+    upload: bytes
+    forwarded: Forwarded | None
+    piece: bytes = b""
+    last: bool = False
 
 
 class Answered(msgspec.Struct, frozen=True, array_like=True):  # since 0.1

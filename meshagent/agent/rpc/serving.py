@@ -25,9 +25,10 @@ from meshagent.agent.http.views import View
 from meshagent.agent.http.wire import header_block, status_line
 from meshagent.agent.rpc import messages
 from meshagent.agent.rpc.feed import Feed
-from meshagent.agent.rpc.messages import Answered, Forwarded, Once, Question, Standing, Unwatch, WatchBatch
+from meshagent.agent.rpc.messages import Answered, Forwarded, Once, Part, Question, Standing, Unwatch, WatchBatch
 from meshagent.agent.rpc.registering import checked_command
 from meshagent.agent.rpc.shared import Answer, Refused, RowSource, Shared
+from meshagent.agent.rpc.uploads import Uploads
 from meshagent.agent.write_ids import writing_as
 from meshagent.catalog.rpc.hello import Peer
 from meshagent.catalog.rpc.link import Handler
@@ -60,6 +61,7 @@ class Serving:
         self._agent = agent
         self._shared: dict[tuple[Question, str], Shared] = {}
         self._feeds: dict[FeedKey, _OpenFeed] = {}
+        self._uploads = Uploads(agent.tasks)
         self._dispatcher = _bare(agent, settings)
         self._standing = self._look()
 
@@ -69,6 +71,7 @@ class Serving:
         return {
             messages.HTTP: self._http,
             messages.HTTP_STREAM: self._http_stream,
+            messages.HTTP_UPLOAD: self._http_upload,
             messages.FEED: self._feed,
             messages.WATCH: self._watch,
             messages.UNWATCH: self._unwatch,
@@ -108,14 +111,7 @@ class Serving:
     # --- HTTP --------------------------------------------------------------------------------------------------
 
     async def _http(self, peer: Peer, payload: bytes) -> bytes:
-        outcome = await self._answer(peer, messages.decode(Forwarded, payload))
-        answer = outcome.answer
-        if isinstance(answer, StreamingResponse):
-            await _close(answer)
-            raise TooLarge("the answer comes in pieces: it must be asked for as a stream")
-        if len(answer.body) > MAX_ANSWER_BYTES:
-            raise TooLarge(f"the answer has {len(answer.body)} bytes: it must be asked for as a stream")
-        return messages.encode(Answered(answer.status, answer.head, answer.body, answer.close))
+        return await _whole(await self._answer(peer, messages.decode(Forwarded, payload)))
 
     async def _http_stream(self, peer: Peer, payload: bytes) -> AsyncIterator[bytes]:
         """First the head (an `Answered` without its body), then the body in pieces."""
@@ -138,7 +134,15 @@ class Serving:
         for at in range(0, len(answer.body), PIECE_BYTES):
             yield answer.body[at : at + PIECE_BYTES]
 
-    async def _answer(self, peer: Peer, asked: Forwarded) -> Outcome:
+    async def _http_upload(self, peer: Peer, payload: bytes) -> bytes:
+        async def serve(asked: Forwarded, pieces: Callable[[], AsyncIterator[bytes]]) -> bytes:
+            return await _whole(await self._answer(peer, asked, pieces))
+
+        return await self._uploads.take(peer.node_id, messages.decode(Part, payload), serve)
+
+    async def _answer(
+        self, peer: Peer, asked: Forwarded, pieces: Callable[[], AsyncIterator[bytes] | None] = lambda: None
+    ) -> Outcome:
         body = asked.body
 
         async def read_body(limit: int) -> bytes:
@@ -149,7 +153,7 @@ class Serving:
         headers = CIMultiDict(asked.headers)
         if body:
             headers["Content-Length"] = str(len(body))
-        incoming = Incoming(asked.method, asked.target, headers, asked.remote, read_body, asker=peer.node_name)
+        incoming = Incoming(asked.method, asked.target, headers, asked.remote, read_body, pieces, peer.node_name)
         with writing_as(asked.write_id):
             return await self._dispatcher.answer(incoming)
 
@@ -328,6 +332,17 @@ def _outcome(future: asyncio.Future[Any]) -> Any:
     if future.cancelled():
         return Unavailable("the write was given up")
     return future.exception() or future.result()
+
+
+async def _whole(outcome: Outcome) -> bytes:
+    """An answer in one message. Raises TooLarge: it must be asked for as a stream."""
+    answer = outcome.answer
+    if isinstance(answer, StreamingResponse):
+        await _close(answer)
+        raise TooLarge("the answer comes in pieces: it must be asked for as a stream")
+    if len(answer.body) > MAX_ANSWER_BYTES:
+        raise TooLarge(f"the answer has {len(answer.body)} bytes: it must be asked for as a stream")
+    return messages.encode(Answered(answer.status, answer.head, answer.body, answer.close))
 
 
 async def _close(answer: StreamingResponse) -> None:

@@ -33,6 +33,8 @@ __all__ = ["Upstream"]
 
 log = logging.getLogger("agent.client")
 
+#: How long a part of a longer request may take: the last one has its answer.
+PART_TIMEOUT_S = 3600.0
 #: Between two attempts of a call that failed while the connection stands.
 RETRY_S = 0.05
 #: Between two rounds over all servers when none answers: doubled up to the longest, each cut by up to half by chance.
@@ -170,6 +172,18 @@ class Upstream:
             yield first
             async for piece in pieces:
                 yield piece
+
+    async def call_in_parts(self, method: str, parts: AsyncIterator[bytes]) -> bytes:
+        """Send parts to one server, each when the one before is taken; the first answer that is not empty ends it.
+
+        Nothing is tried again. Raises NoLeader: there is no server.
+        """
+        session = await self._usable(Retry(self._clock, self.settings.hold_timeout_s))
+        async for part in parts:
+            answer = await session.link.call(method, part, PART_TIMEOUT_S)
+            if answer:
+                return answer
+        raise RemoteProtocolError("the server answered nothing")
 
     def gate(self) -> asyncio.Future[None]:
         """Done when all that is held is at least as new as what the leader had when this was called.
