@@ -59,7 +59,6 @@ WAITING: tuple[Waiting, ...] = (
             "locality",
             "protocol",
         ),
-        commands=(("CL11", "keyring"), ("CL24", "rtt")),
     ),
     Waiting(
         feature="several datacenters",
@@ -121,9 +120,9 @@ WAITING: tuple[Waiting, ...] = (
         commands=(("CL8", "services export"), ("CL8", "services exported-services"), ("CL23", "peering")),
     ),
     Waiting(
-        feature="events and remote execution",
+        feature="remote execution",
         options=("disable_remote_exec",),
-        commands=(("CL9", "event"), ("CL10", "exec")),
+        commands=(("CL10", "exec"),),
     ),
     Waiting(
         feature="backup through the API",
