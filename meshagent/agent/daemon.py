@@ -25,6 +25,7 @@ from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.check_runs import CheckRuns, alias_source
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.cluster import Cluster
+from meshagent.agent.coordinate_batches import CoordinateBatches, tell_coordinate
 from meshagent.agent.core import Agent, Lifecycle
 from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.agent.event_wire import gossip_events
@@ -45,6 +46,7 @@ from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.telemetry import observe
 from meshagent.agent.tls import server_context
 from meshagent.agent.watches.runner import WatchRunner
+from meshagent.catalog.model import CoordinateRow
 from meshagent.catalog.store import Store
 from meshagent.clock import Clock, Tasks
 from meshagent.dns.server import DnsServer
@@ -150,6 +152,7 @@ class Daemon:
         self.sync = AntiEntropy(
             self.local, self.store, self.agent.write, self._clock, self._rng, self._tasks, read=self._own_rows
         )
+        self.agent.extras["coordinates"] = CoordinateBatches(self.agent)
         self.autopilot = self.agent.extras["autopilot"] = AutopilotKeeper(self.agent)
         self.leadership = self.agent.extras["leadership"] = self._leadership(node_id)
         self.cluster.serve({**server_methods(self.agent), **operator_methods(self.agent)})
@@ -164,6 +167,8 @@ class Daemon:
         self.watches = WatchRunner(lambda target, token: read(self.http.dispatcher, target, token), self._clock)
         await self.watches.configure(config.watches)
         self.pools.start_joining(self._give_up)
+        if not config.disable_coordinates:
+            self._tasks.start(self._tell_coordinate(), name="coordinate")
         log.info("started")
 
     def _build_local(self, config: Config, node_id: str, data_dir: Path | None) -> None:
@@ -269,6 +274,22 @@ class Daemon:
         """What the catalog holds of this node, as the leader knows it."""
         await self.agent.log.read_barrier()
         return node_rows(self.store, self.local.node_name)
+
+    async def _tell_coordinate(self) -> None:
+        """Where this agent is among the others, into the catalog."""
+        batches = self.agent.extras["coordinates"]
+
+        async def send(row: CoordinateRow) -> None:
+            batches.add(row)
+
+        await tell_coordinate(
+            self.config.node_name,
+            self.pools.coordinate,
+            lambda: len(self.pools.members()),
+            send,
+            self._clock,
+            self._rng,
+        )
 
     async def _measure(self) -> None:
         """Close metric intervals; the gauges of process, catalog and log are read just before."""
