@@ -11,7 +11,7 @@ version goes up when an old reader could misread.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,7 +25,7 @@ from meshagent.errors import CorruptData
 if TYPE_CHECKING:
     from meshagent.catalog.store import Store
 
-__all__ = ["VERSION", "digest", "read", "write"]
+__all__ = ["VERSION", "Reader", "digest", "write"]
 
 VERSION = 1
 #: Rows in one chunk: small enough that encoding one holds the loop for well under a millisecond.
@@ -180,43 +180,57 @@ def _encode(index: int, facts: _Facts, tables: list[tuple[str, list[Any] | _Pair
     yield _encoder.encode(("end", sha.digest()))
 
 
-def read(store: Store, chunks: Iterable[bytes]) -> None:
-    """Fill the empty `store`.
+class Reader:
+    """Fills the empty `store`, chunk by chunk."""
 
-    Raises:
-        CorruptData: a chunk is damaged or missing, or comes from a later release.
-    """
-    sha = hashlib.sha256()
-    source = iter(chunks)
-    try:
-        first = next(source)
-        magic, version, index, facts = _header_decoder.decode(first)
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._sha = hashlib.sha256()
+        self._head: tuple[int, _Facts] | None = None
+        self._ended = False
+
+    def load(self, chunk: bytes) -> None:
+        """Raises CorruptData: the chunk is damaged, or comes from a later release."""
+        try:
+            if self._head is None:
+                self._load_head(chunk)
+            else:
+                self._load_rows(chunk)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise CorruptData(f"snapshot is damaged: {error}") from error
+
+    def _load_head(self, chunk: bytes) -> None:
+        magic, version, index, facts = _header_decoder.decode(chunk)
         if magic != "meshagent" or version != VERSION:
             raise CorruptData(
                 f"snapshot of an unknown format ({magic} version {version}; this release reads {VERSION})"
             )
-        sha.update(first)
-        ended = False
-        for chunk in source:
-            if ended:
-                raise CorruptData("snapshot has data after its end")
-            name, _ = _name_decoder.decode(chunk)
-            if name == "end":
-                _, expected = _end_decoder.decode(chunk)
-                if expected != sha.digest():
-                    raise CorruptData("snapshot checksum does not match")
-                ended = True
-                continue
-            sha.update(chunk)
-            if name not in _LOADERS:
-                raise CorruptData(f"snapshot holds a table {name!r} that this release does not know")
-            decoder, load = _LOADERS[name]
-            load(store, decoder.decode(chunk)[1])
-        if not ended:
+        self._head = index, facts
+        self._sha.update(chunk)
+
+    def _load_rows(self, chunk: bytes) -> None:
+        if self._ended:
+            raise CorruptData("snapshot has data after its end")
+        name, _ = _name_decoder.decode(chunk)
+        if name == "end":
+            _, expected = _end_decoder.decode(chunk)
+            if expected != self._sha.digest():
+                raise CorruptData("snapshot checksum does not match")
+            self._ended = True
+            return
+        self._sha.update(chunk)
+        if name not in _LOADERS:
+            raise CorruptData(f"snapshot holds a table {name!r} that this release does not know")
+        decoder, load = _LOADERS[name]
+        load(self._store, decoder.decode(chunk)[1])
+
+    def finish(self) -> None:
+        """All chunks were loaded. Raises CorruptData when one is missing."""
+        if self._head is None:
+            raise CorruptData("snapshot is damaged: empty")
+        if not self._ended:
             raise CorruptData("snapshot is cut short")
-    except (msgspec.DecodeError, UnicodeDecodeError, StopIteration) as error:
-        raise CorruptData(f"snapshot is damaged: {error or 'empty'}") from error
-    _load_facts(store, index, facts)
+        _load_facts(self._store, *self._head)
 
 
 def _load_facts(store: Store, index: int, facts: _Facts) -> None:
