@@ -102,6 +102,7 @@ FAMILIES: tuple[str, ...] = (
     "peering",
     "operator",
     "operator_autopilot",
+    "operator_keyring",
     "operator_usage",
     "internal",
     "snapshot",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from meshagent.agent.coordinate_batches import CoordinateBatches
 from meshagent.agent.core import Agent
 from meshagent.agent.http.server import HttpServer
 from meshagent.agent.server_calls import server_methods
@@ -115,6 +116,7 @@ def make_agent(clock: Clock | None = None, log: type[MemoryLog] | None = None) -
         lifecycle=nothing,
     )
     agent.extras["leader_calls"] = LeaderHere(agent)
+    agent.extras["coordinates"] = CoordinateBatches(agent)
     return agent
 
 

@@ -16,6 +16,7 @@ from meshagent.agent.check_runs import CheckRuns, alias_source
 from meshagent.agent.checks.probe import CheckSettings
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.config import Config, Listen, Network
+from meshagent.agent.coordinate_batches import CoordinateBatches
 from meshagent.agent.core import Agent, Lifecycle
 from meshagent.agent.event_wire import gossip_events
 from meshagent.agent.events import UserEvents
@@ -133,6 +134,7 @@ class InProcess:
             extras=extras,
         )
         self.agent.extras["leader_calls"] = LeaderHere(self.agent)
+        extras["coordinates"] = CoordinateBatches(self.agent)
         self.autopilot = extras["autopilot"] = AutopilotKeeper(self.agent)
         self.sync = AntiEntropy(self.local, self.store, self.agent.write, self.clock, rng, self.tasks)
         self.dispatcher = Dispatcher(self.agent, HttpSettings())
