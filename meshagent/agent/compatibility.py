@@ -29,7 +29,6 @@ WAITING: tuple[Waiting, ...] = (
     Waiting(
         feature="clusters of servers",
         options=(
-            "autopilot",
             "dns_config.allow_stale",
             "dns_config.max_stale",
             "limits.rpc_client_timeout",

@@ -16,7 +16,9 @@ from meshagent.agent.http.ratelimit import RateSettings
 from meshagent.agent.http.settings import HttpSettings
 from meshagent.agent.logs import LogSettings
 from meshagent.agent.registration import LocalSettings
+from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.raft.settings import RaftSettings
+from meshagent.catalog.rpc.settings import RpcSettings, TlsSettings
 from meshagent.dns.settings import DnsSettings, Soa
 from meshagent.metrics import MetricsSettings
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from meshagent.agent.config import Config
 
 __all__ = [
+    "autopilot_bootstrap",
     "check_settings",
     "dns_settings",
     "http_settings",
@@ -31,6 +34,9 @@ __all__ = [
     "log_settings",
     "metrics_settings",
     "raft_settings",
+    "rpc_settings",
+    "server_address",
+    "tls_settings",
 ]
 
 
@@ -71,6 +77,51 @@ def raft_settings(config: Config) -> RaftSettings:
         snapshot_interval_s=config.raft_snapshot_interval,
         trailing_logs=config.raft_trailing_logs,
         multiplier=config.performance.raft_multiplier,
+    )
+
+
+def rpc_settings(config: Config) -> RpcSettings:
+    """What the RPC port allows (surface rows G20, G21)."""
+    limits = config.limits
+    return RpcSettings(
+        handshake_timeout_s=limits.rpc_handshake_timeout,
+        client_timeout_s=limits.rpc_client_timeout,
+        hold_timeout_s=config.performance.rpc_hold_timeout,
+        max_conns_per_client=limits.rpc_max_conns_per_client,
+    )
+
+
+def tls_settings(config: Config) -> TlsSettings:
+    """How the RPC port is secured (surface row G15)."""
+    tls = config.tls.internal_rpc
+    return TlsSettings(
+        ca_file=tls.ca_file or "",
+        ca_path=tls.ca_path or "",
+        cert_file=tls.cert_file or "",
+        key_file=tls.key_file or "",
+        min_version=tls.tls_min_version or "TLSv1_2",
+        cipher_suites=tls.tls_cipher_suites or "",
+        verify_incoming=bool(tls.verify_incoming),
+        verify_outgoing=bool(tls.verify_outgoing),
+        verify_server_hostname=tls.verify_server_hostname,
+    )
+
+
+def server_address(config: Config) -> str:
+    """`host:port` at which the other servers reach this one."""
+    host, port = config.network.advertise_addr, config.ports.server
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def autopilot_bootstrap(config: Config) -> AutopilotConfig:
+    """How the leader of a new cluster cares for its servers; later the replicated configuration counts (OP4)."""
+    block = config.autopilot
+    return AutopilotConfig(
+        cleanup_dead_servers=block.cleanup_dead_servers,
+        last_contact_threshold=round(block.last_contact_threshold * 1e9),
+        max_trailing_logs=block.max_trailing_logs,
+        min_quorum=block.min_quorum,
+        server_stabilization_time=round(block.server_stabilization_time * 1e9),
     )
 
 
@@ -144,7 +195,6 @@ def http_settings(config: Config) -> HttpSettings:
         default_query_time_s=config.default_query_time,
         max_query_time_s=config.max_query_time,
         discovery_max_stale_s=config.discovery_max_stale,
-        rpc_hold_timeout_s=config.performance.rpc_hold_timeout,
         kv_max_value_size=config.limits.kv_max_value_size,
         txn_max_req_len=config.limits.txn_max_req_len,
         max_conns_per_client=config.limits.http_max_conns_per_client,

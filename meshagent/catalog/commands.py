@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import msgspec
 
+from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.model import Check, CoordinateRow, Node, PreparedQuery, Service, Session
 from meshagent.errors import CorruptData
 
 __all__ = [
+    "AutopilotSet",
+    "ClusterInit",
     "Command",
     "ConfigEntryDelete",
     "ConfigEntrySet",
@@ -218,6 +221,22 @@ class ConfigEntryDelete(msgspec.Struct, frozen=True, array_like=True, tag=61):  
     at: str = ""
 
 
+class ClusterInit(msgspec.Struct, frozen=True, array_like=True, tag=80):  # since 0.1
+    """Give the cluster its id, unless it has one. Result: the id it has."""
+
+    id: str
+
+
+class AutopilotSet(msgspec.Struct, frozen=True, array_like=True, tag=90):  # since 0.1
+    """Write the autopilot configuration; with `cas` only if its ModifyIndex is that (0: if there is none).
+
+    Result: whether it was written.
+    """
+
+    config: AutopilotConfig
+    cas: int | None = None
+
+
 Command = (
     Register
     | Deregister
@@ -237,6 +256,8 @@ Command = (
     | PreparedQueryDelete
     | ConfigEntrySet
     | ConfigEntryDelete
+    | ClusterInit
+    | AutopilotSet
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -1,8 +1,8 @@
 """Snapshots of the store: chunks of rows, sealed by a checksum.
 
 Format (version 1), all msgpack: a header `["meshagent", version, index, facts]`, then `[table, [row, ...]]` chunks of
-at most `_ROWS` rows, then `["end", sha256 of all chunks before]`. Each chunk is one `bytes` of the iterator; framing on
-disk or wire belongs to who stores them.
+at most `_ROWS` rows and about `_CHUNK_BYTES`, then `["end", sha256 of all chunks before]`. Each chunk is one `bytes` of
+the iterator; framing on disk or wire belongs to who stores them.
 
 What may change here: tables may be added; an unknown one is refused, because dropping rows silently loses data. The
 version goes up when an old reader could misread.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, PreparedQuery, Service, Session
 from meshagent.catalog.watch import Topic
@@ -29,6 +30,9 @@ __all__ = ["VERSION", "digest", "read", "write"]
 VERSION = 1
 #: Rows in one chunk: small enough that encoding one holds the loop for well under a millisecond.
 _ROWS = 500
+#: A chunk of large rows (values of keys) has fewer: the number follows the size of the chunk before.
+_CHUNK_BYTES = 1 << 20
+_FIRST_ROWS = 16
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -46,6 +50,7 @@ class _Facts(msgspec.Struct, array_like=True):
     config_index: int = 0
     gateway_index: int = 0
     gateway_lost: int = 0
+    cluster_id: str = ""
 
 
 class _Pairs:
@@ -86,6 +91,7 @@ def _tables(store: Store) -> list[tuple[str, list[Any] | _Pairs]]:
         ("coordinates", [row for rows in store.coordinates.rows.values() for row in rows.values()]),
         ("prepared-queries", list(store.prepared_queries.rows.values())),
         ("config-entries", list(store.config.entries.values())),
+        ("autopilot", store.autopilot.rows),
     ]
 
 
@@ -129,6 +135,10 @@ _LOADERS: dict[str, _Loader] = {
         msgspec.msgpack.Decoder(tuple[str, list[ConfigEntry]]),
         lambda store, rows: store.config.load(rows),
     ),
+    "autopilot": (
+        msgspec.msgpack.Decoder(tuple[str, list[AutopilotConfig]]),
+        lambda store, rows: store.autopilot.load(rows),
+    ),
 }
 _header_decoder = msgspec.msgpack.Decoder(tuple[str, int, int, _Facts])
 _name_decoder = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw])
@@ -149,6 +159,7 @@ def write(store: Store) -> Iterator[bytes]:
         config_index=store.config.index,
         gateway_index=store.config.gateway_index,
         gateway_lost=store.config.gateway_lost,
+        cluster_id=store.cluster_id,
     )
     return _encode(store.index, facts, _tables(store))
 
@@ -159,10 +170,13 @@ def _encode(index: int, facts: _Facts, tables: list[tuple[str, list[Any] | _Pair
     sha.update(chunk)
     yield chunk
     for name, rows in tables:
-        for start in range(0, len(rows), _ROWS):
-            chunk = _encoder.encode((name, rows[start : start + _ROWS]))
+        start, count = 0, _FIRST_ROWS
+        while start < len(rows):
+            chunk = _encoder.encode((name, rows[start : start + count]))
             sha.update(chunk)
             yield chunk
+            start += count
+            count = max(1, min(_ROWS, 4 * count, count * _CHUNK_BYTES // len(chunk)))
     yield _encoder.encode(("end", sha.digest()))
 
 
@@ -207,6 +221,7 @@ def read(store: Store, chunks: Iterable[bytes]) -> None:
 
 def _load_facts(store: Store, index: int, facts: _Facts) -> None:
     store.index = index
+    store.cluster_id = facts.cluster_id
     registrations = store.registrations
     registrations.service_extinction = facts.service_extinction
     registrations.gone_nodes = dict(facts.gone_nodes)
@@ -239,6 +254,7 @@ def digest(store: Store) -> str:
         store.config.index,
         store.config.gateway_index,
         store.config.gateway_lost,
+        store.cluster_id,
     )
     sha.update(_encoder.encode(facts))
     return sha.hexdigest()

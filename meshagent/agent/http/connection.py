@@ -96,7 +96,7 @@ class Connection(RequestHandler):
         #: The last bytes of a chunked body so far.
         self._tail = b""
         self._deadline: asyncio.TimerHandle | None = None
-        #: Bytes that came while a shortcut waits for the log; None when none does.
+        #: Bytes that came while a shortcut waits for the log or the leader; None when none does.
         self._held: bytearray | None = None
         #: The bytes of the request in progress when it may be remembered.
         self._raw = b""
@@ -144,13 +144,18 @@ class Connection(RequestHandler):
             return
         if not self._busy and not self._body_left and not self._paused and self._chunked is None:
             entry = self.server.hot.entries.get(data)
-            if entry is not None and not self._partial and self._held is None and self._answer_hot(entry):
-                return
+            if entry is not None and not self._partial and self._held is None:
+                gate = entry.gate()
+                if gate is not None:
+                    self._wait_hot(entry, gate, data)
+                    return
+                if self._answer_hot(entry):
+                    return
         self._received(data)
 
     def _answer_hot(self, entry: HotEntry) -> bool:
         transport = self.transport
-        if transport is None or self._close or self._force_close or not self.server.log.is_leader:
+        if transport is None or self._close or self._force_close:
             return False
         wire = entry.current()
         if not wire:
@@ -163,6 +168,25 @@ class Connection(RequestHandler):
         else:
             transport.writelines(wire)
         return True
+
+    def _wait_hot(self, entry: HotEntry, gate: asyncio.Future[None], data: bytes) -> None:
+        """Answer when the leader has said how far this server must be; what comes meanwhile is held."""
+        self._held = bytearray()
+        gate.add_done_callback(lambda done: self._hot_ready(entry, done, data))
+
+    def _hot_ready(self, entry: HotEntry, gate: asyncio.Future[None], data: bytes) -> None:
+        held, self._held = self._held, None
+        failed = gate.cancelled() or gate.exception() is not None
+        # A view that was forgotten meanwhile is not told of changes any more. What failed is tried again the long way.
+        if failed or self.server.hot.entries.get(data) is not entry or not self._answer_hot(entry):
+            self._received(data)
+        self._release(held)
+
+    def _release(self, held: bytearray | None) -> None:
+        """What came while a shortcut waited."""
+        if held and self.transport is not None and not self._force_close:
+            self._resume_reading_for_buffer()
+            self.data_received(bytes(held))
 
     def _received(self, data: bytes) -> None:
         """Bytes at a known place: the rest of a body, or the next head."""
@@ -318,9 +342,7 @@ class Connection(RequestHandler):
             transport.write(server.put_true if future.result() else server.put_false)
         else:
             transport.writelines(server.wire(server.write_failed(error), keep_alive=True))
-        if held:
-            self._resume_reading_for_buffer()
-            self.data_received(bytes(held))
+        self._release(held)
 
     def _hold(self, data: bytes) -> None:
         held = self._held
