@@ -15,6 +15,7 @@ import argparse
 import asyncio
 import json
 import random
+import re
 import shutil
 import signal
 import sys
@@ -41,7 +42,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long things go wrong (default 60)")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--servers", type=int, default=3)
-    parser.add_argument("--clients", type=int, default=12)
+    parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--fault", action="append", default=[], choices=list(FAULTS), help="only these")
     parser.add_argument("--build", default="", choices=["", *BUILDS], help="a build with a rule taken out")
     parser.add_argument("--history", type=Path, help="keep the history here, good or bad")
@@ -153,14 +154,13 @@ def unequal(cluster: Cluster) -> list[str]:
 
 
 def tracebacks(cluster: Cluster) -> list[str]:
-    found = []
-    for name, server in cluster.servers.items():
-        text = server.agent.log()
-        at = text.find("Traceback (most recent call last)")
-        if at >= 0:
-            count = text.count("Traceback (most recent call last)")
-            found.append(f"{name}: {count} tracebacks in its log, the first:\n{text[max(0, at - 300) : at + 2500]}")
-    return found
+    """What failed in a way that nobody had foreseen: each kind once, with its trace."""
+    kinds: dict[str, list[str]] = {}
+    for server in cluster.servers.values():
+        for trace in re.findall(r"Traceback \(most recent call last\):\n(?:.*\n)*?(?!  | *\| )", server.agent.log()):
+            lines = trace.strip().split("\n")
+            kinds.setdefault("\n".join(lines[-5:]), []).append(trace)
+    return [f"{len(traces)} times in the logs: {traces[0]}" for traces in kinds.values()]
 
 
 def logs(cluster: Cluster) -> list[str]:

@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from meshtest.chaos.cluster import Cluster, Server
 from meshtest.linearizability import Operation, Seen
 
-TIMEOUT_S = 6.0
+PATIENCE_S = (0.4, 1.0, 3.0, 8.0)
+"""How long clients wait for an answer; the last is longer than rpc_hold_timeout."""
 MODES = ("default", "default", "consistent", "stale")
 
 
@@ -40,7 +41,7 @@ class Connection:
         self._address = address
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
-    async def ask(self, method: str, path: str, body: bytes = b"", *, timeout_s: float = TIMEOUT_S) -> Reply:
+    async def ask(self, method: str, path: str, body: bytes = b"", *, timeout_s: float) -> Reply:
         """Raises: NotAsked; OSError, EOFError or TimeoutError when the outcome is unknown."""
         if self._streams is None:
             try:
@@ -76,7 +77,7 @@ class Workload:
 
     cluster: Cluster
     seed: int
-    clients: int = 12
+    clients: int = 16
     keys: int = 36
     locks: int = 12
     pause_s: float = 0.008
@@ -116,18 +117,23 @@ class Workload:
 
 
 class Client:
+    """Odd numbers keep to one server, so that each side of a partition has its clients; the others ask any. Every
+    fourth only reads: who waits for a write sees nothing meanwhile."""
+
     def __init__(self, workload: Workload, number: int, rng: random.Random) -> None:
         self.workload = workload
         self.number = number
         self.rng = rng
         self.session = ""
+        servers = list(workload.cluster.servers.values())
+        self.servers = [servers[number // 2 % len(servers)]] if number % 2 else servers
+        self.only_reads = number % 4 == 3
         self._connections: dict[str, Connection] = {}
 
     async def run(self) -> None:
-        servers = list(self.workload.cluster.servers.values())
         while not self.workload.stopped:
-            server = self.rng.choice(servers)
-            if self.rng.random() < 0.3:
+            server = self.rng.choice(self.servers)
+            if self.rng.random() < 0.3 and not self.only_reads:
                 await self._lock(server)
             else:
                 await self._key(server)
@@ -141,6 +147,7 @@ class Client:
     async def _key(self, server: Server) -> None:
         key = f"chaos/kv/{self.rng.randrange(self.workload.keys)}"
         kind = self.rng.choices(("get", "put", "cas", "create", "delete", "delete-cas"), (50, 25, 12, 4, 4, 5))[0]
+        kind = "get" if self.only_reads else kind
         seen = self.workload._last_seen.get(key)
         if kind == "get":
             await self.get(server, key, self.rng.choice(MODES))
@@ -172,7 +179,7 @@ class Client:
     async def _new_session(self, server: Server) -> bool:
         body = json.dumps({"Name": f"client-{self.number}", "NodeChecks": [], "LockDelay": "0s"}).encode()
         with contextlib.suppress(NotAsked, OSError, EOFError, TimeoutError):
-            reply = await self._to(server).ask("PUT", "/v1/session/create", body)
+            reply = await self._to(server).ask("PUT", "/v1/session/create", body, timeout_s=PATIENCE_S[-1])
             if reply.status == 200:
                 self.session = json.loads(reply.body)["ID"]
         return bool(self.session)
@@ -216,7 +223,8 @@ class Client:
         row.invoked = time.monotonic()
         answers = self.workload.answers
         try:
-            reply = await self._to(server).ask(method, path, body)
+            patience_s = self.rng.choice(PATIENCE_S[:2] if self.only_reads else PATIENCE_S)
+            reply = await self._to(server).ask(method, path, body, timeout_s=patience_s)
         except NotAsked:
             answers["not asked"] += 1
             await asyncio.sleep(0.02)

@@ -19,6 +19,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from meshagent.catalog.raft.configuration import initial
+from meshagent.catalog.raft.members import Members, encode_members
 from meshtest.chaos.network import Loopback
 from meshtest.process import AgentProcess, meshagent_command
 
@@ -73,13 +75,14 @@ class Cluster:
             subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(data)], check=True)
             self._mounts.append(data)
         (data / "raft").mkdir(mode=0o700)
-        peers = [
-            {"id": self.ids[other], "address": f"{self.network.address(other)}:{self.network.ports(other)['server']}"}
+        members = {
+            self.ids[other]: f"{self.network.address(other)}:{self.network.ports(other)['server']}"
             for other in self.network.names
-        ]
-        (data / "raft" / "peers.json").write_text(json.dumps(peers))
+        }
+        (data / "raft" / "members").write_bytes(encode_members(Members(0, initial(members))))
         config: dict[str, Any] = {
             "server": True,
+            "bootstrap_expect": len(members),
             "node_name": name,
             "node_id": self.ids[name],
             "datacenter": "dc1",
@@ -172,7 +175,7 @@ class Cluster:
         return None
 
     def wait_writable(self, within_s: float) -> float:
-        """Seconds until each server that is up takes a write. Raises: TimeoutError with what the last one said, or how it ended."""
+        """Seconds until each server takes a write. Raises: TimeoutError and says what came last."""
         started = time.monotonic()
         for server in self.servers.values():
             last: object = None
