@@ -58,7 +58,7 @@ def _on_disk(disk: object) -> None:
 
 BUILDS = {
     "volatile": Build("the real build, on a disk that forgets at kill -9 what was not synced (must pass)", _volatile),
-    "no_fsync": Build("fdatasync is not called, on the same disk", _no_fsync),
+    "no_fsync": Build("fdatasync of the log is not called, on the same disk", _no_fsync),
     "no_lease": Build("whoever believes to lead answers default reads", _simulated("no_lease")),
     "speaks_before_the_disk": Build("answers before entries are on disk", _simulated("speaks_before_the_disk")),
     "barrier_without_a_quorum": Build("consistent reads ask nobody", _simulated("barrier_without_a_quorum")),

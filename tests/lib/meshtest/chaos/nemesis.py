@@ -60,6 +60,7 @@ class Nemesis:
     async def run(self, until: float) -> None:
         """Every fault once in a chance order, then again in another, up to `until` (monotonic seconds)."""
         names: list[str] = []
+        await asyncio.sleep(1.0)  # there must be something to lose
         while time.monotonic() < until and not self.problems:
             if not names:
                 names = self.names()
