@@ -345,7 +345,7 @@ async def transfer_leadership(nemesis: Nemesis) -> None:
         target = nemesis.cluster.ids[followers[0].name]
         with contextlib.suppress(OSError):
             answer = await asyncio.to_thread(
-                leader.agent.http, "PUT", f"/v1/operator/raft/transfer-leader?id={target}", timeout_s=10.0
+                leader.agent.http, "POST", f"/v1/operator/raft/transfer-leader?id={target}", timeout_s=10.0
             )
             nemesis.counts["transfers done"] += answer.status == 200
         await nemesis.hold(0.3, 1.5)
