@@ -23,7 +23,7 @@ from meshagent.agent.cluster_id import ClusterId
 from meshagent.catalog.raft.replica import RaftLog, open_raft_log
 from meshagent.catalog.results import revive
 from meshagent.catalog.rpc.forward import ForwardingLog
-from meshagent.catalog.rpc.hello import Identity
+from meshagent.catalog.rpc.hello import SERVER, Identity, Peer
 from meshagent.catalog.rpc.leader_calls import LeaderCalls
 from meshagent.catalog.rpc.leading import leader_methods
 from meshagent.catalog.rpc.link import Link, Methods
@@ -94,6 +94,7 @@ class Cluster:
             transport=None if self.peers is None else RpcTransport(self.server, self.peers, metrics),
             joins=not config.bootstrap,
         )
+        self.server.on_peer = self._heard_of
         self.log = ForwardingLog(
             self.raft,
             self,
@@ -147,6 +148,11 @@ class Cluster:
         self.server.security = self.security
         self.server.settings = settings.rpc_settings(config)
         self.raft.reload(settings.raft_settings(config))
+
+    def _heard_of(self, peer: Peer) -> None:
+        """Who reaches us can be reached: we need not wait for the next attempt."""
+        if self.peers is not None and peer.role == SERVER:
+            self.peers.nudge(peer.node_id)
 
     def _set_cluster_id(self, cluster_id: str) -> None:
         """From now on only servers of this cluster are taken; who turns out to be of another is let go."""

@@ -27,22 +27,27 @@ from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.cluster import Cluster
 from meshagent.agent.core import Agent, Lifecycle
 from meshagent.agent.differences import NodeRows, node_rows
+from meshagent.agent.event_wire import gossip_events
 from meshagent.agent.events import UserEvents
 from meshagent.agent.file_registrations import apply_files
+from meshagent.agent.fsm_metrics import MeasuredStore
+from meshagent.agent.gossip.pools import Pools
+from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
 from meshagent.agent.leadership import Leadership, init_cluster, reap_tombstones
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
-from meshagent.agent.membership import alone
 from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
+from meshagent.agent.remote_exec import EVENT, RemoteExec
 from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
 from meshagent.agent.server_calls import server_methods
-from meshagent.agent.server_methods import operator_methods
+from meshagent.agent.server_methods import all_methods
+from meshagent.agent.spool import Spools
 from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.telemetry import observe
 from meshagent.agent.tls import server_context
-from meshagent.catalog.store import Store
+from meshagent.agent.watches.runner import WatchRunner
 from meshagent.clock import Clock, Tasks
 from meshagent.dns.server import DnsServer
 from meshagent.errors import ConfigError, MeshError
@@ -75,6 +80,8 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._warnings = loaded.warnings
         self._leaving = False
+        self.failure = ""
+        """Why the process ends by itself; empty while it does not, or was asked to."""
         self._https: ssl.SSLContext | None = None
 
     # --- starting ----------------------------------------------------------------------------------------------
@@ -95,7 +102,8 @@ class Daemon:
         log.info("version: meshagent=%s consul=%s", __version__, CONSUL_VERSION)
         log.info("node: name=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
         self.metrics = Metrics(settings.metrics_settings(config, socket.gethostname()), self._clock.monotonic)
-        self.store = Store()
+        self.store = MeasuredStore()
+        self.store.measure(self.metrics, self._clock.monotonic)
         self.cluster = Cluster(
             self.store,
             config,
@@ -107,6 +115,17 @@ class Daemon:
             tasks=self._tasks,
         )
         self._build_local(config, node_id, data_dir)
+        self.pools = Pools(
+            config=config,
+            node_name=config.node_name,
+            node_id=node_id,
+            data_dir=data_dir,
+            clock=self._clock,
+            rng=self._rng,
+            tasks=self._tasks,
+            metrics=self.metrics,
+        )
+        events = UserEvents(config.node_name, self.local.services, self.local.watches)
         self.agent = Agent(
             config=config,
             clock=self._clock,
@@ -123,26 +142,38 @@ class Daemon:
             lifecycle=Lifecycle(reload=self.reload, leave=self.leave),
             extras={
                 "checks": self.runner,
-                "members": alone(config, config.node_name, node_id),
+                "members": self.pools,
                 "raft": self.cluster.raft,
                 "leader_calls": self.cluster.leader_calls,
                 **({"peers": self.cluster.peers} if self.cluster.peers is not None else {}),
-                "events": UserEvents(config.node_name, self.local.services, self.local.watches),
+                "events": events,
                 **({"saver": self.saver} if self.saver is not None else {}),
             },
         )
+        self.agent.extras["spools"] = Spools(data_dir, self._clock)
         self.sync = AntiEntropy(
             self.local, self.store, self.agent.write, self._clock, self._rng, self._tasks, read=self._own_rows
         )
         self.autopilot = self.agent.extras["autopilot"] = AutopilotKeeper(self.agent)
         self.leadership = self.agent.extras["leadership"] = self._leadership(node_id)
-        self.cluster.serve({**server_methods(self.agent), **operator_methods(self.agent)})
+        self.cluster.serve({**server_methods(self.agent), **all_methods(self.agent)})
         await self.cluster.start()
+        await self.pools.start()
+        gossip_events(events, self.pools)
         await self._listen(config)
         self._tasks.start(self.leadership.run(), name="leadership")
         self._tasks.start(self._measure(), name="metrics")
         self.check_runs.start()
         self.sync.start()
+        self.watches = WatchRunner(lambda target, token: self._ask("GET", target, token), self._clock)
+        await self.watches.configure(config.watches)
+        self.agent.extras["events"].handlers[EVENT] = RemoteExec(
+            self._ask,
+            config.node_name,
+            self._tasks,
+            enabled=lambda: not self.config.disable_remote_exec,
+        ).announced
+        self.pools.start_joining(self._give_up)
         log.info("started")
 
     def _build_local(self, config: Config, node_id: str, data_dir: Path | None) -> None:
@@ -249,6 +280,10 @@ class Daemon:
         await self.agent.log.read_barrier()
         return node_rows(self.store, self.local.node_name)
 
+    async def _ask(self, method: str, target: str, token: str = "", body: bytes = b"") -> Any:
+        """This agent's own API, as its watches and jobs use it."""
+        return await ask(self.http.dispatcher, method, target, token, body)
+
     async def _measure(self) -> None:
         """Close metric intervals; the gauges of process, catalog and log are read just before."""
         observe(self.agent)
@@ -289,6 +324,7 @@ class Daemon:
             for problem in apply_files(self.local, config.services, config.checks, _file_token(config)):
                 log.error("%s", problem)
             self.sync.trigger()
+            await self.watches.configure(config.watches)
             for line in report.lines():
                 log.info("reload: %s", line)
             return report
@@ -316,11 +352,19 @@ class Daemon:
         if self._done.is_set():
             log.error("second signal, ending at once")
             os._exit(1)
+        self._leaving = graceful
+        self._done.set()
+
+    def _give_up(self, reason: str) -> None:
+        """The process is to end, and to say that it failed."""
+        self.failure = reason
         self._done.set()
 
     async def stop(self) -> None:
-        """Stop everything, listeners first; what was acknowledged is on disk."""
-        for name in ("http", "dns", "sync"):
+        """Stop everything, after telling the cluster if this agent leaves; what was acknowledged is on disk."""
+        if self._leaving and hasattr(self, "pools"):
+            await self.pools.leave()
+        for name in ("watches", "http", "dns", "sync"):
             part = getattr(self, name, None)
             if part is not None:
                 await part.stop()
@@ -333,6 +377,8 @@ class Daemon:
             except MeshError as error:
                 log.error("%s", error)
         await self._tasks.cancel()
+        if hasattr(self, "pools"):
+            await self.pools.stop()
         if hasattr(self, "cluster"):
             await self.cluster.stop()
         log.info("stopped")

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from meshagent.errors import MeshError
 
-__all__ = ["MemoryLog", "ReplicatedLog", "ServingLog", "StateMachine"]
+__all__ = ["MemoryLog", "ReplicatedLog", "Restoring", "ServingLog", "SlicedMachine", "StateMachine", "begin_restore"]
 
 
 class StateMachine(Protocol):
@@ -36,6 +36,59 @@ class StateMachine(Protocol):
 
     def restore(self, chunks: Iterable[bytes]) -> None:
         """Replace the state by that of a snapshot. Raises CorruptData and leaves the old state when it is damaged."""
+
+
+class Restoring(Protocol):
+    """A state that is read beside the one in use: `load` every chunk, go through `settle`, then `take_place`."""
+
+    def load(self, chunk: bytes) -> None:
+        """The next chunk. Raises CorruptData."""
+
+    def settle(self) -> Iterator[None]:
+        """Everything was loaded: make it ready, a little at each step. Raises CorruptData."""
+
+    def settle_at_once(self) -> None:
+        """The same where nothing is served yet. Raises CorruptData."""
+
+    def take_place(self, *, lifted: bool = False) -> Iterator[None]:
+        """Be the state from now on; the steps returned let go of the old one.
+
+        `lifted`: an older state put back into a log that goes on: indexes stay above all that was answered.
+        """
+
+
+@runtime_checkable
+class SlicedMachine(Protocol):
+    """A state machine so large that `restore` would hold the loop."""
+
+    def begin_restore(self) -> Restoring:
+        """A state to be read beside this one."""
+
+
+class _Gathered:
+    """`Restoring` for a machine that restores at a stretch."""
+
+    def __init__(self, machine: StateMachine) -> None:
+        self._machine = machine
+        self._chunks: list[bytes] = []
+
+    def load(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+
+    def settle(self) -> Iterator[None]:
+        return iter(())
+
+    def settle_at_once(self) -> None:
+        return
+
+    def take_place(self, *, lifted: bool = False) -> Iterator[None]:
+        self._machine.restore(self._chunks)
+        return iter(())
+
+
+def begin_restore(machine: StateMachine) -> Restoring:
+    """A state to be read beside that of `machine`."""
+    return machine.begin_restore() if isinstance(machine, SlicedMachine) else _Gathered(machine)
 
 
 class ReplicatedLog(Protocol):

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from meshagent.catalog import commands
-from meshagent.catalog.txn import Outcome
+from meshagent.catalog.txn_outcome import Outcome
 from meshagent.errors import RemoteProtocolError
 
 __all__ = ["revive"]

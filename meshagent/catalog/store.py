@@ -20,6 +20,7 @@ from meshagent.catalog.coordinates import Coordinates
 from meshagent.catalog.kv import KVTable
 from meshagent.catalog.prepared_queries import PreparedQueries
 from meshagent.catalog.registrations import Registrations
+from meshagent.catalog.restoring import Restoring
 from meshagent.catalog.sessions import Sessions
 from meshagent.catalog.undo import Undo
 from meshagent.catalog.watch import Watches
@@ -66,13 +67,16 @@ class Store:
 
     def restore(self, chunks: Iterable[bytes]) -> None:
         """Replace the state, and wake every reader. Raises CorruptData and changes nothing when a chunk is damaged."""
-        fresh = Store(self.watches)
-        snapshot.read(fresh, chunks)
-        fresh.sessions.on_freed = self.sessions.on_freed
-        fresh.sessions.freed = self.sessions.freed
-        vars(self).update(vars(fresh))
-        self.watches.notify_all()
+        restoring = self.begin_restore()
+        for chunk in chunks:
+            restoring.load(chunk)
+        restoring.settle_at_once()
+        restoring.take_place()
         self.watches.flush()
+
+    def begin_restore(self) -> Restoring:
+        """A state to be read beside this one."""
+        return Restoring(self, Store(self.watches))
 
     def has_tombstones(self, up_to: int) -> bool:
         """Whether anything deleted at `up_to` or before is still remembered."""

@@ -18,7 +18,8 @@ import msgspec
 from meshagent.catalog import commands
 from meshagent.catalog.commands import TxnCheck, TxnKV, TxnNode, TxnOp, TxnService
 from meshagent.catalog.model import Check, KVEntry, Node, Service
-from meshagent.errors import CorruptData, InternalError, MeshError
+from meshagent.catalog.txn_outcome import Failure, Outcome, TxnRow, result_of
+from meshagent.errors import InternalError, MeshError
 
 if TYPE_CHECKING:
     from meshagent.catalog.store import Store
@@ -30,54 +31,12 @@ __all__ = [
     "SERVICE_VERBS",
     "Failure",
     "Outcome",
-    "TxnResult",
     "Verb",
     "apply",
     "read",
     "unknown",
     "writes",
 ]
-
-TxnRow = KVEntry | Node | Service | Check
-
-
-class TxnResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One row that an operation gives, under the name of its kind, so that it can be told from the others as data."""
-
-    kv: KVEntry | None = None
-    node: Node | None = None
-    service: Service | None = None
-    check: Check | None = None
-
-    @property
-    def row(self) -> TxnRow:
-        """The row itself."""
-        row = self.kv or self.node or self.service or self.check
-        if row is None:
-            raise CorruptData("a result of a transaction without a row")
-        return row
-
-
-_KINDS: dict[type, Callable[[Any], TxnResult]] = {
-    KVEntry: lambda row: TxnResult(kv=row),
-    Node: lambda row: TxnResult(node=row),
-    Service: lambda row: TxnResult(service=row),
-    Check: lambda row: TxnResult(check=row),
-}
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """Why the operation at a place (from 0) was refused."""
-
-    op_index: int
-    what: str
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """The rows that the operations give, in order; none when something failed."""
-
-    results: tuple[TxnResult, ...] = ()
-    failures: tuple[Failure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +98,7 @@ def _run(store: Store, ops: Iterable[TxnOp], index: int) -> Outcome:
             failures.append(Failure(at, str(error)))
     if failures:
         return Outcome((), tuple(failures))
-    return Outcome(tuple(_KINDS[type(row)](row) for row in results))
+    return Outcome(tuple(map(result_of, results)))
 
 
 def _quoted(text: str) -> str:

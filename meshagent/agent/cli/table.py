@@ -28,7 +28,12 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("catalog nodes", "catalog", "nodes", "CL5", "List the nodes"),
     Subcommand("catalog services", "catalog", "services", "CL5", "List the services"),
     Subcommand("completion", "completion", "completion", "", "Print shell completion for bash, zsh or fish"),
+    Subcommand("config delete", "config_entries", "delete", "CL17", "Delete a config entry"),
+    Subcommand("config list", "config_entries", "list_entries", "CL17", "List the config entries of a kind"),
+    Subcommand("config read", "config_entries", "read", "CL17", "Show a config entry"),
+    Subcommand("config write", "config_entries", "write", "CL17", "Write a config entry from a file"),
     Subcommand("demo", "demo", "demo", "", "Run an agent and two demo services, and say what to try"),
+    Subcommand("exec", "exec", "exec_", "CL10", "Run a command on the nodes of the cluster"),
     Subcommand("force-leave", "members", "force_leave", "CL3", "Make a failed member count as left"),
     Subcommand("health", "health", "health", "", "Show services with their checks and outputs at a glance"),
     Subcommand("info", "lifecycle", "info", "CL4", "Show figures of the agent"),
@@ -40,25 +45,52 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("kv import", "kv_transfer", "import_keys", "CL7", "Write keys from JSON"),
     Subcommand("kv put", "kv", "put", "CL6", "Write a key"),
     Subcommand("leave", "members", "leave", "CL3", "Have the agent leave and stop"),
+    Subcommand("lock", "lock", "lock", "CL10", "Run a program while a lock is held"),
     Subcommand("maint", "maint", "maint", "CL9", "Show or change maintenance mode"),
     Subcommand("members", "members", "members", "CL2", "List the members of the cluster"),
     Subcommand("monitor", "lifecycle", "monitor", "CL4", "Follow the agent's log"),
+    Subcommand(
+        "operator autopilot get-config", "operator_autopilot", "get_config", "CL12", "Show autopilot's configuration"
+    ),
+    Subcommand("operator autopilot health", "operator_autopilot", "health", "", "Show the servers' health at a glance"),
+    Subcommand(
+        "operator autopilot set-config", "operator_autopilot", "set_config", "CL12", "Change autopilot's configuration"
+    ),
+    Subcommand(
+        "operator autopilot state", "operator_autopilot", "state", "CL12", "Show what autopilot knows of the servers"
+    ),
     Subcommand("operator raft list-peers", "operator", "list_peers", "CL12", "List the servers of the Raft cluster"),
+    Subcommand("operator raft remove-peer", "operator", "remove_peer", "CL12", "Remove a server from the Raft cluster"),
+    Subcommand(
+        "operator raft transfer-leader", "operator", "transfer_leader", "CL12", "Hand leadership to another server"
+    ),
+    Subcommand(
+        "operator usage instances", "operator_usage", "instances", "CL12", "Count nodes, services and instances"
+    ),
     Subcommand(
         "reference", "reference", "reference", "", "Print a reference as Markdown: config, http, cli or metrics"
     ),
     Subcommand("reload", "lifecycle", "reload", "CL4", "Have the agent read its configuration again"),
     Subcommand("services deregister", "services", "deregister", "CL8", "Remove services from the agent"),
     Subcommand("services register", "services", "register", "CL8", "Add services to the agent"),
+    Subcommand("snapshot decode", "snapshot", "decode", "CL13", "Print the rows of a snapshot as JSON"),
+    Subcommand("snapshot inspect", "snapshot", "inspect", "CL13", "Show what is in a snapshot"),
+    Subcommand("snapshot restore", "snapshot", "restore", "CL13", "Replace the state of the servers by a snapshot"),
+    Subcommand("snapshot save", "snapshot", "save", "CL13", "Save the state of the servers in a file"),
     Subcommand("validate", "validate", "validate", "CL4", "Check configuration files"),
     Subcommand("version", "version", "version", "CL4", "Show the version"),
+    Subcommand("watch", "watch", "watch", "CL9", "Run a program at every change of something"),
 )
 
 GROUPS: dict[str, str] = {
     "catalog": "Look into the catalog",
+    "config": "Read and write config entries",
     "kv": "Read and write keys",
     "operator": "Tools for operators",
+    "operator autopilot": "How the leader cares for the servers",
     "operator raft": "Tools for the Raft cluster",
+    "operator usage": "How much there is",
+    "snapshot": "Save, restore and look into the state of the servers",
     "services": "Register and deregister services",
 }
 

@@ -11,7 +11,6 @@ Source: design.md "The hot paths serve bytes"; surface rows C11, C15, C16. What 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,8 @@ from meshagent.agent.http.views import View
 from meshagent.errors import MeshError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from meshagent.agent.http.wire import DateLine
     from meshagent.metrics import Metrics, Sampler
 

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from meshagent.catalog.rpc.leading import SharedLog
 from meshagent.catalog.rpc.link import Link, RpcMetrics
-from meshagent.catalog.rpc.read_gate import ReadGate
+from meshagent.catalog.rpc.read_gate import ReadGate, pass_on
 from meshagent.catalog.rpc.settings import RpcSettings
 from meshagent.catalog.rpc.writes import (
     MAX_BATCH_BYTES,
@@ -381,7 +381,7 @@ class ForwardingLog:
                 error = wrong
             else:
                 if self._log.applied_index < index:
-                    self._log.when_applied(index).add_done_callback(lambda done: _pass_on(done, ready))
+                    self._log.when_applied(index).add_done_callback(lambda done: pass_on(done, ready))
                     return
         if ready.done():
             return
@@ -389,15 +389,3 @@ class ForwardingLog:
             ready.set_result(None)
         else:
             ready.set_exception(error)
-
-
-def _pass_on(done: asyncio.Future[None], to: asyncio.Future[None]) -> None:
-    error = None if done.cancelled() else done.exception()
-    if to.done():
-        return
-    if done.cancelled():
-        to.cancel()
-    elif error is not None:
-        to.set_exception(error)
-    else:
-        to.set_result(None)

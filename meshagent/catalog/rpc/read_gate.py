@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from meshagent.errors import MeshError, NoLeader, Timeout
 
-__all__ = ["ReadGate"]
+__all__ = ["ReadGate", "pass_on"]
 
 #: Questions of one kind on their way. With one, a read waits for up to two round trips; with two, rarely for more than
 #: one and a half.
@@ -93,3 +93,16 @@ def _retrieve(ticket: asyncio.Future[None]) -> None:
     """Nobody may be left to look at it."""
     if not ticket.cancelled():
         ticket.exception()
+
+
+def pass_on(done: asyncio.Future[None], to: asyncio.Future[None]) -> None:
+    """Let `to` end as `done` did, unless it has ended."""
+    error = None if done.cancelled() else done.exception()
+    if to.done():
+        return
+    if done.cancelled():
+        to.cancel()
+    elif error is not None:
+        to.set_exception(error)
+    else:
+        to.set_result(None)

@@ -18,6 +18,7 @@ from meshagent.agent.server_calls import server_methods
 from meshagent.catalog import commands
 from meshagent.catalog.log import MemoryLog
 from meshagent.catalog.model import Check, Node, Service
+from meshagent.catalog.rpc.hello import SERVER, Peer
 from meshagent.catalog.store import Store
 from meshagent.clock import Clock, Tasks, VirtualClock
 from meshagent.errors import NoLeader
@@ -33,7 +34,7 @@ class LeaderHere:
         self._agent = agent
 
     async def call(self, method: str, payload: bytes = b"", timeout_s: float | None = None) -> bytes:
-        peer: Any = None
+        peer = Peer("", "n1", "dc1", "", SERVER, 1, 0)
         answer: Any = server_methods(self._agent)[method](peer, payload)
         found: bytes = await answer
         return found
@@ -53,26 +54,32 @@ class Log(MemoryLog):
 
     @property
     def leader(self) -> str:
-        return "127.0.0.1:8300" if self.leading else ""
+        return "127.0.0.1:8300" if self.leading or self.following else ""
 
     @property
     def last_contact_ms(self) -> int:
         return self.contact_ms
 
+    #: Somebody else leads: reads wait for `gates`, which the test opens.
+    following = False
+    gates: list[asyncio.Future[None]]
+
     async def read_barrier(self, *, consistent: bool = False) -> None:
-        if not self.leading:
-            raise NoLeader
-        self.barriers += consistent
+        gate = self.read_gate(consistent=consistent)
+        if gate is not None:
+            await gate
 
     def read_gate(self, *, consistent: bool = False) -> asyncio.Future[None] | None:
-        if self.leading and not consistent:
-            return None
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        if self.leading:
+        if self.following:
+            self.gates = [*getattr(self, "gates", ()), future]
+        elif not self.leading:
+            future.set_exception(NoLeader())
+        elif not consistent:
+            return None
+        else:
             self.barriers += 1
             future.set_result(None)
-        else:
-            future.set_exception(NoLeader())
         return future
 
     def propose(self, command: bytes) -> asyncio.Future[Any]:
