@@ -31,18 +31,13 @@ WAITING: tuple[Waiting, ...] = (
         options=(
             "dns_config.allow_stale",
             "dns_config.max_stale",
-            "limits.rpc_client_timeout",
-            "limits.rpc_handshake_timeout",
             "limits.rpc_max_burst",
-            "limits.rpc_max_conns_per_client",
             "limits.rpc_rate",
             "performance.leave_drain_time",
-            "ports.server",
             "raft_protocol",
             "server_rejoin_age_max",
             "tls.defaults.verify_outgoing",
             "tls.https.verify_outgoing",
-            "tls.internal_rpc",
         ),
     ),
     Waiting(

@@ -10,36 +10,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-import msgspec
-
 from meshagent import CONSUL_VERSION
 from meshagent.agent.checks.dial import describe
 from meshagent.agent.definitions import multierror
+from meshagent.agent.gossip.member import Member
 from meshagent.errors import InternalError
 
 if TYPE_CHECKING:
     from meshagent.agent.config import Config
 
-__all__ = ["ALIVE", "Alone", "Member", "Membership", "alone", "member_tags"]
+__all__ = ["Alone", "Member", "Membership", "alone", "member_tags"]
 
-ALIVE = 1
 _CONNECT_S = 10.0
-
-
-class Member(msgspec.Struct, frozen=True, kw_only=True, rename="pascal"):
-    """One member of a pool; `status` is 0 none, 1 alive, 2 leaving, 3 left, 4 failed."""
-
-    name: str
-    addr: str
-    port: int
-    tags: dict[str, str] = msgspec.field(default_factory=dict)
-    status: int = ALIVE
-    protocol_min: int = 1
-    protocol_max: int = 5
-    protocol_cur: int = 2
-    delegate_min: int = 2
-    delegate_max: int = 5
-    delegate_cur: int = 4
 
 
 class Membership(Protocol):

@@ -18,6 +18,7 @@ from meshagent.errors import CorruptData
 
 __all__ = [
     "AutopilotSet",
+    "ClusterInit",
     "Command",
     "ConfigEntryDelete",
     "ConfigEntrySet",
@@ -220,6 +221,12 @@ class ConfigEntryDelete(msgspec.Struct, frozen=True, array_like=True, tag=61):  
     at: str = ""
 
 
+class ClusterInit(msgspec.Struct, frozen=True, array_like=True, tag=80):  # since 0.1
+    """Give the cluster its id, unless it has one. Result: the id it has."""
+
+    id: str
+
+
 class AutopilotSet(msgspec.Struct, frozen=True, array_like=True, tag=90):  # since 0.1
     """Write the autopilot configuration; with `cas` only if its ModifyIndex is that (0: if there is none).
 
@@ -249,6 +256,7 @@ Command = (
     | PreparedQueryDelete
     | ConfigEntrySet
     | ConfigEntryDelete
+    | ClusterInit
     | AutopilotSet
 )
 

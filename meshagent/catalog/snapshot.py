@@ -52,6 +52,7 @@ class _Facts(msgspec.Struct, array_like=True):
     config_index: int = 0
     gateway_index: int = 0
     gateway_lost: int = 0
+    cluster_id: str = ""
 
 
 class _Pairs:
@@ -161,6 +162,7 @@ def write(store: Store) -> Iterator[bytes]:
         config_index=store.config.index,
         gateway_index=store.config.gateway_index,
         gateway_lost=store.config.gateway_lost,
+        cluster_id=store.cluster_id,
     )
     return _encode(store.index, facts, _tables(store))
 
@@ -260,6 +262,7 @@ def table_rows(chunk: bytes) -> tuple[str, list[msgspec.Raw]]:
 
 def _load_facts(store: Store, index: int, facts: _Facts) -> None:
     store.index = index
+    store.cluster_id = facts.cluster_id
     registrations = store.registrations
     registrations.service_extinction = facts.service_extinction
     registrations.gone_nodes = dict(facts.gone_nodes)
@@ -292,6 +295,7 @@ def digest(store: Store) -> str:
         store.config.index,
         store.config.gateway_index,
         store.config.gateway_lost,
+        store.cluster_id,
     )
     sha.update(_encoder.encode(facts))
     return sha.hexdigest()

@@ -36,6 +36,7 @@ class Store:
         self.watches = watches if watches is not None else Watches()
         self.undo = Undo()
         self.index = 1  # an empty read answers index 1, so the first change must be above it
+        self.cluster_id = ""
         self.kv: KVTable = KVTable(self.watches, self.undo)
         self.coordinates: Coordinates = Coordinates(self.watches, self.undo)
         self.prepared_queries: PreparedQueries = PreparedQueries(self.watches, self.undo)
@@ -110,6 +111,12 @@ class Store:
             raise InternalError("missing session")
         return self.kv.unlock(command, index)
 
+    def _init_cluster(self, command: commands.ClusterInit, index: int) -> str:
+        if not self.cluster_id:
+            self.cluster_id = command.id
+            self.watches.notify("cluster")
+        return self.cluster_id
+
     def _reap(self, command: commands.ReapTombstones, index: int) -> None:
         self.kv.reap(command.index)
         self.registrations.reap(command.index)
@@ -140,5 +147,6 @@ _APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
     commands.Txn: lambda store, command, index: txn.apply(store, command.ops, index),
     commands.ConfigEntrySet: lambda store, command, index: store.config.set(command, index),
     commands.ConfigEntryDelete: lambda store, command, index: store.config.delete(command, index),
+    commands.ClusterInit: Store._init_cluster,
     commands.AutopilotSet: lambda store, command, index: store.autopilot.set(command, index),
 }

@@ -32,6 +32,7 @@ from meshagent.catalog.log import MemoryLog
 from meshagent.catalog.store import Store
 from meshagent.clock import Tasks, VirtualClock
 from meshagent.metrics import Metrics
+from meshtest.httpapi import LeaderHere
 
 NODE_ID = "11111111-2222-3333-4444-555555555555"
 
@@ -117,6 +118,7 @@ class InProcess:
             lifecycle=Lifecycle(reload=self._reload, leave=self._leave),
             extras=extras,
         )
+        self.agent.extras["leader_calls"] = LeaderHere(self.agent)
         self.autopilot = extras["autopilot"] = AutopilotKeeper(self.agent)
         self.sync = AntiEntropy(self.local, self.store, self.agent.write, self.clock, rng, self.tasks)
         self.dispatcher = Dispatcher(self.agent, HttpSettings())
@@ -131,6 +133,7 @@ class InProcess:
         facts = ServerFacts(node_id=NODE_ID, name="n1", address="127.0.0.1", datacenter="dc1", server_port=8300)
         await self.autopilot.configure()
         await self.agent.write(server_registration(facts))
+        self.tasks.start(self.agent.sessions.lead(self.agent), name="sessions")
         self.sync.start()
         await self.settle()
 
