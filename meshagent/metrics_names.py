@@ -47,6 +47,7 @@ leader.replication.federation-state.status
 leader.replication.namespaces.index
 leader.replication.namespaces.status
 leaf-certs.entries_count
+memberlist.health.score  How unwell this agent takes itself to be: 0 is well, at most 7
 members.clients  Client agents that are alive
 members.servers  Servers that are alive
 mesh.active-root-ca.expiry  Seconds until the active root certificate expires
@@ -156,9 +157,17 @@ grpc.server.connection.count
 grpc.server.request.count
 grpc.server.stream.count
 health.service.query
+memberlist.degraded.probe  Probes that got more time because this agent is unwell
+memberlist.degraded.timeout  Nodes marked as failed without enough confirmations
+memberlist.dropped  Gossip that was refused, by reason
 memberlist.msg.alive
 memberlist.msg.dead
 memberlist.msg.suspect
+memberlist.tcp.accept
+memberlist.tcp.connect
+memberlist.tcp.sent  Bytes
+memberlist.udp.received  Bytes
+memberlist.udp.sent  Bytes
 raft.apply  Entries proposed
 raft.barrier
 raft.state.candidate  Elections begun
@@ -253,7 +262,11 @@ leader.reapTombstones
 leader.reconcile
 leader.reconcileMember
 memberlist.gossip
-memberlist.probeNode
+memberlist.probeNode  Milliseconds that a probe took
+memberlist.pushPullNode  Milliseconds that a full exchange took
+memberlist.queue.broadcasts  Broadcasts that wait
+memberlist.size.local  Bytes of user state sent in a full exchange
+memberlist.size.remote  Bytes of user state received in a full exchange
 prepared-query.apply  Milliseconds that a write of a prepared query took
 prepared-query.execute  Milliseconds that running a prepared query took
 prepared-query.execute_remote

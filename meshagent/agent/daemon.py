@@ -27,15 +27,16 @@ from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.cluster import Cluster
 from meshagent.agent.core import Agent, Lifecycle
 from meshagent.agent.differences import NodeRows, node_rows
+from meshagent.agent.event_wire import gossip_events
 from meshagent.agent.events import UserEvents
 from meshagent.agent.file_registrations import apply_files
 from meshagent.agent.fsm_metrics import MeasuredStore
+from meshagent.agent.gossip.pools import Pools
 from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
 from meshagent.agent.leadership import Leadership, init_cluster, reap_tombstones
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
-from meshagent.agent.membership import alone
 from meshagent.agent.operator_calls import all_methods
 from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
@@ -79,6 +80,8 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._warnings = loaded.warnings
         self._leaving = False
+        self.failure = ""
+        """Why the process ends by itself; empty while it does not, or was asked to."""
         self._https: ssl.SSLContext | None = None
 
     # --- starting ----------------------------------------------------------------------------------------------
@@ -112,6 +115,17 @@ class Daemon:
             tasks=self._tasks,
         )
         self._build_local(config, node_id, data_dir)
+        self.pools = Pools(
+            config=config,
+            node_name=config.node_name,
+            node_id=node_id,
+            data_dir=data_dir,
+            clock=self._clock,
+            rng=self._rng,
+            tasks=self._tasks,
+            metrics=self.metrics,
+        )
+        events = UserEvents(config.node_name, self.local.services, self.local.watches)
         self.agent = Agent(
             config=config,
             clock=self._clock,
@@ -128,11 +142,11 @@ class Daemon:
             lifecycle=Lifecycle(reload=self.reload, leave=self.leave),
             extras={
                 "checks": self.runner,
-                "members": alone(config, config.node_name, node_id),
+                "members": self.pools,
                 "raft": self.cluster.raft,
                 "leader_calls": self.cluster.leader_calls,
                 **({"peers": self.cluster.peers} if self.cluster.peers is not None else {}),
-                "events": UserEvents(config.node_name, self.local.services, self.local.watches),
+                "events": events,
                 **({"saver": self.saver} if self.saver is not None else {}),
             },
         )
@@ -144,6 +158,8 @@ class Daemon:
         self.leadership = self.agent.extras["leadership"] = self._leadership(node_id)
         self.cluster.serve({**server_methods(self.agent), **all_methods(self.agent)})
         await self.cluster.start()
+        await self.pools.start()
+        gossip_events(events, self.pools)
         await self._listen(config)
         self._tasks.start(self.leadership.run(), name="leadership")
         self._tasks.start(self._measure(), name="metrics")
@@ -157,6 +173,7 @@ class Daemon:
             self._tasks,
             enabled=lambda: not self.config.disable_remote_exec,
         ).announced
+        self.pools.start_joining(self._give_up)
         log.info("started")
 
     def _build_local(self, config: Config, node_id: str, data_dir: Path | None) -> None:
@@ -335,10 +352,18 @@ class Daemon:
         if self._done.is_set():
             log.error("second signal, ending at once")
             os._exit(1)
+        self._leaving = graceful
+        self._done.set()
+
+    def _give_up(self, reason: str) -> None:
+        """The process is to end, and to say that it failed."""
+        self.failure = reason
         self._done.set()
 
     async def stop(self) -> None:
-        """Stop everything, listeners first; what was acknowledged is on disk."""
+        """Stop everything, after telling the cluster if this agent leaves; what was acknowledged is on disk."""
+        if self._leaving and hasattr(self, "pools"):
+            await self.pools.leave()
         for name in ("watches", "http", "dns", "sync"):
             part = getattr(self, name, None)
             if part is not None:
@@ -352,6 +377,8 @@ class Daemon:
             except MeshError as error:
                 log.error("%s", error)
         await self._tasks.cancel()
+        if hasattr(self, "pools"):
+            await self.pools.stop()
         if hasattr(self, "cluster"):
             await self.cluster.stop()
         log.info("stopped")

@@ -21,13 +21,14 @@ from meshagent.agent.gossip.keyring_file import load_ring
 from meshagent.agent.gossip.member import Member
 from meshagent.agent.gossip.member_table import MemberTable
 from meshagent.agent.gossip.node import Address, show_address
-from meshagent.agent.gossip.pool import Pool, PoolSettings
+from meshagent.agent.gossip.pool import Connect, Pool, PoolSettings
 from meshagent.agent.gossip.retry_join import RetryJoin
 from meshagent.agent.gossip.serf_messages import Event
 from meshagent.agent.gossip.serf_settings import SerfSettings
 from meshagent.agent.gossip.settings import LAN, WAN, with_options
 from meshagent.agent.gossip.snapshot_file import read_snapshot
 from meshagent.agent.gossip.snapshot_log import Replayed
+from meshagent.agent.gossip.transport import GossipTransport
 from meshagent.agent.membership import member_tags
 from meshagent.catalog.model import Coordinate
 from meshagent.clock import Clock, Tasks
@@ -66,7 +67,9 @@ class Pools:
         rng: random.Random,
         tasks: Tasks,
         metrics: Metrics,
+        connect: Connect = GossipTransport,
     ) -> None:
+        self._connect = connect
         self._config = config
         self._node_name = node_name
         self._node_id = node_id
@@ -163,6 +166,7 @@ class Pools:
             clock=self._clock,
             rng=random.Random(self._rng.random()),  # noqa: S311  spreads load
             metrics=self._metrics,
+            connect=self._connect,
         )
 
     def _tags(self, wan: bool) -> dict[str, str]:

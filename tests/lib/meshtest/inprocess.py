@@ -17,13 +17,14 @@ from meshagent.agent.checks.probe import CheckSettings
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.config import Config, Listen, Network
 from meshagent.agent.core import Agent, Lifecycle
+from meshagent.agent.event_wire import gossip_events
 from meshagent.agent.events import UserEvents
+from meshagent.agent.gossip.pools import Pools
 from meshagent.agent.http.dispatch import Dispatcher, Incoming
 from meshagent.agent.http.response import StreamingResponse
 from meshagent.agent.http.settings import HttpSettings
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
-from meshagent.agent.membership import alone
 from meshagent.agent.persist import Saver
 from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
 from meshagent.agent.settings import local_settings
@@ -32,6 +33,7 @@ from meshagent.catalog.log import MemoryLog
 from meshagent.catalog.store import Store
 from meshagent.clock import Tasks, VirtualClock
 from meshagent.metrics import Metrics
+from meshtest.deafgossip import DeafTransport
 from meshtest.httpapi import LeaderHere
 
 NODE_ID = "11111111-2222-3333-4444-555555555555"
@@ -98,15 +100,27 @@ class InProcess:
             aliased=alias_source(self.local, self.store),
         )
         CheckRuns(self.local, self.runner, self.store, self.clock, self.tasks)
-        extras: dict[str, Any] = {"checks": self.runner, "members": alone(self.config, "n1", NODE_ID)}
-        extras["events"] = UserEvents("n1", self.local.services, self.local.watches)
+        metrics = Metrics()
+        self.pools = Pools(
+            config=self.config,
+            node_name="n1",
+            node_id=NODE_ID,
+            data_dir=None,
+            clock=self.clock,
+            rng=rng,
+            tasks=self.tasks,
+            metrics=metrics,
+            connect=DeafTransport,
+        )
+        events = UserEvents("n1", self.local.services, self.local.watches)
+        extras: dict[str, Any] = {"checks": self.runner, "members": self.pools, "events": events}
         if data_dir is not None:
             extras["saver"] = Saver(data_dir, self.local, self.tasks)
         self.agent = Agent(
             config=self.config,
             clock=self.clock,
             rng=rng,
-            metrics=Metrics(),
+            metrics=metrics,
             logs=LogHub(),
             tasks=self.tasks,
             store=self.store,
@@ -131,6 +145,8 @@ class InProcess:
 
     async def start(self) -> None:
         facts = ServerFacts(node_id=NODE_ID, name="n1", address="127.0.0.1", datacenter="dc1", server_port=8300)
+        await self.pools.start()
+        gossip_events(self.agent.extras["events"], self.pools)
         await self.autopilot.configure()
         await self.agent.write(server_registration(facts))
         self.tasks.start(self.agent.sessions.lead(self.agent), name="sessions")
@@ -141,6 +157,7 @@ class InProcess:
         self.runner.stop()
         await self.sync.stop()
         await self.tasks.cancel()
+        await self.pools.stop()
 
     async def settle(self) -> None:
         await self.clock.advance(0.02)
