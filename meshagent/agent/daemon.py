@@ -39,13 +39,13 @@ from meshagent.agent.http.server import HttpServer
 from meshagent.agent.leadership import Leadership, init_cluster, reap_tombstones
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
+from meshagent.agent.operator_calls import all_methods
 from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
 from meshagent.agent.reconcile_keeper import ReconcileKeeper
 from meshagent.agent.remote_exec import EVENT, RemoteExec
 from meshagent.agent.self_registration import node_row
 from meshagent.agent.server_calls import hand_over, server_methods
-from meshagent.agent.server_methods import all_methods
 from meshagent.agent.server_tags import read_server
 from meshagent.agent.spool import Spools
 from meshagent.agent.sync import AntiEntropy
