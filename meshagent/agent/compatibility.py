@@ -121,7 +121,7 @@ WAITING: tuple[Waiting, ...] = (
             "addresses.grpc",
             "addresses.grpc_tls",
             "config_entries",
-            "connect",
+            "connect.enable_mesh_gateway_wan_federation",
             "default_intention_policy",
             "enable_central_service_config",
             "performance.enable_xds_load_balancing",
@@ -144,7 +144,6 @@ WAITING: tuple[Waiting, ...] = (
             ("CL18", "intention"),
             ("CL19", "connect envoy"),
             ("CL20", "connect proxy"),
-            ("CL21", "connect ca"),
             ("CL21", "connect expose"),
             ("CL21", "connect redirect-traffic"),
             ("CL24", "troubleshoot"),
@@ -171,7 +170,6 @@ WAITING: tuple[Waiting, ...] = (
         ),
     ),
     Waiting(feature="the web page", options=("ui_config",)),
-    Waiting(feature="making certificates", commands=(("CL22", "tls ca create"), ("CL22", "tls cert create"))),
     Waiting(
         feature="sending metrics to statsd, statsite and DogStatsD",
         options=(

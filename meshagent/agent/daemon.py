@@ -31,6 +31,7 @@ from meshagent.agent.leader import REAP_STEP_S, TombstoneReaper
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
 from meshagent.agent.membership import alone
+from meshagent.agent.mesh import Mesh
 from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
 from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
@@ -130,10 +131,14 @@ class Daemon:
             },
         )
         self.sync = AntiEntropy(self.local, self.store, self.agent.write, self._clock, self._rng, self._tasks)
+        if config.connect.enabled:
+            self.agent.extras["mesh"] = Mesh(self.agent, settings.authority_settings(config))
         await self._listen(config)
         self._tasks.start(self._lead(node_id), name="leader duties")
         self._tasks.start(self.agent.sessions.run(self.agent), name="sessions")
         self._tasks.start(self._measure(), name="metrics")
+        if config.connect.enabled:
+            self.agent.extras["mesh"].start()
         self.check_runs.start()
         self.sync.start()
         log.info("started")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from meshagent.catalog.ca import CAState
 from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, PreparedQuery, Service, Session
 from meshagent.catalog.watch import Topic
@@ -86,6 +87,7 @@ def _tables(store: Store) -> list[tuple[str, list[Any] | _Pairs]]:
         ("coordinates", [row for rows in store.coordinates.rows.values() for row in rows.values()]),
         ("prepared-queries", list(store.prepared_queries.rows.values())),
         ("config-entries", list(store.config.entries.values())),
+        ("connect-ca", list(store.ca.state())),
     ]
 
 
@@ -128,6 +130,10 @@ _LOADERS: dict[str, _Loader] = {
     "config-entries": (
         msgspec.msgpack.Decoder(tuple[str, list[ConfigEntry]]),
         lambda store, rows: store.config.load(rows),
+    ),
+    "connect-ca": (
+        msgspec.msgpack.Decoder(tuple[str, list[CAState]]),
+        lambda store, rows: store.ca.load(rows),
     ),
 }
 _header_decoder = msgspec.msgpack.Decoder(tuple[str, int, int, _Facts])

@@ -27,6 +27,8 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("catalog datacenters", "catalog", "datacenters", "CL5", "List the datacenters"),
     Subcommand("catalog nodes", "catalog", "nodes", "CL5", "List the nodes"),
     Subcommand("catalog services", "catalog", "services", "CL5", "List the services"),
+    Subcommand("connect ca get-config", "connect_ca", "get_config", "CL21", "Show the configuration of the CA"),
+    Subcommand("connect ca set-config", "connect_ca", "set_config", "CL21", "Change the configuration of the CA"),
     Subcommand("completion", "completion", "completion", "", "Print shell completion for bash, zsh or fish"),
     Subcommand("demo", "demo", "demo", "", "Run an agent and two demo services, and say what to try"),
     Subcommand("force-leave", "members", "force_leave", "CL3", "Make a failed member count as left"),
@@ -50,20 +52,27 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("reload", "lifecycle", "reload", "CL4", "Have the agent read its configuration again"),
     Subcommand("services deregister", "services", "deregister", "CL8", "Remove services from the agent"),
     Subcommand("services register", "services", "register", "CL8", "Add services to the agent"),
+    Subcommand("tls ca create", "tls", "ca_create", "CL22", "Make an authority for agents"),
+    Subcommand("tls cert create", "tls", "cert_create", "CL22", "Make a certificate for an agent"),
     Subcommand("validate", "validate", "validate", "CL4", "Check configuration files"),
     Subcommand("version", "version", "version", "CL4", "Show the version"),
 )
 
 GROUPS: dict[str, str] = {
     "catalog": "Look into the catalog",
+    "connect": "The mesh",
+    "connect ca": "The certificate authority of the mesh",
     "kv": "Read and write keys",
     "operator": "Tools for operators",
     "operator raft": "Tools for the Raft cluster",
     "services": "Register and deregister services",
+    "tls": "Certificates for agents",
+    "tls ca": "An authority for agents",
+    "tls cert": "Certificates for agents",
 }
 
 _paths = [row.path for row in SUBCOMMANDS]
 if len(set(_paths)) != len(_paths):
     raise ImportError("a command is listed twice")
-if {path.rsplit(" ", 1)[0] for path in _paths if " " in path} | {"operator"} != set(GROUPS):
+if {" ".join(path.split(" ")[:at]) for path in _paths for at in range(1, path.count(" ") + 1)} != set(GROUPS):
     raise ImportError("a group of commands has no help, or help has no group")

@@ -16,12 +16,4 @@ ROUTES = (
         row="A26", method="POST", path="/v1/agent/connect/authorize", acl="service:write", flags="Kb",
         summary="whether an identity may call a service here",
     ),
-    Route(
-        row="A27", method="GET", path="/v1/agent/connect/ca/roots", flags="B Kb", tenancy="",
-        summary="the roots that are trusted, from this agent's cache",
-    ),
-    Route(
-        row="A28", method="GET", path="/v1/agent/connect/ca/leaf/", acl="service:write", flags="B Kb",
-        summary="a certificate for a service here",
-    ),
 )  # fmt: skip

@@ -13,30 +13,6 @@ __all__ = ["ROUTES"]
 
 ROUTES = (
     Route(
-        row="CN1",
-        method="GET",
-        path="/v1/connect/ca/roots",
-        flags="B C",
-        summary="the roots that are trusted",
-        tenancy="",
-    ),
-    Route(
-        row="CN2",
-        method="GET",
-        path="/v1/connect/ca/configuration",
-        acl="operator:read",
-        summary="configuration of the certificate authority",
-        tenancy="",
-    ),
-    Route(
-        row="CN2",
-        method="PUT",
-        path="/v1/connect/ca/configuration",
-        acl="operator:write",
-        summary="change it, and rotate the root if needed",
-        tenancy="",
-    ),
-    Route(
         row="CN3",
         method="GET",
         path="/v1/connect/intentions",

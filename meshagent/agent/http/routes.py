@@ -58,6 +58,10 @@ class Route:
     discovery: bool = False
     #: Whether every request is read anew, because chance or the caller decides about the order (prepared queries).
     volatile: bool = False
+    #: Whether it is always answered from the agent's cache, and says so (surface row C19).
+    always_cached: bool = False
+    #: Whether a failed read carries meta headers although the answer does not name its consistency.
+    meta_on_error: bool = False
     #: "both" refuses `ns` and `partition` (surface row C10), "partition" only that one, "" ignores both.
     tenancy: str = "both"
     #: The option of `limits` that bounds the body: "kv" or "txn"; "" for the server's general limit.
@@ -92,6 +96,7 @@ FAMILIES: tuple[str, ...] = (
     "event",
     "coordinate",
     "status",
+    "connect_ca",
     "connect",
     "config",
     "exported_services",

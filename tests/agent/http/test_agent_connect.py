@@ -3,4 +3,4 @@
 
 async def test_methods_are_known_and_the_rest_is_not_built(live):
     assert (await live.ask("OPTIONS", "/v1/agent/connect/authorize")).headers["allow"] == "OPTIONS,POST"
-    assert (await live.ask("GET", "/v1/agent/connect/ca/leaf/web")).status == 501
+    assert (await live.ask("POST", "/v1/agent/connect/authorize")).status == 501

@@ -63,6 +63,7 @@ def make_agent(clock: Clock | None = None, log: type[MemoryLog] | None = None) -
         session_ttl_min=10.0,
         limits=SimpleNamespace(kv_max_value_size=524_288),
         performance=SimpleNamespace(rpc_hold_timeout=7.0),
+        connect=SimpleNamespace(enabled=True),
     )
     return Agent(
         config=config,

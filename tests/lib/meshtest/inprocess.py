@@ -22,6 +22,7 @@ from meshagent.agent.http.settings import HttpSettings
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
 from meshagent.agent.membership import alone
+from meshagent.agent.mesh import Mesh
 from meshagent.agent.persist import Saver
 from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
 from meshagent.agent.settings import local_settings
@@ -29,6 +30,7 @@ from meshagent.agent.sync import AntiEntropy
 from meshagent.catalog.log import MemoryLog
 from meshagent.catalog.store import Store
 from meshagent.clock import Tasks, VirtualClock
+from meshagent.connect.authority import AuthoritySettings
 from meshagent.metrics import Metrics
 
 NODE_ID = "11111111-2222-3333-4444-555555555555"
@@ -115,6 +117,7 @@ class InProcess:
             lifecycle=Lifecycle(reload=self._reload, leave=self._leave),
             extras=extras,
         )
+        self.mesh = extras["mesh"] = Mesh(self.agent, AuthoritySettings(apart=False))
         self.sync = AntiEntropy(self.local, self.store, self.agent.write, self.clock, rng, self.tasks)
         self.dispatcher = Dispatcher(self.agent, HttpSettings())
 
