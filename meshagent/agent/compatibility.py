@@ -29,7 +29,6 @@ WAITING: tuple[Waiting, ...] = (
     Waiting(
         feature="clusters of servers",
         options=(
-            "autopilot",
             "dns_config.allow_stale",
             "dns_config.max_stale",
             "limits.rpc_client_timeout",
@@ -137,10 +136,6 @@ WAITING: tuple[Waiting, ...] = (
             "xds",
         ),
         commands=(
-            ("CL17", "config delete"),
-            ("CL17", "config list"),
-            ("CL17", "config read"),
-            ("CL17", "config write"),
             ("CL18", "intention"),
             ("CL19", "connect envoy"),
             ("CL20", "connect proxy"),
@@ -154,12 +149,7 @@ WAITING: tuple[Waiting, ...] = (
         options=("peering",),
         commands=(("CL8", "services export"), ("CL8", "services exported-services"), ("CL23", "peering")),
     ),
-    Waiting(feature="running a command under a lock", commands=(("CL10", "lock"),)),
-    Waiting(
-        feature="events, watches and remote execution",
-        options=("disable_remote_exec", "watches"),
-        commands=(("CL9", "event"), ("CL9", "watch"), ("CL10", "exec")),
-    ),
+    Waiting(feature="firing events by command", commands=(("CL9", "event"),)),
     Waiting(
         feature="backup through the API",
         commands=(

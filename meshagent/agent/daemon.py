@@ -21,11 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent import settings
+from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.check_runs import CheckRuns, alias_source
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.core import Agent, Lifecycle
 from meshagent.agent.events import UserEvents
 from meshagent.agent.file_registrations import apply_files
+from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
 from meshagent.agent.leader import REAP_STEP_S, TombstoneReaper
 from meshagent.agent.local import LocalState
@@ -34,10 +36,12 @@ from meshagent.agent.membership import alone
 from meshagent.agent.mesh import Mesh
 from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
+from meshagent.agent.remote_exec import EVENT, RemoteExec
 from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
 from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.telemetry import observe
 from meshagent.agent.tls import server_context
+from meshagent.agent.watches.runner import WatchRunner
 from meshagent.catalog.raft.replica import open_raft_log
 from meshagent.catalog.store import Store
 from meshagent.clock import Clock, Tasks
@@ -130,17 +134,28 @@ class Daemon:
                 **({"saver": self.saver} if self.saver is not None else {}),
             },
         )
+        self.agent.extras["raft"] = self.log
+        self.autopilot = self.agent.extras["autopilot"] = AutopilotKeeper(self.agent)
         self.sync = AntiEntropy(self.local, self.store, self.agent.write, self._clock, self._rng, self._tasks)
         if config.connect.enabled:
             self.agent.extras["mesh"] = Mesh(self.agent, settings.authority_settings(config))
         await self._listen(config)
         self._tasks.start(self._lead(node_id), name="leader duties")
         self._tasks.start(self.agent.sessions.run(self.agent), name="sessions")
+        self._tasks.start(self.autopilot.run(), name="autopilot")
         self._tasks.start(self._measure(), name="metrics")
         if config.connect.enabled:
             self.agent.extras["mesh"].start()
         self.check_runs.start()
         self.sync.start()
+        self.watches = WatchRunner(lambda target, token: self._ask("GET", target, token), self._clock)
+        await self.watches.configure(config.watches)
+        self.agent.extras["events"].handlers[EVENT] = RemoteExec(
+            self._ask,
+            config.node_name,
+            self._tasks,
+            enabled=lambda: not self.config.disable_remote_exec,
+        ).announced
         log.info("started")
 
     def _build_local(self, config: Config, node_id: str, data_dir: Path | None) -> None:
@@ -214,6 +229,7 @@ class Daemon:
         config = self.config
         while not self.log.is_leader:
             await self._clock.sleep(_LEADER_POLL_S)
+        await self.autopilot.configure()
         facts = ServerFacts(
             node_id=node_id,
             name=config.node_name,
@@ -231,6 +247,10 @@ class Daemon:
             due = reaper.step(self._clock.monotonic(), self.store.index)
             if due is not None and self.log.is_leader and self.store.has_tombstones(due.index):
                 await self.agent.write(due)
+
+    async def _ask(self, method: str, target: str, token: str = "", body: bytes = b"") -> Any:
+        """This agent's own API, as its watches and jobs use it."""
+        return await ask(self.http.dispatcher, method, target, token, body)
 
     async def _measure(self) -> None:
         """Close metric intervals; the gauges of process, catalog and log are read just before."""
@@ -272,6 +292,7 @@ class Daemon:
             for problem in apply_files(self.local, config.services, config.checks, _file_token(config)):
                 log.error("%s", problem)
             self.sync.trigger()
+            await self.watches.configure(config.watches)
             for line in report.lines():
                 log.info("reload: %s", line)
             return report
@@ -303,7 +324,7 @@ class Daemon:
 
     async def stop(self) -> None:
         """Stop everything, listeners first; what was acknowledged is on disk."""
-        for name in ("http", "dns", "sync"):
+        for name in ("watches", "http", "dns", "sync"):
             part = getattr(self, name, None)
             if part is not None:
                 await part.stop()

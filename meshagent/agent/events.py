@@ -55,6 +55,8 @@ class UserEvents:
     def __init__(self, node_name: str, services: Mapping[str, LocalService], watches: Watches) -> None:
         self.broadcast: Callable[[UserEvent], None] | None = None
         """Sends an event to all other agents; None while there are none."""
+        self.handlers: dict[str, Callable[[bytes], None]] = {}
+        """Events of these names are orders to the agent: their payloads go here and are not remembered."""
         self.time = 1
         """The Lamport time of the next event."""
         self._node_name = node_name
@@ -81,6 +83,9 @@ class UserEvents:
         self.time = max(self.time, event.l_time + 1)
         if event.version > MAX_VERSION or not self._meant(event):
             return False
+        if (handler := self.handlers.get(event.name)) is not None:
+            handler(event.payload or b"")
+            return True
         self._kept.append(event)
         self._watches.notify(TOPIC)
         self._watches.flush()

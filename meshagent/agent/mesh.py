@@ -24,6 +24,7 @@ from meshagent.connect.leafs import LeafStore
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
     from meshagent.agent.local import LocalState
+    from meshagent.catalog.rpc.link import Handler
     from meshagent.catalog.watch import Subscription
     from meshagent.metrics import Metrics
 
@@ -80,6 +81,11 @@ class Mesh:
         agent.tasks.start(self._look(), name="certificate expiry")
         agent.metrics.collect(self.gauges)
         self._watch_roots()
+
+    def rpc_methods(self) -> dict[str, Handler]:
+        """What a server answers on the RPC port: `ca-sign`, a request (PEM) for a leaf."""
+        authority = self.authority
+        return {} if authority is None else {"ca-sign": lambda _, payload: authority.serve_sign(payload)}
 
     def _roots(self) -> tuple[str, str]:
         table = self._agent.store.ca

@@ -17,6 +17,7 @@ from meshagent.agent.http.ratelimit import RateSettings
 from meshagent.agent.http.settings import HttpSettings
 from meshagent.agent.logs import LogSettings
 from meshagent.agent.registration import LocalSettings
+from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.raft.settings import RaftSettings
 from meshagent.connect.authority import AuthoritySettings
 from meshagent.connect.sealing import SealingKey
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "authority_settings",
+    "autopilot_bootstrap",
     "check_settings",
     "dns_settings",
     "http_settings",
@@ -76,6 +78,18 @@ def raft_settings(config: Config) -> RaftSettings:
         snapshot_interval_s=config.raft_snapshot_interval,
         trailing_logs=config.raft_trailing_logs,
         multiplier=config.performance.raft_multiplier,
+    )
+
+
+def autopilot_bootstrap(config: Config) -> AutopilotConfig:
+    """How the leader of a new cluster cares for its servers; later the replicated configuration counts (OP4)."""
+    block = config.autopilot
+    return AutopilotConfig(
+        cleanup_dead_servers=block.cleanup_dead_servers,
+        last_contact_threshold=round(block.last_contact_threshold * 1e9),
+        max_trailing_logs=block.max_trailing_logs,
+        min_quorum=block.min_quorum,
+        server_stabilization_time=round(block.server_stabilization_time * 1e9),
     )
 
 

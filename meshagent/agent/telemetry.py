@@ -16,12 +16,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshagent import CONSUL_VERSION
 
 if TYPE_CHECKING:
+    from meshagent.agent.autopilot import AutopilotKeeper
     from meshagent.agent.core import Agent
+    from meshagent.catalog.autopilot.health import AutopilotState
     from meshagent.catalog.model import Service
     from meshagent.metrics import Metrics
 
@@ -138,8 +140,9 @@ def agent_gauges(agent: Agent) -> Callable[[Metrics], None]:
                 metrics.gauge(shown, int(stats[name]))
         metrics.gauge("raft.leader.oldestLogAge", 0)
         servers = int(stats.get("num_peers") or 0) + 1
-        metrics.gauge("autopilot.healthy", 1 if agent.log.leader else 0)
-        metrics.gauge("autopilot.failure_tolerance", (servers - 1) // 2)
+        health = _health(agent)
+        metrics.gauge("autopilot.healthy", 1 if (health.healthy if health else agent.log.leader) else 0)
+        metrics.gauge("autopilot.failure_tolerance", health.failure_tolerance if health else (servers - 1) // 2)
         metrics.gauge("raft.peers", servers)
         metrics.gauge("members.servers", servers, labels)
         metrics.gauge("members.clients", 0, labels)
@@ -156,6 +159,13 @@ def agent_gauges(agent: Agent) -> Callable[[Metrics], None]:
             metrics.gauge("state.config_entries", 0, (*labels, ("kind", kind)))
 
     return collect
+
+
+def _health(agent: Agent) -> AutopilotState | None:
+    """What the leader's autopilot saw last; the other servers know only whether there is a leader."""
+    extras: dict[str, Any] = getattr(agent, "extras", {})
+    keeper: AutopilotKeeper | None = extras.get("autopilot")
+    return None if keeper is None else keeper.state
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import msgspec
 
+from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.ca import CAConfig, CAKey, CARoot
 from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.model import Check, CoordinateRow, Node, PreparedQuery, Service, Session
 from meshagent.errors import CorruptData
 
 __all__ = [
+    "AutopilotSet",
     "CADrop",
     "CASerials",
     "CASet",
@@ -249,6 +251,16 @@ class CADrop(msgspec.Struct, frozen=True, array_like=True, tag=102):  # since 0.
     roots: tuple[str, ...]
 
 
+class AutopilotSet(msgspec.Struct, frozen=True, array_like=True, tag=90):  # since 0.1
+    """Write the autopilot configuration; with `cas` only if its ModifyIndex is that (0: if there is none).
+
+    Result: whether it was written.
+    """
+
+    config: AutopilotConfig
+    cas: int | None = None
+
+
 Command = (
     Register
     | Deregister
@@ -271,6 +283,7 @@ Command = (
     | CASet
     | CASerials
     | CADrop
+    | AutopilotSet
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -1,8 +1,8 @@
 """Snapshots of the store: chunks of rows, sealed by a checksum.
 
 Format (version 1), all msgpack: a header `["meshagent", version, index, facts]`, then `[table, [row, ...]]` chunks of
-at most `_ROWS` rows, then `["end", sha256 of all chunks before]`. Each chunk is one `bytes` of the iterator; framing on
-disk or wire belongs to who stores them.
+at most `_ROWS` rows and about `_CHUNK_BYTES`, then `["end", sha256 of all chunks before]`. Each chunk is one `bytes` of
+the iterator; framing on disk or wire belongs to who stores them.
 
 What may change here: tables may be added; an unknown one is refused, because dropping rows silently loses data. The
 version goes up when an old reader could misread.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.ca import CAState
 from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, PreparedQuery, Service, Session
@@ -30,6 +31,9 @@ __all__ = ["VERSION", "digest", "read", "write"]
 VERSION = 1
 #: Rows in one chunk: small enough that encoding one holds the loop for well under a millisecond.
 _ROWS = 500
+#: A chunk of large rows (values of keys) has fewer: the number follows the size of the chunk before.
+_CHUNK_BYTES = 1 << 20
+_FIRST_ROWS = 16
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -88,6 +92,7 @@ def _tables(store: Store) -> list[tuple[str, list[Any] | _Pairs]]:
         ("prepared-queries", list(store.prepared_queries.rows.values())),
         ("config-entries", list(store.config.entries.values())),
         ("connect-ca", list(store.ca.state())),
+        ("autopilot", store.autopilot.rows),
     ]
 
 
@@ -135,6 +140,10 @@ _LOADERS: dict[str, _Loader] = {
         msgspec.msgpack.Decoder(tuple[str, list[CAState]]),
         lambda store, rows: store.ca.load(rows),
     ),
+    "autopilot": (
+        msgspec.msgpack.Decoder(tuple[str, list[AutopilotConfig]]),
+        lambda store, rows: store.autopilot.load(rows),
+    ),
 }
 _header_decoder = msgspec.msgpack.Decoder(tuple[str, int, int, _Facts])
 _name_decoder = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw])
@@ -165,10 +174,13 @@ def _encode(index: int, facts: _Facts, tables: list[tuple[str, list[Any] | _Pair
     sha.update(chunk)
     yield chunk
     for name, rows in tables:
-        for start in range(0, len(rows), _ROWS):
-            chunk = _encoder.encode((name, rows[start : start + _ROWS]))
+        start, count = 0, _FIRST_ROWS
+        while start < len(rows):
+            chunk = _encoder.encode((name, rows[start : start + count]))
             sha.update(chunk)
             yield chunk
+            start += count
+            count = max(1, min(_ROWS, 4 * count, count * _CHUNK_BYTES // len(chunk)))
     yield _encoder.encode(("end", sha.digest()))
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from meshagent.catalog import commands, snapshot, txn
+from meshagent.catalog.autopilot.table import AutopilotTable
 from meshagent.catalog.ca import ConnectCA
 from meshagent.catalog.config_entries import ConfigEntries
 from meshagent.catalog.coordinates import Coordinates
@@ -44,6 +45,7 @@ class Store:
         )
         self.config: ConfigEntries = ConfigEntries(self.watches)
         self.ca: ConnectCA = ConnectCA(self.watches)
+        self.autopilot: AutopilotTable = AutopilotTable(self.watches)
 
     def apply(self, command: bytes) -> Any:
         """Apply an encoded command. Raises MeshError when the state refuses it; nothing but the index has moved."""
@@ -139,4 +141,5 @@ _APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
     commands.CASet: lambda store, command, index: store.ca.set(command, index),
     commands.CASerials: lambda store, command, index: store.ca.take_serials(command, index),
     commands.CADrop: lambda store, command, index: store.ca.drop(command, index),
+    commands.AutopilotSet: lambda store, command, index: store.autopilot.set(command, index),
 }

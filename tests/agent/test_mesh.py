@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+import msgspec
 import pytest
 from meshtest.inprocess import InProcess, server_config
 
 from meshagent.agent.mesh import CHECK_ID, LOOK_S, Mesh
+from meshagent.connect import certs, spiffe
+from meshagent.connect.ca import SignedLeaf
 from meshagent.errors import Unavailable
 
 
@@ -78,3 +82,13 @@ async def test_a_client_needs_somebody_to_sign() -> None:
     agent = InProcess()
     with pytest.raises(TypeError):
         Mesh(agent.agent, None)
+
+
+async def test_a_server_signs_for_others_over_rpc() -> None:
+    agent = await running()
+    handler = agent.mesh.rpc_methods()["ca-sign"]
+    uri = spiffe.format(spiffe.service_id(agent.store.ca.trust_domain, "dc1", "web"))
+    peer: Any = None
+    answer: Any = await handler(peer, certs.request(certs.new_key("ec", 256), uri))  # type: ignore[misc]
+    assert msgspec.msgpack.decode(answer, type=SignedLeaf).uri == uri
+    await agent.stop()

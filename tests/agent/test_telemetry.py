@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from meshagent.agent.telemetry import CollectorPauses, observe, process_text, runtime_gauges, split_prefix_filter
+from meshagent.catalog.autopilot.health import AutopilotState
 from meshagent.catalog.commands import KVSet, Register
 from meshagent.catalog.log import MemoryLog
 from meshagent.catalog.model import Connect, Node, Service
@@ -70,6 +71,15 @@ def test_the_log_and_the_cluster_are_shown(agent: Any) -> None:  # G42
     assert found["autopilot.failure_tolerance"] == 0
     assert found["server.isLeader"] == int(agent.log.is_leader)
     assert found["raft.applied_index"] == int(agent.log.stats()["applied_index"])
+
+
+def test_a_leader_shows_what_autopilot_sees(agent: Any) -> None:
+    state = AutopilotState(False, 2, "a", ())
+    agent.extras = {"autopilot": SimpleNamespace(state=state)}
+    found = levels(agent.metrics)
+    assert (found["autopilot.healthy"], found["autopilot.failure_tolerance"]) == (0, 2)
+    agent.extras["autopilot"].state = None
+    assert levels(agent.metrics)["autopilot.healthy"] == 1
 
 
 def test_every_gauge_of_an_idle_consul_is_there(agent: Any) -> None:  # A22

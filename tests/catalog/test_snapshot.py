@@ -19,7 +19,19 @@ def filled(keys: int) -> Store:
 def test_tables_come_in_small_chunks_and_end_with_a_checksum():
     chunks = list(filled(1200).snapshot())
     names = [msgspec.msgpack.decode(chunk)[0] for chunk in chunks]
-    assert names == ["meshagent", "kv", "kv", "kv", "end"]
+    assert names == ["meshagent", *["kv"] * 5, "end"]
+    rows = [len(msgspec.msgpack.decode(chunk)[1]) for chunk in chunks[1:-1]]
+    assert max(rows) == 500
+    assert sum(rows) == 1200
+
+
+def test_chunks_of_large_values_have_few_rows():
+    store = Store()
+    for number in range(60):
+        store.execute(KVSet(f"k{number}", bytes(300_000)))
+    sizes = [len(chunk) for chunk in store.snapshot()]
+    assert max(sizes[2:]) < 2_000_000
+    assert max(sizes) < 16 * 300_000 + 2_000
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 
 from meshagent.catalog import commands as c
 from meshagent.catalog import queries
+from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.ca import CAConfig, CAKey, CARoot
 from meshagent.catalog.entries.table import parse
 from meshagent.catalog.model import (
@@ -147,6 +148,11 @@ commands = st.one_of(
         st.sampled_from(["web", "db"]),
         st.none() | st.integers(0, 20),
         st.just("2024-01-02T00:00:00Z"),
+    ),
+    st.builds(
+        c.AutopilotSet,
+        st.builds(AutopilotConfig, min_quorum=st.integers(0, 5), cleanup_dead_servers=st.booleans()),
+        st.none() | st.integers(0, 20),
     ),
 )
 logs = st.lists(commands, max_size=40)

@@ -2,7 +2,7 @@
 
 Most is not built yet: the rows are here so that methods, documentation and 501 answers are right.
 
-Source: surface rows OP1-OP8; developer.hashicorp.com/consul/api-docs/operator.
+Source: surface rows OP1-OP3, OP7; developer.hashicorp.com/consul/api-docs/operator.
 """
 
 from __future__ import annotations
@@ -43,37 +43,4 @@ ROUTES = (
         summary="use a gossip key as the primary one",
     ),
     Route(row="OP7", method="DELETE", path="/v1/operator/keyring", acl="keyring:write", summary="remove a gossip key"),
-    Route(
-        row="OP4",
-        method="GET",
-        path="/v1/operator/autopilot/configuration",
-        acl="operator:read",
-        summary="the autopilot configuration",
-    ),
-    Route(
-        row="OP4", method="PUT", path="/v1/operator/autopilot/configuration", acl="operator:write", summary="change it"
-    ),
-    Route(
-        row="OP5",
-        method="GET",
-        path="/v1/operator/autopilot/health",
-        acl="operator:read",
-        summary="health of the servers",
-    ),
-    Route(
-        row="OP6",
-        method="GET",
-        path="/v1/operator/autopilot/state",
-        acl="operator:read",
-        summary="what autopilot knows of the servers",
-    ),
-    Route(
-        row="OP8",
-        method="GET",
-        path="/v1/operator/usage",
-        acl="operator:read",
-        flags="B C",
-        summary="how many nodes and instances there are",
-        effective=True,
-    ),
 )

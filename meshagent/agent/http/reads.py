@@ -115,7 +115,7 @@ class Reads:
         await self.wait_ready(mode)
         blocking = options.index > 0 and "B" in route.flags
         cached = (options.cached and "K" in route.flags and self.settings.use_cache) or route.always_cached
-        if route.volatile and not cached:
+        if route.volatile and not cached and not blocking:
             return self._once(route, request, mode, gzip), None, None
         view = self.views.get(route, request)
         if blocking:

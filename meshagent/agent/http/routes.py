@@ -56,7 +56,8 @@ class Route:
     streaming: bool = False
     #: Whether `discovery_max_stale` makes stale the default (surface row C15).
     discovery: bool = False
-    #: Whether every request is read anew, because chance or the caller decides about the order (prepared queries).
+    #: Whether every request is read anew, because chance or the caller decides about the answer (prepared queries);
+    #: a blocking one is not.
     volatile: bool = False
     #: Whether it is always answered from the agent's cache, and says so (surface row C19).
     always_cached: bool = False
@@ -103,6 +104,8 @@ FAMILIES: tuple[str, ...] = (
     "acl",
     "peering",
     "operator",
+    "operator_autopilot",
+    "operator_usage",
     "internal",
     "snapshot",
 )

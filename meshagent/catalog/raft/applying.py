@@ -36,8 +36,11 @@ class Applier:
     def __init__(self, state: ReplicatedState) -> None:
         self._state = state
 
-    def answer(self, commands: Sequence[bytes], ids: Sequence[bytes | None], futures: Sequence[Answer]) -> None:
-        """Apply what was proposed here; each future gets its command's result or error."""
+    def answer(
+        self, commands: Sequence[bytes], ids: Sequence[bytes | None], futures: Sequence[Answer], time_ms: int
+    ) -> None:
+        """Apply an entry that was proposed here; each future gets its command's result or error."""
+        self._state.pass_to(time_ms)
         apply, apply_once = self._state.apply, self._state.apply_once
         for command, request_id, future in zip(commands, ids, futures, strict=True):
             try:
@@ -53,8 +56,9 @@ class Applier:
                 if not future.done():
                     future.set_result(result)
 
-    def replay(self, items: Sequence[Item]) -> None:
-        """Apply what was proposed elsewhere, or before a restart."""
+    def replay(self, items: Sequence[Item], time_ms: int) -> None:
+        """Apply an entry that was proposed elsewhere, or before a restart."""
+        self._state.pass_to(time_ms)
         apply, apply_once = self._state.apply, self._state.apply_once
         for request_id, command in items:
             try:

@@ -1,8 +1,9 @@
 """The bytes of one log entry: many commands in one.
 
 Source: ours. The first byte is pysyncobj's command type (0 regular, 1 no-op); a regular entry goes on with msgpack:
-[version, [[request_id | nil, command], ...]]. `request_id` lets a retried write apply once (`once.py`); nil where the
-proposer cannot retry. A membership entry is `configuration.py`'s; it holds no commands.
+[version, [[request_id | nil, command], ...], time_ms]. `request_id` lets a retried write apply once (`once.py`); nil
+where the proposer cannot retry. `time_ms` is the log's time, which decides when ids are forgotten; version 1 had none.
+A membership entry is `configuration.py`'s; it holds no commands.
 
 What may be changed: `VERSION` goes up with the layout, and old versions stay readable: they are in logs on disk.
 """
@@ -20,37 +21,44 @@ __all__ = ["MEMBERSHIP", "NO_OP", "REGULAR", "Item", "cut_batches", "decode_batc
 REGULAR = 0
 NO_OP = 1
 MEMBERSHIP = 2
-VERSION = 1
+VERSION = 2
+MAX_TIME_MS = 1 << 62
 
 Item = tuple[bytes | None, bytes]  # (request id, command)
 
+
+class _Batch(msgspec.Struct, array_like=True):
+    version: int
+    items: list[Item]
+    time_ms: int = 0
+
+
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(tuple[int, list[Item]])
+_decoder = msgspec.msgpack.Decoder(_Batch)
 
 
-def encode_batch(commands: Sequence[bytes], ids: Sequence[bytes | None] | None = None) -> bytes:
+def encode_batch(commands: Sequence[bytes], ids: Sequence[bytes | None] | None = None, time_ms: int = 0) -> bytes:
     """One entry of `commands`, in order, with the request id of each."""
-    if ids is None:
-        return b"\x00" + _encoder.encode((VERSION, [(None, command) for command in commands]))
-    return b"\x00" + _encoder.encode((VERSION, list(zip(ids, commands, strict=True))))
+    pairs = zip([None] * len(commands) if ids is None else ids, commands, strict=True)
+    return b"\x00" + _encoder.encode((VERSION, list(pairs), time_ms))
 
 
-def decode_batch(entry: bytes) -> list[Item]:
-    """The commands of an entry; none for a no-op or a change of members.
+def decode_batch(entry: bytes) -> tuple[list[Item], int]:
+    """(the commands of an entry, its log time in ms); no commands in a no-op or a change of members, time 0 where none.
 
     Raises:
         CorruptData: this program does not know it.
     """
     if not entry or entry[0] in (NO_OP, MEMBERSHIP):
-        return []
+        return [], 0
     if entry[0] == REGULAR:
         try:
-            version, items = _decoder.decode(memoryview(entry)[1:])
+            batch = _decoder.decode(memoryview(entry)[1:])
         except msgspec.DecodeError as error:
             raise CorruptData(f"log entry does not decode: {error}") from error
-        if version == VERSION:
-            return items
-        raise CorruptData(f"log entry of version {version}, this program reads {VERSION}: use a newer one")
+        if 1 <= batch.version <= VERSION and 0 <= batch.time_ms <= MAX_TIME_MS:
+            return batch.items, batch.time_ms
+        raise CorruptData(f"log entry of version {batch.version}, this program reads {VERSION}: use a newer one")
     raise CorruptData(f"log entry of type {entry[0]}: written by a newer program")
 
 

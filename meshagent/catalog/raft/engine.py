@@ -64,7 +64,8 @@ class _NoCourier:
 class Engine(Replication):
     """One server's part in the agreement on the log in `journal`.
 
-    `configuration` is the one before the journal's entries, with the index of its own entry (1: a new cluster's).
+    `configuration` is the one before the journal's entries, with the index of its own entry (1: it is in none).
+    Entries of terms before `since_term` do not change it.
     `apply` gets every committed entry once, in order, when it is on this server's disk. `on_state` hears "Leader" and
     so on at each change.
     """
@@ -82,6 +83,7 @@ class Engine(Replication):
         apply: Callable[[Entry], None],
         on_state: Callable[[str], None] = lambda state: None,
         courier: Courier | None = None,
+        since_term: int = 0,
     ) -> None:
         self._slice_s = settings.slice_s
         self._apply = apply
@@ -97,6 +99,7 @@ class Engine(Replication):
             rng=rng,
             settings=settings,
             on_state=on_state,
+            since_term=since_term,
             on_behind=self._courier.on_behind,
             on_deposed=self._courier.on_deposed,
         )
@@ -290,6 +293,15 @@ class Engine(Replication):
         self._load_configurations()
 
     # -- members
+
+    def bootstrap(self, configuration: Configuration) -> None:
+        """Begin with `configuration`, which is on disk. A leader that spoke meanwhile knows better."""
+        use(self._clock)
+        if not self._configurations[0][1].servers:
+            self._configurations[0] = (1, configuration)
+            self._on_configuration()
+        now = self._clock.monotonic()
+        self._deadline = now if self.voters == {self.node_id} else now + self._timeout()
 
     def change(self, configuration: Configuration) -> int:
         """Append a configuration that differs in one server from the one in force; the index of its entry.

@@ -23,7 +23,10 @@ from functools import partial
 from typing import Protocol, overload
 
 from meshagent.catalog.raft.batch import NO_OP
+from meshagent.catalog.raft.configuration import Configuration
 from meshagent.catalog.raft.disk import Disk
+from meshagent.catalog.raft.members import Members, decode_members, encode_members
+from meshagent.catalog.raft.peers_file import PEERS_FILE, decode_peers
 from meshagent.catalog.raft.records import Entry
 from meshagent.catalog.raft.segments import RESERVE_BYTES, SEGMENT_BYTES, SegmentLog
 from meshagent.catalog.raft.snapshots import (
@@ -36,7 +39,7 @@ from meshagent.catalog.raft.snapshots import (
 )
 from meshagent.catalog.raft.vote import Vote, decode_vote, encode_vote
 from meshagent.catalog.raft.worker import Worker, run
-from meshagent.errors import CorruptData, Unavailable
+from meshagent.errors import ConfigError, CorruptData, Unavailable
 
 __all__ = ["FileJournal", "Journal", "MemoryJournal"]
 
@@ -46,6 +49,7 @@ BEFORE_ALL = SnapshotId(1, 0)  # pysyncobj's log begins with an entry 1 of term 
 PLACEHOLDER = bytes((NO_OP,))
 WINDOW_BYTES = 16 << 20
 _VOTE = "vote"
+_MEMBERS = "members"
 _TMP = ".tmp"
 
 
@@ -63,6 +67,7 @@ class MemoryJournal:
         self._on_failure: Callable[[BaseException], None] = _nothing
         self._scheduled = False
         self.snapshot = BEFORE_ALL
+        self.members: Members | None = None
         self.durable_index = BEFORE_ALL.index
         self.mark = 0
         self.durable_mark = 0
@@ -93,6 +98,16 @@ class MemoryJournal:
     async def heal(self) -> bool:
         """After a failure: whether the disk takes writes again. The entries behind `durable_index` are gone then."""
         return True
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this server has never been part of a cluster."""
+        entries = self._entries
+        return self._vote == Vote() and self.members is None and len(entries) == 1 and not entries[0][2]
+
+    async def keep_members(self, members: Members) -> None:
+        """They are on disk on return. Raises OSError."""
+        self.members = members
 
     def trim(self, applied: int) -> None:
         """Forget the oldest of the applied entries when they take too much memory."""
@@ -202,6 +217,7 @@ class Journal(Protocol):
 
     keeps_snapshots: bool
     snapshot: SnapshotId
+    members: Members | None
     durable_index: int
     mark: int
     durable_mark: int
@@ -211,6 +227,9 @@ class Journal(Protocol):
     async def load(self) -> None: ...
     def sync(self) -> None: ...
     async def heal(self) -> bool: ...
+    @property
+    def is_new(self) -> bool: ...
+    async def keep_members(self, members: Members) -> None: ...
     def trim(self, applied: int) -> None: ...
     def read_snapshot(self, snapshot: SnapshotId | None = None) -> Iterator[bytes]: ...
     def begin_snapshot(self, snapshot: SnapshotId) -> SnapshotWriter: ...
@@ -267,6 +286,8 @@ class FileJournal(MemoryJournal):
             if name.endswith(_TMP):
                 self._disk.remove(name)
         self._vote = decode_vote(self._disk.read(_VOTE), name=self._disk.path(_VOTE)) if _VOTE in names else Vote()
+        if _MEMBERS in names:
+            self.members = decode_members(self._disk.read(_MEMBERS), name=self._disk.path(_MEMBERS))
         found = list_snapshots(names)
         damage: CorruptData | None = None
         if found:
@@ -293,7 +314,23 @@ class FileJournal(MemoryJournal):
                 self._entries += entries
         self._bytes = sum(len(entry[0]) for entry in self._entries)
         self.durable_index = self._entries[-1][1]
+        if PEERS_FILE in names:
+            self._take_peers(decode_peers(self._disk.read(PEERS_FILE), name=self._disk.path(PEERS_FILE)))
         self.trim(self.snapshot.index)
+
+    def _take_peers(self, configuration: Configuration) -> None:
+        """A person says which servers there are. A crash on the way leaves the file, which is then taken again."""
+        path = self._disk.path(PEERS_FILE)
+        if self.is_new:
+            raise ConfigError(f"{path}: this server has no state to recover: remove the file, and let it join")
+        self._vote = Vote(max(self._vote.term, self._entries[-1][2]) + 1)
+        self.members = Members(self._vote.term, configuration)
+        self._replace(_VOTE, encode_vote(self._vote))
+        self._replace(_MEMBERS, encode_members(self.members))
+        self._disk.remove(PEERS_FILE)
+        self._disk.sync_names()
+        names = ", ".join(f"{server.node_id} at {server.address}" for server in configuration.servers)
+        log.warning("journal: took %s, and removed it: the servers are now %s", path, names)
 
     def _older(self, older: list[SnapshotId], error: CorruptData) -> SnapshotId:
         for snapshot in older:
@@ -348,16 +385,24 @@ class FileJournal(MemoryJournal):
 
     def _write(self, vote: Vote | None, entries: list[Entry]) -> None:
         if vote is not None:
-            file = self._disk.create(_VOTE + _TMP)
-            try:
-                file.write(0, encode_vote(vote))
-                file.sync()
-            finally:
-                file.close()
-            self._disk.rename(_VOTE + _TMP, _VOTE)
-            self._disk.sync_names()
+            self._replace(_VOTE, encode_vote(vote))
         if entries:
             self._segments.append(entries)
+
+    def _replace(self, name: str, data: bytes) -> None:
+        """The old file or the new one, whatever happens; the new one on return."""
+        file = self._disk.create(name + _TMP)
+        try:
+            file.write(0, data)
+            file.sync()
+        finally:
+            file.close()
+        self._disk.rename(name + _TMP, name)
+        self._disk.sync_names()
+
+    async def keep_members(self, members: Members) -> None:
+        await run(self._worker, partial(self._replace, _MEMBERS, encode_members(members)))
+        await super().keep_members(members)
 
     def _written(self, _: None, error: BaseException | None) -> None:
         self._in_flight = False

@@ -1,13 +1,21 @@
 """A retried write applies once: the results of the newest writes that came with an id.
 
 Source: Ongaro (2014), section 6.3. Part of the replicated state: filled by applied entries only, bounded by their
-order, and inside each snapshot, so every server forgets the same id at the same entry.
+order and by the time that stands in them, and inside each snapshot, so every server forgets the same id at the same
+entry.
 
-What may be changed: `KEPT` only together with the snapshot's version: servers that keep different numbers differ.
+A retry comes within `rpc_hold_timeout` (7 s). Time is the log's own: each leader counts on, from where the log's time
+stood, with its own monotonic clock, and writes it into its entries. It stands still while there is no leader, which
+keeps an outcome longer, never shorter.
+
+What may be changed: the three limits only together with the version in `state.py`: servers that keep different ids
+differ.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -15,17 +23,35 @@ import msgspec
 from meshagent import errors
 from meshagent.errors import InternalError, MeshError
 
-__all__ = ["KEPT", "Outcomes"]
+__all__ = ["KEPT", "KEPT_MS", "MOST_KEPT", "Dumped", "Outcomes"]
 
-KEPT = 16384  # a retry comes within seconds, and 50,000 writes/s carry one id for each client's request, not each key
+KEPT = 16384  # always kept, however old
+KEPT_MS = 10_000  # kept for so long, however many: the longest hold of a write, and room for its way to the log
+MARK_MS = 100  # how finely time is told apart
+MOST_KEPT = 1 << 19  # never more; 170 bytes each: 27,000 writes/s keep 270,000, which take 46 MB
+
+DUMPED_AT_ONCE = 500  # in one chunk of a snapshot: well under a millisecond
+
+Outcome = tuple[str, Any]
+Dumped = tuple[bytes, str, Any]
+
+_OK_TRUE: Outcome = ("ok", True)  # what nearly all writes come to; one object for all of them
+_OK_NONE: Outcome = ("ok", None)
 
 
 class Outcomes:
     """Request id -> what applying it gave: ("ok", result) or (name of the error, message)."""
 
-    def __init__(self, kept: int = KEPT) -> None:
+    def __init__(self, kept: int = KEPT, kept_ms: int = KEPT_MS, most: int = MOST_KEPT) -> None:
         self._kept = kept
-        self._outcomes: dict[bytes, tuple[str, Any]] = {}
+        self._kept_ms = kept_ms
+        self._most = most
+        self._outcomes: dict[bytes, Outcome] = {}
+        self._order: deque[bytes] = deque()  # oldest first; popping a dict's first key again and again is quadratic
+        self._forgotten = 0  # how many of all that were ever added
+        self._marks: deque[tuple[int, int]] = deque()  # (log time, how many had been added when it began)
+        self._old = 0  # so many of all that were ever added are older than `kept_ms`
+        self.time_ms = 0  # of the newest applied entry
 
     def __len__(self) -> int:
         return len(self._outcomes)
@@ -41,24 +67,71 @@ class Outcomes:
         error = getattr(errors, kind, InternalError)
         raise error(value)
 
+    def pass_to(self, time_ms: int) -> None:
+        """An entry of log time `time_ms` is about to be applied (0: it has none). Forgets what is old by then."""
+        if time_ms <= self.time_ms:
+            return
+        self.time_ms = time_ms
+        marks = self._marks
+        if not marks or time_ms >= marks[-1][0] + MARK_MS:
+            marks.append((time_ms, self._forgotten + len(self._order)))
+        while marks[0][0] <= time_ms - self._kept_ms:
+            self._old = marks.popleft()[1]
+        self._forget(min(self._old - self._forgotten, len(self._order) - self._kept))
+
+    def _forget(self, count: int) -> None:
+        if count > 0:
+            for _ in range(count):
+                del self._outcomes[self._order.popleft()]
+            self._forgotten += count
+
     def add(self, request_id: bytes, result: Any) -> None:
-        self._put(request_id, ("ok", result))
+        if result is True:
+            self._put(request_id, _OK_TRUE)
+        elif result is None:
+            self._put(request_id, _OK_NONE)
+        else:
+            self._put(request_id, ("ok", result))
 
     def add_error(self, request_id: bytes, error: Exception) -> None:
         known = isinstance(error, MeshError) and hasattr(errors, type(error).__name__)
         self._put(request_id, (type(error).__name__ if known else "InternalError", str(error)))
 
-    def _put(self, request_id: bytes, outcome: tuple[str, Any]) -> None:
+    def _put(self, request_id: bytes, outcome: Outcome) -> None:
         self._outcomes[request_id] = outcome
-        if len(self._outcomes) > self._kept:
-            del self._outcomes[next(iter(self._outcomes))]
+        self._order.append(request_id)
+        if len(self._order) > self._most:
+            self._forget(1)
 
-    def dump(self) -> list[tuple[bytes, str, Any]]:
-        """In order of age, results that msgpack cannot hold as None."""
-        return [(request_id, kind, _plain(value)) for request_id, (kind, value) in self._outcomes.items()]
+    def marks(self) -> list[tuple[int, int]]:
+        """When what was added, for a snapshot; the first says how many are old."""
+        base = self._forgotten
+        return [(0, self._old - base), *((time_ms, count - base) for time_ms, count in self._marks)]
 
-    def load(self, dumped: list[tuple[bytes, str, Any]]) -> None:
-        self._outcomes = {request_id: (kind, value) for request_id, kind, value in dumped}
+    def dump(self, at_once: int = DUMPED_AT_ONCE) -> Iterator[list[Dumped]]:
+        """What is there at the moment of the call, in order of age; results that msgpack cannot hold as None."""
+        # Two lists of references: 270,000 pairs made at once would hold the loop for 40 ms, these for 3.
+        return _pieces(list(self._outcomes), list(self._outcomes.values()), at_once)
+
+    def load(self, time_ms: int, marks: list[tuple[int, int]], dumped: Iterable[Dumped]) -> None:
+        """Be what `time_ms`, `marks()` and `dump()` were of."""
+        self._outcomes = {}
+        self._order.clear()
+        for request_id, kind, value in dumped:
+            if kind == "ok":
+                self.add(request_id, value)
+            else:
+                self._put(request_id, (kind, value))
+        self._forgotten = 0
+        self.time_ms = time_ms
+        self._old = marks[0][1] if marks else 0
+        self._marks = deque(marks[1:])
+
+
+def _pieces(ids: list[bytes], outcomes: list[Outcome], at_once: int) -> Iterator[list[Dumped]]:
+    for at in range(0, len(ids), at_once):
+        pairs = zip(ids[at : at + at_once], outcomes[at : at + at_once], strict=True)
+        yield [(request_id, kind, _plain(value)) for request_id, (kind, value) in pairs]
 
 
 def _plain(value: Any) -> Any:

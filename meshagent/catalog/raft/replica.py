@@ -15,7 +15,6 @@ import asyncio
 import errno
 import logging
 import random
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from meshagent.catalog.raft.disk import Disk, FileDisk
 from meshagent.catalog.raft.engine import Engine
 from meshagent.catalog.raft.installing import SnapshotReceiver, SnapshotSender
 from meshagent.catalog.raft.journal import WINDOW_BYTES, FileJournal, Journal, MemoryJournal
+from meshagent.catalog.raft.members import Members
 from meshagent.catalog.raft.messages import InstallSnapshot, Message, SnapshotReply
 from meshagent.catalog.raft.records import Entry
 from meshagent.catalog.raft.settings import RaftSettings
@@ -38,6 +38,7 @@ from meshagent.catalog.raft.state import ReplicatedState
 from meshagent.catalog.raft.stats import raft_stats
 from meshagent.catalog.raft.telemetry import NoMetrics, RaftMetrics
 from meshagent.catalog.raft.transport import Alone, Transport
+from meshagent.catalog.raft.waiting import Waiting, again
 from meshagent.catalog.raft.worker import ThreadWorker, Worker
 from meshagent.clock import Clock, Tasks
 from meshagent.errors import Conflict, CorruptData, InternalError, MeshError, NoLeader, Unavailable
@@ -48,6 +49,7 @@ log = logging.getLogger("agent.server.raft")
 
 HEALING_ERRNOS = {errno.ENOSPC, errno.EDQUOT}  # a full disk gets space again; other errors need a person
 HEAL_PAUSE_S = 1.0
+STOP_WAIT_S = 2.0  # for what is under way to be committed; who proposed it retries elsewhere
 Future = asyncio.Future[Any]
 
 
@@ -59,6 +61,7 @@ class _Batch:
     ids: list[bytes | None]
     futures: list[Future]
     term: int = 0
+    time_ms: int = 0
     proposed: float = 0.0
 
 
@@ -105,8 +108,8 @@ class RaftLog:
         self._new = _Batch([], [], [])  # proposed and not yet an entry
         self._gathering = False
         self._waiting: dict[int, _Batch] = {}  # by the index of their entry
-        self._barriers: deque[tuple[int, int, asyncio.Future[None]]] = deque()  # (round, entry, who waits)
-        self._changes: deque[tuple[int, asyncio.Future[None]]] = deque()  # (entry that must be committed, who waits)
+        self._waiters = Waiting()
+        self._time_since = (0, 0.0, 0)  # (the term in which this server leads, since when, log time then)
         self._keeps_time = False
         self._refusal: MeshError | None = Unavailable("the log has not been started")
         self._started = False
@@ -120,13 +123,16 @@ class RaftLog:
         journal = self._journal
         journal.attach(on_durable=self._on_durable, on_failure=self._on_failure)
         await journal.load()
-        configuration = (journal.snapshot.index, self._initial)
+        configuration, since_term = (journal.snapshot.index, self._initial), 0
         if journal.snapshot.term:
             started = self._clock.monotonic()
             self._state.restore(journal.read_snapshot())
             if self._state.restored is not None:
                 configuration = self._state.restored
             self._metrics.gauge("raft.fsm.lastRestoreDuration", (self._clock.monotonic() - started) * 1000)
+        members = journal.members
+        if members is not None and (self._state.restored is None or journal.snapshot.term < members.term):
+            configuration, since_term = (1, members.configuration), members.term
         self._engine = Engine(
             self._node_id,
             configuration,
@@ -138,6 +144,7 @@ class RaftLog:
             apply=self._apply,
             on_state=self._on_state,
             courier=self,
+            since_term=since_term,
         )
         engine = self._engine
         self._state.configuration = lambda: engine.configuration_at(engine.applied_index)
@@ -177,21 +184,27 @@ class RaftLog:
         ending = Unavailable("this server is shutting down")
         self._refusal = self._refusal or ending
         self._gather()
-        while (self._waiting or self._new.commands) and self._engine.takes_commands:
-            self._changed.clear()
-            await self._changed.wait()
+        drained = self._tasks.start(self._drained(), name="raft-drain")
+        until = self._tasks.start(self._clock.sleep(STOP_WAIT_S), name="raft-stop")
+        await asyncio.wait((drained, until), return_when=asyncio.FIRST_COMPLETED)
         self._refuse(ending)
         self.on_deposed()
+        self._waiters.ended(ending)
         await self._tasks.cancel()
         if self._compaction is not None:
             await self._compaction.stop()
         await self._journal.close()
 
+    async def _drained(self) -> None:
+        while (self._waiting or self._new.commands) and self._engine.takes_commands:
+            self._changed.clear()
+            await self._changed.wait()
+
     def propose(self, command: bytes, request_id: bytes | None = None) -> Future:
         """`request_id`: proposed again under the same id, here or on another server, it is applied once."""
         future = self._loop.create_future()
         if self._refusal is not None:
-            future.set_exception(_again(self._refusal))
+            future.set_exception(again(self._refusal))
             return future
         new = self._new
         new.commands.append(command)
@@ -208,10 +221,22 @@ class RaftLog:
         engine = self._engine
         if engine.voters == {self._node_id} and engine.is_ready and engine.applied_index >= engine.commit_index:
             return
-        future: asyncio.Future[None] = self._loop.create_future()
-        self._barriers.append((engine.confirm(), engine.commit_index, future))
+        future = self._waiters.barrier(engine.confirm(), engine.commit_index)
         self._tick_soon()
         await future
+
+    @property
+    def applied_index(self) -> int:
+        """Index of the last entry that was applied here; 0 before the start."""
+        return self._engine.applied_index if self._started else 0
+
+    async def wait_applied(self, index: int) -> None:
+        """Return when the entry at `index` has been applied here. Raises Unavailable when that will not happen."""
+        if self.applied_index >= index:
+            return
+        if self._failure is not None or not self._started:
+            raise again(self._failure or Unavailable("the log of this server does not run"))
+        await self._waiters.applied(index)
 
     @property
     def is_leader(self) -> bool:
@@ -250,6 +275,31 @@ class RaftLog:
 
     # -- members
 
+    async def bootstrap(self, servers: dict[str, str]) -> None:
+        """Begin a cluster of `servers` (node id to address, this one among them); for a log that `joins`.
+
+        It is on disk on return; who leads is then decided by election. One server of a new cluster is enough, as the
+        others learn it from the leader; where several begin, all must name the same servers.
+
+        Raises:
+            Conflict: this server has been part of a cluster already, or is not among `servers`.
+            Unavailable: the disk did not take it.
+        """
+        if not self._started or self._failure is not None:
+            raise again(self._failure or Unavailable("the log of this server does not run"))
+        if not self._journal.is_new or self._engine.configuration.servers:
+            raise Conflict("this server has been part of a cluster already: it cannot begin another")
+        if servers.get(self._node_id) != self._address:
+            raise Conflict(f"server {self._node_id} at {self._address} must be one of those that begin")
+        configuration = initial(servers)
+        try:
+            await self._journal.keep_members(Members(0, configuration))
+        except OSError as error:
+            raise Unavailable(f"the servers could not be written to disk: {error}") from error
+        self._engine.bootstrap(configuration)
+        self._keep_watch()
+        self._tick_soon()
+
     async def add_server(self, node_id: str, address: str, *, voter: bool = False) -> None:
         """Add a server without a vote, promote one that has caught up, or change an address; returns when committed.
 
@@ -270,8 +320,7 @@ class RaftLog:
         if configuration == engine.configuration:
             return
         index = engine.change(configuration)
-        future: asyncio.Future[None] = self._loop.create_future()
-        self._changes.append((index, future))
+        future = self._waiters.change(index)
         self._keep_watch()
         self._journal.sync()
         self._tick_soon()
@@ -316,11 +365,8 @@ class RaftLog:
         for batch in self._waiting.values():
             self._fail(batch, lost)
         self._waiting.clear()
-        for future in [barrier[2] for barrier in self._barriers] + [change[1] for change in self._changes]:
-            if not future.done():
-                future.set_exception(_again(lost))
-        self._barriers.clear()
-        self._changes.clear()
+        self._waiters.deposed(lost)
+        self._changed.set()
 
     async def _install(self, snapshot: SnapshotId, in_memory: list[bytes] | None) -> bool:
         """Replace state and log by the leader's; they are whole and on disk. False when that came too late."""
@@ -371,10 +417,19 @@ class RaftLog:
         self._journal.sync()
 
     def _append(self, batch: _Batch) -> None:
-        index = self._engine.append(encode_batch(batch.commands, batch.ids))
+        batch.time_ms = self._log_time_ms()
+        index = self._engine.append(encode_batch(batch.commands, batch.ids, batch.time_ms))
         batch.term = self._engine.term
         batch.proposed = self._clock.monotonic()
         self._waiting[index] = batch
+
+    def _log_time_ms(self) -> int:
+        """The log's time as this leader counts it: `once.py`."""
+        now, term = self._clock.monotonic(), self._engine.term
+        if self._time_since[0] != term:
+            self._time_since = (term, now, self._state.outcomes.time_ms + 1)
+        _, since, time_ms = self._time_since
+        return time_ms + int((now - since) * 1000)
 
     def _take(self) -> _Batch:
         taken, self._new = self._new, _Batch([], [], [])
@@ -421,26 +476,17 @@ class RaftLog:
             self._metrics.gauge("raft.applied_index", applied)
             self._metrics.gauge("raft.last_index", engine.last_index)
             self._changed.set()
-        if self._barriers or self._changes:
+        if self._waiters:
             self._settle()
         if engine.has_backlog:
             self._tick_soon()
         self._journal.sync()
 
     def _settle(self) -> None:
-        """Answer who waited for a quorum to confirm this leader, or for a change of members to be committed."""
         engine = self._engine
         if engine.is_ready:
-            confirmed = engine.confirmed_round
-            barriers = self._barriers
-            while barriers and barriers[0][0] <= confirmed and barriers[0][1] <= engine.applied_index:
-                future = barriers.popleft()[2]
-                if not future.done():
-                    future.set_result(None)
-        while self._changes and self._changes[0][0] <= engine.commit_index:
-            done = self._changes.popleft()[1]
-            if not done.done():
-                done.set_result(None)
+            self._waiters.confirmed(engine.confirmed_round, engine.applied_index)
+        self._waiters.settle(committed=engine.commit_index, applied=engine.applied_index)
 
     def _apply(self, entry: Entry) -> None:
         """One committed entry. Raises CorruptData when it cannot be read."""
@@ -451,13 +497,13 @@ class RaftLog:
             count = len(batch.commands)
             self._metrics.incr("raft.apply", count)
             self._metrics.sample("raft.commitTime", (started - batch.proposed) * 1000)
-            self._applier.answer(batch.commands, batch.ids, batch.futures)
+            self._applier.answer(batch.commands, batch.ids, batch.futures, batch.time_ms)
         else:
             if batch is not None:  # another leader's entry took the place of ours
                 self._fail(batch, NoLeader("leadership lost while committing log"))
-            items = decode_batch(payload)
+            items, time_ms = decode_batch(payload)
             count = len(items)
-            self._applier.replay(items)
+            self._applier.replay(items, time_ms)
         if count:
             self._metrics.sample("raft.commitNumLogs", count)
             self._metrics.sample("raft.fsm.apply", (self._clock.monotonic() - started) * 1000)
@@ -493,6 +539,7 @@ class RaftLog:
         self._failure = error
         self._refuse(error)
         self._engine.halt()
+        self._waiters.ended(error)
         self._changed.set()
 
     def _refuse(self, error: MeshError) -> None:
@@ -505,7 +552,7 @@ class RaftLog:
     def _fail(self, batch: _Batch, error: MeshError) -> None:
         for future in batch.futures:
             if not future.done():
-                future.set_exception(_again(error))
+                future.set_exception(again(error))
 
     # -- background
 
@@ -527,11 +574,6 @@ class RaftLog:
         """Take a snapshot now and cut the log behind it (nothing to do in memory)."""
         if self._compaction is not None:
             await self._compaction.snapshot()
-
-
-def _again(error: MeshError) -> MeshError:
-    """The same error for one more proposer: raising one object many times would grow its traceback without end."""
-    return error.__class__(str(error))
 
 
 def open_raft_log(

@@ -57,8 +57,10 @@ class Standing(SyncObj):  # type: ignore[misc]
         rng: random.Random,
         settings: RaftSettings,
         on_state: Callable[[str], None],
+        since_term: int = 0,
     ) -> None:
         self.node_id = node_id
+        self._since_term = since_term  # changes of members of earlier terms do not count: `members.py`
         self._clock = clock
         self._rng = rng
         self._journal = journal
@@ -169,8 +171,9 @@ class Standing(SyncObj):  # type: ignore[misc]
 
     def _load_configurations(self) -> None:
         base = self._configurations[0][0]
-        for payload, index, _ in self._journal[:]:
-            if index > max(base, self._journal.snapshot.index) and payload[:1] == bytes((MEMBERSHIP,)):
+        behind = max(base, self._journal.snapshot.index)
+        for payload, index, term in self._journal[:]:
+            if index > behind and term >= self._since_term and payload[:1] == bytes((MEMBERSHIP,)):
                 self._configurations.append((index, decode_configuration(payload)))
         self._on_configuration()
 

@@ -16,7 +16,7 @@ COMMANDS = [b"a", b"refuse", b"bug", b"b"]
 
 async def test_each_future_gets_what_its_command_came_to(caplog: pytest.LogCaptureFixture) -> None:
     futures = [asyncio.get_running_loop().create_future() for _ in COMMANDS]
-    Applier(ReplicatedState(History())).answer(COMMANDS, [None] * 4, futures)
+    Applier(ReplicatedState(History())).answer(COMMANDS, [None] * 4, futures, 0)
     assert [future.exception().__class__ for future in futures] == [type(None), Conflict, InternalError, type(None)]
     assert (futures[0].result(), futures[3].result()) == (1, 2)
     assert "ZeroDivisionError" in caplog.text
@@ -27,13 +27,13 @@ async def test_who_gave_up_is_not_told() -> None:
     futures = [asyncio.get_running_loop().create_future() for _ in COMMANDS]
     for future in futures:
         future.cancel()
-    Applier(ReplicatedState(machine)).answer(COMMANDS, [None] * 4, futures)
+    Applier(ReplicatedState(machine)).answer(COMMANDS, [None] * 4, futures, 0)
     assert machine.commands == [b"a", b"b"]
 
 
 def test_a_replay_comes_to_the_same_state() -> None:
     machine = History()
-    Applier(ReplicatedState(machine)).replay([(None, command) for command in COMMANDS])
+    Applier(ReplicatedState(machine)).replay([(None, command) for command in COMMANDS], 0)
     assert machine.commands == [b"a", b"b"]
 
 

@@ -13,30 +13,31 @@ from meshagent.errors import CorruptData
 
 @given(st.lists(st.binary(max_size=50), max_size=20))
 def test_commands_are_read_back_in_order(commands: list[bytes]) -> None:
-    assert decode_batch(encode_batch(commands)) == [(None, command) for command in commands]
+    assert decode_batch(encode_batch(commands, time_ms=7)) == ([(None, command) for command in commands], 7)
 
 
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_batch_or_refused(data: bytes) -> None:
     try:
-        items = decode_batch(data)
+        items, time_ms = decode_batch(data)
     except CorruptData:
         return
     assert all(isinstance(command, bytes) for _, command in items)
+    assert time_ms >= 0
 
 
 def test_a_request_id_travels_with_its_command() -> None:
-    assert decode_batch(b"\x00" + msgspec.msgpack.encode([1, [[b"id", b"command"]]])) == [(b"id", b"command")]
+    assert decode_batch(b"\x00" + msgspec.msgpack.encode([1, [[b"id", b"command"]]])) == ([(b"id", b"command")], 0)
 
 
 def test_a_no_op_has_no_commands() -> None:
-    assert decode_batch(b"\x01") == []
+    assert decode_batch(b"\x01") == ([], 0)
 
 
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        (b"\x00" + msgspec.msgpack.encode([2, []]), "version 2, this program reads 1: use a newer one"),
+        (b"\x00" + msgspec.msgpack.encode([3, []]), "version 3, this program reads 2: use a newer one"),
         (b"\x03", "type 3: written by a newer program"),
         (b"\x00\xc1", "does not decode"),
     ],

@@ -25,7 +25,7 @@ def test_what_is_encoded_comes_back_and_holds_no_commands() -> None:
     assert entry[0] == MEMBERSHIP
     assert decode_configuration(entry).addresses == {"a": "a:1", "b": "b:1", "c": "c:1", "d": "d:1"}
     assert decode_configuration(entry).voters == {"a", "b", "c"}
-    assert decode_batch(entry) == []
+    assert decode_batch(entry) == ([], 0)
 
 
 def test_a_server_is_added_replaced_and_removed_by_its_id() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from meshtest.logs import History
 
 from meshagent.catalog.raft.configuration import initial
-from meshagent.catalog.raft.state import MAGIC, ReplicatedState
+from meshagent.catalog.raft.state import MAGIC, MAGIC_DONE, ReplicatedState
 from meshagent.errors import Conflict, CorruptData
 
 
@@ -53,6 +54,31 @@ def test_a_snapshot_of_before_is_read() -> None:
     state.restore([b"x", b"y"])
     assert machine.commands == [b"x", b"y"]
     assert state.restored is None
+
+
+def test_a_head_of_version_1_is_read() -> None:
+    state = ReplicatedState(History())
+    head = [1, 7, [[["a", "a:1", True]]], [[b"id", "ok", 5]]]
+    state.restore([MAGIC + msgspec.msgpack.encode(head), b"x"])
+    assert state.restored == (7, initial({"a": "a:1"}))
+    assert state.apply_once(b"id", b"y") == 5
+
+
+def test_many_outcomes_are_many_chunks_and_none_may_be_missing() -> None:
+    state = ReplicatedState(History())
+    state.pass_to(1234)
+    for number in range(1200):
+        state.apply_once(b"%d" % number, b"x")
+    chunks = list(state.snapshot())
+    assert [chunk.startswith(MAGIC_DONE) for chunk in chunks[:5]] == [False, True, True, True, False]
+    again = ReplicatedState(History())
+    again.restore(chunks)
+    assert len(again.outcomes) == 1200
+    assert again.outcomes.time_ms == 1234
+    with pytest.raises(CorruptData, match="500 outcomes of writes, its head says 1200"):
+        ReplicatedState(History()).restore([*chunks[:2], *chunks[4:]])
+    with pytest.raises(CorruptData, match="do not decode"):
+        ReplicatedState(History()).restore([chunks[0], chunks[1][:-1]])
 
 
 @given(st.binary(max_size=40))

@@ -10,6 +10,7 @@ from typing import Any
 
 from multidict import CIMultiDict
 
+from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.check_runs import CheckRuns, alias_source
 from meshagent.agent.checks.probe import CheckSettings
 from meshagent.agent.checks.scheduler import CheckRunner
@@ -118,6 +119,7 @@ class InProcess:
             extras=extras,
         )
         self.mesh = extras["mesh"] = Mesh(self.agent, AuthoritySettings(apart=False))
+        self.autopilot = extras["autopilot"] = AutopilotKeeper(self.agent)
         self.sync = AntiEntropy(self.local, self.store, self.agent.write, self.clock, rng, self.tasks)
         self.dispatcher = Dispatcher(self.agent, HttpSettings())
 
@@ -129,6 +131,7 @@ class InProcess:
 
     async def start(self) -> None:
         facts = ServerFacts(node_id=NODE_ID, name="n1", address="127.0.0.1", datacenter="dc1", server_port=8300)
+        await self.autopilot.configure()
         await self.agent.write(server_registration(facts))
         self.sync.start()
         await self.settle()

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from meshagent.agent.decode import Problem
-from meshagent.agent.hcl import parse_hcl, parse_json
-from meshagent.agent.located import place_of, told
+from meshagent.hcl import parse_hcl, parse_json
+from meshagent.located import place_of, told
 
 
 def test_a_path_leads_to_the_line_or_to_the_nearest_thing_around() -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshagent.agent.hcl import MAX_DEPTH, parse_hcl, parse_json
 from meshagent.errors import ConfigError
+from meshagent.hcl import MAX_DEPTH, parse_hcl, parse_json
 
 
 def hcl(text: str) -> dict[str, Any]:

@@ -7,12 +7,20 @@ from 1, in characters. What may change: more kinds of values; not the meaning of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-if TYPE_CHECKING:
-    from meshagent.agent.decode import Problem
+from typing import Any, NamedTuple, Protocol
 
 __all__ = ["Blocks", "Items", "Place", "Table", "place_of", "told"]
+
+
+class Problem(Protocol):
+    """What is wrong with a value: where in it, and in words; `unknown_key` is the last step when it is not known."""
+
+    @property
+    def path(self) -> Sequence[str | int]: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def unknown_key(self) -> str: ...
 
 
 class Place(NamedTuple):

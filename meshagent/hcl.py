@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from meshagent.agent.located import Blocks, Items, Place, Table
 from meshagent.errors import ConfigError
+from meshagent.located import Blocks, Items, Place, Table
 
 __all__ = ["MAX_DEPTH", "Parsed", "parse_hcl", "parse_json"]
 

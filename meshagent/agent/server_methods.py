@@ -1,0 +1,82 @@
+"""What servers ask each other beside Raft and writes: the state of their logs, and what autopilot thinks.
+
+Source: design.md "RPC". Each method is a row in `operator_methods`, a handler of bytes to bytes; payloads are msgpack
+arrays whose fields are appended with a default. `at_leader` runs one where the leader is.
+
+What may be changed: names and layouts are on the wire: append-only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from meshagent.agent.http.reads import wait_ready
+from meshagent.catalog.autopilot.health import AutopilotState, ServerStats
+from meshagent.errors import RemoteProtocolError
+
+if TYPE_CHECKING:
+    from meshagent.agent.autopilot import AutopilotKeeper
+    from meshagent.agent.core import Agent
+    from meshagent.catalog.rpc.hello import Peer
+    from meshagent.catalog.rpc.link import Handler
+
+__all__ = ["AUTOPILOT_STATE", "SERVER_STATS", "at_leader", "decode_answer", "operator_methods", "own_stats"]
+
+SERVER_STATS = "server-stats"  # since 0.1
+AUTOPILOT_STATE = "autopilot-state"  # since 0.1
+_ANSWER_S = 10.0
+
+T = TypeVar("T")
+
+
+def own_stats(agent: Agent) -> ServerStats:
+    """How far this server's log is, and when it heard the leader."""
+    log = agent.log
+    stats = log.stats()
+    contact = log.last_contact_ms * 1_000_000 if log.leader else None
+    return ServerStats(contact, int(stats.get("last_log_term", "0")), int(stats.get("last_log_index", "0")))
+
+
+def operator_methods(agent: Agent) -> dict[str, Handler]:
+    """What to add to the methods of the RPC server."""
+
+    async def stats(_: Peer, payload: bytes) -> bytes:
+        return msgspec.msgpack.encode(own_stats(agent))
+
+    async def state(_: Peer, payload: bytes) -> bytes:
+        return msgspec.msgpack.encode(await _autopilot(agent).current())
+
+    return {SERVER_STATS: stats, AUTOPILOT_STATE: state}
+
+
+def _autopilot(agent: Agent) -> AutopilotKeeper:
+    keeper: AutopilotKeeper = agent.extras["autopilot"]
+    return keeper
+
+
+async def autopilot_state(agent: Agent) -> AutopilotState:
+    """What the leader's autopilot knows. Raises NoLeader, Unavailable, Timeout."""
+    answer = await at_leader(agent, AUTOPILOT_STATE, b"")
+    return decode_answer(answer, AutopilotState)
+
+
+async def at_leader(agent: Agent, method: str, payload: bytes) -> bytes:
+    """Have the leader serve `method`, which may be this server."""
+    calls: Any = agent.extras.get("leader_calls")
+    if calls is not None:
+        answer: bytes = await calls.call(method, payload, _ANSWER_S)
+        return answer
+    await wait_ready(agent, "", agent.config.performance.rpc_hold_timeout)
+    handler: Any = operator_methods(agent)[method]
+    here: bytes = await handler(None, payload)
+    return here
+
+
+def decode_answer(answer: bytes, type_: type[T]) -> T:
+    """Raises RemoteProtocolError."""
+    try:
+        return msgspec.msgpack.decode(answer, type=type_)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RemoteProtocolError(f"a server's answer does not decode as {type_.__name__}: {error}") from error
