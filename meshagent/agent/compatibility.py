@@ -121,7 +121,6 @@ WAITING: tuple[Waiting, ...] = (
             "addresses.grpc_tls",
             "config_entries",
             "connect.enable_mesh_gateway_wan_federation",
-            "default_intention_policy",
             "enable_central_service_config",
             "performance.enable_xds_load_balancing",
             "performance.grpc_keepalive_interval",
@@ -136,7 +135,6 @@ WAITING: tuple[Waiting, ...] = (
             "xds",
         ),
         commands=(
-            ("CL18", "intention"),
             ("CL19", "connect envoy"),
             ("CL20", "connect proxy"),
             ("CL21", "connect expose"),

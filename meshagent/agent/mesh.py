@@ -19,6 +19,7 @@ from meshagent.catalog.model import Check
 from meshagent.clock import Clock
 from meshagent.connect.authority import Authority, AuthoritySettings
 from meshagent.connect.ca import SignedLeaf
+from meshagent.connect.intentions import Decision
 from meshagent.connect.leafs import LeafStore
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ log = logging.getLogger("agent.leaf-certs")
 CHECK_ID = "_mesh_certificates"
 #: How often the certificates are looked at.
 LOOK_S = 60.0
+#: Destinations remembered for `X-Cache`.
+_MAX_TARGETS = 4096
 #: A root in its last tenth is told of on every agent.
 _ROOT_WARNING = 0.9
 
@@ -71,6 +74,7 @@ class Mesh:
             tasks=agent.tasks,
         )
         self._warned = ""
+        self._targets: dict[str, float] = {}
 
     def start(self) -> None:
         """Begin: initialise the authority when this server leads, renew leafs, watch the roots."""
@@ -98,6 +102,29 @@ class Mesh:
     def _roots_changed(self) -> None:
         self._watch_roots()
         self.leafs.root_changed()
+
+    # --- decisions about connections ---------------------------------------------------------------------------
+
+    def asked_before(self, target: str) -> int | None:
+        """Whole seconds since intentions to `target` were asked for first, None for the first time."""
+        now = self._clock.monotonic()
+        since = self._targets.get(target)
+        if since is not None:
+            return int(now - since)
+        if len(self._targets) >= _MAX_TARGETS:
+            del self._targets[next(iter(self._targets))]
+        self._targets[target] = now
+        return None
+
+    def note_decision(self, source: str, destination: str, decision: Decision) -> None:
+        """Count a decision; one that an audit alone allowed is logged too."""
+        outcome = "audited" if decision.audited else "allowed" if decision.allowed else "denied"
+        self._agent.metrics.incr("connect.authorize", 1, (("outcome", outcome),))
+        if decision.audited:
+            log.info(
+                "intention audit: would be denied: source=%s destination=%s reason=%s",
+                source, destination, decision.reason,
+            )  # fmt: skip
 
     # --- what warns --------------------------------------------------------------------------------------------
 

@@ -64,6 +64,8 @@ def make_agent(clock: Clock | None = None, log: type[MemoryLog] | None = None) -
         limits=SimpleNamespace(kv_max_value_size=524_288),
         performance=SimpleNamespace(rpc_hold_timeout=7.0),
         connect=SimpleNamespace(enabled=True),
+        acl=SimpleNamespace(enabled=False, default_policy="allow"),
+        default_intention_policy="",
     )
     return Agent(
         config=config,
