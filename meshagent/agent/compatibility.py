@@ -31,26 +31,13 @@ WAITING: tuple[Waiting, ...] = (
         options=(
             "dns_config.allow_stale",
             "dns_config.max_stale",
-            "limits.rpc_client_timeout",
-            "limits.rpc_handshake_timeout",
             "limits.rpc_max_burst",
-            "limits.rpc_max_conns_per_client",
             "limits.rpc_rate",
             "performance.leave_drain_time",
-            "ports.server",
             "raft_protocol",
             "server_rejoin_age_max",
             "tls.defaults.verify_outgoing",
             "tls.https.verify_outgoing",
-            "tls.internal_rpc",
-        ),
-        commands=(
-            ("CL12", "operator autopilot get-config"),
-            ("CL12", "operator autopilot set-config"),
-            ("CL12", "operator autopilot state"),
-            ("CL12", "operator raft remove-peer"),
-            ("CL12", "operator raft transfer-leader"),
-            ("CL12", "operator usage instances"),
         ),
     ),
     Waiting(
@@ -148,15 +135,6 @@ WAITING: tuple[Waiting, ...] = (
         commands=(("CL8", "services export"), ("CL8", "services exported-services"), ("CL23", "peering")),
     ),
     Waiting(feature="firing events by command", commands=(("CL9", "event"),)),
-    Waiting(
-        feature="backup through the API",
-        commands=(
-            ("CL13", "snapshot decode"),
-            ("CL13", "snapshot inspect"),
-            ("CL13", "snapshot restore"),
-            ("CL13", "snapshot save"),
-        ),
-    ),
     Waiting(feature="the web page", options=("ui_config",)),
     Waiting(
         feature="sending metrics to statsd, statsite and DogStatsD",

@@ -24,26 +24,31 @@ from meshagent.agent import settings
 from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.check_runs import CheckRuns, alias_source
 from meshagent.agent.checks.scheduler import CheckRunner
+from meshagent.agent.cluster import Cluster
 from meshagent.agent.core import Agent, Lifecycle
+from meshagent.agent.differences import NodeRows, node_rows
+from meshagent.agent.event_wire import gossip_events
 from meshagent.agent.events import UserEvents
 from meshagent.agent.file_registrations import apply_files
+from meshagent.agent.fsm_metrics import MeasuredStore
+from meshagent.agent.gossip.pools import Pools
 from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
-from meshagent.agent.leader import REAP_STEP_S, TombstoneReaper
+from meshagent.agent.leadership import Leadership, init_cluster, reap_tombstones
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
-from meshagent.agent.membership import alone
 from meshagent.agent.mesh import Mesh
 from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
 from meshagent.agent.remote_exec import EVENT, RemoteExec
 from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
+from meshagent.agent.server_calls import server_methods
+from meshagent.agent.server_methods import all_methods
+from meshagent.agent.spool import Spools
 from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.telemetry import observe
 from meshagent.agent.tls import server_context
 from meshagent.agent.watches.runner import WatchRunner
-from meshagent.catalog.raft.replica import open_raft_log
-from meshagent.catalog.store import Store
 from meshagent.clock import Clock, Tasks
 from meshagent.dns.server import DnsServer
 from meshagent.errors import ConfigError, MeshError
@@ -53,13 +58,11 @@ from meshagent.metrics import Metrics
 if TYPE_CHECKING:
     from meshagent.agent.config import Config, Listen, Loaded
     from meshagent.agent.reload import Report
+    from meshagent.catalog.rpc.link import Methods
 
 __all__ = ["Daemon"]
 
 log = logging.getLogger("agent")
-
-#: How often a starting server looks whether it leads; its first election takes some milliseconds.
-_LEADER_POLL_S = 0.01
 
 
 class Daemon:
@@ -79,6 +82,8 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._warnings = loaded.warnings
         self._leaving = False
+        self.failure = ""
+        """Why the process ends by itself; empty while it does not, or was asked to."""
         self._https: ssl.SSLContext | None = None
 
     # --- starting ----------------------------------------------------------------------------------------------
@@ -99,20 +104,30 @@ class Daemon:
         log.info("version: meshagent=%s consul=%s", __version__, CONSUL_VERSION)
         log.info("node: name=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
         self.metrics = Metrics(settings.metrics_settings(config, socket.gethostname()), self._clock.monotonic)
-        self.store = Store()
-        address = _host_port(config.network.advertise_addr, config.ports.server)
-        self.log = open_raft_log(
+        self.store = MeasuredStore()
+        self.store.measure(self.metrics, self._clock.monotonic)
+        self.cluster = Cluster(
             self.store,
+            config,
+            node_id,
             data_dir,
-            node_id=node_id,
-            address=address,
             clock=self._clock,
             rng=self._rng,
-            settings=settings.raft_settings(config),
+            metrics=self.metrics,
+            tasks=self._tasks,
+        )
+        self._build_local(config, node_id, data_dir)
+        self.pools = Pools(
+            config=config,
+            node_name=config.node_name,
+            node_id=node_id,
+            data_dir=data_dir,
+            clock=self._clock,
+            rng=self._rng,
+            tasks=self._tasks,
             metrics=self.metrics,
         )
-        await self.log.start()
-        self._build_local(config, node_id, data_dir)
+        events = UserEvents(config.node_name, self.local.services, self.local.watches)
         self.agent = Agent(
             config=config,
             clock=self._clock,
@@ -121,7 +136,7 @@ class Daemon:
             logs=self._logs,
             tasks=self._tasks,
             store=self.store,
-            log=self.log,
+            log=self.cluster.log,
             local=self.local,
             node_name=config.node_name,
             node_id=node_id,
@@ -129,20 +144,28 @@ class Daemon:
             lifecycle=Lifecycle(reload=self.reload, leave=self.leave),
             extras={
                 "checks": self.runner,
-                "members": alone(config, config.node_name, node_id),
-                "events": UserEvents(config.node_name, self.local.services, self.local.watches),
+                "members": self.pools,
+                "raft": self.cluster.raft,
+                "leader_calls": self.cluster.leader_calls,
+                **({"peers": self.cluster.peers} if self.cluster.peers is not None else {}),
+                "events": events,
                 **({"saver": self.saver} if self.saver is not None else {}),
             },
         )
-        self.agent.extras["raft"] = self.log
+        self.agent.extras["spools"] = Spools(data_dir, self._clock)
+        self.sync = AntiEntropy(
+            self.local, self.store, self.agent.write, self._clock, self._rng, self._tasks, read=self._own_rows
+        )
         self.autopilot = self.agent.extras["autopilot"] = AutopilotKeeper(self.agent)
-        self.sync = AntiEntropy(self.local, self.store, self.agent.write, self._clock, self._rng, self._tasks)
         if config.connect.enabled:
             self.agent.extras["mesh"] = Mesh(self.agent, settings.authority_settings(config))
+        self.leadership = self.agent.extras["leadership"] = self._leadership(node_id)
+        self.cluster.serve({**server_methods(self.agent), **all_methods(self.agent), **self._mesh_methods()})
+        await self.cluster.start()
+        await self.pools.start()
+        gossip_events(events, self.pools)
         await self._listen(config)
-        self._tasks.start(self._lead(node_id), name="leader duties")
-        self._tasks.start(self.agent.sessions.run(self.agent), name="sessions")
-        self._tasks.start(self.autopilot.run(), name="autopilot")
+        self._tasks.start(self.leadership.run(), name="leadership")
         self._tasks.start(self._measure(), name="metrics")
         if config.connect.enabled:
             self.agent.extras["mesh"].start()
@@ -156,6 +179,7 @@ class Daemon:
             self._tasks,
             enabled=lambda: not self.config.disable_remote_exec,
         ).announced
+        self.pools.start_joining(self._give_up)
         log.info("started")
 
     def _build_local(self, config: Config, node_id: str, data_dir: Path | None) -> None:
@@ -224,12 +248,9 @@ class Daemon:
 
     # --- running -----------------------------------------------------------------------------------------------
 
-    async def _lead(self, node_id: str) -> None:
-        """Register this server as soon as it leads, then keep house."""
-        config = self.config
-        while not self.log.is_leader:
-            await self._clock.sleep(_LEADER_POLL_S)
-        await self.autopilot.configure()
+    def _leadership(self, node_id: str) -> Leadership:
+        """What this server does when it leads, in order."""
+        agent, config = self.agent, self.config
         facts = ServerFacts(
             node_id=node_id,
             name=config.node_name,
@@ -239,14 +260,35 @@ class Daemon:
             grpc_port=config.ports.grpc,
             grpc_tls_port=config.ports.grpc_tls or 0,
         )
-        await self.agent.write(server_registration(facts))
-        self.sync.trigger_full(now=True)
-        reaper = TombstoneReaper()
-        while True:
-            await self._clock.sleep(REAP_STEP_S)
-            due = reaper.step(self._clock.monotonic(), self.store.index)
-            if due is not None and self.log.is_leader and self.store.has_tombstones(due.index):
-                await self.agent.write(due)
+        leadership = Leadership(
+            self.cluster.raft,
+            agent,
+            first=(
+                ("giving the cluster an id", lambda: init_cluster(agent)),
+                ("configuring autopilot", self.autopilot.configure),
+                ("registering this server", lambda: agent.write_as_leader(server_registration(facts))),
+            ),
+            duties=(
+                ("sessions", lambda: agent.sessions.lead(agent)),
+                ("tombstones", lambda: reap_tombstones(agent)),
+                ("autopilot", self._run_autopilot),
+                *([("certificate authority", agent.extras["mesh"].lead)] if config.connect.enabled else []),
+            ),
+        )
+        leadership.on_leader.append(lambda: self.sync.trigger_full(now=self.cluster.raft.is_ready))
+        return leadership
+
+    def _mesh_methods(self) -> Methods:
+        return self.agent.extras["mesh"].rpc_methods() if self.config.connect.enabled else {}
+
+    async def _run_autopilot(self) -> None:
+        self.autopilot.forget()  # what it saw in an earlier reign says nothing now
+        await self.autopilot.run()
+
+    async def _own_rows(self) -> NodeRows:
+        """What the catalog holds of this node, as the leader knows it."""
+        await self.agent.log.read_barrier()
+        return node_rows(self.store, self.local.node_name)
 
     async def _ask(self, method: str, target: str, token: str = "", body: bytes = b"") -> Any:
         """This agent's own API, as its watches and jobs use it."""
@@ -284,7 +326,7 @@ class Daemon:
             self.http.configure(settings.http_settings(config))
             self.runner.configure(settings.check_settings(config, self._environ.get("DOCKER_HOST", "")))
             self.local.settings = settings.local_settings(config)
-            self.log.reload(settings.raft_settings(config))
+            self.cluster.reload(config)
             self._logs.set_level(config.log_level)
             self.metrics.settings = settings.metrics_settings(config, socket.gethostname())
             self.config = self.agent.config = config
@@ -320,10 +362,18 @@ class Daemon:
         if self._done.is_set():
             log.error("second signal, ending at once")
             os._exit(1)
+        self._leaving = graceful
+        self._done.set()
+
+    def _give_up(self, reason: str) -> None:
+        """The process is to end, and to say that it failed."""
+        self.failure = reason
         self._done.set()
 
     async def stop(self) -> None:
-        """Stop everything, listeners first; what was acknowledged is on disk."""
+        """Stop everything, after telling the cluster if this agent leaves; what was acknowledged is on disk."""
+        if self._leaving and hasattr(self, "pools"):
+            await self.pools.leave()
         for name in ("watches", "http", "dns", "sync"):
             part = getattr(self, name, None)
             if part is not None:
@@ -337,8 +387,10 @@ class Daemon:
             except MeshError as error:
                 log.error("%s", error)
         await self._tasks.cancel()
-        if hasattr(self, "log"):
-            await self.log.stop()
+        if hasattr(self, "pools"):
+            await self.pools.stop()
+        if hasattr(self, "cluster"):
+            await self.cluster.stop()
         log.info("stopped")
         self._logs.detach()
 
@@ -359,15 +411,6 @@ def _refuse_unbuilt(config: Config) -> None:
         raise ConfigError(
             "acl.enabled: ACLs are not built yet, and an agent that promised them would let everyone in. "
             "Remove the acl block, and keep the API on addresses that only trusted hosts reach"
-        )
-    if config.bootstrap_expect > 1:
-        raise ConfigError(
-            f"bootstrap_expect: {config.bootstrap_expect} servers cannot form a cluster yet; this release runs a "
-            "single server. Set bootstrap_expect = 1"
-        )
-    if not config.dev_mode and not config.bootstrap and config.bootstrap_expect != 1:
-        raise ConfigError(
-            "bootstrap_expect: a server that bootstraps nothing would wait for others forever. Set bootstrap_expect = 1"
         )
 
 
@@ -394,7 +437,3 @@ def _own_node(config: Config, node_id: str) -> Any:
 
 def _file_token(config: Config) -> str:
     return config.acl.tokens.config_file_service_registration or ""
-
-
-def _host_port(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

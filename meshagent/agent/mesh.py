@@ -77,14 +77,17 @@ class Mesh:
         self._targets: dict[str, float] = {}
 
     def start(self) -> None:
-        """Begin: initialise the authority when this server leads, renew leafs, watch the roots."""
+        """Begin: renew leafs, watch the roots."""
         agent = self._agent
-        if self.authority is not None:
-            agent.tasks.start(self.authority.run(lambda: agent.log.is_leader), name="certificate authority")
         agent.tasks.start(self.leafs.run(), name="leaf certificates")
         agent.tasks.start(self._look(), name="certificate expiry")
         agent.metrics.collect(self.gauges)
         self._watch_roots()
+
+    async def lead(self) -> None:
+        """What this server does for the mesh while it leads; to be cancelled when it does no more."""
+        if self.authority is not None:
+            await self.authority.lead()
 
     def rpc_methods(self) -> dict[str, Handler]:
         """What a server answers on the RPC port: `ca-sign`, a request (PEM) for a leaf."""

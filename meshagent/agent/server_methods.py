@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from meshagent.catalog.rpc.hello import Peer
     from meshagent.catalog.rpc.link import Handler
 
-__all__ = ["AUTOPILOT_STATE", "SERVER_STATS", "at_leader", "decode_answer", "operator_methods", "own_stats"]
+__all__ = [
+    "AUTOPILOT_STATE",
+    "SERVER_STATS",
+    "all_methods",
+    "at_leader",
+    "decode_answer",
+    "operator_methods",
+    "own_stats",
+]
 
 SERVER_STATS = "server-stats"  # since 0.1
 AUTOPILOT_STATE = "autopilot-state"  # since 0.1
@@ -40,7 +48,7 @@ def own_stats(agent: Agent) -> ServerStats:
 
 
 def operator_methods(agent: Agent) -> dict[str, Handler]:
-    """What to add to the methods of the RPC server."""
+    """The state of the log, and autopilot's."""
 
     async def stats(_: Peer, payload: bytes) -> bytes:
         return msgspec.msgpack.encode(own_stats(agent))
@@ -62,16 +70,23 @@ async def autopilot_state(agent: Agent) -> AutopilotState:
     return decode_answer(answer, AutopilotState)
 
 
-async def at_leader(agent: Agent, method: str, payload: bytes) -> bytes:
-    """Have the leader serve `method`, which may be this server."""
+async def at_leader(agent: Agent, method: str, payload: bytes, *, timeout_s: float = _ANSWER_S) -> bytes:
+    """Have the leader serve `method`, which may be this server. Raises NoLeader, Unavailable, Timeout."""
     calls: Any = agent.extras.get("leader_calls")
     if calls is not None:
-        answer: bytes = await calls.call(method, payload, _ANSWER_S)
+        answer: bytes = await calls.call(method, payload, timeout_s)
         return answer
-    await wait_ready(agent, "", agent.config.performance.rpc_hold_timeout)
-    handler: Any = operator_methods(agent)[method]
+    await wait_ready(agent, "")
+    handler: Any = all_methods(agent)[method]
     here: bytes = await handler(None, payload)
     return here
+
+
+def all_methods(agent: Agent) -> dict[str, Handler]:
+    """What to add to the methods of the RPC server."""
+    from meshagent.agent.snapshots import snapshot_methods  # which asks the leader through this module
+
+    return {**operator_methods(agent), **snapshot_methods(agent)}
 
 
 def decode_answer(answer: bytes, type_: type[T]) -> T:

@@ -19,6 +19,7 @@ from meshagent.agent.logs import LogSettings
 from meshagent.agent.registration import LocalSettings
 from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.raft.settings import RaftSettings
+from meshagent.catalog.rpc.settings import RpcSettings, TlsSettings
 from meshagent.connect.authority import AuthoritySettings
 from meshagent.connect.sealing import SealingKey
 from meshagent.dns.settings import DnsSettings, Soa
@@ -38,6 +39,9 @@ __all__ = [
     "log_settings",
     "metrics_settings",
     "raft_settings",
+    "rpc_settings",
+    "server_address",
+    "tls_settings",
 ]
 
 
@@ -79,6 +83,39 @@ def raft_settings(config: Config) -> RaftSettings:
         trailing_logs=config.raft_trailing_logs,
         multiplier=config.performance.raft_multiplier,
     )
+
+
+def rpc_settings(config: Config) -> RpcSettings:
+    """What the RPC port allows (surface rows G20, G21)."""
+    limits = config.limits
+    return RpcSettings(
+        handshake_timeout_s=limits.rpc_handshake_timeout,
+        client_timeout_s=limits.rpc_client_timeout,
+        hold_timeout_s=config.performance.rpc_hold_timeout,
+        max_conns_per_client=limits.rpc_max_conns_per_client,
+    )
+
+
+def tls_settings(config: Config) -> TlsSettings:
+    """How the RPC port is secured (surface row G15)."""
+    tls = config.tls.internal_rpc
+    return TlsSettings(
+        ca_file=tls.ca_file or "",
+        ca_path=tls.ca_path or "",
+        cert_file=tls.cert_file or "",
+        key_file=tls.key_file or "",
+        min_version=tls.tls_min_version or "TLSv1_2",
+        cipher_suites=tls.tls_cipher_suites or "",
+        verify_incoming=bool(tls.verify_incoming),
+        verify_outgoing=bool(tls.verify_outgoing),
+        verify_server_hostname=tls.verify_server_hostname,
+    )
+
+
+def server_address(config: Config) -> str:
+    """`host:port` at which the other servers reach this one."""
+    host, port = config.network.advertise_addr, config.ports.server
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def autopilot_bootstrap(config: Config) -> AutopilotConfig:
@@ -163,7 +200,6 @@ def http_settings(config: Config) -> HttpSettings:
         default_query_time_s=config.default_query_time,
         max_query_time_s=config.max_query_time,
         discovery_max_stale_s=config.discovery_max_stale,
-        rpc_hold_timeout_s=config.performance.rpc_hold_timeout,
         kv_max_value_size=config.limits.kv_max_value_size,
         txn_max_req_len=config.limits.txn_max_req_len,
         max_conns_per_client=config.limits.http_max_conns_per_client,

@@ -22,6 +22,7 @@ __all__ = [
     "CADrop",
     "CASerials",
     "CASet",
+    "ClusterInit",
     "Command",
     "ConfigEntryDelete",
     "ConfigEntrySet",
@@ -251,6 +252,12 @@ class CADrop(msgspec.Struct, frozen=True, array_like=True, tag=102):  # since 0.
     roots: tuple[str, ...]
 
 
+class ClusterInit(msgspec.Struct, frozen=True, array_like=True, tag=80):  # since 0.1
+    """Give the cluster its id, unless it has one. Result: the id it has."""
+
+    id: str
+
+
 class AutopilotSet(msgspec.Struct, frozen=True, array_like=True, tag=90):  # since 0.1
     """Write the autopilot configuration; with `cas` only if its ModifyIndex is that (0: if there is none).
 
@@ -283,6 +290,7 @@ Command = (
     | CASet
     | CASerials
     | CADrop
+    | ClusterInit
     | AutopilotSet
 )
 

@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 
 from meshagent.catalog.ca import CAConfig, CARoot
-from meshagent.catalog.commands import CADrop, CASerials, CASet, Command
+from meshagent.catalog.commands import CADrop, CASerials, CASet, ClusterInit, Command
 from meshagent.catalog.store import Store
 from meshagent.clock import Clock
 from meshagent.connect import ca, ca_config
@@ -37,6 +37,8 @@ log = logging.getLogger("agent.server.connect")
 
 #: How often the leader looks whether roots have outlived their leafs, or near their end.
 HOUSEKEEPING_S = 600.0
+#: First pause after a failure.
+RETRY_S = 1.0
 #: A root that ends within this time is told of in the log.
 ROOT_WARNING = timedelta(days=30)
 
@@ -91,7 +93,8 @@ class Authority:
                 provider = self._settings.provider
                 config = {**ca_config.DEFAULTS, **self._settings.config} if provider == "consul" else {}
                 config = ca_config.without_secrets(config or dict(self._settings.config))
-                await self._write(CASet(CAConfig(provider, config), 0, self._at(), cluster_id=new_uuid()))
+                cluster_id = self._store.cluster_id or await self._write(ClusterInit(new_uuid()))
+                await self._write(CASet(CAConfig(provider, config), 0, self._at(), cluster_id=cluster_id))
             config_row = table.config
             if config_row is None or table.active is not None or config_row.provider != "consul":
                 return
@@ -235,28 +238,18 @@ class Authority:
     def _at(self) -> str:
         return self._clock.now().isoformat()
 
-    async def run(self, is_leader: Callable[[], bool], poll_s: float = 0.1) -> None:
-        """Initialise and keep house, whenever this server leads."""
-        pause_s = poll_s
+    async def lead(self) -> None:
+        """What a leader does while it leads: initialise, then keep house, for ever."""
+        pause_s = RETRY_S
         while True:
-            if not is_leader():
-                pause_s = poll_s
-            else:
-                try:
-                    await self.initialise()
-                    await self.keep_house()
-                    pause_s = HOUSEKEEPING_S if self._store.ca.config is not None else poll_s
-                except MeshError as error:
-                    log.error("the certificate authority is not ready: %s", error)
-                    pause_s = min(60.0, pause_s * 2)
-            await self._sleep(pause_s, is_leader)
-
-    async def _sleep(self, seconds: float, is_leader: Callable[[], bool]) -> None:
-        """Sleep; a change of leadership ends it within a second."""
-        leading = is_leader()
-        end = self._clock.monotonic() + seconds
-        while (left := end - self._clock.monotonic()) > 0 and is_leader() == leading:
-            await self._clock.sleep(min(1.0, left))
+            try:
+                await self.initialise()
+                await self.keep_house()
+                pause_s = HOUSEKEEPING_S
+            except MeshError as error:
+                log.error("the certificate authority is not ready: %s", error)
+                pause_s = min(60.0, pause_s * 2)
+            await self._clock.sleep(pause_s)
 
 
 def _secrets(config: Mapping[str, Any]) -> dict[str, Any]:

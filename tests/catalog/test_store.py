@@ -149,6 +149,7 @@ commands = st.one_of(
         st.none() | st.integers(0, 20),
         st.just("2024-01-02T00:00:00Z"),
     ),
+    st.builds(c.ClusterInit, st.sampled_from(["c-1", "c-2"])),
     st.builds(
         c.AutopilotSet,
         st.builds(AutopilotConfig, min_quorum=st.integers(0, 5), cleanup_dead_servers=st.booleans()),

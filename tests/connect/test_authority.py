@@ -174,17 +174,22 @@ async def test_old_roots_are_dropped_when_their_leafs_have_ended() -> None:
     assert len(server.store.ca.keys) == 1
 
 
-async def test_only_a_leader_initialises() -> None:
+async def test_a_leader_initialises_and_keeps_house(caplog: pytest.LogCaptureFixture) -> None:
     server = Server()
-    leading = False
-    task = asyncio.ensure_future(server.authority.run(lambda: leading))
-    await server.clock.advance(5.0)
-    assert server.store.ca.config is None
-    leading = True
+    task = asyncio.ensure_future(server.authority.lead())
     for _ in range(200):
         await server.clock.advance(0.1)
         await asyncio.sleep(0.005)  # the key is made by a thread
         if server.store.ca.active is not None:
             break
     assert server.store.ca.active is not None
+    assert server.store.ca.cluster_id == server.store.cluster_id != ""
+    task.cancel()
+
+
+async def test_what_fails_is_said_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    server = Server(config={"LeafCertTTL": "1m"})
+    task = asyncio.ensure_future(server.authority.lead())
+    await server.clock.advance(10.0)
+    assert caplog.text.count("leaf cert TTL must be greater") == 3
     task.cancel()

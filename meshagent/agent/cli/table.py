@@ -58,7 +58,24 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("maint", "maint", "maint", "CL9", "Show or change maintenance mode"),
     Subcommand("members", "members", "members", "CL2", "List the members of the cluster"),
     Subcommand("monitor", "lifecycle", "monitor", "CL4", "Follow the agent's log"),
+    Subcommand(
+        "operator autopilot get-config", "operator_autopilot", "get_config", "CL12", "Show autopilot's configuration"
+    ),
+    Subcommand("operator autopilot health", "operator_autopilot", "health", "", "Show the servers' health at a glance"),
+    Subcommand(
+        "operator autopilot set-config", "operator_autopilot", "set_config", "CL12", "Change autopilot's configuration"
+    ),
+    Subcommand(
+        "operator autopilot state", "operator_autopilot", "state", "CL12", "Show what autopilot knows of the servers"
+    ),
     Subcommand("operator raft list-peers", "operator", "list_peers", "CL12", "List the servers of the Raft cluster"),
+    Subcommand("operator raft remove-peer", "operator", "remove_peer", "CL12", "Remove a server from the Raft cluster"),
+    Subcommand(
+        "operator raft transfer-leader", "operator", "transfer_leader", "CL12", "Hand leadership to another server"
+    ),
+    Subcommand(
+        "operator usage instances", "operator_usage", "instances", "CL12", "Count nodes, services and instances"
+    ),
     Subcommand(
         "reference", "reference", "reference", "", "Print a reference as Markdown: config, http, cli or metrics"
     ),
@@ -67,6 +84,10 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("services register", "services", "register", "CL8", "Add services to the agent"),
     Subcommand("tls ca create", "tls", "ca_create", "CL22", "Make an authority for agents"),
     Subcommand("tls cert create", "tls", "cert_create", "CL22", "Make a certificate for an agent"),
+    Subcommand("snapshot decode", "snapshot", "decode", "CL13", "Print the rows of a snapshot as JSON"),
+    Subcommand("snapshot inspect", "snapshot", "inspect", "CL13", "Show what is in a snapshot"),
+    Subcommand("snapshot restore", "snapshot", "restore", "CL13", "Replace the state of the servers by a snapshot"),
+    Subcommand("snapshot save", "snapshot", "save", "CL13", "Save the state of the servers in a file"),
     Subcommand("validate", "validate", "validate", "CL4", "Check configuration files"),
     Subcommand("version", "version", "version", "CL4", "Show the version"),
     Subcommand("watch", "watch", "watch", "CL9", "Run a program at every change of something"),
@@ -80,7 +101,10 @@ GROUPS: dict[str, str] = {
     "intention": "Who may talk to whom",
     "kv": "Read and write keys",
     "operator": "Tools for operators",
+    "operator autopilot": "How the leader cares for the servers",
     "operator raft": "Tools for the Raft cluster",
+    "operator usage": "How much there is",
+    "snapshot": "Save, restore and look into the state of the servers",
     "services": "Register and deregister services",
     "tls": "Certificates for agents",
     "tls ca": "An authority for agents",

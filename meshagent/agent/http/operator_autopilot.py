@@ -52,7 +52,7 @@ class _Body(msgspec.Struct, rename=consul_name):
 
 async def _get_config(agent: Agent, request: Request) -> Response:
     require_local(agent, request)
-    await wait_ready(agent, request.options.consistency, agent.config.performance.rpc_hold_timeout)
+    await wait_ready(agent, request.options.consistency)
     config = agent.store.autopilot.config
     if config is None:
         raise InternalError("autopilot config not initialized yet")

@@ -53,9 +53,12 @@ class Response:
 
 
 class StreamingResponse:
-    """An answer in pieces, until the iterator ends or the client goes away (monitor, metrics stream)."""
+    """An answer in pieces, until the iterator ends or the client goes away (monitor, metrics stream, snapshots).
 
-    __slots__ = ("chunks", "content_type", "headers", "status")
+    `packed`: the pieces are compressed by their nature and sent as they are.
+    """
+
+    __slots__ = ("chunks", "content_type", "headers", "packed", "status")
 
     def __init__(
         self,
@@ -64,8 +67,10 @@ class StreamingResponse:
         status: int = 200,
         headers: Headers = (),
         content_type: str | None = TEXT,
+        packed: bool = False,
     ) -> None:
         self.chunks = chunks
+        self.packed = packed
         self.status = status
         self.headers = headers
         self.content_type = content_type

@@ -67,6 +67,8 @@ class Route:
     tenancy: str = "both"
     #: The option of `limits` that bounds the body: "kv" or "txn"; "" for the server's general limit.
     body_limit: str = ""
+    #: Whether the body may be of any size: `handle` gets it as `Request.pieces`.
+    upload: bool = False
     #: Which metrics count its queries by service: "catalog.service"; "" for none.
     lookup: str = ""
     read: Read | None = None
