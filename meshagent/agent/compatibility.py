@@ -81,8 +81,7 @@ WAITING: tuple[Waiting, ...] = (
             "addresses.grpc",
             "addresses.grpc_tls",
             "config_entries",
-            "connect",
-            "default_intention_policy",
+            "connect.enable_mesh_gateway_wan_federation",
             "enable_central_service_config",
             "performance.enable_xds_load_balancing",
             "performance.grpc_keepalive_interval",
@@ -97,10 +96,8 @@ WAITING: tuple[Waiting, ...] = (
             "xds",
         ),
         commands=(
-            ("CL18", "intention"),
             ("CL19", "connect envoy"),
             ("CL20", "connect proxy"),
-            ("CL21", "connect ca"),
             ("CL21", "connect expose"),
             ("CL21", "connect redirect-traffic"),
             ("CL24", "troubleshoot"),
@@ -112,7 +109,6 @@ WAITING: tuple[Waiting, ...] = (
         commands=(("CL8", "services export"), ("CL8", "services exported-services"), ("CL23", "peering")),
     ),
     Waiting(feature="the web page", options=("ui_config",)),
-    Waiting(feature="making certificates", commands=(("CL22", "tls ca create"), ("CL22", "tls cert create"))),
     Waiting(
         feature="sending metrics to statsd, statsite and DogStatsD",
         options=(

@@ -39,6 +39,7 @@ from meshagent.agent.http.server import HttpServer
 from meshagent.agent.leadership import Leadership, init_cluster, reap_tombstones
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
+from meshagent.agent.mesh import Mesh
 from meshagent.agent.operator_calls import all_methods
 from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
@@ -62,6 +63,7 @@ from meshagent.metrics import Metrics
 if TYPE_CHECKING:
     from meshagent.agent.config import Config, Listen, Loaded
     from meshagent.agent.reload import Report
+    from meshagent.catalog.rpc.link import Methods
 
 __all__ = ["Daemon"]
 
@@ -166,6 +168,8 @@ class Daemon:
             read=self._own_rows,
         )
         self.agent.extras["coordinates"] = CoordinateBatches(self.agent)
+        if config.connect.enabled:
+            self.agent.extras["mesh"] = Mesh(self.agent, settings.authority_settings(config))
         self._build_duties()
         await self.cluster.start()
         await self.pools.start()
@@ -176,6 +180,8 @@ class Daemon:
             self._tasks.start(self.bootstrap.run(), name="bootstrap")
         self.pools.start_joining(self._give_up)
         self._tasks.start(self._measure(), name="metrics")
+        if config.connect.enabled:
+            self.agent.extras["mesh"].start()
         self.check_runs.start()
         self.sync.start()
         self.watches = WatchRunner(lambda target, token: self._ask("GET", target, token), self._clock)
@@ -275,10 +281,13 @@ class Daemon:
                 ("sessions", lambda: agent.sessions.lead(agent)),
                 ("tombstones", lambda: reap_tombstones(agent)),
                 ("autopilot", self._run_autopilot),
+                *([("certificate authority", agent.extras["mesh"].lead)] if self.config.connect.enabled else []),
             ),
         )
         self.leadership.on_leader.append(lambda: self.sync.trigger_full(now=self.cluster.raft.is_ready))
-        self.cluster.serve({**server_methods(agent), **all_methods(agent), **self.bootstrap.methods()})
+        self.cluster.serve(
+            {**server_methods(agent), **all_methods(agent), **self.bootstrap.methods(), **self._mesh_methods()}
+        )
         self.pools.observe(self._on_members)
 
     def _on_members(self, event: MemberEvent) -> None:
@@ -294,6 +303,9 @@ class Daemon:
         self.exit_status = 1
         log.error("%s", reason)
         self._done.set()
+
+    def _mesh_methods(self) -> Methods:
+        return self.agent.extras["mesh"].rpc_methods() if self.config.connect.enabled else {}
 
     async def _run_autopilot(self) -> None:
         self.autopilot.forget()  # what it saw in an earlier reign says nothing now

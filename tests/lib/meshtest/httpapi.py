@@ -103,6 +103,9 @@ def make_agent(clock: Clock | None = None, log: type[MemoryLog] | None = None) -
         session_ttl_min=10.0,
         limits=SimpleNamespace(kv_max_value_size=524_288),
         performance=SimpleNamespace(rpc_hold_timeout=7.0),
+        connect=SimpleNamespace(enabled=True),
+        acl=SimpleNamespace(enabled=False, default_policy="allow"),
+        default_intention_policy="",
     )
     agent = Agent(
         config=config,

@@ -26,6 +26,7 @@ from meshagent.agent.http.response import StreamingResponse
 from meshagent.agent.http.settings import HttpSettings
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
+from meshagent.agent.mesh import Mesh
 from meshagent.agent.persist import Saver
 from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
 from meshagent.agent.settings import local_settings
@@ -33,6 +34,7 @@ from meshagent.agent.sync import AntiEntropy
 from meshagent.catalog.log import MemoryLog
 from meshagent.catalog.store import Store
 from meshagent.clock import Tasks, VirtualClock
+from meshagent.connect.authority import AuthoritySettings
 from meshagent.metrics import Metrics
 from meshtest.deafgossip import DeafTransport
 from meshtest.httpapi import LeaderHere
@@ -133,6 +135,7 @@ class InProcess:
             lifecycle=Lifecycle(reload=self._reload, leave=self._leave),
             extras=extras,
         )
+        self.mesh = extras["mesh"] = Mesh(self.agent, AuthoritySettings(apart=False))
         self.agent.extras["leader_calls"] = LeaderHere(self.agent)
         extras["coordinates"] = CoordinateBatches(self.agent)
         self.autopilot = extras["autopilot"] = AutopilotKeeper(self.agent)
