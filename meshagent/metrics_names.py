@@ -46,7 +46,8 @@ leader.replication.federation-state.index
 leader.replication.federation-state.status
 leader.replication.namespaces.index
 leader.replication.namespaces.status
-leaf-certs.entries_count
+leaf-certs.entries_count  Leaf certificates that this agent holds
+leaf-certs.next_expiry  Seconds until the first of them expires
 memberlist.health.score  How unwell this agent takes itself to be: 0 is well, at most 7
 members.clients  Client agents that are alive
 members.servers  Servers that are alive

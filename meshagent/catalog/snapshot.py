@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from meshagent.catalog.autopilot.configuration import AutopilotConfig
+from meshagent.catalog.ca import CAState
 from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, PreparedQuery, Service, Session
 from meshagent.catalog.watch import Topic
@@ -93,6 +94,7 @@ def _tables(store: Store) -> list[tuple[str, list[Any] | _Pairs]]:
         ("coordinates", [row for rows in store.coordinates.rows.values() for row in rows.values()]),
         ("prepared-queries", list(store.prepared_queries.rows.values())),
         ("config-entries", list(store.config.entries.values())),
+        ("connect-ca", list(store.ca.state())),
         ("autopilot", store.autopilot.rows),
     ]
 
@@ -136,6 +138,10 @@ _LOADERS: dict[str, _Loader] = {
     "config-entries": (
         msgspec.msgpack.Decoder(tuple[str, list[ConfigEntry]]),
         lambda store, rows: store.config.load(rows),
+    ),
+    "connect-ca": (
+        msgspec.msgpack.Decoder(tuple[str, list[CAState]]),
+        lambda store, rows: store.ca.load(rows),
     ),
     "autopilot": (
         msgspec.msgpack.Decoder(tuple[str, list[AutopilotConfig]]),

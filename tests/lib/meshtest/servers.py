@@ -1,6 +1,4 @@
-"""I/O edge: several real server processes that form one cluster, told of each other by the file `raft/members`.
-
-The file is what bootstrapping leaves behind (`catalog/raft/members.py`), so that a cluster can begin without gossip.
+"""I/O edge: several real server processes that find each other by gossip and form one cluster.
 
 Used by tests/e2e, tests/chaos and bench. What may change here: further ways to begin a cluster.
 """
@@ -17,8 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from meshagent.catalog.raft.configuration import initial
-from meshagent.catalog.raft.members import Members, encode_members
 from meshtest.process import AgentFailed, AgentProcess, free_ports
 
 __all__ = ["Servers", "peers_json"]
@@ -65,13 +61,17 @@ class Servers:
             server._own_directory = False
             self.all.append(server)
         if count > 1:
-            rows = {
-                node_id: f"127.0.0.1:{server.ports['server']}"
-                for server, node_id in zip(self.all, self.node_ids, strict=True)
-            }
-            members = encode_members(Members(0, initial(rows)))
             for server in self.all:
-                (server.directory / "data" / "raft" / "members").write_bytes(members)
+                assert server.config is not None
+                server.config = {**self.joining, **server.config}
+
+    @property
+    def joining(self) -> dict[str, Any]:
+        """The configuration with which an agent finds these servers."""
+        return {
+            "retry_join": [f"127.0.0.1:{server.ports['serf_lan']}" for server in self.all],
+            "retry_interval": "1s",
+        }
 
     def __enter__(self) -> Servers:
         try:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from meshtest.httpapi import Api
 
-from meshagent.agent.http.connect import ROUTES
+from meshagent.agent.http.discovery_chain import ROUTES
 from meshagent.agent.http.routes import Route
 
 
