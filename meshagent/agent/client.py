@@ -13,11 +13,13 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from meshagent.agent import settings
 from meshagent.agent.checks.alias import AliasedHealth, AliasSource
 from meshagent.agent.differences import NodeRows
+from meshagent.agent.gossip.member import Member, Status
 from meshagent.agent.http.remote_views import IDLE_S
 from meshagent.agent.rpc import messages, questions
 from meshagent.agent.rpc.messages import Once, Question
@@ -25,17 +27,21 @@ from meshagent.agent.rpc.names import RemoteNames
 from meshagent.agent.rpc.remote_log import RemoteLog
 from meshagent.agent.rpc.rows import STEP_S, Rows
 from meshagent.agent.rpc.upstream import Upstream
-from meshagent.agent.servers import Member, Server, Servers, servers_of
+from meshagent.agent.server_tags import read_server
+from meshagent.agent.servers import Server, Servers
 from meshagent.catalog.rpc.hello import CLIENT, Identity
 from meshagent.catalog.rpc.tls import load_security
+from meshagent.catalog.store import Store
 from meshagent.dns.view import NotYet
 from meshagent.errors import Unavailable
 
 if TYPE_CHECKING:
     from meshagent.agent.check_runs import Followed
     from meshagent.agent.config import Config
+    from meshagent.agent.core import Agent
     from meshagent.agent.http.server import HttpServer
     from meshagent.agent.local import LocalState
+    from meshagent.agent.sync import AntiEntropy
     from meshagent.clock import Clock, Tasks
     from meshagent.metrics import Metrics
 
@@ -49,6 +55,7 @@ class Client:
         self,
         config: Config,
         node_id: str,
+        data_dir: Path | None = None,
         *,
         clock: Clock,
         rng: random.Random,
@@ -58,6 +65,7 @@ class Client:
         """Raises ConfigError."""
         self._datacenter = config.datacenter
         self._size = 1
+        self._compared = False
         self.security = load_security(settings.tls_settings(config), config.domain)
         identity = Identity(node_id, config.node_name, config.datacenter, role=CLIENT)
         self.upstream = Upstream(
@@ -70,6 +78,7 @@ class Client:
             settings=settings.rpc_settings(config),
             members=lambda: self._size,
         )
+        self.store = Store()
         self.log = RemoteLog(self.upstream, origin=os.urandom(8), clock=clock)
         self.rows = Rows(self.upstream, clock, _max_age_s(config))
         self.names = RemoteNames(self.rows)
@@ -82,13 +91,26 @@ class Client:
         """How many members the cluster has, as far as is known."""
         return self._size
 
-    def start(self) -> None:
+    def attach(self, agent: Agent, pools: Members, sync: AntiEntropy) -> None:
+        """Compare with the catalog in full with every new connection; find the servers by gossip."""
+        self.upstream.on_connected.append(lambda: sync.trigger_full(now=not self._compared))
+        self.upstream.on_connected.append(self._connected)
+        self.follow(pools)
+
+    def _connected(self) -> None:
+        self._compared = True
+
+    async def start(self) -> None:
         """Begin to look for a server; nothing waits for one."""
         self.upstream.start()
 
-    def keep(self, http: HttpServer) -> None:
+    def run(self, http: HttpServer) -> None:
         """Let go, from now on, of what nobody asks for."""
         self._tasks.start(self._sweep(http), name="client sweep")
+
+    async def hand_over(self) -> bool:
+        """Nothing depends on a client."""
+        return False
 
     async def stop(self) -> None:
         """Close the connections."""
@@ -111,7 +133,8 @@ class Client:
         def look(event: object = None) -> None:
             known = members.members()
             self._size = len(known)
-            self.set_servers(servers_of(known, self._datacenter))
+            found = (read_server(member, self._datacenter) for member in known if member.status == Status.ALIVE)
+            self.set_servers(Server(server.address, server.node_id) for server in found if server is not None)
 
         members.observe(look)
         look()

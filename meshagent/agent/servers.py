@@ -12,11 +12,10 @@ What may be changed: the figures.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
-__all__ = ["Member", "Server", "Servers", "servers_of"]
+__all__ = ["Server", "Servers"]
 
 #: A connection is kept at least this long, and up to a quarter longer by chance.
 KEEP_S = 120.0
@@ -31,34 +30,6 @@ class Server:
 
     address: str
     node_id: str = ""
-
-
-class Member(Protocol):
-    """What is needed of a member of the LAN pool; `status` 1 is alive."""
-
-    @property
-    def addr(self) -> str: ...
-    @property
-    def status(self) -> int: ...
-    @property
-    def tags(self) -> Mapping[str, str]: ...
-
-
-def servers_of(members: Iterable[Member], datacenter: str) -> list[Server]:
-    """The living servers of a datacenter, as their tags tell: role "consul", `dc`, `port` of the RPC, `id` of the node.
-
-    A member with a port that is none is no server.
-    """
-    found = []
-    for member in members:
-        tags = member.tags
-        port = tags.get("port", "")
-        if member.status != 1 or tags.get("role") != "consul" or tags.get("dc") != datacenter:
-            continue
-        if port.isascii() and port.isdigit() and 0 < int(port) < 65536:
-            host = f"[{member.addr}]" if ":" in member.addr else member.addr
-            found.append(Server(f"{host}:{int(port)}", tags.get("id", "")))
-    return found
 
 
 class Servers:

@@ -27,9 +27,9 @@ class FakePool:
 
 async def test_servers_are_found_by_gossip(world: ClientWorld) -> None:
     client = await world.client()
-    server = world.server()
+    server = world.server(node_id="11111111-2222-3333-4444-555555555555")
     host, _, port = server.server.address.rpartition(":")
-    tags = {"role": "consul", "dc": "dc1", "port": port, "id": server.server.node_id}
+    tags = {"role": "consul", "dc": "dc1", "port": port, "id": "11111111-2222-3333-4444-555555555555"}
     pool = FakePool(Member(name="c1", addr="127.0.0.1", port=1))
     client.client.follow(pool)
     assert client.client.upstream.known_servers == 0

@@ -2,10 +2,7 @@ from __future__ import annotations
 
 import random
 
-import pytest
-
-from meshagent.agent.gossip.member import Member
-from meshagent.agent.servers import Server, Servers, servers_of
+from meshagent.agent.servers import Server, Servers
 
 A, B, C = (Server(f"10.0.0.{n}:8300", f"id{n}") for n in range(3))
 
@@ -76,23 +73,3 @@ def test_a_single_server_is_never_left() -> None:
     made = servers(1, A)
     made.used(0.0, 3)
     assert not made.rebalance_due(10_000.0)
-
-
-class TestServersOf:
-    def member(self, addr: str = "10.0.0.1", status: int = 1, **tags: str) -> Member:
-        given = {"role": "consul", "dc": "dc1", "port": "8300", "id": "x", **tags}
-        return Member(name="n", addr=addr, port=8301, tags=given, status=status)
-
-    def test_living_servers_of_the_datacenter_count(self) -> None:
-        members = [
-            self.member(),
-            self.member("fe80::1", id=""),
-            self.member(status=4),
-            self.member(role="node"),
-            self.member(dc="dc2"),
-        ]
-        assert servers_of(members, "dc1") == [Server("10.0.0.1:8300", "x"), Server("[fe80::1]:8300")]
-
-    @pytest.mark.parametrize("port", ["", "x", "0", "65536", "-1", "8300 ", "\u0663"])
-    def test_a_port_that_is_none(self, port: str) -> None:
-        assert servers_of([self.member(port=port)], "dc1") == []

@@ -12,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from meshagent.agent.rpc import messages
+from meshagent.agent.rpc.asking import RETRY_S, Asking
 from meshagent.agent.rpc.held import Held, Holdings
 from meshagent.agent.rpc.messages import Standing, Unwatch, WatchBatch
 from meshagent.agent.rpc.opening import Opener
@@ -33,10 +34,6 @@ __all__ = ["Upstream"]
 
 log = logging.getLogger("agent.client")
 
-#: How long a part of a longer request may take: the last one has its answer.
-PART_TIMEOUT_S = 3600.0
-#: Between two attempts of a call that failed while the connection stands.
-RETRY_S = 0.05
 #: Between two rounds over all servers when none answers: doubled up to the longest, each cut by up to half by chance.
 ROUND_FIRST_S = 0.1
 ROUND_LONGEST_S = 5.0
@@ -50,7 +47,7 @@ LINGER_S = 10.0
 CONFIRM_S = 0.5
 
 
-class Upstream:
+class Upstream(Asking):
     """The servers, as one that answers. Made on the running loop.
 
     `members` is the size of the cluster. Listeners in `on_connected` are called when a feed begins, those in `on_lost`
@@ -135,56 +132,6 @@ class Upstream:
 
     # --- asking ------------------------------------------------------------------------------------------------
 
-    async def call(self, method: str, payload: bytes, timeout_s: float | None = None) -> bytes:
-        """Ask a server; again another while that can help, for `hold_timeout_s` after an attempt failed.
-
-        `timeout_s` bounds one attempt. Raises the error of the last attempt; NoLeader when there is no server.
-        """
-        retry = Retry(self._clock, self.settings.hold_timeout_s)
-        while True:
-            session = await self._usable(retry)
-            retry.begins()
-            try:
-                return await session.link.call(method, payload, timeout_s or self.settings.client_timeout_s)
-            except MeshError as error:
-                if not error.retryable or retry.exhausted(lost=not session.link.ready):
-                    raise
-                log.debug("call failed, trying again: method=%s server=%s: %s", method, session.server.address, error)
-            if session is self._session:
-                await self._clock.sleep(RETRY_S)
-
-    async def stream(self, method: str, payload: bytes) -> AsyncIterator[bytes]:
-        """Ask for a longer answer. It is tried again until its first piece has come."""
-        retry = Retry(self._clock, self.settings.hold_timeout_s)
-        while True:
-            session = await self._usable(retry)
-            retry.begins()
-            pieces = session.link.stream(method, payload, self.settings.client_timeout_s)
-            try:
-                first = await anext(pieces, None)
-                break
-            except MeshError as error:
-                if not error.retryable or retry.exhausted(lost=not session.link.ready):
-                    raise
-            if session is self._session:
-                await self._clock.sleep(RETRY_S)
-        if first is not None:
-            yield first
-            async for piece in pieces:
-                yield piece
-
-    async def call_in_parts(self, method: str, parts: AsyncIterator[bytes]) -> bytes:
-        """Send parts to one server, each when the one before is taken; the first answer that is not empty ends it.
-
-        Nothing is tried again. Raises NoLeader: there is no server.
-        """
-        session = await self._usable(Retry(self._clock, self.settings.hold_timeout_s))
-        async for part in parts:
-            answer = await session.link.call(method, part, PART_TIMEOUT_S)
-            if answer:
-                return answer
-        raise RemoteProtocolError("the server answered nothing")
-
     def gate(self) -> asyncio.Future[None]:
         """Done when all that is held is at least as new as what the leader had when this was called.
 
@@ -217,10 +164,6 @@ class Upstream:
                     raise NoLeader(str(error) if isinstance(error, NoLeader) else "No cluster leader") from error
             if session is self._feeding:
                 await self._clock.sleep(RETRY_S)
-
-    async def wait_connected(self) -> None:
-        """Return when a server can be asked. Raises NoLeader: none within `hold_timeout_s`."""
-        await self._usable(Retry(self._clock, self.settings.hold_timeout_s))
 
     async def first_answer(self, held: Held, timeout_s: float) -> None:
         """Return when something that is followed has its first answer. Raises Timeout."""

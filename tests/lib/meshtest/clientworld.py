@@ -41,19 +41,19 @@ FAST = RpcSettings(hold_timeout_s=2.0, redial_first_s=0.02, redial_longest_s=0.1
 class ServerPort:
     """One server: an agent's state behind an RPC port."""
 
-    def __init__(self, agent: Agent, name: str, *, port: int = 0) -> None:
+    def __init__(self, agent: Agent, name: str, *, node_id: str = "", port: int = 0) -> None:
         self.agent = agent
         self.name = name
         self.serving = Serving(agent, HttpSettings())
         self.rpc = RpcServer(
-            Identity(f"id-{name}", name, "dc1", "c1"),
+            Identity(node_id or f"id-{name}", name, "dc1", "c1"),
             clock=agent.clock,
             metrics=agent.metrics,
             methods=self.serving.methods,
             settings=FAST,
         )
         host, self.port = self.rpc.listen("127.0.0.1", port)
-        self.server = Server(f"{host}:{self.port}", f"id-{name}")
+        self.server = Server(f"{host}:{self.port}", node_id or f"id-{name}")
         self._tasks = Tasks()
         self._tasks.start(self.serving.run(), name="standing")
 
@@ -101,8 +101,8 @@ class ClientAgent:
     async def start(self, *servers: ServerPort) -> ClientAgent:
         _, port = await self.http.listen("127.0.0.1", 0)
         self.api = Api(self.agent, self.http, port)
-        self.client.start()
-        self.client.keep(self.http)
+        await self.client.start()
+        self.client.run(self.http)
         self.client.set_servers([server.server for server in servers])
         return self
 
@@ -127,8 +127,8 @@ class ClientWorld:
         self._stops: list[Callable[[], Any]] = []
         self._api: Api | None = None
 
-    def server(self, name: str = "s1", *, agent: Agent | None = None) -> ServerPort:
-        made = ServerPort(agent or self.agent, name)
+    def server(self, name: str = "s1", *, agent: Agent | None = None, node_id: str = "") -> ServerPort:
+        made = ServerPort(agent or self.agent, name, node_id=node_id)
         self.servers.append(made)
         self._stops.append(made.stop)
         return made
