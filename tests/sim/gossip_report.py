@@ -78,11 +78,9 @@ def loss(seed: int, quick: bool) -> None:
 def lifeguard(seed: int, quick: bool) -> None:
     minutes = 2 if quick else 10
     print(f"Lifeguard's experiment: 128 nodes, some slow for 16.4 s, well for 4 ms, and so on; {minutes} min of it")
+    print("How often a node took one for dead that was well; 'at the well': nodes that were well themselves")
     print(
-        "False deaths: how often a node took one for dead that was well; 'at the well': nodes that were well themselves"
-    )
-    print(
-        f"{'slow':>8} {'SWIM':>8} {'Lifeguard':>10} {'SWIM, at the well':>18} {'Lifeguard':>10}   (paper: > 50 times fewer)"
+        f"{'slow':>8} {'SWIM':>8} {'Lifeguard':>10} {'SWIM, at the well':>18} {'Lifeguard':>10} (paper: > 50 x fewer)"
     )
     for slow in (4, 8, 16, 32):
         swim, guarded = (

@@ -1,4 +1,4 @@
-"""What is measured on simulated pools, and the formulas it is held against. Each function is one experiment and one row.
+"""What is measured on simulated pools, and the formulas it is held against: one function, one experiment, one row.
 
 Sources: convergence: serf's convergence simulator (www.serf.io/docs/internals/simulator.html): after x gossip rounds
 1 / (1 + (n + 1) e^(-fanout (1 - loss) x)) of the nodes know. Detection: SWIM paper, section 3.1 (a node is first
