@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from msgspec.structs import force_setattr
 from sortedcontainers import SortedDict
 
 from meshagent.catalog import commands
 from meshagent.catalog.model import KVEntry
+from meshagent.catalog.sorting import sorted_in_steps
 from meshagent.catalog.undo import Undo
 from meshagent.catalog.watch import Watches
 
@@ -36,6 +38,8 @@ class KVTable:
         self.index = 0
         self._held: dict[str, set[str]] = {}
         """Session -> the keys whose lock it holds; derived from the entries."""
+        self._loaded: dict[str, KVEntry] = {}
+        self._runs: list[list[str]] = []
 
     # --- reads -------------------------------------------------------------------------------------------------
 
@@ -137,11 +141,31 @@ class KVTable:
             del self.tombstones[key]
 
     def load(self, rows: Iterable[KVEntry]) -> None:
-        """Fill the table from a snapshot."""
+        """Take rows of a snapshot; they are in the table when `settle` is over."""
+        run = []
         for row in rows:
-            self.entries[row.key] = row
+            if row.create_index == row.modify_index:  # one number instead of two equal ones: 32 MB in a million
+                force_setattr(row, "create_index", row.modify_index)
+            self._loaded[row.key] = row
+            run.append(row.key)
             if row.session:
                 self._held.setdefault(row.session, set()).add(row.key)
+        run.sort()
+        self._runs.append(run)
+
+    def settle(self) -> Iterator[None]:
+        """Put what was loaded into its order, a little at each step: three times the work of `settle_at_once`."""
+        entries, loaded = self.entries, self._loaded
+        for keys in sorted_in_steps(self._runs):
+            for key in keys:  # ascending: each goes to the end
+                entries[key] = loaded[key]
+            yield
+        self._loaded, self._runs = {}, []
+
+    def settle_at_once(self) -> None:
+        """The same where nobody waits: 0.2 s for a million."""
+        self.entries.update(self._loaded)
+        self._loaded, self._runs = {}, []
 
     def put(self, key: str, value: bytes, flags: int, index: int) -> None:
         """Write a key as a plain PUT does."""

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from meshagent.errors import MeshError
 
-__all__ = ["MemoryLog", "ReplicatedLog", "StateMachine"]
+__all__ = ["MemoryLog", "ReplicatedLog", "Restoring", "ServingLog", "SlicedMachine", "StateMachine", "begin_restore"]
 
 
 class StateMachine(Protocol):
@@ -36,6 +36,59 @@ class StateMachine(Protocol):
 
     def restore(self, chunks: Iterable[bytes]) -> None:
         """Replace the state by that of a snapshot. Raises CorruptData and leaves the old state when it is damaged."""
+
+
+class Restoring(Protocol):
+    """A state that is read beside the one in use: `load` every chunk, go through `settle`, then `take_place`."""
+
+    def load(self, chunk: bytes) -> None:
+        """The next chunk. Raises CorruptData."""
+
+    def settle(self) -> Iterator[None]:
+        """Everything was loaded: make it ready, a little at each step. Raises CorruptData."""
+
+    def settle_at_once(self) -> None:
+        """The same where nothing is served yet. Raises CorruptData."""
+
+    def take_place(self, *, lifted: bool = False) -> Iterator[None]:
+        """Be the state from now on; the steps returned let go of the old one.
+
+        `lifted`: an older state put back into a log that goes on: indexes stay above all that was answered.
+        """
+
+
+@runtime_checkable
+class SlicedMachine(Protocol):
+    """A state machine so large that `restore` would hold the loop."""
+
+    def begin_restore(self) -> Restoring:
+        """A state to be read beside this one."""
+
+
+class _Gathered:
+    """`Restoring` for a machine that restores at a stretch."""
+
+    def __init__(self, machine: StateMachine) -> None:
+        self._machine = machine
+        self._chunks: list[bytes] = []
+
+    def load(self, chunk: bytes) -> None:
+        self._chunks.append(chunk)
+
+    def settle(self) -> Iterator[None]:
+        return iter(())
+
+    def settle_at_once(self) -> None:
+        return
+
+    def take_place(self, *, lifted: bool = False) -> Iterator[None]:
+        self._machine.restore(self._chunks)
+        return iter(())
+
+
+def begin_restore(machine: StateMachine) -> Restoring:
+    """A state to be read beside that of `machine`."""
+    return machine.begin_restore() if isinstance(machine, SlicedMachine) else _Gathered(machine)
 
 
 class ReplicatedLog(Protocol):
@@ -77,6 +130,28 @@ class ReplicatedLog(Protocol):
         """Facts for `agent/self` and `info`, under Consul's names: state, term, last_log_index, commit_index, ..."""
 
 
+class ServingLog(ReplicatedLog, Protocol):
+    """What an agent is given: a log that takes writes and serves reads wherever the leader is."""
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether a leader has been heard since the start: before that a `stale` read has nothing to answer from."""
+
+    def read_gate(self, *, consistent: bool = False) -> asyncio.Future[None] | None:
+        """When a read that came in now may be answered from the state here; None: at once.
+
+        Linearizable, both ways; `consistent` also asks a quorum whether the leader still leads. The future is shared:
+        do not cancel it. It fails with NoLeader, Unavailable or Timeout after one attempt.
+        """
+
+    async def read_barrier(self, *, consistent: bool = False) -> None:
+        """Wait for such a gate, and try again while there is no leader, for as long as a request may be held.
+
+        Raises:
+            NoLeader: there was none in that time.
+        """
+
+
 class MemoryLog:
     """A log of one server that forgets everything when it ends."""
 
@@ -116,6 +191,16 @@ class MemoryLog:
 
     async def barrier(self) -> None:
         return
+
+    async def read_barrier(self, *, consistent: bool = False) -> None:
+        return
+
+    def read_gate(self, *, consistent: bool = False) -> asyncio.Future[None] | None:
+        return None
+
+    @property
+    def has_heard(self) -> bool:
+        return True
 
     @property
     def is_leader(self) -> bool:

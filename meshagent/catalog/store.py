@@ -15,11 +15,13 @@ from typing import Any
 
 from meshagent.catalog import commands, snapshot, txn
 from meshagent.catalog.autopilot.table import AutopilotTable
+from meshagent.catalog.ca import ConnectCA
 from meshagent.catalog.config_entries import ConfigEntries
 from meshagent.catalog.coordinates import Coordinates
 from meshagent.catalog.kv import KVTable
 from meshagent.catalog.prepared_queries import PreparedQueries
 from meshagent.catalog.registrations import Registrations
+from meshagent.catalog.restoring import Restoring
 from meshagent.catalog.sessions import Sessions
 from meshagent.catalog.undo import Undo
 from meshagent.catalog.watch import Watches
@@ -35,6 +37,7 @@ class Store:
         self.watches = watches if watches is not None else Watches()
         self.undo = Undo()
         self.index = 1  # an empty read answers index 1, so the first change must be above it
+        self.cluster_id = ""
         self.kv: KVTable = KVTable(self.watches, self.undo)
         self.coordinates: Coordinates = Coordinates(self.watches, self.undo)
         self.prepared_queries: PreparedQueries = PreparedQueries(self.watches, self.undo)
@@ -43,6 +46,7 @@ class Store:
             self.watches, self.undo, self.sessions.check_down, self.sessions.node_gone
         )
         self.config: ConfigEntries = ConfigEntries(self.watches)
+        self.ca: ConnectCA = ConnectCA(self.watches)
         self.autopilot: AutopilotTable = AutopilotTable(self.watches)
 
     def apply(self, command: bytes) -> Any:
@@ -65,13 +69,16 @@ class Store:
 
     def restore(self, chunks: Iterable[bytes]) -> None:
         """Replace the state, and wake every reader. Raises CorruptData and changes nothing when a chunk is damaged."""
-        fresh = Store(self.watches)
-        snapshot.read(fresh, chunks)
-        fresh.sessions.on_freed = self.sessions.on_freed
-        fresh.sessions.freed = self.sessions.freed
-        vars(self).update(vars(fresh))
-        self.watches.notify_all()
+        restoring = self.begin_restore()
+        for chunk in chunks:
+            restoring.load(chunk)
+        restoring.settle_at_once()
+        restoring.take_place()
         self.watches.flush()
+
+    def begin_restore(self) -> Restoring:
+        """A state to be read beside this one."""
+        return Restoring(self, Store(self.watches))
 
     def has_tombstones(self, up_to: int) -> bool:
         """Whether anything deleted at `up_to` or before is still remembered."""
@@ -106,6 +113,12 @@ class Store:
             raise InternalError("missing session")
         return self.kv.unlock(command, index)
 
+    def _init_cluster(self, command: commands.ClusterInit, index: int) -> str:
+        if not self.cluster_id:
+            self.cluster_id = command.id
+            self.watches.notify("cluster")
+        return self.cluster_id
+
     def _reap(self, command: commands.ReapTombstones, index: int) -> None:
         self.kv.reap(command.index)
         self.registrations.reap(command.index)
@@ -136,5 +149,9 @@ _APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
     commands.Txn: lambda store, command, index: txn.apply(store, command.ops, index),
     commands.ConfigEntrySet: lambda store, command, index: store.config.set(command, index),
     commands.ConfigEntryDelete: lambda store, command, index: store.config.delete(command, index),
+    commands.CASet: lambda store, command, index: store.ca.set(command, index),
+    commands.CASerials: lambda store, command, index: store.ca.take_serials(command, index),
+    commands.CADrop: lambda store, command, index: store.ca.drop(command, index),
+    commands.ClusterInit: Store._init_cluster,
     commands.AutopilotSet: lambda store, command, index: store.autopilot.set(command, index),
 }

@@ -53,7 +53,7 @@ from meshagent.errors import InternalError
 from meshagent.machine import Command
 from meshagent.metrics import Labels, Metrics
 
-__all__ = ["Pool", "PoolSettings"]
+__all__ = ["Connect", "Pool", "PoolSettings"]
 
 log = logging.getLogger("agent.gossip")
 
@@ -64,6 +64,10 @@ _QUEUE_SAMPLE_TICKS = 60
 #: Events counted under their own names; others choose those, so there is an end.
 _NAMED_EVENTS = 256
 _NONCE_BYTES = 12
+
+
+#: Builds what carries a machine's packets and streams; `GossipTransport` is the one, tests have another.
+Connect = Callable[..., GossipTransport]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +103,7 @@ class Pool:
         clock: Clock,
         rng: random.Random,
         metrics: Metrics,
+        connect: Connect = GossipTransport,
     ) -> None:
         """Binds the sockets. Raises ConfigError: the address is taken, or the tags do not fit."""
         self.settings = settings
@@ -139,7 +144,7 @@ class Pool:
             )
 
         self.serf = Serf(make_pool=make_pool, tags=tags, ring=ring, rng=rng, settings=settings.serf, gate=gate)
-        self.transport = GossipTransport(
+        self.transport = connect(
             self.serf, StreamCodec(packets), clock, on_command=self._do, option=settings.option, logger=log
         )
         self.transport.listen(*settings.bind)

@@ -3,7 +3,7 @@
 Source: ours. The first byte is pysyncobj's command type (0 regular, 1 no-op); a regular entry goes on with msgpack:
 [version, [[request_id | nil, command], ...], time_ms]. `request_id` lets a retried write apply once (`once.py`); nil
 where the proposer cannot retry. `time_ms` is the log's time, which decides when ids are forgotten; version 1 had none.
-A membership entry is `configuration.py`'s; it holds no commands.
+A membership entry is `configuration.py`'s, one of a restore `staging.py`'s; they hold no commands.
 
 What may be changed: `VERSION` goes up with the layout, and old versions stay readable: they are in logs on disk.
 """
@@ -16,11 +16,12 @@ import msgspec
 
 from meshagent.errors import CorruptData
 
-__all__ = ["MEMBERSHIP", "NO_OP", "REGULAR", "Item", "cut_batches", "decode_batch", "encode_batch"]
+__all__ = ["MEMBERSHIP", "NO_OP", "REGULAR", "RESTORE", "Item", "cut_batches", "decode_batch", "encode_batch"]
 
 REGULAR = 0
 NO_OP = 1
 MEMBERSHIP = 2
+RESTORE = 3
 VERSION = 2
 MAX_TIME_MS = 1 << 62
 
@@ -44,12 +45,12 @@ def encode_batch(commands: Sequence[bytes], ids: Sequence[bytes | None] | None =
 
 
 def decode_batch(entry: bytes) -> tuple[list[Item], int]:
-    """(the commands of an entry, its log time in ms); no commands in a no-op or a change of members, time 0 where none.
+    """(the commands of an entry, its log time in ms); in one of another type no commands and time 0.
 
     Raises:
         CorruptData: this program does not know it.
     """
-    if not entry or entry[0] in (NO_OP, MEMBERSHIP):
+    if not entry or entry[0] in (NO_OP, MEMBERSHIP, RESTORE):
         return [], 0
     if entry[0] == REGULAR:
         try:

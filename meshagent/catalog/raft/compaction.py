@@ -77,7 +77,7 @@ class Compaction:
             self._notes.append((index, self._commands))
 
         if self.due(interval_over=False):
-            self._begin()
+            self.begin()
 
     def start(self, rng: random.Random) -> None:
         self._tasks.start(self._look(rng), name="raft-compaction")
@@ -97,9 +97,10 @@ class Compaction:
         while True:
             await self._clock.sleep(self.pause_s(rng))
             if self.due(interval_over=True):
-                self._begin()
+                self.begin()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Take a snapshot soon, if none is being taken."""
         if not self._under_way:
             self._under_way = True
             self._run = self._tasks.start(self.snapshot(), name="raft-snapshot")
@@ -118,6 +119,7 @@ class Compaction:
             took_ms = (self._clock.monotonic() - started) * 1000
             self._metrics.sample("raft.snapshot.takeSnapshot", took_ms)
             self._metrics.sample("raft.snapshot.persist", took_ms)
+            self._metrics.sample("fsm.persist", took_ms)
             log.info("snapshot at entry %d, %d bytes", snapshot.index, size)
         finally:
             self._under_way = False

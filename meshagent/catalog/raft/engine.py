@@ -66,8 +66,8 @@ class Engine(Replication):
 
     `configuration` is the one before the journal's entries, with the index of its own entry (1: it is in none).
     Entries of terms before `since_term` do not change it.
-    `apply` gets every committed entry once, in order, when it is on this server's disk. `on_state` hears "Leader" and
-    so on at each change.
+    `apply` gets every committed entry, in order, when it is on this server's disk; it gets one again, after the loop
+    has had its turn, for as long as it returns False. `on_state` hears "Leader" and so on at each change.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Engine(Replication):
         clock: Clock,
         rng: random.Random,
         settings: RaftSettings,
-        apply: Callable[[Entry], None],
+        apply: Callable[[Entry], bool | None],
         on_state: Callable[[str], None] = lambda state: None,
         courier: Courier | None = None,
         since_term: int = 0,
@@ -178,6 +178,8 @@ class Engine(Replication):
             return
         self._epochs[node_id] = epoch
         now = self._clock.monotonic()
+        if isinstance(message, PreVote | RequestVote | AppendEntries) and message.address:
+            self._meet(node_id, message.address)
         if isinstance(message, PreVote):
             self._on_pre_vote(message, now)
         elif isinstance(message, RequestVote):
@@ -256,7 +258,8 @@ class Engine(Replication):
         while applied < end:
             position = applied + 1 - journal[0][1]
             for entry in journal[position : position + min(end - applied, APPLY_AT_ONCE)]:
-                self._apply(entry)
+                if self._apply(entry) is False:
+                    return
                 applied = self.applied_index = entry[1]
                 self.applied_term = entry[2]
                 if monotonic() >= until:

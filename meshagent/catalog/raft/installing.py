@@ -24,17 +24,18 @@ from meshagent.catalog.raft.journal import Journal
 from meshagent.catalog.raft.messages import InstallSnapshot, SnapshotReply
 from meshagent.catalog.raft.settings import RaftSettings
 from meshagent.catalog.raft.snapshots import SnapshotId, SnapshotWriter
-from meshagent.catalog.raft.state import ReplicatedState
+from meshagent.catalog.raft.state import ReplicatedState, StateRestoring
 from meshagent.catalog.raft.transport import Transport
 from meshagent.catalog.raft.worker import Worker, run
 from meshagent.clock import Clock, Tasks
+from meshagent.errors import CorruptData
 
 __all__ = ["SnapshotReceiver", "SnapshotSender"]
 
 log = logging.getLogger("agent.server.raft")
 
 CHUNK_BYTES = 256 << 10
-RETRIES = 20  # of one chunk, each after a heartbeat's time and a half
+RETRIES = 20  # of one chunk without any answer, each after a heartbeat's time and a half
 
 _decoder = msgspec.msgpack.Decoder(list[bytes])
 
@@ -106,9 +107,10 @@ class SnapshotSender:
     ) -> SnapshotReply | None:
         """Send one chunk until it is answered; None when that is given up."""
         engine = self._engine()
-        _, heard, replies = self._under_way[node_id]
+        replies = self._under_way[node_id][2]
         pause = 1.5 * self._settings.heartbeat_s * self._settings.multiplier
-        for _ in range(RETRIES):
+        silent = 0
+        while silent < RETRIES:
             if engine.term != term or engine.match_index(node_id) >= snapshot.index:
                 return None
             epoch = self._transport.epoch(node_id)
@@ -116,15 +118,28 @@ class SnapshotSender:
                 node_id,
                 InstallSnapshot(engine.node_id, term, epoch, snapshot.index, snapshot.term, number, data, done),
             )
-            heard.clear()
-            await _either(heard.wait(), self._clock.sleep(pause))
-            while replies:
+            silent += 1
+            until = self._clock.monotonic() + pause
+            while await self._heard(node_id, until):
                 reply = replies.pop(0)
-                if reply.done or reply.chunk != number:
-                    if reply.chunk < number and not reply.done:
-                        return None if reply.chunk == 0 else reply
+                if reply.chunk == number and not reply.done:
+                    silent = 0  # it is at work on this one
+                elif reply.chunk < number and not reply.done:
+                    return None if reply.chunk == 0 else reply
+                else:
                     return reply
         return None
+
+    async def _heard(self, node_id: str, until: float) -> bool:
+        """Whether there is a reply before `until`."""
+        _, heard, replies = self._under_way[node_id]
+        while not replies:
+            left = until - self._clock.monotonic()
+            if left <= 0:
+                return False
+            heard.clear()
+            await _either(heard.wait(), self._clock.sleep(left))
+        return True
 
 
 async def _either(first: Awaitable[Any], second: Awaitable[Any]) -> None:
@@ -160,18 +175,20 @@ class SnapshotReceiver:
         journal: Journal,
         worker: Worker,
         tasks: Tasks,
-        install: Callable[[SnapshotId, list[bytes] | None], Awaitable[bool]],
+        begin_restore: Callable[[], StateRestoring],
+        install: Callable[[SnapshotId, StateRestoring], Awaitable[bool]],
     ) -> None:
         self._engine = engine
         self._journal = journal
         self._worker = worker
         self._tasks = tasks
+        self._begin_restore = begin_restore
         self._install = install
         self._key: tuple[str, int, int, int] | None = None  # sender, its term, index and term of the snapshot
         self._wanted = 0
         self._busy = False
         self._writer: SnapshotWriter | None = None
-        self._in_memory: list[bytes] = []
+        self._restoring: StateRestoring | None = None
 
     def on_chunk(self, message: InstallSnapshot) -> None:
         engine = self._engine()
@@ -179,7 +196,9 @@ class SnapshotReceiver:
             self._answer(message, 0, done=True)  # the log came this far by itself, or it is installed
             return
         if self._busy:
-            return  # it is asked again
+            if self._key == _key(message):
+                self._answer(message, self._wanted, done=False)  # at work on it
+            return
         if message.chunk == 0 and self._key != _key(message):
             self._busy = True
             self._tasks.start(self._begin(message), name="raft-take-snapshot")
@@ -195,7 +214,7 @@ class SnapshotReceiver:
             if self._journal.keeps_snapshots:
                 snapshot = SnapshotId(message.index, message.last_term)
                 self._writer = await run(self._worker, partial(self._journal.begin_snapshot, snapshot))
-            self._in_memory = []
+            self._restoring = self._begin_restore()
             self._wanted = 0
             self._key = _key(message)
         except OSError as error:
@@ -209,30 +228,31 @@ class SnapshotReceiver:
             chunks = _decoder.decode(message.data)
             if self._writer is not None:
                 await run(self._worker, partial(self._writer.write, chunks))
-            else:
-                self._in_memory += chunks
-            self._wanted = message.chunk + 1
+            restoring = self._restoring
+            if restoring is None:
+                return
+            for chunk in chunks:
+                restoring.load(chunk)
             if not message.done:
+                self._wanted = message.chunk + 1
                 self._answer(message, self._wanted, done=False)
-            elif await self._finish(SnapshotId(message.index, message.last_term)):
-                self._answer(message, self._wanted, done=True)
-        except (OSError, msgspec.DecodeError) as error:
+            elif await self._finish(SnapshotId(message.index, message.last_term), restoring):
+                self._answer(message, message.chunk + 1, done=True)
+        except (OSError, msgspec.DecodeError, CorruptData) as error:
             log.error("the leader's state cannot be taken: %s", error)
             await self._abandon()
         finally:
             self._busy = False
 
-    async def _finish(self, snapshot: SnapshotId) -> bool:
-        in_memory: list[bytes] | None = None
+    async def _finish(self, snapshot: SnapshotId, restoring: StateRestoring) -> bool:
         if self._writer is not None:
             await run(self._worker, self._writer.finish)
-        else:
-            in_memory = self._in_memory
-        self._writer, self._key, self._in_memory = None, None, []
-        return await self._install(snapshot, in_memory)
+        installed = await self._install(snapshot, restoring)
+        self._writer, self._key, self._restoring = None, None, None
+        return installed
 
     async def _abandon(self) -> None:
-        writer, self._writer, self._key = self._writer, None, None
+        writer, self._writer, self._key, self._restoring = self._writer, None, None, None
         if writer is not None:
             await run(self._worker, writer.abandon)
 

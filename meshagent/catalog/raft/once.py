@@ -117,15 +117,19 @@ class Outcomes:
         """Be what `time_ms`, `marks()` and `dump()` were of."""
         self._outcomes = {}
         self._order.clear()
+        self._forgotten = 0
+        self.time_ms = time_ms
+        self._old = marks[0][1] if marks else 0
+        self._marks = deque(marks[1:])
+        self.extend(dumped)
+
+    def extend(self, dumped: Iterable[Dumped]) -> None:
+        """More of what `dump()` gave."""
         for request_id, kind, value in dumped:
             if kind == "ok":
                 self.add(request_id, value)
             else:
                 self._put(request_id, (kind, value))
-        self._forgotten = 0
-        self.time_ms = time_ms
-        self._old = marks[0][1] if marks else 0
-        self._marks = deque(marks[1:])
 
 
 def _pieces(ids: list[bytes], outcomes: list[Outcome], at_once: int) -> Iterator[list[Dumped]]:

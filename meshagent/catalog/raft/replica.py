@@ -15,14 +15,15 @@ import asyncio
 import errno
 import logging
 import random
-from collections.abc import Callable
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from meshagent.catalog.log import StateMachine
 from meshagent.catalog.raft.applying import Applier
-from meshagent.catalog.raft.batch import cut_batches, decode_batch, encode_batch
+from meshagent.catalog.raft.batch import RESTORE, cut_batches, decode_batch, encode_batch
 from meshagent.catalog.raft.compaction import Compaction
 from meshagent.catalog.raft.configuration import Configuration, Server, initial
 from meshagent.catalog.raft.disk import Disk, FileDisk
@@ -32,9 +33,12 @@ from meshagent.catalog.raft.journal import WINDOW_BYTES, FileJournal, Journal, M
 from meshagent.catalog.raft.members import Members
 from meshagent.catalog.raft.messages import InstallSnapshot, Message, SnapshotReply
 from meshagent.catalog.raft.records import Entry
+from meshagent.catalog.raft.restorer import Restorer
 from meshagent.catalog.raft.settings import RaftSettings
+from meshagent.catalog.raft.slices import in_slices
 from meshagent.catalog.raft.snapshots import SnapshotId
-from meshagent.catalog.raft.state import ReplicatedState
+from meshagent.catalog.raft.staging import CHUNK, EXCHANGE, encode_part
+from meshagent.catalog.raft.state import ReplicatedState, StateRestoring
 from meshagent.catalog.raft.stats import raft_stats
 from meshagent.catalog.raft.telemetry import NoMetrics, RaftMetrics
 from meshagent.catalog.raft.transport import Alone, Transport
@@ -49,6 +53,8 @@ log = logging.getLogger("agent.server.raft")
 
 HEALING_ERRNOS = {errno.ENOSPC, errno.EDQUOT}  # a full disk gets space again; other errors need a person
 HEAL_PAUSE_S = 1.0
+MAX_RESTORED_BYTES = 32 << 20  # of one chunk of a state that is put back: an entry takes 64 MiB
+RESTORED_AT_ONCE_BYTES = 2 << 20  # on their way; other writes queue behind them
 STOP_WAIT_S = 2.0  # for what is under way to be committed; who proposed it retries elsewhere
 Future = asyncio.Future[Any]
 
@@ -109,7 +115,13 @@ class RaftLog:
         self._gathering = False
         self._waiting: dict[int, _Batch] = {}  # by the index of their entry
         self._waiters = Waiting()
+        self._standing: tuple[int, int, str | None, bool] = (-1, 0, None, False)
+        self._ever_heard = False
+        #: Called, on the loop, when role, term or leader has changed, or when a new leader is ready.
+        self.on_change: list[Callable[[], None]] = []
+        self._restorer = Restorer(self._state, clock, rng, self._settings.slice_s, self._discard)
         self._time_since = (0, 0.0, 0)  # (the term in which this server leads, since when, log time then)
+        self._restores = False  # an operator's snapshot is on its way
         self._keeps_time = False
         self._refusal: MeshError | None = Unavailable("the log has not been started")
         self._started = False
@@ -152,7 +164,9 @@ class RaftLog:
         self._sender = SnapshotSender(
             lambda: engine, self._state, self._transport, self._clock, self._tasks, self._settings
         )
-        self._receiver = SnapshotReceiver(lambda: engine, journal, worker, self._tasks, self._install)
+        self._receiver = SnapshotReceiver(
+            lambda: engine, journal, worker, self._tasks, self._state.begin_restore, self._install
+        )
         if journal.keeps_snapshots:
             self._compaction = Compaction(
                 self._state,
@@ -216,27 +230,49 @@ class RaftLog:
         return future
 
     async def barrier(self) -> None:
+        await self.confirmed()
+
+    def confirmed(self) -> asyncio.Future[None]:
+        """What `barrier` waits for. Raises NoLeader."""
         if not self._started or not self._engine.takes_commands:
             raise NoLeader
         engine = self._engine
         if engine.voters == {self._node_id} and engine.is_ready and engine.applied_index >= engine.commit_index:
-            return
+            future: asyncio.Future[None] = self._loop.create_future()
+            future.set_result(None)
+            return future
         future = self._waiters.barrier(engine.confirm(), engine.commit_index)
         self._tick_soon()
-        await future
+        return future
 
     @property
     def applied_index(self) -> int:
         """Index of the last entry that was applied here; 0 before the start."""
         return self._engine.applied_index if self._started else 0
 
-    async def wait_applied(self, index: int) -> None:
-        """Return when the entry at `index` has been applied here. Raises Unavailable when that will not happen."""
+    @property
+    def applied_term(self) -> int:
+        return self._engine.applied_term if self._started else 0
+
+    @property
+    def last_index(self) -> int:
+        """Index of the last entry in this server's log; 0 before the start."""
+        return self._engine.last_index if self._started else 0
+
+    def when_applied(self, index: int) -> asyncio.Future[None]:
+        """Done when the entry at `index` has been applied here. Fails with Unavailable when that will not happen."""
+        if self.applied_index < index and self._failure is None and self._started:
+            return self._waiters.applied(index)
+        future: asyncio.Future[None] = self._loop.create_future()
         if self.applied_index >= index:
-            return
-        if self._failure is not None or not self._started:
-            raise again(self._failure or Unavailable("the log of this server does not run"))
-        await self._waiters.applied(index)
+            future.set_result(None)
+        else:
+            future.set_exception(again(self._failure or Unavailable("the log of this server does not run")))
+        return future
+
+    async def wait_applied(self, index: int) -> None:
+        """The same. Raises Unavailable."""
+        await self.when_applied(index)
 
     @property
     def is_leader(self) -> bool:
@@ -262,9 +298,43 @@ class RaftLog:
         return int((self._clock.monotonic() - self._engine.heard_at) * 1000)
 
     @property
+    def term(self) -> int:
+        return self._engine.term if self._started else 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether this server leads and has applied all that earlier leaders committed, whatever its lease."""
+        return self._started and self._engine.is_ready
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this server leads and there is no other."""
+        return self._started and self._engine.leads and not self._engine.peer_count
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether it leads, or has heard a leader since its start: before that its state may be years old."""
+        return self._ever_heard
+
+    @property
+    def has_state(self) -> bool:
+        """Whether this server has ever been part of a cluster; known after the start."""
+        return self._started and not (self._journal.is_new and not self._engine.configuration.servers)
+
+    @property
     def servers(self) -> tuple[Server, ...]:
         """The configuration in force here."""
         return self._engine.configuration.servers if self._started else ()
+
+    @property
+    def configuration_index(self) -> int:
+        """Index of the entry that holds the configuration in force; 0 for that of a new cluster."""
+        index = self._engine.configuration_index if self._started else 0
+        return index if index > 1 else 0
+
+    def known_index(self, node_id: str) -> int:
+        """How much of the log a server is known here to have."""
+        return self.last_index if node_id == self._node_id else self.match_index(node_id)
 
     def match_index(self, node_id: str) -> int:
         """How much of the log another server is known to have (on the leader)."""
@@ -275,8 +345,8 @@ class RaftLog:
 
     # -- members
 
-    async def bootstrap(self, servers: dict[str, str]) -> None:
-        """Begin a cluster of `servers` (node id to address, this one among them); for a log that `joins`.
+    async def bootstrap(self, servers: dict[str, str] | Configuration) -> None:
+        """Begin a cluster of `servers` (voters, node id to address; this one among them); for a log that `joins`.
 
         It is on disk on return; who leads is then decided by election. One server of a new cluster is enough, as the
         others learn it from the leader; where several begin, all must name the same servers.
@@ -287,11 +357,11 @@ class RaftLog:
         """
         if not self._started or self._failure is not None:
             raise again(self._failure or Unavailable("the log of this server does not run"))
-        if not self._journal.is_new or self._engine.configuration.servers:
+        if self.has_state:
             raise Conflict("this server has been part of a cluster already: it cannot begin another")
-        if servers.get(self._node_id) != self._address:
-            raise Conflict(f"server {self._node_id} at {self._address} must be one of those that begin")
-        configuration = initial(servers)
+        configuration = servers if isinstance(servers, Configuration) else initial(servers)
+        if Server(self._node_id, self._address, True) not in configuration.servers:
+            raise Conflict(f"server {self._node_id} at {self._address} must be one of those that begin, and vote")
         try:
             await self._journal.keep_members(Members(0, configuration))
         except OSError as error:
@@ -368,19 +438,23 @@ class RaftLog:
         self._waiters.deposed(lost)
         self._changed.set()
 
-    async def _install(self, snapshot: SnapshotId, in_memory: list[bytes] | None) -> bool:
-        """Replace state and log by the leader's; they are whole and on disk. False when that came too late."""
+    async def _install(self, snapshot: SnapshotId, restoring: StateRestoring) -> bool:
+        """Replace state and log by the leader's; they are whole and on disk. False when that came too late.
+
+        Raises:
+            CorruptData: nothing has changed.
+        """
         engine = self._engine
         if self._compaction is not None:
             await self._compaction.give_up()
         if engine.commit_index >= snapshot.index or self._failure is not None:
             return False
-        try:
-            chunks = iter(in_memory) if in_memory is not None else self._journal.read_snapshot(snapshot)
-            self._state.restore(chunks)
-        except CorruptData as error:
-            log.error("the leader's state cannot be taken: %s", error)
-            return False
+        await in_slices(restoring.settle(), self._clock, self._settings.slice_s)
+        if engine.commit_index >= snapshot.index or self._failure is not None:
+            return False  # another leader went on from the log that is here
+        old = restoring.take_place()
+        self._restorer.reset()
+        self._discard(old)
         self._journal.install(snapshot)
         engine.installed(snapshot, self._state.restored or (snapshot.index, engine.configuration))
         self._state.flush()
@@ -388,6 +462,10 @@ class RaftLog:
         log.info("took the leader's state at entry %d", snapshot.index)
         self._tick_soon()
         return True
+
+    def _discard(self, old: Iterator[None]) -> None:
+        """Let go of a state that was replaced; all of it at once would hold the loop."""
+        self._tasks.start(in_slices(old, self._clock, self._settings.slice_s), name="raft-discard")
 
     def reload(self, settings: RaftSettings) -> None:
         """Take the snapshot settings of `settings` (surface row G4); the others need a restart."""
@@ -478,9 +556,24 @@ class RaftLog:
             self._changed.set()
         if self._waiters:
             self._settle()
+        if engine.is_ready and engine.takes_commands and self._restorer.is_orphaned(engine.term):
+            engine.append(self._restorer.throw_away(engine.term))
+            engine.replicate()
         if engine.has_backlog:
             self._tick_soon()
         self._journal.sync()
+        self._note_standing()
+
+    def _note_standing(self) -> None:
+        """Tell who wants to know of a change of role, term or leader. Never from within the engine."""
+        engine = self._engine
+        standing = (engine.role, engine.term, engine.leader_id, engine.is_ready)
+        if standing == self._standing:
+            return
+        self._standing = standing
+        self._ever_heard = self._ever_heard or engine.leader_id is not None
+        for listener in self.on_change:
+            listener()
 
     def _settle(self) -> None:
         engine = self._engine
@@ -488,9 +581,11 @@ class RaftLog:
             self._waiters.confirmed(engine.confirmed_round, engine.applied_index)
         self._waiters.settle(committed=engine.commit_index, applied=engine.applied_index)
 
-    def _apply(self, entry: Entry) -> None:
-        """One committed entry. Raises CorruptData when it cannot be read."""
+    def _apply(self, entry: Entry) -> bool:
+        """One committed entry; False when it must be gone on with. Raises CorruptData when it cannot be read."""
         payload, index, term = entry
+        if payload[0] == RESTORE:
+            return self._apply_restore(entry)
         started = self._clock.monotonic()
         batch = self._waiting.pop(index, None)
         if batch is not None and batch.term == term:
@@ -509,6 +604,20 @@ class RaftLog:
             self._metrics.sample("raft.fsm.apply", (self._clock.monotonic() - started) * 1000)
         if self._compaction is not None:
             self._compaction.count(index, count)
+        return True
+
+    def _apply_restore(self, entry: Entry) -> bool:
+        payload, index, term = entry
+        if not self._restorer.apply(payload):
+            return False
+        batch = self._waiting.pop(index, None)
+        if batch is not None:
+            error = self._restorer.error if batch.term == term else NoLeader("leadership lost while committing log")
+            if error is not None:
+                self._fail(batch, error)
+            elif not batch.futures[0].done():
+                batch.futures[0].set_result(None)
+        return True
 
     def _on_state(self, state: str) -> None:
         self._metrics.incr(f"raft.state.{state.lower()}")
@@ -541,6 +650,7 @@ class RaftLog:
         self._engine.halt()
         self._waiters.ended(error)
         self._changed.set()
+        self._note_standing()
 
     def _refuse(self, error: MeshError) -> None:
         self._refusal = error
@@ -574,6 +684,81 @@ class RaftLog:
         """Take a snapshot now and cut the log behind it (nothing to do in memory)."""
         if self._compaction is not None:
             await self._compaction.snapshot()
+
+    # -- the state as a whole, for an operator
+
+    def save_snapshot(self) -> tuple[SnapshotId, Iterator[bytes]]:
+        """(the last entry applied here, the machine's chunks as of now, which are made while iterating)."""
+        return SnapshotId(self._engine.applied_index, self._engine.applied_term), self._state.machine.snapshot()
+
+    async def restore_snapshot(self, chunks: Iterable[bytes] | AsyncIterable[bytes]) -> None:
+        """Put back the state that the machine's `chunks` are, on every server; returns when it is in use here.
+
+        It goes through the log: whatever happens, all servers have the old state or all have the new one. Indexes go
+        on upward. Writes are taken meanwhile, and replaced with everything else.
+
+        Raises:
+            NoLeader: this server does not lead, or no more. Conflict: another restore is under way.
+            CorruptData: a chunk is damaged or missing; nothing has changed. Unavailable: the disk.
+        """
+        if not self._started or not self._engine.takes_commands:
+            raise NoLeader
+        if self._refusal is not None:
+            raise again(self._refusal)
+        if self._restores:
+            raise Conflict("another snapshot is being restored: wait for it to end")
+        self._restores = True
+        id = self._restorer.begin(self._engine.term)
+        try:
+            await self._restore(id, _each(chunks))
+        finally:
+            self._restores = False
+            self._restorer.end()  # with the next tick, what is left is thrown away
+            self._tick_soon()
+        if self._compaction is not None:
+            self._compaction.begin()  # the log behind it is as large as the state
+
+    async def _restore(self, id: bytes, chunks: AsyncIterator[bytes]) -> None:
+        under_way: deque[tuple[Future, int]] = deque()
+        size = number = 0
+        try:
+            async for chunk in chunks:
+                if len(chunk) > MAX_RESTORED_BYTES:
+                    raise CorruptData(f"a chunk of {len(chunk)} bytes, the limit is {MAX_RESTORED_BYTES}")
+                under_way.append((self._propose_part(encode_part(CHUNK, id, number, chunk)), len(chunk)))
+                size += len(chunk)
+                number += 1
+                while size > RESTORED_AT_ONCE_BYTES:
+                    future, taken = under_way.popleft()
+                    size -= taken
+                    await future
+            while under_way:
+                await under_way.popleft()[0]
+            await self._propose_part(encode_part(EXCHANGE, id, number))
+        finally:
+            for future, _ in under_way:
+                future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    def _propose_part(self, payload: bytes) -> Future:
+        if self._refusal is not None:
+            raise again(self._refusal)
+        if not self._engine.takes_commands:
+            raise NoLeader("leadership lost while restoring a snapshot")
+        future = self._loop.create_future()
+        index = self._engine.append(payload)
+        self._waiting[index] = _Batch([], [], [future], term=self._engine.term)
+        self._engine.replicate()
+        self._journal.sync()
+        return future
+
+
+async def _each(chunks: Iterable[bytes] | AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    if isinstance(chunks, AsyncIterable):
+        async for chunk in chunks:
+            yield chunk
+    else:
+        for chunk in chunks:
+            yield chunk
 
 
 def open_raft_log(

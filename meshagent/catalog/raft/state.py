@@ -3,8 +3,10 @@
 Source: Ongaro (2014), sections 4 and 5: a snapshot holds the newest configuration it covers. The first chunks of a
 snapshot are ours:
 
-    "MESHHEAD" msgpack [version, configuration index, configuration, outcomes, log time in ms, marks, outcome count]
+    "MESHHEAD" msgpack [version, configuration index, configuration, outcomes, log time in ms, marks, outcome count,
+                        id of the state being restored, how many chunks of it there are]
     ("MESHDONE" msgpack [[request id, kind, result], ...])*
+    ("MESHPART" chunk)*
 
 and the rest is the catalog's. In version 1 `outcomes` held all of them and nothing followed it; in version 2 it is
 empty, so that a full table does not hold the loop. A snapshot without a head was written by a server that was alone.
@@ -20,16 +22,18 @@ from typing import Any
 
 import msgspec
 
-from meshagent.catalog.log import StateMachine
+from meshagent.catalog.log import Restoring, StateMachine, begin_restore
 from meshagent.catalog.raft.configuration import Configuration
 from meshagent.catalog.raft.once import Dumped, Outcomes
+from meshagent.catalog.raft.staging import Staging
 from meshagent.errors import CorruptData
 
-__all__ = ["ReplicatedState"]
+__all__ = ["ReplicatedState", "StateRestoring"]
 
 VERSION = 2
 MAGIC = b"MESHHEAD"
 MAGIC_DONE = b"MESHDONE"
+MAGIC_PART = b"MESHPART"
 
 
 class _Head(msgspec.Struct, array_like=True):
@@ -40,6 +44,8 @@ class _Head(msgspec.Struct, array_like=True):
     time_ms: int = 0
     marks: list[tuple[int, int]] = []
     outcome_count: int = 0
+    staged_id: bytes = b""
+    staged_count: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -54,9 +60,10 @@ class ReplicatedState:
         self.apply: Callable[[bytes], Any] = machine.apply
         self.flush: Callable[[], None] = machine.flush
         self.outcomes = Outcomes()
+        self.staging = Staging(machine)
         self.configuration: Callable[[], tuple[int, Configuration]] = lambda: (0, Configuration())
         self.restored: tuple[int, Configuration] | None = None
-        self._machine = machine
+        self.machine = machine
 
     def pass_to(self, time_ms: int) -> None:
         """The next commands are of an entry of log time `time_ms`."""
@@ -75,38 +82,102 @@ class ReplicatedState:
         return result
 
     def snapshot(self) -> Iterator[bytes]:
-        outcomes = self.outcomes
-        head = _Head(VERSION, *self.configuration(), [], outcomes.time_ms, outcomes.marks(), len(outcomes))
+        outcomes, staged_id, staged = self.outcomes, self.staging.id, list(self.staging.chunks)
+        head = _Head(
+            VERSION,
+            *self.configuration(),
+            [],
+            outcomes.time_ms,
+            outcomes.marks(),
+            len(outcomes),
+            staged_id,
+            len(staged),
+        )
         done = (MAGIC_DONE + _encode(piece) for piece in outcomes.dump())
-        return chain((MAGIC + _encode(head),), done, self._machine.snapshot())
+        parts = (MAGIC_PART + chunk for chunk in staged)
+        return chain((MAGIC + _encode(head),), done, parts, self.machine.snapshot())
+
+    def begin_restore(self) -> StateRestoring:
+        """A state to be read beside this one."""
+        return StateRestoring(self)
 
     def restore(self, chunks: Iterable[bytes]) -> None:
-        """Raises CorruptData."""
-        rest = iter(chunks)
-        first = next(rest, None)
-        head, outcomes = _Head(VERSION, 0, Configuration()), list[Dumped]()
-        if first is not None and first.startswith(MAGIC):
-            head = _decode(first)
-            outcomes, rest = _read_outcomes(head, rest)
-        elif first is not None:
-            rest = chain((first,), rest)
-        self._machine.restore(rest)
-        self.restored = (head.configuration_index, head.configuration) if head.configuration.servers else None
-        self.outcomes.load(head.time_ms, head.marks, outcomes)
+        """Replace the state where nothing is served yet. Raises CorruptData and changes nothing."""
+        restoring = self.begin_restore()
+        for chunk in chunks:
+            restoring.load(chunk)
+        restoring.settle_at_once()
+        restoring.take_place()
 
 
-def _read_outcomes(head: _Head, chunks: Iterator[bytes]) -> tuple[list[Dumped], Iterator[bytes]]:
-    """(the outcomes, the chunks behind them)."""
-    outcomes = list(head.outcomes)
-    while len(outcomes) < head.outcome_count:
-        chunk = next(chunks, b"")
+class StateRestoring:
+    """`load` every chunk, go through `settle`, then `take_place` or forget it."""
+
+    def __init__(self, state: ReplicatedState) -> None:
+        self._state = state
+        self._machine: Restoring = begin_restore(state.machine)
+        self._outcomes = Outcomes()
+        self._staging = Staging(state.machine)
+        self._head: _Head | None = None
+        self._outcomes_left = 0
+        self._staged_left = 0
+
+    def load(self, chunk: bytes) -> None:
+        """The next chunk. Raises CorruptData."""
+        if self._head is None:
+            if chunk.startswith(MAGIC):
+                self._begin(_decode(chunk))
+                return
+            self._head = _Head(VERSION, 0, Configuration())
+        if self._outcomes_left:
+            self._load_outcomes(chunk)
+        elif self._staged_left:
+            if not chunk.startswith(MAGIC_PART):
+                raise CorruptData(f"a snapshot lacks {self._staged_left} chunks of a state that was being restored")
+            self._staging.take(self._head.staged_id, len(self._staging.chunks), chunk[len(MAGIC_PART) :])
+            self._staged_left -= 1
+        else:
+            self._machine.load(chunk)
+
+    def _begin(self, head: _Head) -> None:
+        self._head = head
+        self._outcomes.load(head.time_ms, head.marks, head.outcomes)
+        self._outcomes_left = head.outcome_count
+        self._staged_left = head.staged_count
+
+    def _load_outcomes(self, chunk: bytes) -> None:
         if not chunk.startswith(MAGIC_DONE):
-            raise CorruptData(f"a snapshot has {len(outcomes)} outcomes of writes, its head says {head.outcome_count}")
+            raise CorruptData(f"a snapshot lacks {self._outcomes_left} outcomes of writes that its head counts")
         try:
-            outcomes += _done_decoder.decode(memoryview(chunk)[len(MAGIC_DONE) :])
+            outcomes = _done_decoder.decode(memoryview(chunk)[len(MAGIC_DONE) :])
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CorruptData(f"the outcomes of writes in a snapshot do not decode: {error}") from error
-    return outcomes, chunks
+        self._outcomes.extend(outcomes)
+        self._outcomes_left -= len(outcomes)
+
+    def settle(self) -> Iterator[None]:
+        """Everything was loaded: make it ready, a little at each step. Raises CorruptData."""
+        self._check()
+        return self._machine.settle()
+
+    def settle_at_once(self) -> None:
+        """The same where nothing is served yet. Raises CorruptData."""
+        self._check()
+        self._machine.settle_at_once()
+
+    def _check(self) -> None:
+        if self._outcomes_left or self._staged_left:
+            raise CorruptData("a snapshot ends before the state begins")
+
+    def take_place(self) -> Iterator[None]:
+        """Be the state from now on; the steps returned let go of the old one."""
+        old = self._machine.take_place()
+        state, head = self._state, self._head
+        members = None if head is None or not head.configuration.servers else head
+        state.restored = None if members is None else (members.configuration_index, members.configuration)
+        state.outcomes = self._outcomes
+        state.staging = self._staging
+        return old
 
 
 def _decode(chunk: bytes) -> _Head:

@@ -38,7 +38,7 @@ def test_a_no_op_has_no_commands() -> None:
     ("entry", "message"),
     [
         (b"\x00" + msgspec.msgpack.encode([3, []]), "version 3, this program reads 2: use a newer one"),
-        (b"\x03", "type 3: written by a newer program"),
+        (b"\x04", "type 4: written by a newer program"),
         (b"\x00\xc1", "does not decode"),
     ],
 )

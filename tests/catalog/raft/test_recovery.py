@@ -59,7 +59,7 @@ class Rounds:
             for _ in range(self.rng.randrange(12)):
                 self.propose(log)
             if self.rng.random() < 0.08:
-                log._compaction._begin()  # type: ignore[attr-defined]
+                log._compaction.begin()  # type: ignore[attr-defined]
             await turns(self.rng.randrange(8))
             if worker.crashed:
                 return

@@ -75,10 +75,29 @@ def test_many_outcomes_are_many_chunks_and_none_may_be_missing() -> None:
     again.restore(chunks)
     assert len(again.outcomes) == 1200
     assert again.outcomes.time_ms == 1234
-    with pytest.raises(CorruptData, match="500 outcomes of writes, its head says 1200"):
+    with pytest.raises(CorruptData, match="lacks 700 outcomes of writes"):
         ReplicatedState(History()).restore([*chunks[:2], *chunks[4:]])
+    for end in (1, 3):
+        with pytest.raises(CorruptData, match="ends before the state begins"):
+            ReplicatedState(History()).restore(chunks[:end])
     with pytest.raises(CorruptData, match="do not decode"):
         ReplicatedState(History()).restore([chunks[0], chunks[1][:-1]])
+
+
+def test_what_is_being_restored_is_part_of_a_snapshot() -> None:
+    """Mutation: the staged chunks are left out: a server that begins with the snapshot exchanges nothing."""
+    state = ReplicatedState(History())
+    state.staging.take(b"id", 0, b"x")
+    state.staging.take(b"id", 1, b"y")
+    machine = History()
+    again = ReplicatedState(machine)
+    again.restore(state.snapshot())
+    assert (again.staging.id, again.staging.chunks) == (b"id", [b"x", b"y"])
+    *_, _ = again.staging.exchange(b"id", 2)
+    assert machine.commands == [b"x", b"y"]
+    head, first, *_ = state.snapshot()
+    with pytest.raises(CorruptData, match="lacks 1 chunks"):
+        ReplicatedState(History()).restore([head, first, b"x"])
 
 
 @given(st.binary(max_size=40))

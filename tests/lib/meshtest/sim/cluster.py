@@ -15,7 +15,7 @@ from meshagent.catalog.raft.journal import FileJournal
 from meshagent.catalog.raft.messages import Message, VoteReply
 from meshagent.catalog.raft.replica import RaftLog
 from meshagent.catalog.raft.settings import RaftSettings
-from meshagent.errors import InternalError, MeshError, Unavailable
+from meshagent.errors import CorruptData, InternalError, MeshError, Unavailable
 from meshtest.disk import Crash, SimDisk
 from meshtest.sim.loop import SkewedClock
 from meshtest.sim.network import Network
@@ -69,7 +69,9 @@ class Numbers:
         return chain(parts, (b"digest %d" % digest,))
 
     def restore(self, chunks: Iterable[bytes]) -> None:
-        *parts, end = list(chunks)
+        *parts, end = list(chunks) or [b""]
+        if not end.startswith(b"digest "):
+            raise CorruptData("cut short")
         numbers = [int(number) for part in parts for number in part.split()]
         self.places = {number: place for place, number in enumerate(numbers, 1)}
         self.digest = int(end.split()[1])

@@ -1,0 +1,74 @@
+"""A state that is read from a snapshot beside the one in use, and then takes its place.
+
+Source: design.md "Raft": nothing holds the loop for more than 50 ms at a million keys. So a snapshot is loaded chunk by
+chunk, what needs an order is sorted in steps, only the exchange itself is done at one stretch, and the old state is
+let go of row by row: each is a step of a generator, and whoever drives it lets the loop run between steps.
+
+What may be changed: the exchange must stay one step without a yield: a reader never sees half of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from meshagent.catalog import snapshot
+
+if TYPE_CHECKING:
+    from meshagent.catalog.store import Store
+
+__all__ = ["Restoring"]
+
+_ROWS = 1000  # let go of in one step
+
+
+class Restoring:
+    """`load` every chunk, go through `settle`, then `take_place` or forget it."""
+
+    def __init__(self, store: Store, fresh: Store) -> None:
+        self._store = store
+        self._fresh = fresh
+        self._reader = snapshot.Reader(fresh)
+
+    def load(self, chunk: bytes) -> None:
+        """The next chunk. Raises CorruptData."""
+        self._reader.load(chunk)
+
+    def settle(self) -> Iterator[None]:
+        """Everything was loaded: make it ready, a little at each step. Raises CorruptData when something is missing."""
+        self._reader.finish()
+        return self._fresh.kv.settle()
+
+    def settle_at_once(self) -> None:
+        """The same where nothing is served yet. Raises CorruptData."""
+        self._reader.finish()
+        self._fresh.kv.settle_at_once()
+
+    def take_place(self, *, lifted: bool = False) -> Iterator[None]:
+        """Be the store's state from now on, and wake every reader; the steps returned let go of the old one.
+
+        `lifted`: it is an older state put back into a log that goes on: the index stays above all that was answered.
+        """
+        store, fresh = self._store, self._fresh
+        if lifted:
+            fresh.index = max(store.index, fresh.index) + 1
+            fresh.cluster_id = store.cluster_id  # the cluster stays the one it is, wherever the state comes from
+        fresh.sessions.on_freed = store.sessions.on_freed
+        fresh.sessions.freed = store.sessions.freed
+        old = vars(store).copy()
+        vars(store).update(vars(fresh))
+        store.watches.notify_all()
+        return _let_go(old)
+
+
+def _let_go(state: dict[str, Any]) -> Iterator[None]:
+    registrations = state["registrations"]
+    tables = [state["kv"].entries, state["kv"].tombstones, registrations.services, registrations.checks]
+    state.clear()
+    del registrations
+    while tables:
+        table = tables.pop()
+        while table:
+            for _ in range(min(_ROWS, len(table))):
+                table.popitem()
+            yield
