@@ -185,7 +185,7 @@ class GossipSim:
         self.noted: list[tuple[float, str, int, str]] = []
         self.counts: Counter[str] = Counter()
         self.keep: Callable[[str, str], bool] = lambda kind, name: True
-        self.metrics = Metrics()
+        self.metrics = Metrics(monotonic=lambda: self.now)
         self._codec = PacketCodec()
         self._streams = Streams(self._codec)
         self._heap: list[tuple[float, int, int, Event | None]] = []
