@@ -39,14 +39,6 @@ WAITING: tuple[Waiting, ...] = (
             "tls.defaults.verify_outgoing",
             "tls.https.verify_outgoing",
         ),
-        commands=(
-            ("CL12", "operator autopilot get-config"),
-            ("CL12", "operator autopilot set-config"),
-            ("CL12", "operator autopilot state"),
-            ("CL12", "operator raft remove-peer"),
-            ("CL12", "operator raft transfer-leader"),
-            ("CL12", "operator usage instances"),
-        ),
     ),
     Waiting(
         feature="gossip and client agents",
@@ -89,8 +81,7 @@ WAITING: tuple[Waiting, ...] = (
             "addresses.grpc",
             "addresses.grpc_tls",
             "config_entries",
-            "connect",
-            "default_intention_policy",
+            "connect.enable_mesh_gateway_wan_federation",
             "enable_central_service_config",
             "performance.enable_xds_load_balancing",
             "performance.grpc_keepalive_interval",
@@ -105,10 +96,8 @@ WAITING: tuple[Waiting, ...] = (
             "xds",
         ),
         commands=(
-            ("CL18", "intention"),
             ("CL19", "connect envoy"),
             ("CL20", "connect proxy"),
-            ("CL21", "connect ca"),
             ("CL21", "connect expose"),
             ("CL21", "connect redirect-traffic"),
             ("CL24", "troubleshoot"),
@@ -119,22 +108,7 @@ WAITING: tuple[Waiting, ...] = (
         options=("peering",),
         commands=(("CL8", "services export"), ("CL8", "services exported-services"), ("CL23", "peering")),
     ),
-    Waiting(
-        feature="remote execution",
-        options=("disable_remote_exec",),
-        commands=(("CL10", "exec"),),
-    ),
-    Waiting(
-        feature="backup through the API",
-        commands=(
-            ("CL13", "snapshot decode"),
-            ("CL13", "snapshot inspect"),
-            ("CL13", "snapshot restore"),
-            ("CL13", "snapshot save"),
-        ),
-    ),
     Waiting(feature="the web page", options=("ui_config",)),
-    Waiting(feature="making certificates", commands=(("CL22", "tls ca create"), ("CL22", "tls cert create"))),
     Waiting(
         feature="sending metrics to statsd, statsite and DogStatsD",
         options=(

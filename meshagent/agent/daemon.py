@@ -32,25 +32,28 @@ from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.agent.event_wire import gossip_events
 from meshagent.agent.events import UserEvents
 from meshagent.agent.file_registrations import apply_files
+from meshagent.agent.fsm_metrics import MeasuredStore
 from meshagent.agent.gossip.pools import MemberEvent, Pools
-from meshagent.agent.http.inside import read
+from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
 from meshagent.agent.leadership import Leadership, init_cluster, reap_tombstones
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
+from meshagent.agent.mesh import Mesh
+from meshagent.agent.operator_calls import all_methods
 from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
 from meshagent.agent.reconcile_keeper import ReconcileKeeper
+from meshagent.agent.remote_exec import EVENT, RemoteExec
 from meshagent.agent.self_registration import node_row
 from meshagent.agent.server_calls import hand_over, server_methods
-from meshagent.agent.server_methods import operator_methods
 from meshagent.agent.server_tags import read_server
+from meshagent.agent.spool import Spools
 from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.telemetry import observe
 from meshagent.agent.tls import server_context
 from meshagent.agent.watches.runner import WatchRunner
 from meshagent.catalog.model import CoordinateRow
-from meshagent.catalog.store import Store
 from meshagent.clock import Clock, Tasks
 from meshagent.dns.server import DnsServer
 from meshagent.errors import ConfigError, MeshError
@@ -60,6 +63,7 @@ from meshagent.metrics import Metrics
 if TYPE_CHECKING:
     from meshagent.agent.config import Config, Listen, Loaded
     from meshagent.agent.reload import Report
+    from meshagent.catalog.rpc.link import Methods
 
 __all__ = ["Daemon"]
 
@@ -104,7 +108,8 @@ class Daemon:
         log.info("version: meshagent=%s consul=%s", __version__, CONSUL_VERSION)
         log.info("node: name=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
         self.metrics = Metrics(settings.metrics_settings(config, socket.gethostname()), self._clock.monotonic)
-        self.store = Store()
+        self.store = MeasuredStore()
+        self.store.measure(self.metrics, self._clock.monotonic)
         self.cluster = Cluster(
             self.store,
             config,
@@ -151,6 +156,7 @@ class Daemon:
                 **({"saver": self.saver} if self.saver is not None else {}),
             },
         )
+        self.agent.extras["spools"] = Spools(data_dir, self._clock)
         self.sync = AntiEntropy(
             self.local,
             self.store,
@@ -162,6 +168,8 @@ class Daemon:
             read=self._own_rows,
         )
         self.agent.extras["coordinates"] = CoordinateBatches(self.agent)
+        if config.connect.enabled:
+            self.agent.extras["mesh"] = Mesh(self.agent, settings.authority_settings(config))
         self._build_duties()
         await self.cluster.start()
         await self.pools.start()
@@ -172,10 +180,18 @@ class Daemon:
             self._tasks.start(self.bootstrap.run(), name="bootstrap")
         self.pools.start_joining(self._give_up)
         self._tasks.start(self._measure(), name="metrics")
+        if config.connect.enabled:
+            self.agent.extras["mesh"].start()
         self.check_runs.start()
         self.sync.start()
-        self.watches = WatchRunner(lambda target, token: read(self.http.dispatcher, target, token), self._clock)
+        self.watches = WatchRunner(lambda target, token: self._ask("GET", target, token), self._clock)
         await self.watches.configure(config.watches)
+        self.agent.extras["events"].handlers[EVENT] = RemoteExec(
+            self._ask,
+            config.node_name,
+            self._tasks,
+            enabled=lambda: not self.config.disable_remote_exec,
+        ).announced
         if not config.disable_coordinates:
             self._tasks.start(self._tell_coordinate(), name="coordinate")
         log.info("started")
@@ -265,10 +281,13 @@ class Daemon:
                 ("sessions", lambda: agent.sessions.lead(agent)),
                 ("tombstones", lambda: reap_tombstones(agent)),
                 ("autopilot", self._run_autopilot),
+                *([("certificate authority", agent.extras["mesh"].lead)] if self.config.connect.enabled else []),
             ),
         )
         self.leadership.on_leader.append(lambda: self.sync.trigger_full(now=self.cluster.raft.is_ready))
-        self.cluster.serve({**server_methods(agent), **operator_methods(agent), **self.bootstrap.methods()})
+        self.cluster.serve(
+            {**server_methods(agent), **all_methods(agent), **self.bootstrap.methods(), **self._mesh_methods()}
+        )
         self.pools.observe(self._on_members)
 
     def _on_members(self, event: MemberEvent) -> None:
@@ -285,6 +304,9 @@ class Daemon:
         log.error("%s", reason)
         self._done.set()
 
+    def _mesh_methods(self) -> Methods:
+        return self.agent.extras["mesh"].rpc_methods() if self.config.connect.enabled else {}
+
     async def _run_autopilot(self) -> None:
         self.autopilot.forget()  # what it saw in an earlier reign says nothing now
         await self.autopilot.run()
@@ -293,6 +315,10 @@ class Daemon:
         """What the catalog holds of this node, as the leader knows it."""
         await self.agent.log.read_barrier()
         return node_rows(self.store, self.local.node_name)
+
+    async def _ask(self, method: str, target: str, token: str = "", body: bytes = b"") -> Any:
+        """This agent's own API, as its watches and jobs use it."""
+        return await ask(self.http.dispatcher, method, target, token, body)
 
     async def _tell_coordinate(self) -> None:
         """Where this agent is among the others, into the catalog."""

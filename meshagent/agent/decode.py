@@ -21,10 +21,10 @@ from typing import Annotated, Any, TypeVar, Union
 import msgspec
 
 from meshagent.agent.go_base64 import decode_base64
-from meshagent.agent.located import Blocks
 from meshagent.durations import MAX_NS, format_duration, parse_duration
 from meshagent.errors import BadRequest, MeshError
 from meshagent.gojson import first_value
+from meshagent.located import Blocks
 
 __all__ = [
     "Nanoseconds",

@@ -51,6 +51,8 @@ class UserEvents:
     def __init__(self, node_name: str, services: Mapping[str, LocalService], watches: Watches) -> None:
         self.broadcast: Callable[[UserEvent], None] | None = None
         """Sends an event to all agents, this one too; None while there is no gossip."""
+        self.handlers: dict[str, Callable[[bytes], None]] = {}
+        """Events of these names are orders to the agent: their payloads go here and are not remembered."""
         self.refused = 0
         """Events of others that could not be read."""
         self.time = 1
@@ -79,6 +81,9 @@ class UserEvents:
         self.time = max(self.time, event.l_time + 1)
         if event.version > MAX_VERSION or not self._meant(event):
             return False
+        if (handler := self.handlers.get(event.name)) is not None:
+            handler(event.payload or b"")
+            return True
         self._kept.append(event)
         self._watches.notify(TOPIC)
         self._watches.flush()

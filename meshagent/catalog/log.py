@@ -15,15 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from meshagent.errors import MeshError
 
-__all__ = [
-    "MemoryLog",
-    "ReplicatedLog",
-    "Restoring",
-    "ServingLog",
-    "SlicedMachine",
-    "StateMachine",
-    "begin_restore",
-]
+__all__ = ["MemoryLog", "ReplicatedLog", "Restoring", "ServingLog", "SlicedMachine", "StateMachine", "begin_restore"]
 
 
 class StateMachine(Protocol):

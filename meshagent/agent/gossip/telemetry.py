@@ -50,5 +50,5 @@ class Telemetry:
         self.metrics.sample(f"memberlist.size.{side}", len(user_state), self.labels)
 
     def took(self, what: str, seconds: float) -> None:
-        """`what` is gossip, probeNode or pushPullNode."""
+        """`what` is probeNode or pushPullNode."""
         self.metrics.sample(f"memberlist.{what}", seconds * 1000, self.labels)

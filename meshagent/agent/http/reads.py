@@ -92,7 +92,7 @@ class Reads:
         except MeshError as error:
             if error.http_status not in {404, 500} or isinstance(error, BadOption):
                 raise
-            meta = _ERROR_META if route.effective and not route.streaming else b""
+            meta = _ERROR_META if (route.effective and not route.streaming) or route.meta_on_error else b""
             return error_answer(error.http_status, str(error), self.always, meta), None, None
 
     async def _answer(
@@ -103,7 +103,7 @@ class Reads:
         mode = self._mode(route, options)
         await self.wait_ready(mode)
         blocking = options.index > 0 and "B" in route.flags
-        cached = options.cached and "K" in route.flags and self.settings.use_cache
+        cached = (options.cached and "K" in route.flags and self.settings.use_cache) or route.always_cached
         if route.volatile and not cached and not blocking:
             return self._once(route, request, mode, gzip), None, None
         view = self.views.get(route, request)
@@ -112,7 +112,10 @@ class Reads:
             await self.wait_ready("" if mode == "consistent" else mode)
             view.refresh()
         streaming = route.streaming and self.settings.use_streaming and (blocking or cached)
-        cache, age_s = self._cache_state(view) if cached else ("", 0)
+        if route.always_cached:
+            cache, age_s = "HIT", 0
+        else:
+            cache, age_s = self._cache_state(view) if cached else ("", 0)
         dress = Dress(
             mode=mode,
             pretty=self.settings.pretty or request.query.has("pretty"),
@@ -153,6 +156,8 @@ class Reads:
             f"{age}{cache}{effective}X-Consul-Index: {view.index}\r\nX-Consul-Knownleader: {known}\r\n"
             f"X-Consul-Lastcontact: {contact}\r\nX-Consul-Query-Backend: {backend}\r\n"
         ).encode()
+        if view.bare:
+            meta = b""
         if view.headers:
             meta += header_block(view.headers)
         return Answer(view.status, head(view.status, self.always, meta, view.content_type, len(body), gzipped), body)

@@ -134,6 +134,7 @@ def test_every_module_of_commands_has_a_row() -> None:
         "demo_service",
         "flags",
         "go_flags",
+        "kept_session",
         "locks",
         "output",
         "root",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from meshagent.agent.http.response import StreamingResponse
 from meshagent.agent.http.settings import HttpSettings
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
+from meshagent.agent.mesh import Mesh
 from meshagent.agent.persist import Saver
 from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
 from meshagent.agent.settings import local_settings
@@ -32,6 +34,7 @@ from meshagent.agent.sync import AntiEntropy
 from meshagent.catalog.log import MemoryLog
 from meshagent.catalog.store import Store
 from meshagent.clock import Tasks, VirtualClock
+from meshagent.connect.authority import AuthoritySettings
 from meshagent.metrics import Metrics
 from meshtest.deafgossip import DeafTransport
 from meshtest.httpapi import LeaderHere
@@ -132,6 +135,7 @@ class InProcess:
             lifecycle=Lifecycle(reload=self._reload, leave=self._leave),
             extras=extras,
         )
+        self.mesh = extras["mesh"] = Mesh(self.agent, AuthoritySettings(apart=False))
         self.agent.extras["leader_calls"] = LeaderHere(self.agent)
         extras["coordinates"] = CoordinateBatches(self.agent)
         self.autopilot = extras["autopilot"] = AutopilotKeeper(self.agent)
@@ -178,7 +182,11 @@ class InProcess:
         async def read_body(limit: int) -> bytes:
             return sent
 
-        incoming = Incoming(method, path, CIMultiDict(headers or {}), "127.0.0.1", read_body)
+        async def pieces() -> AsyncIterator[bytes]:
+            for start in range(0, len(sent), 1000):
+                yield sent[start : start + 1000]
+
+        incoming = Incoming(method, path, CIMultiDict(headers or {}), "127.0.0.1", read_body, pieces)
         answer = (await self.dispatcher.answer(incoming)).answer
         if isinstance(answer, StreamingResponse):
             return Answered(answer.status, {}, b"", answer)
