@@ -64,9 +64,9 @@ def problem(data: bytes) -> str:
         (pack(CHUNKS)[:-1], "failed to decompress snapshot: unexpected EOF"),
         (pack(CHUNKS)[:20], "failed to decompress snapshot: unexpected EOF"),
         (pack(CHUNKS) + b"x", "failed to decompress snapshot: data after its end"),
-        (gzip.compress(b"", mtime=0), "failed to read snapshot file: it is not one of meshagent"),
-        (gzip.compress(b"MESH", mtime=0), "failed to read snapshot file: it is not one of meshagent"),
-        (gzip.compress(b"something else entirely", mtime=0), "failed to read snapshot file: it is not one of meshagent"),
+        (gzip.compress(b""), "failed to read snapshot file: it is not one of meshagent"),
+        (gzip.compress(b"MESH"), "failed to read snapshot file: it is not one of meshagent"),
+        (gzip.compress(b"something else entirely"), "failed to read snapshot file: it is not one of meshagent"),
         (gzip.compress(gzip.decompress(pack(CHUNKS))[:-1]), "failed to read snapshot file: it ends too early"),
         (gzip.compress(gzip.decompress(pack(CHUNKS)) + b"x"), "failed to read snapshot file: data after its end"),
         (
@@ -74,6 +74,7 @@ def problem(data: bytes) -> str:
             "failed to read snapshot file: format version 9, this release reads 1: use a newer one",
         ),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",  # the bytes of gzip hold the time
 )
 def test_what_is_refused(data: bytes, words: str) -> None:
     assert problem(data) == words
@@ -103,12 +104,12 @@ def test_pieces_cannot_change_places() -> None:
     inner = gzip.decompress(pack([b"aaaa", b"bbbb"]))
     at = inner.index(b"aaaa") - 8
     swapped = inner[:at] + inner[at + 12 : at + 24] + inner[at : at + 12] + inner[at + 24 :]
-    assert "bad checksum" in problem(gzip.compress(swapped, mtime=0))
+    assert "bad checksum" in problem(gzip.compress(swapped))
 
 
 def test_a_piece_that_claims_too_much_is_refused_before_it_is_awaited() -> None:
     inner = b"MESHARCH" + struct.pack("<HH", 1, 0) + struct.pack("<II", MAX_PIECE_BYTES + 1, 0)
-    assert f"piece 0 claims {MAX_PIECE_BYTES + 1} bytes" in problem(gzip.compress(inner, mtime=0))
+    assert f"piece 0 claims {MAX_PIECE_BYTES + 1} bytes" in problem(gzip.compress(inner))
 
 
 def test_a_small_archive_cannot_fill_the_memory() -> None:
@@ -122,7 +123,7 @@ def test_a_small_archive_cannot_fill_the_memory() -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_archive_or_are_refused(data: bytes) -> None:
-    for given_ in (data, gzip.compress(data, mtime=0), gzip.compress(b"MESHARCH\x01\0\0\0" + data)):
+    for given_ in (data, gzip.compress(data), gzip.compress(b"MESHARCH\x01\0\0\0" + data)):
         try:
             unpack(given_)
         except CorruptData:
