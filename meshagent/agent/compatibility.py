@@ -29,8 +29,6 @@ WAITING: tuple[Waiting, ...] = (
     Waiting(
         feature="clusters of servers",
         options=(
-            "dns_config.allow_stale",
-            "dns_config.max_stale",
             "limits.rpc_max_burst",
             "limits.rpc_rate",
             "performance.leave_drain_time",

@@ -12,7 +12,7 @@ from typing import Any
 from multidict import CIMultiDict
 
 from meshagent.agent.autopilot import AutopilotKeeper
-from meshagent.agent.check_runs import CheckRuns, alias_source
+from meshagent.agent.check_runs import CheckRuns, alias_source, node_follower
 from meshagent.agent.checks.probe import CheckSettings
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.config import Config, Listen, Network
@@ -102,7 +102,7 @@ class InProcess:
             config=CheckSettings(),
             aliased=alias_source(self.local, self.store),
         )
-        CheckRuns(self.local, self.runner, self.store, self.clock, self.tasks)
+        CheckRuns(self.local, self.runner, node_follower(self.store), self.clock, self.tasks)
         metrics = Metrics()
         self.pools = Pools(
             config=self.config,
