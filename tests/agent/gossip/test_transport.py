@@ -28,7 +28,7 @@ from meshagent.errors import ConfigError, InternalError, Timeout
 from meshagent.machine import Command, Event, TimerFired
 from meshagent.metrics import Metrics
 
-FAST = replace(LOCAL, probe_interval_s=0.1, probe_timeout_s=0.05, gossip_interval_s=0.02, push_pull_interval_s=0)
+FAST = replace(LOCAL, probe_interval_s=0.1, probe_timeout_s=0.05, gossip_interval_s=0.02, push_pull_interval_s=0.5)
 
 
 class Here:
