@@ -43,6 +43,9 @@ __all__ = ["ServerRole"]
 
 log = logging.getLogger("agent.server")
 
+#: How often the first sync of a new leader looks whether the members are registered; that takes milliseconds.
+_LOOK_S = 0.005
+
 
 class ServerRole:
     """Made on the running loop; `attach` once there is an agent."""
@@ -150,8 +153,14 @@ class ServerRole:
     # --- what else the agent asks of its role ------------------------------------------------------------------
 
     async def own_rows(self) -> NodeRows:
-        """What the catalog holds of this node, as the leader knows it. Raises NoLeader."""
+        """What the catalog holds of this node, as the leader knows it; a leader registers its members first.
+
+        Raises:
+            NoLeader: there is none.
+        """
         await self.log.read_barrier()
+        while self.cluster.raft.is_ready and not self.leadership.established:
+            await self.agent.clock.sleep(_LOOK_S)
         return node_rows(self.store, self.agent.node_name)
 
     def alias_source(self, local: LocalState) -> AliasSource:
