@@ -183,6 +183,7 @@ class AutopilotKeeper:
                 log.info("removing server: id=%s address=%s reason=%s", change.id, change.address, change.reason)
                 await cluster.remove_server(change.id)
                 await self._force_leave(change.id)
+            await self._look()  # so that who asks now sees the change
         except MeshError as error:
             log.warning("the servers could not be changed yet: id=%s error=%s", change.id, error)
         finally:
