@@ -307,17 +307,21 @@ class Views:
 
 def _key(route: Route, request: Request) -> tuple[object, ...]:
     query = request.query
-    if not query:
+    if not query and not request.body:
         return (route.path, route.suffix, request.name)
     asked = tuple((name, *query.all(name)) for name in query.names() if name not in _CONTROL)
     if query.get("near") == "_ip":
         return (route.path, route.suffix, request.name, asked, request.remote)
+    if request.body:
+        return (route.path, route.suffix, request.name, asked, request.body)
     return (route.path, route.suffix, request.name, asked)
 
 
 def _question(request: Request) -> Request:
     """The request without headers, body and token: what a view may keep."""
-    question = Request(request.method, request.path, request.query, name=request.name, remote=request.remote)
+    question = Request(
+        request.method, request.path, request.query, body=request.body, name=request.name, remote=request.remote
+    )
     raw = request.query.raw
     if "token" in raw:
         kept = "&".join(pair for pair in raw.split("&") if not pair.startswith("token="))
