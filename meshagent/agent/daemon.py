@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent import settings
 from meshagent.agent.autopilot import AutopilotKeeper
+from meshagent.agent.central import CentralConfig
 from meshagent.agent.check_runs import CheckRuns, alias_source
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.cluster import Cluster
@@ -157,6 +158,8 @@ class Daemon:
             self.local, self.store, self.agent.write, self._clock, self._rng, self._tasks, read=self._own_rows
         )
         self.autopilot = self.agent.extras["autopilot"] = AutopilotKeeper(self.agent)
+        if config.enable_central_service_config:
+            CentralConfig(self.local, self.store)
         if config.connect.enabled:
             self.agent.extras["mesh"] = Mesh(self.agent, settings.authority_settings(config))
         self.leadership = self.agent.extras["leadership"] = self._leadership(node_id)

@@ -14,10 +14,8 @@ from meshagent.agent.http.request import Request
 from meshagent.agent.http.routes import Route
 from meshagent.agent.http.views import LiveResult
 from meshagent.catalog.entries.decoding import PREFIX, decode
-from meshagent.catalog.entries.entry import Entry, Nanoseconds, Part
-from meshagent.catalog.entries.graph import Lookup
+from meshagent.catalog.entries.entry import Nanoseconds, Part
 from meshagent.catalog.model import MeshGateway
-from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic
 from meshagent.connect.chain import Chain, Node, Overrides, ResolverNode, SplitterNode, Target, compile_chain
 from meshagent.durations import format_duration
@@ -26,27 +24,10 @@ from meshagent.errors import BadRequest
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
 
-__all__ = ["ROUTES", "Watched"]
+__all__ = ["ROUTES"]
 
 _MODES = frozenset({"", "none", "local", "remote"})
 _FIELDS = ("overrideprotocol", "overrideconnecttimeout", "overridemeshgateway")
-
-
-class Watched(Lookup):
-    """A look-up of a store's entries that notes what to watch for a change of what it was asked."""
-
-    def __init__(self, store: Store) -> None:
-        super().__init__(self._one, self._all)
-        self._config = store.config
-        self.topics: dict[Topic, None] = {}
-
-    def _one(self, kind: str, name: str) -> Entry | None:
-        self.topics["config-entry", f"{kind}/{name.lower()}"] = None
-        return self._config.get(kind, name)
-
-    def _all(self, kind: str) -> list[Entry]:
-        self.topics["config-kind", kind] = None
-        return self._config.of_kind(kind)
 
 
 class _Body(Part, frozen=True, kw_only=True):
@@ -75,7 +56,7 @@ def _read(agent: Agent, request: Request) -> LiveResult[Any]:
         raise BadRequest("Missing chain name")
     overrides = _overrides(request)
     store = agent.store
-    entries = Watched(store)
+    entries = store.config.watched()
     datacenter = request.query.get("compile-dc") or agent.datacenter
     chain = compile_chain(entries, service, datacenter, store.ca.trust_domain, overrides)
     registrations = store.registrations
