@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent import settings
+from meshagent.agent.central import CentralConfig
 from meshagent.agent.check_runs import CheckRuns
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.coordinate_batches import CoordinateBatches, tell_coordinate
@@ -146,6 +147,8 @@ class Daemon:
             read=self.role.own_rows,
         )
         self.agent.extras["coordinates"] = CoordinateBatches(self.agent)
+        if config.enable_central_service_config:
+            CentralConfig(self.local, self.role.store)
         self.role.attach(self.agent, self.pools, self.sync)
         await self.role.start()
         await self.pools.start()

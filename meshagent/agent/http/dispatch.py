@@ -170,6 +170,8 @@ class Dispatcher:
             request.token = token_of(request)
             gzip = "gzip" in incoming.headers.get("Accept-Encoding", "")
             if route.read is not None:
+                if incoming.method != "GET":  # a question that is too long for a query
+                    request.body = await self._body(route, incoming)
                 answer, view, dress = await self.reads.answer(route, request, gzip=gzip)
                 return Outcome(answer, view, dress, sampler)
             handle = route.handle

@@ -312,7 +312,7 @@ class Views:
 
 def _key(route: Route, request: Request) -> tuple[object, ...]:
     query = request.query
-    if not query:
+    if not query and not request.body:
         return (route.path, route.suffix, request.name)
     asked = tuple((name, *query.all(name)) for name in query.names() if name not in CONTROL)
     near = query.get("near")
@@ -320,13 +320,21 @@ def _key(route: Route, request: Request) -> tuple[object, ...]:
         return (route.path, route.suffix, request.name, asked, request.remote)
     if near == "_agent":
         return (route.path, route.suffix, request.name, asked, request.asker)
+    if request.body:
+        return (route.path, route.suffix, request.name, asked, request.body)
     return (route.path, route.suffix, request.name, asked)
 
 
 def _question(request: Request) -> Request:
-    """The request without headers, body and token: what a view may keep."""
+    """The request without headers and token: what a view may keep."""
     question = Request(
-        request.method, request.path, request.query, name=request.name, remote=request.remote, asker=request.asker
+        request.method,
+        request.path,
+        request.query,
+        body=request.body,
+        name=request.name,
+        remote=request.remote,
+        asker=request.asker,
     )
     raw = request.query.raw
     if "token" in raw:

@@ -12,6 +12,7 @@ from typing import Any
 from multidict import CIMultiDict
 
 from meshagent.agent.autopilot import AutopilotKeeper
+from meshagent.agent.central import CentralConfig
 from meshagent.agent.check_runs import CheckRuns, alias_source, node_follower
 from meshagent.agent.checks.probe import CheckSettings
 from meshagent.agent.checks.scheduler import CheckRunner
@@ -135,6 +136,7 @@ class InProcess:
             lifecycle=Lifecycle(reload=self._reload, leave=self._leave),
             extras=extras,
         )
+        CentralConfig(self.local, self.store)
         self.mesh = extras["mesh"] = Mesh(self.agent, AuthoritySettings(apart=False))
         self.agent.extras["leader_calls"] = LeaderHere(self.agent)
         extras["coordinates"] = CoordinateBatches(self.agent)
