@@ -40,7 +40,6 @@ NOTES = {
     "A25": "401, as with ACLs off",
     "force-leave": "without gossip only this agent is known",
     "join": "without gossip it fails as if nobody answered",
-    "operator raft list-peers": "its endpoint is not",
 }
 FLAGS = {
     "B": "blocks with `?index`",

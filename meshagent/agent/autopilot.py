@@ -12,7 +12,8 @@ import logging
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from meshagent.agent.server_methods import SERVER_STATS, decode_answer, own_stats
+from meshagent.agent.operator_calls import SERVER_STATS, own_stats
+from meshagent.agent.server_calls import decode
 from meshagent.agent.settings import autopilot_bootstrap
 from meshagent.catalog.autopilot.decisions import Promote, Remove
 from meshagent.catalog.autopilot.health import AutopilotState, ServerStats, ServerView
@@ -144,7 +145,7 @@ class AutopilotKeeper:
         found = {}
         for node_id, answer in asked:
             try:
-                found[node_id] = decode_answer(await answer, ServerStats)
+                found[node_id] = decode(await answer, ServerStats)
             except MeshError as error:
                 log.debug("no statistics of a server: server=%s error=%s", node_id, error)
         return found

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshagent.agent.session_keeper import SessionKeeper
 from meshagent.catalog.commands import Command, encode
-from meshagent.catalog.log import ReplicatedLog
+from meshagent.catalog.log import ReplicatedLog, ServingLog
 from meshagent.catalog.store import Store
 from meshagent.clock import Clock, Tasks
 from meshagent.metrics import Metrics
@@ -47,14 +47,14 @@ class Agent:
     logs: LogHub
     tasks: Tasks
     store: Store
-    log: ReplicatedLog
+    log: ServingLog
     local: LocalState
     node_name: str
     node_id: str
     datacenter: str
     lifecycle: Lifecycle
     extras: dict[str, Any] = field(default_factory=dict)
-    """Parts that only some families need, by name (`dns`, `http`, `checks`, `sync`)."""
+    """Parts that only some families need, by name (`dns`, `http`, `checks`, `sync`, `raft`, `leader_calls`)."""
 
     sessions: SessionKeeper = field(init=False)
 
@@ -64,3 +64,8 @@ class Agent:
     async def write(self, command: Command) -> Any:
         """Have `command` applied everywhere; its result. Raises NoLeader, or the MeshError that refuses it."""
         return await self.log.propose(encode(command))
+
+    async def write_as_leader(self, command: Command) -> Any:
+        """The same for what only the leader may decide: never forwarded. Raises NoLeader when it leads no more."""
+        own: ReplicatedLog = self.extras.get("raft", self.log)
+        return await own.propose(encode(command))

@@ -22,24 +22,38 @@ from typing import TYPE_CHECKING, Any
 from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent import settings
 from meshagent.agent.autopilot import AutopilotKeeper
+from meshagent.agent.bootstrap_keeper import BootstrapKeeper
 from meshagent.agent.check_runs import CheckRuns, alias_source
 from meshagent.agent.checks.scheduler import CheckRunner
+from meshagent.agent.cluster import Cluster
+from meshagent.agent.coordinate_batches import CoordinateBatches, tell_coordinate
 from meshagent.agent.core import Agent, Lifecycle
+from meshagent.agent.differences import NodeRows, node_rows
+from meshagent.agent.event_wire import gossip_events
 from meshagent.agent.events import UserEvents
 from meshagent.agent.file_registrations import apply_files
+from meshagent.agent.fsm_metrics import MeasuredStore
+from meshagent.agent.gossip.pools import MemberEvent, Pools
+from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
-from meshagent.agent.leader import REAP_STEP_S, TombstoneReaper
+from meshagent.agent.leadership import Leadership, init_cluster, reap_tombstones
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
-from meshagent.agent.membership import alone
+from meshagent.agent.mesh import Mesh
+from meshagent.agent.operator_calls import all_methods
 from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
-from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
+from meshagent.agent.reconcile_keeper import ReconcileKeeper
+from meshagent.agent.remote_exec import EVENT, RemoteExec
+from meshagent.agent.self_registration import node_row
+from meshagent.agent.server_calls import hand_over, server_methods
+from meshagent.agent.server_tags import read_server
+from meshagent.agent.spool import Spools
 from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.telemetry import observe
 from meshagent.agent.tls import server_context
-from meshagent.catalog.raft.replica import open_raft_log
-from meshagent.catalog.store import Store
+from meshagent.agent.watches.runner import WatchRunner
+from meshagent.catalog.model import CoordinateRow
 from meshagent.clock import Clock, Tasks
 from meshagent.dns.server import DnsServer
 from meshagent.errors import ConfigError, MeshError
@@ -49,13 +63,11 @@ from meshagent.metrics import Metrics
 if TYPE_CHECKING:
     from meshagent.agent.config import Config, Listen, Loaded
     from meshagent.agent.reload import Report
+    from meshagent.catalog.rpc.link import Methods
 
 __all__ = ["Daemon"]
 
 log = logging.getLogger("agent")
-
-#: How often a starting server looks whether it leads; its first election takes some milliseconds.
-_LEADER_POLL_S = 0.01
 
 
 class Daemon:
@@ -75,6 +87,7 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._warnings = loaded.warnings
         self._leaving = False
+        self.exit_status = 0
         self._https: ssl.SSLContext | None = None
 
     # --- starting ----------------------------------------------------------------------------------------------
@@ -95,20 +108,30 @@ class Daemon:
         log.info("version: meshagent=%s consul=%s", __version__, CONSUL_VERSION)
         log.info("node: name=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
         self.metrics = Metrics(settings.metrics_settings(config, socket.gethostname()), self._clock.monotonic)
-        self.store = Store()
-        address = _host_port(config.network.advertise_addr, config.ports.server)
-        self.log = open_raft_log(
+        self.store = MeasuredStore()
+        self.store.measure(self.metrics, self._clock.monotonic)
+        self.cluster = Cluster(
             self.store,
+            config,
+            node_id,
             data_dir,
-            node_id=node_id,
-            address=address,
             clock=self._clock,
             rng=self._rng,
-            settings=settings.raft_settings(config),
+            metrics=self.metrics,
+            tasks=self._tasks,
+        )
+        self._build_local(config, node_id, data_dir)
+        self.pools = Pools(
+            config=config,
+            node_name=config.node_name,
+            node_id=node_id,
+            data_dir=data_dir,
+            clock=self._clock,
+            rng=self._rng,
+            tasks=self._tasks,
             metrics=self.metrics,
         )
-        await self.log.start()
-        self._build_local(config, node_id, data_dir)
+        events = UserEvents(config.node_name, self.local.services, self.local.watches)
         self.agent = Agent(
             config=config,
             clock=self._clock,
@@ -117,7 +140,7 @@ class Daemon:
             logs=self._logs,
             tasks=self._tasks,
             store=self.store,
-            log=self.log,
+            log=self.cluster.log,
             local=self.local,
             node_name=config.node_name,
             node_id=node_id,
@@ -125,21 +148,52 @@ class Daemon:
             lifecycle=Lifecycle(reload=self.reload, leave=self.leave),
             extras={
                 "checks": self.runner,
-                "members": alone(config, config.node_name, node_id),
-                "events": UserEvents(config.node_name, self.local.services, self.local.watches),
+                "members": self.pools,
+                "raft": self.cluster.raft,
+                "leader_calls": self.cluster.leader_calls,
+                **({"peers": self.cluster.peers} if self.cluster.peers is not None else {}),
+                "events": events,
                 **({"saver": self.saver} if self.saver is not None else {}),
             },
         )
-        self.agent.extras["raft"] = self.log
-        self.autopilot = self.agent.extras["autopilot"] = AutopilotKeeper(self.agent)
-        self.sync = AntiEntropy(self.local, self.store, self.agent.write, self._clock, self._rng, self._tasks)
+        self.agent.extras["spools"] = Spools(data_dir, self._clock)
+        self.sync = AntiEntropy(
+            self.local,
+            self.store,
+            self.agent.write,
+            self._clock,
+            self._rng,
+            self._tasks,
+            members=lambda: len(self.pools.members()),
+            read=self._own_rows,
+        )
+        self.agent.extras["coordinates"] = CoordinateBatches(self.agent)
+        if config.connect.enabled:
+            self.agent.extras["mesh"] = Mesh(self.agent, settings.authority_settings(config))
+        self._build_duties()
+        await self.cluster.start()
+        await self.pools.start()
+        gossip_events(events, self.pools)
         await self._listen(config)
-        self._tasks.start(self._lead(node_id), name="leader duties")
-        self._tasks.start(self.agent.sessions.run(self.agent), name="sessions")
-        self._tasks.start(self.autopilot.run(), name="autopilot")
+        self._tasks.start(self.leadership.run(), name="leadership")
+        if config.bootstrap_expect > 1:
+            self._tasks.start(self.bootstrap.run(), name="bootstrap")
+        self.pools.start_joining(self._give_up)
         self._tasks.start(self._measure(), name="metrics")
+        if config.connect.enabled:
+            self.agent.extras["mesh"].start()
         self.check_runs.start()
         self.sync.start()
+        self.watches = WatchRunner(lambda target, token: self._ask("GET", target, token), self._clock)
+        await self.watches.configure(config.watches)
+        self.agent.extras["events"].handlers[EVENT] = RemoteExec(
+            self._ask,
+            config.node_name,
+            self._tasks,
+            enabled=lambda: not self.config.disable_remote_exec,
+        ).announced
+        if not config.disable_coordinates:
+            self._tasks.start(self._tell_coordinate(), name="coordinate")
         log.info("started")
 
     def _build_local(self, config: Config, node_id: str, data_dir: Path | None) -> None:
@@ -208,29 +262,79 @@ class Daemon:
 
     # --- running -----------------------------------------------------------------------------------------------
 
-    async def _lead(self, node_id: str) -> None:
-        """Register this server as soon as it leads, then keep house."""
-        config = self.config
-        while not self.log.is_leader:
-            await self._clock.sleep(_LEADER_POLL_S)
-        await self.autopilot.configure()
-        facts = ServerFacts(
-            node_id=node_id,
-            name=config.node_name,
-            address=config.network.advertise_addr,
-            datacenter=config.datacenter,
-            server_port=config.ports.server,
-            grpc_port=config.ports.grpc,
-            grpc_tls_port=config.ports.grpc_tls or 0,
+    def _build_duties(self) -> None:
+        """What this server does when it leads, in order, and what it answers on the RPC port."""
+        agent = self.agent
+        self.autopilot = agent.extras["autopilot"] = AutopilotKeeper(agent)
+        self.reconcile = ReconcileKeeper(agent)
+        self.bootstrap = BootstrapKeeper(agent, self.cluster.ask)
+        self.leadership = agent.extras["leadership"] = Leadership(
+            self.cluster.raft,
+            agent,
+            first=(
+                ("giving the cluster an id", lambda: init_cluster(agent)),
+                ("configuring autopilot", self.autopilot.configure),
+                ("registering members", self.reconcile.once),
+            ),
+            duties=(
+                ("reconcile", self.reconcile.run),
+                ("sessions", lambda: agent.sessions.lead(agent)),
+                ("tombstones", lambda: reap_tombstones(agent)),
+                ("autopilot", self._run_autopilot),
+                *([("certificate authority", agent.extras["mesh"].lead)] if self.config.connect.enabled else []),
+            ),
         )
-        await self.agent.write(server_registration(facts))
-        self.sync.trigger_full(now=True)
-        reaper = TombstoneReaper()
-        while True:
-            await self._clock.sleep(REAP_STEP_S)
-            due = reaper.step(self._clock.monotonic(), self.store.index)
-            if due is not None and self.log.is_leader and self.store.has_tombstones(due.index):
-                await self.agent.write(due)
+        self.leadership.on_leader.append(lambda: self.sync.trigger_full(now=self.cluster.raft.is_ready))
+        self.cluster.serve(
+            {**server_methods(agent), **all_methods(agent), **self.bootstrap.methods(), **self._mesh_methods()}
+        )
+        self.pools.observe(self._on_members)
+
+    def _on_members(self, event: MemberEvent) -> None:
+        """The pool has changed: servers are looked for where they are now, and the leader tells the catalog."""
+        if not event.wan:
+            datacenter = self.agent.datacenter
+            servers = [server for member in self.pools.members() if (server := read_server(member, datacenter))]
+            self.cluster.set_addresses({server.node_id: server.address for server in servers})
+        self.reconcile.on_members(event)
+
+    def _give_up(self, reason: str) -> None:
+        """Nobody could be joined: the process ends, and says so by its status."""
+        self.exit_status = 1
+        log.error("%s", reason)
+        self._done.set()
+
+    def _mesh_methods(self) -> Methods:
+        return self.agent.extras["mesh"].rpc_methods() if self.config.connect.enabled else {}
+
+    async def _run_autopilot(self) -> None:
+        self.autopilot.forget()  # what it saw in an earlier reign says nothing now
+        await self.autopilot.run()
+
+    async def _own_rows(self) -> NodeRows:
+        """What the catalog holds of this node, as the leader knows it."""
+        await self.agent.log.read_barrier()
+        return node_rows(self.store, self.local.node_name)
+
+    async def _ask(self, method: str, target: str, token: str = "", body: bytes = b"") -> Any:
+        """This agent's own API, as its watches and jobs use it."""
+        return await ask(self.http.dispatcher, method, target, token, body)
+
+    async def _tell_coordinate(self) -> None:
+        """Where this agent is among the others, into the catalog."""
+        batches = self.agent.extras["coordinates"]
+
+        async def send(row: CoordinateRow) -> None:
+            batches.add(row)
+
+        await tell_coordinate(
+            self.config.node_name,
+            self.pools.coordinate,
+            lambda: len(self.pools.members()),
+            send,
+            self._clock,
+            self._rng,
+        )
 
     async def _measure(self) -> None:
         """Close metric intervals; the gauges of process, catalog and log are read just before."""
@@ -264,7 +368,7 @@ class Daemon:
             self.http.configure(settings.http_settings(config))
             self.runner.configure(settings.check_settings(config, self._environ.get("DOCKER_HOST", "")))
             self.local.settings = settings.local_settings(config)
-            self.log.reload(settings.raft_settings(config))
+            self.cluster.reload(config)
             self._logs.set_level(config.log_level)
             self.metrics.settings = settings.metrics_settings(config, socket.gethostname())
             self.config = self.agent.config = config
@@ -272,6 +376,7 @@ class Daemon:
             for problem in apply_files(self.local, config.services, config.checks, _file_token(config)):
                 log.error("%s", problem)
             self.sync.trigger()
+            await self.watches.configure(config.watches)
             for line in report.lines():
                 log.info("reload: %s", line)
             return report
@@ -285,25 +390,46 @@ class Daemon:
     # --- ending ------------------------------------------------------------------------------------------------
 
     async def leave(self) -> None:
-        """Leave gracefully: servers give clients time to move on, then the process ends."""
-        if not self._leaving:
-            self._leaving = True
-            log.info("leaving")
-            self._done.set()
+        """Leave gracefully: the others know that it is meant, clients have time to move on, then the process ends."""
+        if self._leaving:
+            return
+        self._leaving = True
+        log.info("leaving")
+        others = len(self.cluster.raft.servers) > 1
+        await self._hand_over()
+        await self.pools.leave()
+        if others:
+            await self._clock.sleep(self.config.performance.leave_drain_time)
+        self._done.set()
+
+    async def _hand_over(self) -> None:
+        """A leader that ends lets another lead first: writes then pause for a moment and not for an election."""
+        raft = self.cluster.raft
+        if raft.is_ready and any(server.voter and server.node_id != self.agent.node_id for server in raft.servers):
+            try:
+                if await hand_over(self.agent):
+                    log.info("leadership was handed over")
+            except MeshError as error:
+                log.warning("leadership could not be handed over: %s", error)
 
     def interrupted(self, number: int) -> None:
         """A signal asks to end (surface row G5)."""
         config = self.config
         graceful = not config.skip_leave_on_interrupt if number == signal.SIGINT else bool(config.leave_on_terminate)
         log.info("caught %s, %s", signal.Signals(number).name, "leaving" if graceful else "stopping")
-        if self._done.is_set():
+        if self._done.is_set() or self._leaving:
             log.error("second signal, ending at once")
             os._exit(1)
-        self._done.set()
+        if graceful:
+            self._tasks.start(self.leave(), name="leave")
+        else:
+            self._done.set()
 
     async def stop(self) -> None:
         """Stop everything, listeners first; what was acknowledged is on disk."""
-        for name in ("http", "dns", "sync"):
+        if hasattr(self, "agent") and not self._leaving:
+            await self._hand_over()
+        for name in ("watches", "http", "dns", "sync"):
             part = getattr(self, name, None)
             if part is not None:
                 await part.stop()
@@ -316,8 +442,9 @@ class Daemon:
             except MeshError as error:
                 log.error("%s", error)
         await self._tasks.cancel()
-        if hasattr(self, "log"):
-            await self.log.stop()
+        for name in ("pools", "cluster"):
+            if hasattr(self, name):
+                await getattr(self, name).stop()
         log.info("stopped")
         self._logs.detach()
 
@@ -338,15 +465,6 @@ def _refuse_unbuilt(config: Config) -> None:
         raise ConfigError(
             "acl.enabled: ACLs are not built yet, and an agent that promised them would let everyone in. "
             "Remove the acl block, and keep the API on addresses that only trusted hosts reach"
-        )
-    if config.bootstrap_expect > 1:
-        raise ConfigError(
-            f"bootstrap_expect: {config.bootstrap_expect} servers cannot form a cluster yet; this release runs a "
-            "single server. Set bootstrap_expect = 1"
-        )
-    if not config.dev_mode and not config.bootstrap and config.bootstrap_expect != 1:
-        raise ConfigError(
-            "bootstrap_expect: a server that bootstraps nothing would wait for others forever. Set bootstrap_expect = 1"
         )
 
 
@@ -373,7 +491,3 @@ def _own_node(config: Config, node_id: str) -> Any:
 
 def _file_token(config: Config) -> str:
     return config.acl.tokens.config_file_service_registration or ""
-
-
-def _host_port(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -68,7 +68,7 @@ def server_registration(facts: ServerFacts) -> commands.Register:
     if facts.grpc_tls_port > 0:
         meta["grpc_tls_port"] = str(facts.grpc_tls_port)
     service = Service(id="consul", name="consul", port=facts.server_port, meta=dict(sorted(meta.items())))
-    return commands.Register(node, service, (serf_health(facts.name, alive=True),))
+    return commands.Register(node, service, (serf_health(facts.name, alive=True),), skip_node_update=True)
 
 
 def serf_health(node: str, *, alive: bool) -> Check:

@@ -25,7 +25,7 @@ __all__ = ["SessionKeeper"]
 
 log = logging.getLogger("agent.server.session")
 
-#: How often it looks whether this server leads and which sessions there are. Twice the shortest TTL is longer.
+#: How often it looks which sessions there are. Twice the shortest TTL is longer.
 STEP_S = 1.0
 
 
@@ -47,28 +47,29 @@ class SessionKeeper:
         return self._delays.blocks(key, self._clock.monotonic())
 
     def renew(self, session: Session) -> None:
-        """The session begins, or its client is alive: its time runs in full again."""
-        self._timers.renew(session, self._clock.monotonic())
+        """Its client is alive: the session's time runs in full again. Only a leader's timers run."""
+        if self._leading:
+            self._timers.renew(session, self._clock.monotonic())
 
-    async def run(self, agent: Agent) -> None:
-        """End the sessions whose time has run out, while this server leads."""
-        while True:
-            for session_id in self.step(leading=agent.log.is_leader):
-                agent.tasks.start(self._end(agent, session_id), name="session ttl")
-            now, at = self._clock.monotonic(), self._timers.next_at()
-            await self._clock.sleep(STEP_S if at is None else min(STEP_S, max(0.0, at - now)))
-
-    def step(self, *, leading: bool) -> list[str]:
-        """Look at leadership, sessions and time; the ids of the sessions that are to end now."""
-        now, sessions = self._clock.monotonic(), self._store.sessions
-        if not leading:
+    async def lead(self, agent: Agent) -> None:
+        """A leader's duty: end the sessions whose time has run out. It begins by giving each its time in full."""
+        self._timers.restart(self._store.sessions.with_ttl, self._clock.monotonic())
+        self._seen = self._store.sessions.index
+        self._leading = True
+        try:
+            while True:
+                for session_id in self.step():
+                    agent.tasks.start(self._end(agent, session_id), name="session ttl")
+                now, at = self._clock.monotonic(), self._timers.next_at()
+                await self._clock.sleep(STEP_S if at is None else min(STEP_S, max(0.0, at - now)))
+        finally:
             self._leading = False
             self._timers.clear()
-            return []
-        if not self._leading:
-            self._leading = True
-            self._timers.restart(sessions.with_ttl, now)
-        elif self._seen != sessions.index:
+
+    def step(self) -> list[str]:
+        """Look at sessions and time; the ids of the sessions that are to end now."""
+        now, sessions = self._clock.monotonic(), self._store.sessions
+        if self._seen != sessions.index:
             self._timers.follow(sessions.with_ttl, now)
         self._seen = sessions.index
         return self._timers.due(now)
@@ -76,7 +77,7 @@ class SessionKeeper:
     async def _end(self, agent: Agent, session_id: str) -> None:
         started = self._clock.monotonic()
         try:
-            await agent.write(SessionDestroy(session_id))
+            await agent.write_as_leader(SessionDestroy(session_id))
         except MeshError as error:
             log.warning("session TTL expired, but it could not be ended yet: session=%s error=%s", session_id, error)
         else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshagent.agent.checks.probe import CheckSettings
@@ -18,13 +19,18 @@ from meshagent.agent.logs import LogSettings
 from meshagent.agent.registration import LocalSettings
 from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.raft.settings import RaftSettings
+from meshagent.catalog.rpc.settings import RpcSettings, TlsSettings
+from meshagent.connect.authority import AuthoritySettings
+from meshagent.connect.sealing import SealingKey
 from meshagent.dns.settings import DnsSettings, Soa
+from meshagent.errors import ConfigError
 from meshagent.metrics import MetricsSettings
 
 if TYPE_CHECKING:
     from meshagent.agent.config import Config
 
 __all__ = [
+    "authority_settings",
     "autopilot_bootstrap",
     "check_settings",
     "dns_settings",
@@ -33,6 +39,9 @@ __all__ = [
     "log_settings",
     "metrics_settings",
     "raft_settings",
+    "rpc_settings",
+    "server_address",
+    "tls_settings",
 ]
 
 
@@ -74,6 +83,39 @@ def raft_settings(config: Config) -> RaftSettings:
         trailing_logs=config.raft_trailing_logs,
         multiplier=config.performance.raft_multiplier,
     )
+
+
+def rpc_settings(config: Config) -> RpcSettings:
+    """What the RPC port allows (surface rows G20, G21)."""
+    limits = config.limits
+    return RpcSettings(
+        handshake_timeout_s=limits.rpc_handshake_timeout,
+        client_timeout_s=limits.rpc_client_timeout,
+        hold_timeout_s=config.performance.rpc_hold_timeout,
+        max_conns_per_client=limits.rpc_max_conns_per_client,
+    )
+
+
+def tls_settings(config: Config) -> TlsSettings:
+    """How the RPC port is secured (surface row G15)."""
+    tls = config.tls.internal_rpc
+    return TlsSettings(
+        ca_file=tls.ca_file or "",
+        ca_path=tls.ca_path or "",
+        cert_file=tls.cert_file or "",
+        key_file=tls.key_file or "",
+        min_version=tls.tls_min_version or "TLSv1_2",
+        cipher_suites=tls.tls_cipher_suites or "",
+        verify_incoming=bool(tls.verify_incoming),
+        verify_outgoing=bool(tls.verify_outgoing),
+        verify_server_hostname=tls.verify_server_hostname,
+    )
+
+
+def server_address(config: Config) -> str:
+    """`host:port` at which the other servers reach this one."""
+    host, port = config.network.advertise_addr, config.ports.server
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def autopilot_bootstrap(config: Config) -> AutopilotConfig:
@@ -158,7 +200,6 @@ def http_settings(config: Config) -> HttpSettings:
         default_query_time_s=config.default_query_time,
         max_query_time_s=config.max_query_time,
         discovery_max_stale_s=config.discovery_max_stale,
-        rpc_hold_timeout_s=config.performance.rpc_hold_timeout,
         kv_max_value_size=config.limits.kv_max_value_size,
         txn_max_req_len=config.limits.txn_max_req_len,
         max_conns_per_client=config.limits.http_max_conns_per_client,
@@ -174,6 +215,23 @@ def http_settings(config: Config) -> HttpSettings:
         https_handshake_timeout_s=config.limits.https_handshake_timeout,
         use_streaming=config.use_streaming_backend and config.rpc.enable_streaming,
     )
+
+
+def authority_settings(config: Config) -> AuthoritySettings:
+    """How the certificate authority of a new cluster begins (surface row G23), and what seals its key.
+
+    Raises:
+        ConfigError: the key file cannot be used.
+    """
+    connect = config.connect
+    sealing = None
+    if connect.ca_key_file:
+        try:
+            text = Path(connect.ca_key_file).read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"connect.ca_key_file: cannot read {connect.ca_key_file}: {error}") from error
+        sealing = SealingKey.parse(text, connect.ca_key_file)
+    return AuthoritySettings(provider=connect.ca_provider, config=dict(connect.ca_config), sealing=sealing)
 
 
 def socket_mode(text: str) -> int | None:

@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from meshagent.errors import MeshError
 
-__all__ = ["MemoryLog", "ReplicatedLog", "Restoring", "SlicedMachine", "StateMachine", "begin_restore"]
+__all__ = ["MemoryLog", "ReplicatedLog", "Restoring", "ServingLog", "SlicedMachine", "StateMachine", "begin_restore"]
 
 
 class StateMachine(Protocol):
@@ -130,6 +130,28 @@ class ReplicatedLog(Protocol):
         """Facts for `agent/self` and `info`, under Consul's names: state, term, last_log_index, commit_index, ..."""
 
 
+class ServingLog(ReplicatedLog, Protocol):
+    """What an agent is given: a log that takes writes and serves reads wherever the leader is."""
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether a leader has been heard since the start: before that a `stale` read has nothing to answer from."""
+
+    def read_gate(self, *, consistent: bool = False) -> asyncio.Future[None] | None:
+        """When a read that came in now may be answered from the state here; None: at once.
+
+        Linearizable, both ways; `consistent` also asks a quorum whether the leader still leads. The future is shared:
+        do not cancel it. It fails with NoLeader, Unavailable or Timeout after one attempt.
+        """
+
+    async def read_barrier(self, *, consistent: bool = False) -> None:
+        """Wait for such a gate, and try again while there is no leader, for as long as a request may be held.
+
+        Raises:
+            NoLeader: there was none in that time.
+        """
+
+
 class MemoryLog:
     """A log of one server that forgets everything when it ends."""
 
@@ -169,6 +191,16 @@ class MemoryLog:
 
     async def barrier(self) -> None:
         return
+
+    async def read_barrier(self, *, consistent: bool = False) -> None:
+        return
+
+    def read_gate(self, *, consistent: bool = False) -> asyncio.Future[None] | None:
+        return None
+
+    @property
+    def has_heard(self) -> bool:
+        return True
 
     @property
     def is_leader(self) -> bool:

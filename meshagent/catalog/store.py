@@ -15,6 +15,7 @@ from typing import Any
 
 from meshagent.catalog import commands, snapshot, txn
 from meshagent.catalog.autopilot.table import AutopilotTable
+from meshagent.catalog.ca import ConnectCA
 from meshagent.catalog.config_entries import ConfigEntries
 from meshagent.catalog.coordinates import Coordinates
 from meshagent.catalog.kv import KVTable
@@ -36,6 +37,7 @@ class Store:
         self.watches = watches if watches is not None else Watches()
         self.undo = Undo()
         self.index = 1  # an empty read answers index 1, so the first change must be above it
+        self.cluster_id = ""
         self.kv: KVTable = KVTable(self.watches, self.undo)
         self.coordinates: Coordinates = Coordinates(self.watches, self.undo)
         self.prepared_queries: PreparedQueries = PreparedQueries(self.watches, self.undo)
@@ -44,6 +46,7 @@ class Store:
             self.watches, self.undo, self.sessions.check_down, self.sessions.node_gone
         )
         self.config: ConfigEntries = ConfigEntries(self.watches)
+        self.ca: ConnectCA = ConnectCA(self.watches)
         self.autopilot: AutopilotTable = AutopilotTable(self.watches)
 
     def apply(self, command: bytes) -> Any:
@@ -110,6 +113,12 @@ class Store:
             raise InternalError("missing session")
         return self.kv.unlock(command, index)
 
+    def _init_cluster(self, command: commands.ClusterInit, index: int) -> str:
+        if not self.cluster_id:
+            self.cluster_id = command.id
+            self.watches.notify("cluster")
+        return self.cluster_id
+
     def _reap(self, command: commands.ReapTombstones, index: int) -> None:
         self.kv.reap(command.index)
         self.registrations.reap(command.index)
@@ -140,5 +149,9 @@ _APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
     commands.Txn: lambda store, command, index: txn.apply(store, command.ops, index),
     commands.ConfigEntrySet: lambda store, command, index: store.config.set(command, index),
     commands.ConfigEntryDelete: lambda store, command, index: store.config.delete(command, index),
+    commands.CASet: lambda store, command, index: store.ca.set(command, index),
+    commands.CASerials: lambda store, command, index: store.ca.take_serials(command, index),
+    commands.CADrop: lambda store, command, index: store.ca.drop(command, index),
+    commands.ClusterInit: Store._init_cluster,
     commands.AutopilotSet: lambda store, command, index: store.autopilot.set(command, index),
 }

@@ -18,6 +18,7 @@ import msgspec
 from meshagent.catalog import commands
 from meshagent.catalog.commands import TxnCheck, TxnKV, TxnNode, TxnOp, TxnService
 from meshagent.catalog.model import Check, KVEntry, Node, Service
+from meshagent.catalog.txn_outcome import Failure, Outcome, TxnRow, result_of
 from meshagent.errors import InternalError, MeshError
 
 if TYPE_CHECKING:
@@ -36,22 +37,6 @@ __all__ = [
     "unknown",
     "writes",
 ]
-
-TxnRow = KVEntry | Node | Service | Check
-
-
-class Failure(msgspec.Struct, frozen=True):
-    """Why the operation at a place (from 0) was refused."""
-
-    op_index: int
-    what: str
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """The rows that the operations give, in order; none when something failed."""
-
-    results: tuple[TxnRow, ...] = ()
-    failures: tuple[Failure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +96,9 @@ def _run(store: Store, ops: Iterable[TxnOp], index: int) -> Outcome:
             results.extend(verb.run(store, op, index))
         except MeshError as error:
             failures.append(Failure(at, str(error)))
-    return Outcome(() if failures else tuple(results), tuple(failures))
+    if failures:
+        return Outcome((), tuple(failures))
+    return Outcome(tuple(map(result_of, results)))
 
 
 def _quoted(text: str) -> str:

@@ -131,7 +131,7 @@ def test_each_operation_sees_those_before_it_and_all_have_one_index(store: Store
         c.TxnKV("delete", "m"),
         c.TxnKV("get-or-empty", "m"),
     )
-    assert [(row.value, row.modify_index) for row in outcome.results] == [
+    assert [(result.kv.value, result.kv.modify_index) for result in outcome.results] == [
         (None, store.index), (b"1", store.index), (None, store.index), (b"2", store.index), (None, 0),
     ]  # fmt: skip
 

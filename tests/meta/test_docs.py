@@ -27,11 +27,8 @@ TOLD = {
     "translate_wan_addrs": "a header of HTTP answers",
     "acl.enabled": "a header of HTTP answers",
     "acl.tokens.config_file_service_registration": "kept with registrations from files",
-    "leave_on_terminate": "a word in the log; there is no cluster to leave",
     "ports.grpc": "meta of the service `consul`; nobody listens",
     "ports.grpc_tls": "meta of the service `consul`; nobody listens",
-    "ports.server": "the port of the service `consul`; nobody listens",
-    "skip_leave_on_interrupt": "a word in the log; there is no cluster to leave",
     "telemetry.dogstatsd_addr": "the host's name in names of gauges",
     "telemetry.statsd_address": "the host's name in names of gauges",
     "telemetry.statsite_address": "the host's name in names of gauges",
@@ -97,8 +94,6 @@ class TestWaiting:
 def test_notes_are_about_rows_that_are_built() -> None:
     there = {route.row for route in load_routes() if route.built} | {row.path for row in SUBCOMMANDS}
     assert set(generate.NOTES) <= there
-    lists_peers = any(route.row == "OP1" and route.built for route in load_routes())
-    assert lists_peers != ("operator raft list-peers" in generate.NOTES)
 
 
 def test_differences_name_a_row_and_give_a_reason() -> None:

@@ -1,7 +1,6 @@
 """Watches: run a command or call an address when something changes (surface rows G40 and G41).
 
-Source: developer.hashicorp.com/consul/docs/dynamic-app-config/watches. A new type is one row of `_NEEDS`; what it reads
-lives with the watch runner.
+Source: developer.hashicorp.com/consul/docs/dynamic-app-config/watches. A new type is a row of `agent/watches/plans.py`.
 """
 
 from __future__ import annotations
@@ -9,24 +8,12 @@ from __future__ import annotations
 import msgspec
 
 from meshagent.agent.decode import Seconds, Words
+from meshagent.agent.watches.plans import PLANS
 from meshagent.catalog.model import Row
 
 __all__ = ["WATCH_TYPES", "HttpHandler", "Watch"]
 
-#: Type -> fields of which one must be given.
-_NEEDS: dict[str, tuple[str, ...]] = {
-    "key": ("key",),
-    "keyprefix": ("prefix",),
-    "services": (),
-    "nodes": (),
-    "service": ("service",),
-    "checks": (),
-    "event": (),
-    "connect_roots": (),
-    "connect_leaf": ("service",),
-    "agent_service": ("service_id",),
-}
-WATCH_TYPES = tuple(_NEEDS)
+WATCH_TYPES = tuple(PLANS)
 
 
 class HttpHandler(Row, frozen=True, kw_only=True):
@@ -64,9 +51,9 @@ class Watch(Row, frozen=True, kw_only=True):
         """What is wrong with it, or ""."""
         if not self.type:
             return "Watch type must be specified"
-        if self.type not in _NEEDS:
+        if self.type not in PLANS:
             return f"Unsupported watch type: {self.type}; known: {', '.join(WATCH_TYPES)}"
-        for field in _NEEDS[self.type]:
+        for field in PLANS[self.type].needs:
             if not getattr(self, field):
                 return f"Must specify a {field} to watch"
         if self.service and self.state:

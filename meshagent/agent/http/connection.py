@@ -1,9 +1,9 @@
 """I/O edge: one HTTP/1 connection.
 
-aiohttp's RequestHandler parses and serves requests; in front of it stand two shortcuts on the raw bytes: reads that
-were answered before (`hot.py`) and the plain KV write (`putpath.py`). A shortcut is taken only between two requests,
-when the bytes are exactly one request. For that the connection keeps count of where requests end (`_clean`); where it
-is not sure (pipelining, odd chunked bodies), everything goes through aiohttp until the connection ends.
+aiohttp's RequestHandler parses and serves requests; in front of it stand two shortcuts on the raw bytes
+(`shortcuts.py`): reads that were answered before (`hot.py`) and the plain KV write (`putpath.py`). One is taken only
+between two requests, when the bytes are exactly one request. For that the connection keeps count of where requests end
+(`_clean`); where it is not sure (pipelining, odd chunked bodies), everything goes through aiohttp until it ends.
 
 Heads and bodies must arrive in time; a partial head is held here, so that aiohttp never waits for one.
 
@@ -18,17 +18,15 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from aiohttp.http_exceptions import BadStatusLine
-from aiohttp.web_protocol import RequestHandler
 
+from meshagent.agent.http.bodies import body_pieces, read_body
 from meshagent.agent.http.dispatch import Incoming
 from meshagent.agent.http.exchange import Exchange, Written
-from meshagent.agent.http.hot import MAX_REQUEST, HotEntry
-from meshagent.agent.http.putpath import parse_plain_put
+from meshagent.agent.http.hot import MAX_REQUEST
 from meshagent.agent.http.response import StreamingResponse
+from meshagent.agent.http.shortcuts import Shortcuts
 from meshagent.agent.http.streaming import send_stream
 from meshagent.agent.http.wire import error_answer
-from meshagent.catalog.commands import KVSet, encode
-from meshagent.errors import MeshError, TooLarge
 
 if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
@@ -49,7 +47,7 @@ BODY_BYTES_PER_S = 16 * 1024
 MAX_HEADERS = 256
 
 
-class Connection(RequestHandler):
+class Connection(Shortcuts):
     """One client connection."""
 
     __slots__ = (
@@ -58,16 +56,13 @@ class Connection(RequestHandler):
         "_chunked",
         "_clean",
         "_deadline",
-        "_held",
         "_hot_seen",
         "_may_put",
         "_partial",
         "_raw",
         "_rejected",
-        "_served",
         "_tail",
         "remote",
-        "server",
     )
 
     def __init__(self, server: HttpServer, loop: asyncio.AbstractEventLoop) -> None:
@@ -96,8 +91,7 @@ class Connection(RequestHandler):
         #: The last bytes of a chunked body so far.
         self._tail = b""
         self._deadline: asyncio.TimerHandle | None = None
-        #: Bytes that came while a shortcut waits for the log; None when none does.
-        self._held: bytearray | None = None
+        self._held = None
         #: The bytes of the request in progress when it may be remembered.
         self._raw = b""
         self._rejected = False
@@ -144,25 +138,14 @@ class Connection(RequestHandler):
             return
         if not self._busy and not self._body_left and not self._paused and self._chunked is None:
             entry = self.server.hot.entries.get(data)
-            if entry is not None and not self._partial and self._held is None and self._answer_hot(entry):
-                return
+            if entry is not None and not self._partial and self._held is None:
+                gate = entry.gate()
+                if gate is not None:
+                    self._wait_hot(entry, gate, data)
+                    return
+                if self._answer_hot(entry):
+                    return
         self._received(data)
-
-    def _answer_hot(self, entry: HotEntry) -> bool:
-        transport = self.transport
-        if transport is None or self._close or self._force_close or not self.server.log.is_leader:
-            return False
-        wire = entry.current()
-        if not wire:
-            return False
-        entry.hits += 1
-        entry.view.used = True
-        self._served += 1
-        if len(wire) == 1:
-            transport.write(wire[0])
-        else:
-            transport.writelines(wire)
-        return True
 
     def _received(self, data: bytes) -> None:
         """Bytes at a known place: the rest of a body, or the next head."""
@@ -270,6 +253,10 @@ class Connection(RequestHandler):
             transport.writelines(self.server.wire(answer, keep_alive=False))
         self.force_close()
 
+    def more_body_within(self, timeout_s: float) -> None:
+        """The next part of the body in progress must come within so many seconds."""
+        self._arm(timeout_s)
+
     def _arm(self, timeout_s: float) -> None:
         self._disarm()
         self._deadline = self._loop.call_later(timeout_s, self._too_slow)
@@ -283,53 +270,6 @@ class Connection(RequestHandler):
         self._deadline = None
         self._refuse(408, "the request did not arrive in time")
 
-    # --- the plain KV write ------------------------------------------------------------------------------------
-
-    def _put(self, data: bytes) -> bool:
-        """Take the shortcut if `data` is a plain PUT."""
-        server = self.server
-        found = parse_plain_put(data, server.settings.kv_max_value_size)
-        if found is None or self.transport is None or self._paused:
-            return False
-        try:
-            future = server.log.propose(encode(KVSet(found[0], found[1])))
-        except MeshError:
-            return False
-        self._held = bytearray()
-        self._served += 1
-        started = self._loop.time()
-        future.add_done_callback(lambda done: self._put_done(done, started))
-        return True
-
-    def _put_done(self, future: asyncio.Future[Any], started: float) -> None:
-        server = self.server
-        held, self._held = self._held, None
-        took_ms = (self._loop.time() - started) * 1000.0
-        server.put_sampler.sample(took_ms)
-        server.apply_sampler.sample(took_ms)
-        error = None if future.cancelled() else future.exception()
-        transport = self.transport
-        if transport is None or self._force_close:
-            return
-        if future.cancelled():
-            self._refuse(503, "the agent is shutting down")
-            return
-        if error is None:
-            transport.write(server.put_true if future.result() else server.put_false)
-        else:
-            transport.writelines(server.wire(server.write_failed(error), keep_alive=True))
-        if held:
-            self._resume_reading_for_buffer()
-            self.data_received(bytes(held))
-
-    def _hold(self, data: bytes) -> None:
-        held = self._held
-        if held is None:
-            return
-        if not held:
-            self._pause_reading_for_buffer()
-        held += data
-
     # --- requests that aiohttp has read ------------------------------------------------------------------------
 
     async def serve(self, exchange: Exchange) -> Written:
@@ -338,7 +278,12 @@ class Connection(RequestHandler):
         raw, self._raw = self._raw, b""
         server = self.server
         incoming = Incoming(
-            message.method, message.path, message.headers, self.remote, lambda limit: self._read(exchange, limit)
+            message.method,
+            message.path,
+            message.headers,
+            self.remote,
+            lambda limit: read_body(self, exchange, limit),
+            lambda: body_pieces(self, exchange),
         )
         outcome = await server.dispatcher.answer(incoming)
         answer = outcome.answer
@@ -362,22 +307,6 @@ class Connection(RequestHandler):
                 server.remember(raw, outcome)
         self._busy -= 1
         return Written(keep_alive)
-
-    async def _read(self, exchange: Exchange, limit: int) -> bytes:
-        payload = exchange.payload
-        if exchange.message.headers.get("Expect", "").lower() == "100-continue" and self.transport is not None:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            part = await payload.readany()
-            if not part:
-                break
-            size += len(part)
-            if size > limit:
-                raise TooLarge(f"Request body is larger than {limit} bytes")
-            parts.append(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def handle_error(
         self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None

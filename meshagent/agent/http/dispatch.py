@@ -12,7 +12,7 @@ from __future__ import annotations
 import html
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from meshagent.agent.http.ratelimit import RateLimits
@@ -43,9 +43,10 @@ _VARY = b"Vary: Accept-Encoding\r\n"
 
 
 class Incoming:
-    """A request as the connection hands it over. `read_body(limit)` gives the body or raises TooLarge."""
+    """A request as the connection hands it over. `read_body(limit)` gives the body or raises TooLarge; `pieces()` gives
+    it as it comes."""
 
-    __slots__ = ("headers", "method", "read_body", "remote", "target")
+    __slots__ = ("headers", "method", "pieces", "read_body", "remote", "target")
 
     def __init__(
         self,
@@ -54,12 +55,14 @@ class Incoming:
         headers: Mapping[str, str],
         remote: str,
         read_body: Callable[[int], Awaitable[bytes]],
+        pieces: Callable[[], AsyncIterator[bytes] | None] = lambda: None,
     ) -> None:
         self.method = method
         self.target = target
         self.headers = headers
         self.remote = remote
         self.read_body = read_body
+        self.pieces = pieces
 
 
 class Outcome:
@@ -151,7 +154,9 @@ class Dispatcher:
             if handle is None:
                 text = _NOT_BUILT.format(method=route.method, path=route.path + route.suffix, summary=route.summary)
                 return Outcome(self._text(501, text))
-            if incoming.method != "GET":
+            if route.upload:
+                request.pieces = incoming.pieces()
+            elif incoming.method != "GET":
                 request.body = await self._body(route, incoming)
             elif incoming.headers.get("Content-Length", "0") != "0":
                 log.warning("GET request has a non-empty body that will be ignored: path=%s", target.path)
@@ -162,7 +167,7 @@ class Dispatcher:
                 response.body = indent(response.body)
             return Outcome(finish(response, self.always, gzip=gzip))
         except MeshError as error:
-            closing = isinstance(error, TooLarge)
+            closing = isinstance(error, TooLarge) or route.upload  # the rest of an upload is not awaited
             return Outcome(error_answer(error.http_status, str(error), self.always, close=closing))
         except Exception:
             log.exception("request failed: method=%s path=%s", incoming.method, target.path)

@@ -2,9 +2,9 @@
 
 A client that asks the same thing sends the same bytes. When such a request was answered from a view, the bytes are
 remembered with the view, and the next time they come the answer is written without being parsed. An entry never
-outlives its view and is rebuilt from it when it has changed; it is used only while this server may answer default
-reads. Requests whose answer depends on anything else (blocking, `?cached`, `?near`, stale reads of a follower) are
-never remembered.
+outlives its view and is rebuilt from it when it has changed. Before it is used the log must let the read pass
+(`gate`), as for a read that is parsed. Requests whose answer depends on anything else (blocking, `?cached`, `?near`)
+are never remembered.
 
 Source: design.md "The hot paths serve bytes"; surface rows C11, C15, C16. What may change here: bounds.
 """
@@ -20,6 +20,8 @@ from meshagent.agent.http.views import View
 from meshagent.errors import MeshError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from meshagent.agent.http.wire import DateLine
     from meshagent.metrics import Metrics, Sampler
 
@@ -38,11 +40,13 @@ class HotEntry:
     """One view in one dress. `wire` is what was written last; `build` brings it up to date."""
 
     __slots__ = (
+        "_contact",
         "_date",
         "_dress",
         "_found",
         "_index",
         "_line",
+        "_log",
         "_reads",
         "_version",
         "hits",
@@ -63,6 +67,15 @@ class HotEntry:
         self._version = 0
         self._index = 0
         self._found = True
+        self._log = reads.agent.log
+        self._contact: tuple[str, int] | None = None
+
+    def gate(self) -> asyncio.Future[None] | None:
+        """When the answer may be given; None: now."""
+        mode = self._dress.mode
+        if mode == "stale" and self._log.has_heard:
+            return None
+        return self._log.read_gate(consistent=mode == "consistent")
 
     def current(self) -> tuple[bytes, ...]:
         """The pieces to write now; () when the question has become an error, which takes the long way."""
@@ -72,6 +85,7 @@ class HotEntry:
             and view.fresh
             and self._version == view.version
             and (not view.moving or self._index == view.index)
+            and (self._contact is None or self._contact == (self._log.leader, self._log.last_contact_ms))
         ):
             return self.wire
         return self._build()
@@ -87,6 +101,8 @@ class HotEntry:
             self.fold()
             self._found = found
         answer = self._reads.dressed(view, self._dress)
+        if self._dress.mode == "stale":
+            self._contact = self._log.leader, self._log.last_contact_ms
         self._line = self._date.line
         self._version = view.version
         self._index = view.index

@@ -95,8 +95,10 @@ async def _delete(agent: Agent, request: Request) -> Response:
 
 
 async def _apply(agent: Agent, command: commands.Command) -> Response:
-    if isinstance(command, commands.KVLock) and agent.sessions.delayed(command.key):
-        return Response(200, FALSE, content_type=JSON)
+    if isinstance(command, commands.KVLock):
+        await agent.log.read_barrier()  # this server must have seen which sessions have ended
+        if agent.sessions.delayed(command.key):
+            return Response(200, FALSE, content_type=JSON)
     started = agent.clock.monotonic()
     try:
         done = await agent.write(command)

@@ -17,7 +17,7 @@ from meshagent.agent.http.reads import wait_ready
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import JSON, Response, json_response
 from meshagent.agent.http.routes import Route
-from meshagent.agent.server_methods import autopilot_state
+from meshagent.agent.operator_calls import autopilot_state
 from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.autopilot.health import AutopilotState, ServerHealth
 from meshagent.catalog.commands import AutopilotSet
@@ -52,7 +52,7 @@ class _Body(msgspec.Struct, rename=consul_name):
 
 async def _get_config(agent: Agent, request: Request) -> Response:
     require_local(agent, request)
-    await wait_ready(agent, request.options.consistency, agent.config.performance.rpc_hold_timeout)
+    await wait_ready(agent, request.options.consistency)
     config = agent.store.autopilot.config
     if config is None:
         raise InternalError("autopilot config not initialized yet")

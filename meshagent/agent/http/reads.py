@@ -3,8 +3,8 @@
 A read route gives rows for a question (`Route.read`); here it gets its view, waits when the client asked to, and is
 dressed in the meta headers. Nothing here touches a socket: what leaves is an `Answer`.
 
-Source: surface rows C11-C20; developer.hashicorp.com/consul/api-docs/features/blocking and /consistency. What may
-change here: how a read that this server may not answer reaches one that may.
+Source: surface rows C11-C20; developer.hashicorp.com/consul/api-docs/features/blocking and /consistency. Any server
+answers: one that does not lead asks the leader how far it must have applied before it may (`ServingLog.read_barrier`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from meshagent.agent.http.request import BadOption, ReadOptions, Request
 from meshagent.agent.http.tallies import EMPTY, count_lookup
 from meshagent.agent.http.views import View, Views
 from meshagent.agent.http.wire import Answer, error_answer, head, header_block
-from meshagent.errors import InternalError, MeshError, NoLeader
+from meshagent.errors import InternalError, MeshError
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
@@ -29,8 +29,6 @@ __all__ = ["Dress", "Reads", "wait_ready"]
 CACHE_TTL_S = 3 * 24 * 3600.0
 #: Blocking queries end up to this part of their wait later, so that they do not all come back at once.
 JITTER_FRACTION = 16
-#: How often a read that waits for a leader looks again.
-LEADER_POLL_S = 0.05
 
 #: What an error that was raised behind the parsing carries (surface row C16).
 _ERROR_META = (
@@ -45,9 +43,10 @@ _ERROR_META = (
 class Dress:
     """How a view's answer is sent: form of the body, and what its headers say of consistency and cache.
 
-    `effective` is "" for endpoints that do not name their consistency.
+    `mode` is the consistency of the read, `effective` what the header says of it: "" for endpoints without it.
     """
 
+    mode: str = ""
     pretty: bool = False
     gzip: bool = False
     effective: str = ""
@@ -56,29 +55,19 @@ class Dress:
     age_s: int = 0
 
 
-async def wait_ready(agent: Agent, mode: str, hold_s: float) -> None:
+async def wait_ready(agent: Agent, mode: str) -> None:
     """Return when this server may answer in consistency `mode`.
 
+    A `stale` answer may come from any server that has heard a leader since it started: before that it does not know how
+    old its state is.
+
     Raises:
-        NoLeader: it could not within `hold_s` seconds.
+        NoLeader: it could not within `rpc_hold_timeout`.
     """
-    log, clock = agent.log, agent.clock
-    if mode == "stale" or (mode != "consistent" and log.is_leader):
+    log = agent.log
+    if mode == "stale" and log.has_heard:
         return
-    deadline = clock.monotonic() + hold_s
-    while True:
-        if log.is_leader:
-            if mode != "consistent":
-                return
-            try:
-                await log.barrier()
-            except NoLeader:
-                pass
-            else:
-                return
-        if clock.monotonic() >= deadline:
-            raise NoLeader
-        await clock.sleep(LEADER_POLL_S)
+    await log.read_barrier(consistent=mode == "consistent")
 
 
 class Reads:
@@ -103,7 +92,7 @@ class Reads:
         except MeshError as error:
             if error.http_status not in {404, 500} or isinstance(error, BadOption):
                 raise
-            meta = _ERROR_META if route.effective and not route.streaming else b""
+            meta = _ERROR_META if (route.effective and not route.streaming) or route.meta_on_error else b""
             return error_answer(error.http_status, str(error), self.always, meta), None, None
 
     async def _answer(
@@ -114,7 +103,7 @@ class Reads:
         mode = self._mode(route, options)
         await self.wait_ready(mode)
         blocking = options.index > 0 and "B" in route.flags
-        cached = options.cached and "K" in route.flags and self.settings.use_cache
+        cached = (options.cached and "K" in route.flags and self.settings.use_cache) or route.always_cached
         if route.volatile and not cached and not blocking:
             return self._once(route, request, mode, gzip), None, None
         view = self.views.get(route, request)
@@ -123,8 +112,12 @@ class Reads:
             await self.wait_ready("" if mode == "consistent" else mode)
             view.refresh()
         streaming = route.streaming and self.settings.use_streaming and (blocking or cached)
-        cache, age_s = self._cache_state(view) if cached else ("", 0)
+        if route.always_cached:
+            cache, age_s = "HIT", 0
+        else:
+            cache, age_s = self._cache_state(view) if cached else ("", 0)
         dress = Dress(
+            mode=mode,
             pretty=self.settings.pretty or request.query.has("pretty"),
             gzip=gzip,
             effective=(mode or "leader") if route.effective else "",
@@ -132,9 +125,7 @@ class Reads:
             cache=cache,
             age_s=age_s,
         )
-        # A stale answer of the leader has no age; remembered ones are used only while this server leads.
-        fresh = mode in {"", "leader"} or (mode == "stale" and self.agent.log.is_leader)
-        repeatable = fresh and not blocking and not cached and not options.near
+        repeatable = not blocking and not cached and not options.near
         answer = self.dressed(view, dress)
         count_lookup(self.agent.metrics, view, 1, found=view.body != EMPTY)
         return answer, view if repeatable else None, dress
@@ -143,16 +134,20 @@ class Reads:
         view = self.views.once(route, request)
         try:
             pretty = self.settings.pretty or request.query.has("pretty")
-            return self.dressed(view, Dress(pretty=pretty, gzip=gzip, effective=mode or "leader"))
+            return self.dressed(view, Dress(mode=mode, pretty=pretty, gzip=gzip, effective=mode or "leader"))
         finally:
             view.close()
 
     def dressed(self, view: View, dress: Dress) -> Answer:
         """The answer of a fresh view."""
         body, gzipped = view.encoded(pretty=dress.pretty, gzip=dress.gzip)
-        log = self.agent.log
-        known = "false" if dress.streaming or not log.leader else "true"
-        contact = 0 if dress.streaming else log.last_contact_ms
+        # What is not stale is as the leader's own answer, wherever it is given.
+        known, contact = "true", 0
+        if dress.streaming:
+            known = "false"
+        elif dress.mode == "stale":
+            log = self.agent.log
+            known, contact = "true" if log.leader else "false", log.last_contact_ms
         backend = "streaming" if dress.streaming else "blocking-query"
         effective = f"X-Consul-Effective-Consistency: {dress.effective}\r\n" if dress.effective else ""
         age = f"Age: {dress.age_s}\r\n" if dress.cache == "HIT" else ""
@@ -161,6 +156,8 @@ class Reads:
             f"{age}{cache}{effective}X-Consul-Index: {view.index}\r\nX-Consul-Knownleader: {known}\r\n"
             f"X-Consul-Lastcontact: {contact}\r\nX-Consul-Query-Backend: {backend}\r\n"
         ).encode()
+        if view.bare:
+            meta = b""
         if view.headers:
             meta += header_block(view.headers)
         return Answer(view.status, head(view.status, self.always, meta, view.content_type, len(body), gzipped), body)
@@ -181,7 +178,7 @@ class Reads:
         Raises:
             NoLeader: it could not within `rpc_hold_timeout`.
         """
-        await wait_ready(self.agent, mode, self.settings.rpc_hold_timeout_s)
+        await wait_ready(self.agent, mode)
 
     async def _block(self, view: View, options: ReadOptions) -> None:
         settings = self.settings

@@ -14,15 +14,17 @@ from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import JSON, Response, encode_json, json_response, text_response
 from meshagent.agent.http.routes import Route
 from meshagent.agent.http.views import LiveResult
+from meshagent.agent.server_calls import SESSION_RENEW, encode
 from meshagent.catalog import commands, queries
 from meshagent.catalog.model import Row, ServiceCheck, Session, always
 from meshagent.catalog.queries import Result
 from meshagent.durations import format_duration, parse_duration
-from meshagent.errors import BadRequest, InternalError, MeshError, NoLeader
+from meshagent.errors import BadRequest, InternalError, MeshError, NotFound
 from meshagent.ids import new_uuid
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
+    from meshagent.catalog.rpc.leader_calls import LeaderCalls
 
 __all__ = ["ROUTES"]
 
@@ -65,7 +67,6 @@ async def _create(agent: Agent, request: Request) -> Response:
         raise
     finally:
         agent.metrics.measure("session.apply", started)
-    agent.sessions.renew(session)
     return json_response({"ID": session.id})
 
 
@@ -135,12 +136,15 @@ async def _renew(agent: Agent, request: Request) -> Response:
     started = agent.clock.monotonic()
     require_local(agent, request)
     session_id = _id(request)
-    if not agent.log.is_leader:
-        raise NoLeader
+    calls: LeaderCalls = agent.extras["leader_calls"]
+    try:
+        await calls.call(SESSION_RENEW, encode(session_id))
+    except NotFound as error:
+        return text_response(str(error), 404)
+    await agent.log.read_barrier()
     session = agent.store.sessions.rows.get(session_id)
-    if session is None:
+    if session is None:  # it has ended meanwhile
         return text_response(f"Session id '{session_id}' not found", 404)
-    agent.sessions.renew(session)
     agent.metrics.measure("session.renew", started)
     return json_response((session,))
 

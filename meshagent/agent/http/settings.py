@@ -35,7 +35,6 @@ class HttpSettings:
     max_query_time_s: float = 600.0
     discovery_max_stale_s: float = 0.0
     #: How long a request waits for a leader before `No cluster leader`.
-    rpc_hold_timeout_s: float = 7.0
     kv_max_value_size: int = 524_288
     txn_max_req_len: int = 524_288
     max_conns_per_client: int = 200

@@ -14,6 +14,7 @@ from meshagent.agent.http.routes import Route
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
+    from meshagent.catalog.raft.replica import RaftLog
 
 __all__ = ["ROUTES"]
 
@@ -25,8 +26,8 @@ async def _leader(agent: Agent, request: Request) -> Response:
 
 async def _peers(agent: Agent, request: Request) -> Response:
     require_local(agent, request)
-    peers = getattr(agent.log, "peers", None)
-    return json_response(sorted(peers) if peers else [agent.log.leader])
+    raft: RaftLog | None = agent.extras.get("raft")
+    return json_response([agent.log.leader] if raft is None else sorted(server.address for server in raft.servers))
 
 
 ROUTES = (

@@ -132,7 +132,7 @@ async def _txn(agent: Agent, request: Request) -> Response:
         outcome: Outcome = Outcome(failures=failures) if failures else await agent.write(commands.Txn(ops))
         agent.metrics.measure("txn.apply", started)
         return json_response(_answer(outcome), 409 if outcome.failures else 200)
-    await wait_ready(agent, options.consistency, agent.config.performance.rpc_hold_timeout)
+    await wait_ready(agent, options.consistency)
     _, failures = _prepared(agent, ops)
     outcome = Outcome(failures=failures) if failures else txn.read(agent.store, ops)
     agent.metrics.measure("txn.read", started)
@@ -267,7 +267,7 @@ def _answer(outcome: Outcome) -> dict[str, Any]:
     if outcome.failures:
         errors = [{"OpIndex": failure.op_index, "What": failure.what} for failure in outcome.failures]
         return {"Results": None, "Errors": errors}
-    return {"Results": [_result(row) for row in outcome.results], "Errors": None}
+    return {"Results": [_result(result.row) for result in outcome.results], "Errors": None}
 
 
 def _read_answer(agent: Agent, outcome: Outcome, *, asked: bool) -> Response:

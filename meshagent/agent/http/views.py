@@ -67,6 +67,7 @@ class View:
         "_subscription",
         "_views",
         "_waiters",
+        "bare",
         "body",
         "cached_since",
         "content_type",
@@ -100,6 +101,7 @@ class View:
         self.body = b""
         self.content_type: str | None = JSON
         self.headers: Headers = ()
+        self.bare = False
         self.row_index = 1
         self.size = 0
         self.used = False
@@ -142,7 +144,7 @@ class View:
             self.status, self.content_type, self.headers, self.body = 200, JSON, (), encoded
         else:
             self.status, self.content_type = encoded.status, encoded.content_type
-            self.headers, self.body = encoded.headers, encoded.body
+            self.headers, self.body, self.bare = encoded.headers, encoded.body, encoded.bare
         self.row_index = result.index or 1
         self._live = result.live if isinstance(result, LiveResult) else None
         self._subscription = self._agent.store.watches.subscribe(result.topics, self._changed)

@@ -119,6 +119,7 @@ class Compaction:
             took_ms = (self._clock.monotonic() - started) * 1000
             self._metrics.sample("raft.snapshot.takeSnapshot", took_ms)
             self._metrics.sample("raft.snapshot.persist", took_ms)
+            self._metrics.sample("fsm.persist", took_ms)
             log.info("snapshot at entry %d, %d bytes", snapshot.index, size)
         finally:
             self._under_way = False

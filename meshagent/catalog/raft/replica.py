@@ -115,6 +115,10 @@ class RaftLog:
         self._gathering = False
         self._waiting: dict[int, _Batch] = {}  # by the index of their entry
         self._waiters = Waiting()
+        self._standing: tuple[int, int, str | None, bool] = (-1, 0, None, False)
+        self._ever_heard = False
+        #: Called, on the loop, when role, term or leader has changed, or when a new leader is ready.
+        self.on_change: list[Callable[[], None]] = []
         self._restorer = Restorer(self._state, clock, rng, self._settings.slice_s, self._discard)
         self._time_since = (0, 0.0, 0)  # (the term in which this server leads, since when, log time then)
         self._restores = False  # an operator's snapshot is on its way
@@ -226,14 +230,20 @@ class RaftLog:
         return future
 
     async def barrier(self) -> None:
+        await self.confirmed()
+
+    def confirmed(self) -> asyncio.Future[None]:
+        """What `barrier` waits for. Raises NoLeader."""
         if not self._started or not self._engine.takes_commands:
             raise NoLeader
         engine = self._engine
         if engine.voters == {self._node_id} and engine.is_ready and engine.applied_index >= engine.commit_index:
-            return
+            future: asyncio.Future[None] = self._loop.create_future()
+            future.set_result(None)
+            return future
         future = self._waiters.barrier(engine.confirm(), engine.commit_index)
         self._tick_soon()
-        await future
+        return future
 
     @property
     def applied_index(self) -> int:
@@ -249,13 +259,20 @@ class RaftLog:
         """Index of the last entry in this server's log; 0 before the start."""
         return self._engine.last_index if self._started else 0
 
-    async def wait_applied(self, index: int) -> None:
-        """Return when the entry at `index` has been applied here. Raises Unavailable when that will not happen."""
+    def when_applied(self, index: int) -> asyncio.Future[None]:
+        """Done when the entry at `index` has been applied here. Fails with Unavailable when that will not happen."""
+        if self.applied_index < index and self._failure is None and self._started:
+            return self._waiters.applied(index)
+        future: asyncio.Future[None] = self._loop.create_future()
         if self.applied_index >= index:
-            return
-        if self._failure is not None or not self._started:
-            raise again(self._failure or Unavailable("the log of this server does not run"))
-        await self._waiters.applied(index)
+            future.set_result(None)
+        else:
+            future.set_exception(again(self._failure or Unavailable("the log of this server does not run")))
+        return future
+
+    async def wait_applied(self, index: int) -> None:
+        """The same. Raises Unavailable."""
+        await self.when_applied(index)
 
     @property
     def is_leader(self) -> bool:
@@ -281,6 +298,25 @@ class RaftLog:
         return int((self._clock.monotonic() - self._engine.heard_at) * 1000)
 
     @property
+    def term(self) -> int:
+        return self._engine.term if self._started else 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether this server leads and has applied all that earlier leaders committed, whatever its lease."""
+        return self._started and self._engine.is_ready
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this server leads and there is no other."""
+        return self._started and self._engine.leads and not self._engine.peer_count
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether it leads, or has heard a leader since its start: before that its state may be years old."""
+        return self._ever_heard
+
+    @property
     def has_state(self) -> bool:
         """Whether this server has ever been part of a cluster; known after the start."""
         return self._started and not (self._journal.is_new and not self._engine.configuration.servers)
@@ -289,6 +325,16 @@ class RaftLog:
     def servers(self) -> tuple[Server, ...]:
         """The configuration in force here."""
         return self._engine.configuration.servers if self._started else ()
+
+    @property
+    def configuration_index(self) -> int:
+        """Index of the entry that holds the configuration in force; 0 for that of a new cluster."""
+        index = self._engine.configuration_index if self._started else 0
+        return index if index > 1 else 0
+
+    def known_index(self, node_id: str) -> int:
+        """How much of the log a server is known here to have."""
+        return self.last_index if node_id == self._node_id else self.match_index(node_id)
 
     def match_index(self, node_id: str) -> int:
         """How much of the log another server is known to have (on the leader)."""
@@ -519,6 +565,18 @@ class RaftLog:
         if engine.has_backlog:
             self._tick_soon()
         self._journal.sync()
+        self._note_standing()
+
+    def _note_standing(self) -> None:
+        """Tell who wants to know of a change of role, term or leader. Never from within the engine."""
+        engine = self._engine
+        standing = (engine.role, engine.term, engine.leader_id, engine.is_ready)
+        if standing == self._standing:
+            return
+        self._standing = standing
+        self._ever_heard = self._ever_heard or engine.leader_id is not None
+        for listener in self.on_change:
+            listener()
 
     def _settle(self) -> None:
         engine = self._engine
@@ -595,6 +653,7 @@ class RaftLog:
         self._engine.halt()
         self._waiters.ended(error)
         self._changed.set()
+        self._note_standing()
 
     def _refuse(self, error: MeshError) -> None:
         self._refusal = error

@@ -14,20 +14,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from meshagent.catalog.rpc.leading import SharedLog
 from meshagent.catalog.rpc.link import Link, RpcMetrics
-from meshagent.catalog.rpc.read_index import ReadIndex
+from meshagent.catalog.rpc.read_gate import ReadGate, pass_on
 from meshagent.catalog.rpc.settings import RpcSettings
 from meshagent.catalog.rpc.writes import (
     MAX_BATCH_BYTES,
     MAX_BATCH_WRITES,
     PROPOSE,
+    READ_INDEX,
+    decode_index,
     decode_outcomes,
+    encode_read,
     encode_writes,
 )
 from meshagent.clock import Clock
@@ -42,8 +46,6 @@ MAX_WAITING = 16_384
 MAX_WAITING_BYTES = 64 << 20
 #: How often to look for a leader, and whether it is still the one that has our writes.
 LOOK_S = 0.02
-
-T = TypeVar("T")
 
 
 class Links(Protocol):
@@ -105,8 +107,11 @@ class ForwardingLog:
         self._turning = False
         self._look: asyncio.TimerHandle | None = None
         self._stopped = False
-        self._index = ReadIndex(self._ask, consistent=False)
-        self._confirmed_index = ReadIndex(self._ask, consistent=True)
+        self._leader: str | None = None
+        hold_s = self.settings.hold_timeout_s
+        self._default = ReadGate(partial(self._question, consistent=False), timeout_s=hold_s)
+        self._consistent = ReadGate(partial(self._question, consistent=True), timeout_s=hold_s)
+        log.on_change.append(self._on_change)
 
     # -- ReplicatedLog
 
@@ -128,6 +133,8 @@ class ForwardingLog:
 
         NoLeader, Unavailable or Timeout: it may or may not be applied later.
         """
+        if self._log.is_alone:  # nobody else to try it again with: it needs no id
+            return self._log.propose(command)
         future: asyncio.Future[Any] = self._loop.create_future()
         id = self._origin + next(self._count).to_bytes(8, "big")
         write = _Write(id, command, future, self._clock.monotonic() + self.settings.hold_timeout_s)
@@ -144,21 +151,33 @@ class ForwardingLog:
         return future
 
     async def barrier(self) -> None:
-        """As `ReplicatedLog.barrier`, on any server: for `consistent` reads."""
-        await self._held(self._barrier)
+        """As `ReplicatedLog.barrier`, on any server; it waits up to `hold_timeout_s` for a leader."""
+        await self.read_barrier(consistent=True)
 
-    async def read_barrier(self) -> None:
-        """For default reads: return when this server has applied all that the leader had when this was called.
+    # -- ServingLog
 
-        Raises:
-            NoLeader: there was none within `hold_timeout_s`.
-        """
-        if not self._log.is_leader:
-            await self._held(self._read_barrier)
+    def read_gate(self, *, consistent: bool = False) -> asyncio.Future[None] | None:
+        """As `ServingLog.read_gate`."""
+        if consistent:
+            return self._consistent.ready()
+        return None if self._log.is_leader else self._default.ready()
 
-    async def read_index(self) -> int:
-        """The index that a default read must wait for. Raises NoLeader, Unavailable, Timeout."""
-        return self._log.applied_index if self._log.is_leader else await self._index.get()
+    async def read_barrier(self, *, consistent: bool = False) -> None:
+        """As `ServingLog.read_barrier`; it waits up to `hold_timeout_s` for a leader."""
+        deadline = self._clock.monotonic() + self.settings.hold_timeout_s
+        while (gate := self.read_gate(consistent=consistent)) is not None:
+            try:
+                await asyncio.shield(gate)
+            except (NoLeader, Unavailable, Timeout) as error:
+                if self._stopped or self._clock.monotonic() >= deadline:
+                    raise NoLeader(str(error) if isinstance(error, NoLeader) else "No cluster leader") from error
+                await self._clock.sleep(LOOK_S)
+            else:
+                return
+
+    @property
+    def has_heard(self) -> bool:
+        return self._log.has_heard
 
     @property
     def is_leader(self) -> bool:
@@ -174,6 +193,17 @@ class ForwardingLog:
 
     def stats(self) -> dict[str, str]:
         return self._log.stats()
+
+    def _on_change(self) -> None:
+        """Role, term or leader has changed: what waits may go, what an old leader has must be taken back."""
+        leader = self._log.leader_id
+        if leader and leader != self._leader:
+            self._leader = leader
+            for gate in (self._default, self._consistent):
+                gate.give_up()
+        if self._waiting or self._batches:
+            self._take_back(leader)
+            self._turn_soon()
 
     # -- writes
 
@@ -311,12 +341,15 @@ class ForwardingLog:
                 else:
                     self._settle(write, write.error or NoLeader())
             self._again(kept)
-        leader = self._log.leader_id
+        self._take_back(self._log.leader_id)
+        self._turn()
+        self._look_later()
+
+    def _take_back(self, leader: str | None) -> None:
+        """Writes that an earlier leader has may never be answered."""
         if leader:
             for batch in [batch for batch in self._batches if batch.leader != leader]:
                 batch.call.cancel()
-        self._turn()
-        self._look_later()
 
     def _settle(self, write: _Write, error: BaseException) -> None:
         if not write.future.done():
@@ -325,33 +358,34 @@ class ForwardingLog:
 
     # -- reads
 
-    def _ask(self, method: str, payload: bytes) -> asyncio.Future[bytes]:
+    def _question(self, *, consistent: bool) -> asyncio.Future[None]:
+        """Whether reads may be answered here, of the leader, wherever it is. Raises NoLeader, Unavailable."""
         leader = self._log.leader_id
-        link = None if not leader or leader == self._node_id else self._links.link(leader)
+        if leader == self._node_id:
+            return self._log.confirmed()
+        link = self._links.link(leader) if leader else None
         if link is None:
             raise NoLeader
-        return link.call(method, payload, self.settings.hold_timeout_s)
+        ready: asyncio.Future[None] = self._loop.create_future()
+        call = link.call(READ_INDEX, encode_read(consistent=consistent), self.settings.hold_timeout_s)
+        call.add_done_callback(lambda done: self._told(done, ready))
+        return ready
 
-    async def _barrier(self) -> None:
-        if self._log.leader_id == self._node_id:
-            await self._log.barrier()
+    def _told(self, call: asyncio.Future[bytes], ready: asyncio.Future[None]) -> None:
+        """The leader has said how far this server must have applied."""
+        error: BaseException | None = NoLeader() if call.cancelled() else call.exception()
+        if error is None:
+            try:
+                index = decode_index(call.result())
+            except RemoteProtocolError as wrong:
+                error = wrong
+            else:
+                if self._log.applied_index < index:
+                    self._log.when_applied(index).add_done_callback(lambda done: pass_on(done, ready))
+                    return
+        if ready.done():
+            return
+        if error is None:
+            ready.set_result(None)
         else:
-            await self._log.wait_applied(await self._confirmed_index.get())
-
-    async def _read_barrier(self) -> None:
-        if not self._log.is_leader:
-            await self._log.wait_applied(await self._index.get())
-
-    async def _held(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """Try again while there is no leader, for `hold_timeout_s` in all."""
-        error: MeshError = NoLeader()
-        try:
-            async with asyncio.timeout(self.settings.hold_timeout_s):
-                while True:
-                    try:
-                        return await attempt()
-                    except (NoLeader, Unavailable, Timeout) as failure:
-                        error = failure
-                    await self._clock.sleep(LOOK_S)
-        except TimeoutError:
-            raise NoLeader(str(error) if isinstance(error, NoLeader) else "No cluster leader") from error
+            ready.set_exception(error)

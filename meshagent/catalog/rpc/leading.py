@@ -9,7 +9,7 @@ What may be changed: a method is a row in `leader_methods`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from meshagent.catalog.log import ReplicatedLog
@@ -34,6 +34,17 @@ class SharedLog(ReplicatedLog, Protocol):
     def propose(self, command: bytes, request_id: bytes | None = None) -> asyncio.Future[Any]:
         """As `ReplicatedLog.propose`; of all proposals with one id, anywhere, one is applied and all get its result."""
 
+    on_change: list[Callable[[], None]]
+    """Called when role, term or leader has changed."""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this server leads and there is no other."""
+
+    @property
+    def has_heard(self) -> bool:
+        """Whether this server leads, or has heard a leader since its start."""
+
     @property
     def leader_id(self) -> str | None:
         """Node id of the leader that is known here."""
@@ -42,8 +53,11 @@ class SharedLog(ReplicatedLog, Protocol):
     def applied_index(self) -> int:
         """Index of the last entry that was applied here."""
 
-    async def wait_applied(self, index: int) -> None:
-        """Return when the entry at `index` has been applied here."""
+    def when_applied(self, index: int) -> asyncio.Future[None]:
+        """Done when the entry at `index` has been applied here."""
+
+    def confirmed(self) -> asyncio.Future[None]:
+        """What `barrier` waits for."""
 
 
 def leader_methods(log: SharedLog) -> dict[str, Handler]:

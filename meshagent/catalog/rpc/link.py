@@ -305,20 +305,26 @@ class Link(asyncio.Protocol):
             self._refuse(id, Unavailable("the request was given up"))
         elif (error := future.exception()) is not None:
             self._refuse(id, error)
-        elif (answer := future.result()) is not None:
+        elif isinstance(answer := future.result(), MeshError):
+            self._refuse(id, answer)
+        elif answer is not None:
             self._take(signals.Reply(id, answer))
 
     def _refuse(self, id: int, error: BaseException) -> None:
         self._metrics.incr("rpc.request_error")
         self._take(signals.Refuse(id, error))
 
-    async def _send_stream(self, id: int, pieces: AsyncIterator[bytes]) -> None:
-        async for piece in pieces:
-            while self._paused and self.reason is None:
-                self._drained = self._drained or self._loop.create_future()
-                await asyncio.shield(self._drained)
-            self._take(signals.Piece(id, piece))
+    async def _send_stream(self, id: int, pieces: AsyncIterator[bytes]) -> MeshError | None:
+        try:
+            async for piece in pieces:
+                while self._paused and self.reason is None:
+                    self._drained = self._drained or self._loop.create_future()
+                    await asyncio.shield(self._drained)
+                self._take(signals.Piece(id, piece))
+        except MeshError as error:
+            return error
         self._take(signals.LastPiece(id))
+        return None
 
     def _wake_drained(self) -> None:
         if self._drained is not None and not self._drained.done():
@@ -330,8 +336,12 @@ class Link(asyncio.Protocol):
             future.cancel()
 
 
-async def _result(answer: Awaitable[bytes]) -> bytes:
-    return await answer
+async def _result(answer: Awaitable[bytes]) -> bytes | MeshError:
+    """What a handler gives. A refusal is an answer, not a task that failed."""
+    try:
+        return await answer
+    except MeshError as error:
+        return error
 
 
 _ON_COMMAND: dict[type[Command], Callable[[Link, Any], None]] = {

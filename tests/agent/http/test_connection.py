@@ -75,18 +75,20 @@ class TestRememberedReads:
         wire = await api.connect()
         assert (await wire.ask("GET", "/v1/kv/?keys")).status == 200
         api.agent.log.leading = False  # type: ignore[misc]
-        wire.send(request("GET", "/v1/kv/?keys"))
-        answer = asyncio.ensure_future(wire.answer())
-        for _ in range(200):
-            await api.agent.clock.advance(0.05)  # type: ignore[attr-defined]
-        assert (await answer).text == "No cluster leader"
+        assert (await wire.ask("GET", "/v1/kv/?keys")).text == "No cluster leader"
         assert api.hits == 0
+
+    async def test_c15_consistent_asks_a_quorum_each_time(self, api: Api) -> None:
+        wire = await api.connect()
+        for _ in range(3):
+            assert (await wire.ask("GET", "/v1/catalog/nodes?consistent")).status == 200
+        assert api.hits == 2
+        assert api.agent.log.barriers == 3  # type: ignore[attr-defined]
 
     @pytest.mark.parametrize(
         "target",
         [
             "/v1/kv/key?index=1",
-            "/v1/kv/key?consistent",
             "/v1/catalog/services?cached",
             "/v1/catalog/nodes?near=n1",
             "/v1/status/leader",

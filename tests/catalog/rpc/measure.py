@@ -57,8 +57,14 @@ class Log(MemoryLog):
     def is_leader(self) -> bool:
         return self.leads
 
-    async def wait_applied(self, index: int) -> None:
-        return
+    is_alone = False
+    on_change: list[Any] = []
+
+    def when_applied(self, index: int) -> Any:
+        raise AssertionError("everything is applied")
+
+    def confirmed(self) -> Any:
+        raise AssertionError("not asked")
 
 
 def tls_settings(folder: str) -> TlsSettings:

@@ -19,7 +19,7 @@ from meshagent.catalog.rpc.settings import RpcSettings
 from meshagent.catalog.rpc.tls import load_security
 from meshagent.clock import SystemClock
 
-from .conftest import Node, Pki, Scenario, World, until
+from .conftest import Node, Pki, Scenario, World
 
 Play = Callable[[Scenario], None]
 
@@ -44,22 +44,11 @@ class Tally:
         self.commands = list(chunks)
 
 
-class WaitingLog(RaftLog):
-    """`RaftLog` as `SharedLog`, where it is not one itself."""
-
-    @property
-    def applied_index(self) -> int:
-        return self._engine.applied_index
-
-    async def wait_applied(self, index: int) -> None:
-        await until(lambda: self.applied_index >= index)
-
-
 @dataclass
 class Server:
     node: Node
     machine: Tally
-    raft: WaitingLog
+    raft: RaftLog
     log: ForwardingLog
 
     async def cut_off(self) -> None:
@@ -78,7 +67,7 @@ async def cluster(world: World, pki: Pki) -> list[Server]:
     servers = []
     for n, node in enumerate(nodes):
         machine, own = Tally(), node.identity.node_id
-        raft = WaitingLog(
+        raft = RaftLog(
             machine,
             node_id=own,
             address=node.address,

@@ -12,16 +12,37 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from meshagent.agent.coordinate_batches import CoordinateBatches
 from meshagent.agent.core import Agent
 from meshagent.agent.http.server import HttpServer
+from meshagent.agent.operator_calls import all_methods
+from meshagent.agent.server_calls import server_methods
 from meshagent.catalog import commands
 from meshagent.catalog.log import MemoryLog
 from meshagent.catalog.model import Check, Node, Service
+from meshagent.catalog.rpc.hello import SERVER, Peer
 from meshagent.catalog.store import Store
 from meshagent.clock import Clock, Tasks, VirtualClock
+from meshagent.errors import NoLeader
 from meshagent.metrics import Metrics
 
-__all__ = ["Answer", "Api", "Log", "Wire", "instance", "make_agent", "request"]
+__all__ = ["Answer", "Api", "LeaderHere", "Log", "Wire", "instance", "make_agent", "request"]
+
+
+class LeaderHere:
+    """`LeaderCalls` of a server that leads or knows no leader."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    async def call(
+        self, method: str, payload: bytes = b"", timeout_s: float | None = None, *, again: bool = True
+    ) -> bytes:
+        peer = Peer("", "n1", "dc1", "", SERVER, 1, 0)
+        methods = {**server_methods(self._agent), **all_methods(self._agent)}
+        answer: Any = methods[method](peer, payload)
+        found: bytes = await answer
+        return found
 
 
 class Log(MemoryLog):
@@ -38,14 +59,33 @@ class Log(MemoryLog):
 
     @property
     def leader(self) -> str:
-        return "127.0.0.1:8300" if self.leading else ""
+        return "127.0.0.1:8300" if self.leading or self.following else ""
 
     @property
     def last_contact_ms(self) -> int:
         return self.contact_ms
 
-    async def barrier(self) -> None:
-        self.barriers += 1
+    #: Somebody else leads: reads wait for `gates`, which the test opens.
+    following = False
+    gates: list[asyncio.Future[None]]
+
+    async def read_barrier(self, *, consistent: bool = False) -> None:
+        gate = self.read_gate(consistent=consistent)
+        if gate is not None:
+            await gate
+
+    def read_gate(self, *, consistent: bool = False) -> asyncio.Future[None] | None:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.following:
+            self.gates = [*getattr(self, "gates", ()), future]
+        elif not self.leading:
+            future.set_exception(NoLeader())
+        elif not consistent:
+            return None
+        else:
+            self.barriers += 1
+            future.set_result(None)
+        return future
 
     def propose(self, command: bytes) -> asyncio.Future[Any]:
         if self.refuse is not None:
@@ -63,8 +103,11 @@ def make_agent(clock: Clock | None = None, log: type[MemoryLog] | None = None) -
         session_ttl_min=10.0,
         limits=SimpleNamespace(kv_max_value_size=524_288),
         performance=SimpleNamespace(rpc_hold_timeout=7.0),
+        connect=SimpleNamespace(enabled=True),
+        acl=SimpleNamespace(enabled=False, default_policy="allow"),
+        default_intention_policy="",
     )
-    return Agent(
+    agent = Agent(
         config=config,
         clock=clock or VirtualClock(),
         rng=random.Random(1),
@@ -79,6 +122,9 @@ def make_agent(clock: Clock | None = None, log: type[MemoryLog] | None = None) -
         datacenter="dc1",
         lifecycle=nothing,
     )
+    agent.extras["leader_calls"] = LeaderHere(agent)
+    agent.extras["coordinates"] = CoordinateBatches(agent)
+    return agent
 
 
 def instance(

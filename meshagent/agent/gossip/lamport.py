@@ -1,0 +1,33 @@
+"""Lamport clocks: the order of events in a pool whose members share no clock.
+
+Source: Lamport, "Time, Clocks, and the Ordering of Events in a Distributed System" (CACM 1978); surface row S42 for how
+serf uses three of them. The first value is 1, so that 0 means "never". What may change here: nothing that a peer sees.
+"""
+
+from __future__ import annotations
+
+__all__ = ["MAX_TIME", "LamportClock"]
+
+#: Times travel as unsigned 64-bit numbers. One step is kept free, so that `witness` never leaves the range.
+MAX_TIME = 2**64 - 2
+
+
+class LamportClock:
+    """A counter that is moved past every value seen."""
+
+    __slots__ = ("time",)
+
+    def __init__(self, time: int = 1) -> None:
+        self.time = time
+        """The value that the next message of ours bears."""
+
+    def increment(self) -> int:
+        """Take the present value and move on."""
+        taken = self.time
+        self.time = min(taken + 1, MAX_TIME + 1)
+        return taken
+
+    def witness(self, seen: int) -> None:
+        """Another member's message bore `seen`: ours come after it."""
+        if seen >= self.time:
+            self.time = min(seen, MAX_TIME) + 1

@@ -1,0 +1,1 @@
+"""Watches: something is run or called when an answer of the API changes."""
