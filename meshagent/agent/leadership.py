@@ -133,7 +133,10 @@ async def reap_tombstones(agent: Agent) -> None:
         await agent.clock.sleep(REAP_STEP_S)
         due = reaper.step(agent.clock.monotonic(), agent.store.index)
         if due is not None and agent.store.has_tombstones(due.index):
+            started = agent.clock.monotonic()
             try:
                 await agent.write_as_leader(due)
             except MeshError as error:
                 log.warning("tombstones could not be reaped yet: %s", error)
+            else:
+                agent.metrics.measure("leader.reapTombstones", started)
