@@ -124,7 +124,6 @@ class Pool:
         self._snapshot = SnapshotFile(settings.snapshot_path, remembered) if settings.snapshot_path else None
         packets = PacketCodec(
             Seal(ring, lambda: os.urandom(_NONCE_BYTES)),
-            compression=True,
             verify_incoming=settings.verify_incoming,
             verify_outgoing=settings.verify_outgoing,
         )

@@ -40,6 +40,8 @@ _CHUNK_BYTES = 65536
 #: What memberlist asks of the kernel: a burst of a large pool fits.
 _UDP_BUFFER_BYTES = 2 << 20
 _BIND_ATTEMPTS = 10
+#: A timer that fires so much later than it should tells of a process that stood still.
+_LATE_S = 0.1
 
 
 class GossipMachine(Protocol):
@@ -234,7 +236,11 @@ class GossipTransport:
             timer.cancel()
 
     def _fire(self, name: str) -> None:
-        self._timers.pop(name, None)
+        timer = self._timers.pop(name, None)
+        if timer is not None and asyncio.get_running_loop().time() - timer.when() > _LATE_S:
+            # We were paused, or busy: the acks that came meanwhile count before the timers that say there were none.
+            for _ in range(_UDP_BUFFER_BYTES // _DATAGRAM_BYTES):
+                self._readable()
         self._take(TimerFired(name))
 
     def _write_log(self, command: Log) -> None:

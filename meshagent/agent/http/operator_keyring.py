@@ -61,7 +61,7 @@ def _local_only(request: Request) -> bool:
     except ValueError:
         raise BadRequest(f'Error parsing local-only: strconv.ParseBool: parsing "{text}": invalid syntax') from None
     if local_only and request.method != "GET":
-        raise BadRequest("Invalid use of local-only: local-only can only be used with GET requests")
+        raise BadRequest("Invalid use of local-only: local-only can only be set for list requests")
     return local_only
 
 

@@ -19,12 +19,13 @@ from meshagent.agent.gossip.node import Address, NodeState, parse_ip
 from meshagent.agent.gossip.packet import PacketCodec
 from meshagent.agent.gossip.seal import Seal
 from meshagent.agent.gossip.settings import LOCAL
+from meshagent.agent.gossip.signals import PacketRead
 from meshagent.agent.gossip.streams import StreamCodec
 from meshagent.agent.gossip.swim import Memberlist
 from meshagent.agent.gossip.transport import GossipTransport
 from meshagent.clock import SystemClock
 from meshagent.errors import ConfigError, InternalError, Timeout
-from meshagent.machine import Command
+from meshagent.machine import Command, Event, TimerFired
 from meshagent.metrics import Metrics
 
 FAST = replace(LOCAL, probe_interval_s=0.1, probe_timeout_s=0.05, gossip_interval_s=0.02, push_pull_interval_s=0)
@@ -232,3 +233,43 @@ async def test_a_join_that_is_under_way_ends_with_it(make: Make) -> None:
         await a.transport.close()
         with pytest.raises(InternalError, match="stopping"):
             await joining
+
+
+class Script:
+    """A machine that notes what it is given."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        self.events.append(event)
+        return []
+
+    def take_commands(self) -> list[Command]:
+        return []
+
+    def start(self, now: float) -> None:
+        return
+
+    def join(self, address: Address, now: float) -> int:
+        return 1
+
+    def leave(self, now: float) -> None:
+        return
+
+
+@pytest.mark.parametrize(("late_s", "first"), [(1.0, PacketRead), (0.0, TimerFired)])
+async def test_after_standing_still_packets_go_before_timers(late_s: float, first: type[Event]) -> None:
+    """A process that was stopped finds the acks of its probes in the socket, and the probes' timers due."""
+    script = Script()
+    one = GossipTransport(script, StreamCodec(PacketCodec()), SystemClock())
+    address = one.listen("127.0.0.1", 0)
+    loop = asyncio.get_running_loop()
+    one._timers["probe"] = loop.call_at(loop.time() - late_s, lambda: None)
+    one._timers["probe"].cancel()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.sendto(b"ack", address)
+        one._fire("probe")
+    await one.close()
+    assert type(script.events[0]) is first
+    assert TimerFired("probe") in script.events

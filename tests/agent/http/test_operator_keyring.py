@@ -67,7 +67,7 @@ def both(problem: str, words: str) -> str:
         ),
         (
             "PUT", "?local-only=true", {"Key": OLD}, 400,
-            "Invalid use of local-only: local-only can only be used with GET requests",
+            "Invalid use of local-only: local-only can only be set for list requests",
         ),
     ],
 )  # fmt: skip
