@@ -36,7 +36,7 @@ from meshagent.agent.fsm_metrics import MeasuredStore
 from meshagent.agent.gossip.pools import MemberEvent, Pools
 from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
-from meshagent.agent.leadership import Leadership, init_cluster, reap_tombstones
+from meshagent.agent.leadership import Leadership, init_cluster, init_federation, reap_tombstones
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
 from meshagent.agent.mesh import Mesh
@@ -275,6 +275,7 @@ class Daemon:
                 ("giving the cluster an id", lambda: init_cluster(agent)),
                 ("configuring autopilot", self.autopilot.configure),
                 ("registering members", self.reconcile.once),
+                ("federation state", lambda: init_federation(agent)),
             ),
             duties=(
                 ("reconcile", self.reconcile.run),

@@ -14,10 +14,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from meshagent.agent.leader import REAP_STEP_S, TombstoneReaper
-from meshagent.catalog.commands import ClusterInit
+from meshagent.catalog.commands import ClusterInit, FederationStateSet
 from meshagent.clock import Tasks
 from meshagent.errors import MeshError
 from meshagent.ids import new_uuid
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from meshagent.agent.core import Agent
     from meshagent.catalog.raft.replica import RaftLog
 
-__all__ = ["Duty", "Leadership", "init_cluster", "reap_tombstones"]
+__all__ = ["Duty", "Leadership", "init_cluster", "init_federation", "reap_tombstones"]
 
 log = logging.getLogger("agent.server")
 
@@ -124,6 +125,13 @@ async def init_cluster(agent: Agent) -> None:
     """Give the cluster an id if it has none."""
     if not agent.store.cluster_id:
         await agent.write_as_leader(ClusterInit(new_uuid()))
+
+
+async def init_federation(agent: Agent) -> None:
+    """Write this datacenter's federation state if there is none."""
+    if agent.datacenter not in agent.store.federation.rows:
+        now = agent.clock.now().astimezone(UTC).isoformat().replace("+00:00", "Z")
+        await agent.write_as_leader(FederationStateSet(agent.datacenter, now))
 
 
 async def reap_tombstones(agent: Agent) -> None:
