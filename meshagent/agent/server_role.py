@@ -19,7 +19,7 @@ from meshagent.agent.check_runs import Followed, alias_source, node_follower
 from meshagent.agent.cluster import Cluster
 from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.agent.fsm_metrics import MeasuredStore
-from meshagent.agent.leadership import Leadership, init_cluster, reap_tombstones
+from meshagent.agent.leadership import Leadership, init_cluster, init_federation, reap_tombstones
 from meshagent.agent.mesh import Mesh
 from meshagent.agent.operator_calls import all_methods
 from meshagent.agent.reconcile_keeper import ReconcileKeeper
@@ -98,6 +98,7 @@ class ServerRole:
                 ("giving the cluster an id", lambda: init_cluster(agent)),
                 ("configuring autopilot", self.autopilot.configure),
                 ("registering members", self.reconcile.once),
+                ("federation state", lambda: init_federation(agent)),
             ),
             duties=(
                 ("reconcile", self.reconcile.run),

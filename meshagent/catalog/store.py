@@ -18,6 +18,7 @@ from meshagent.catalog.autopilot.table import AutopilotTable
 from meshagent.catalog.ca import ConnectCA
 from meshagent.catalog.config_entries import ConfigEntries, virtual_names
 from meshagent.catalog.coordinates import Coordinates
+from meshagent.catalog.federation import FederationStates
 from meshagent.catalog.kv import KVTable
 from meshagent.catalog.prepared_queries import PreparedQueries
 from meshagent.catalog.registrations import Registrations
@@ -52,6 +53,7 @@ class Store:
         )
         self.ca: ConnectCA = ConnectCA(self.watches)
         self.autopilot: AutopilotTable = AutopilotTable(self.watches)
+        self.federation: FederationStates = FederationStates(self.watches)
 
     def apply(self, command: bytes) -> Any:
         """Apply an encoded command. Raises MeshError when the state refuses it; nothing but the index has moved."""
@@ -148,6 +150,13 @@ class Store:
                 self.registrations.virtual_ips.release(name)
                 self.watches.notify(("connect", name))
 
+    def set_manual_ips(self, command: commands.ManualIPsSet, index: int) -> list[str] | None:
+        """Give a service its manual addresses."""
+        losers = self.registrations.virtual_ips.set_manual(command.service, command.addresses)
+        if losers is not None:
+            self.watches.notify("virtual-ips")
+        return losers
+
     def _reap(self, command: commands.ReapTombstones, index: int) -> None:
         self.kv.reap(command.index)
         self.registrations.reap(command.index)
@@ -182,5 +191,7 @@ _APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
     commands.CASerials: lambda store, command, index: store.ca.take_serials(command, index),
     commands.CADrop: lambda store, command, index: store.ca.drop(command, index),
     commands.ClusterInit: Store._init_cluster,
+    commands.FederationStateSet: lambda store, command, index: store.federation.set(command, index),
+    commands.ManualIPsSet: Store.set_manual_ips,
     commands.AutopilotSet: lambda store, command, index: store.autopilot.set(command, index),
 }

@@ -193,6 +193,8 @@ class Dispatcher:
                 response.body = indent(response.body)
             return Outcome(finish(response, self.always, gzip=gzip))
         except MeshError as error:
+            if route.limited:
+                self.agent.metrics.incr("rpc.request_error")
             closing = isinstance(error, TooLarge) or route.upload  # the rest of an upload is not awaited
             return Outcome(error_answer(error.http_status, str(error), self.always, close=closing))
         except Exception:

@@ -92,6 +92,7 @@ class Reads:
         except MeshError as error:
             if error.http_status not in {404, 500} or isinstance(error, BadOption):
                 raise
+            self.agent.metrics.incr("rpc.request_error")
             meta = _ERROR_META if (route.effective and not route.streaming) or route.meta_on_error else b""
             return error_answer(error.http_status, str(error), self.always, meta), None, None
 

@@ -117,6 +117,8 @@ FAMILIES: tuple[str, ...] = (
     "operator_keyring",
     "operator_usage",
     "internal",
+    "internal_federation",
+    "internal_virtual_ips",
     "snapshot",
 )
 

@@ -470,7 +470,7 @@ class RaftLog:
     def reload(self, settings: RaftSettings) -> None:
         """Take the snapshot settings of `settings` (surface row G4); the others need a restart."""
         if self._compaction is not None:
-            self._compaction.settings = settings
+            self._compaction.reload(settings)
 
     # -- proposals become entries
 

@@ -110,7 +110,7 @@ class ForwardingLog:
         self._leader: str | None = None
         hold_s = self.settings.hold_timeout_s
         self._default = ReadGate(partial(self._question, consistent=False), timeout_s=hold_s)
-        self._consistent = ReadGate(partial(self._question, consistent=True), timeout_s=hold_s)
+        self._consistent = ReadGate(self._confirmation, timeout_s=hold_s)
         log.on_change.append(self._on_change)
 
     # -- ReplicatedLog
@@ -370,6 +370,15 @@ class ForwardingLog:
         call = link.call(READ_INDEX, encode_read(consistent=consistent), self.settings.hold_timeout_s)
         call.add_done_callback(lambda done: self._told(done, ready))
         return ready
+
+    def _confirmation(self) -> asyncio.Future[None]:
+        """The question of all consistent reads that wait now. Raises NoLeader, Unavailable."""
+        started = self._clock.monotonic()
+        question = self._question(consistent=True)
+        question.add_done_callback(
+            lambda _: self._metrics.sample("rpc.consistentRead", (self._clock.monotonic() - started) * 1000)
+        )
+        return question
 
     def _told(self, call: asyncio.Future[bytes], ready: asyncio.Future[None]) -> None:
         """The leader has said how far this server must have applied."""
