@@ -46,7 +46,9 @@ leader.replication.federation-state.index
 leader.replication.federation-state.status
 leader.replication.namespaces.index
 leader.replication.namespaces.status
-leaf-certs.entries_count
+leaf-certs.entries_count  Leaf certificates that this agent holds
+leaf-certs.next_expiry  Seconds until the first of them expires
+memberlist.health.score  How unwell this agent takes itself to be: 0 is well, at most 7
 members.clients  Client agents that are alive
 members.servers  Servers that are alive
 mesh.active-root-ca.expiry  Seconds until the active root certificate expires
@@ -156,9 +158,17 @@ grpc.server.connection.count
 grpc.server.request.count
 grpc.server.stream.count
 health.service.query
+memberlist.degraded.probe  Probes that got more time because this agent is unwell
+memberlist.degraded.timeout  Nodes marked as failed without enough confirmations
+memberlist.dropped  Gossip that was refused, by reason
 memberlist.msg.alive
 memberlist.msg.dead
 memberlist.msg.suspect
+memberlist.tcp.accept
+memberlist.tcp.connect
+memberlist.tcp.sent  Bytes
+memberlist.udp.received  Bytes
+memberlist.udp.sent  Bytes
 raft.apply  Entries proposed
 raft.barrier
 raft.state.candidate  Elections begun
@@ -228,31 +238,36 @@ fsm.acl.authmethod
 fsm.acl.bindingrule
 fsm.acl.policy
 fsm.acl.token
-fsm.autopilot
+fsm.autopilot  Milliseconds that the state machine takes for a change of autopilot's configuration
 fsm.ca
 fsm.ca.leaf
+fsm.config_entry  Milliseconds that the state machine takes for a config entry, by operation
 fsm.config_entry.service-defaults
-fsm.coordinate.batch-update
-fsm.deregister
+fsm.coordinate.batch-update  Milliseconds that the state machine takes for coordinates
+fsm.deregister  Milliseconds that the state machine takes for a deregistration
 fsm.federation_state.dc1
 fsm.intention
-fsm.kvs
+fsm.kvs  Milliseconds that the state machine takes for a write of a key, by operation
 fsm.peering
-fsm.persist
-fsm.prepared-query
-fsm.register
-fsm.session
+fsm.persist  Milliseconds that writing the state took, for a snapshot
+fsm.prepared-query  Milliseconds that the state machine takes for a prepared query, by operation
+fsm.register  Milliseconds that the state machine takes for a registration
+fsm.session  Milliseconds that the state machine takes for a session, by operation
 fsm.system_metadata
-fsm.tombstone
-fsm.txn
+fsm.tombstone  Milliseconds that the state machine takes for forgetting what was deleted
+fsm.txn  Milliseconds that the state machine takes for a transaction
 intention.apply
 kvs.apply  Milliseconds that a write of a key took
-leader.barrier
-leader.reapTombstones
-leader.reconcile
+leader.barrier  Milliseconds until a leader knows that it is one
+leader.reapTombstones  Milliseconds that having deleted keys and nodes forgotten took
+leader.reconcile  Milliseconds that comparing members with the catalog took
 leader.reconcileMember
 memberlist.gossip
-memberlist.probeNode
+memberlist.probeNode  Milliseconds that a probe took
+memberlist.pushPullNode  Milliseconds that a full exchange took
+memberlist.queue.broadcasts  Broadcasts that wait
+memberlist.size.local  Bytes of user state sent in a full exchange
+memberlist.size.remote  Bytes of user state received in a full exchange
 prepared-query.apply  Milliseconds that a write of a prepared query took
 prepared-query.execute  Milliseconds that running a prepared query took
 prepared-query.execute_remote
@@ -267,7 +282,7 @@ raft.leader.lastContact  Milliseconds since a follower last answered the leader
 raft.rpc.installSnapshot
 raft.snapshot.persist  Milliseconds that writing a snapshot took
 raft.snapshot.takeSnapshot  Milliseconds that a snapshot took as a whole
-rpc.consistentRead
+rpc.consistentRead  Milliseconds until the consistent reads that wait together could be answered
 runtime.gc_pause_ns
 serf.snapshot.appendLine
 session.apply

@@ -28,12 +28,8 @@ __all__ = ["KEPT", "TOPIC", "UserEvent", "UserEvents", "event_index", "validate"
 KEPT = 256
 #: What changes in the watches when an event is accepted.
 TOPIC = "user-events"
-#: Serf's limit for name and payload together.
-MAX_SIZE_BYTES = 512
 #: The newest form of events that this release understands.
 MAX_VERSION = 1
-#: Consul's events have this before their name in gossip, so that serf's own are told apart.
-GOSSIP_PREFIX = "consul:event:"
 
 
 class UserEvent(Row, frozen=True, kw_only=True):
@@ -54,7 +50,11 @@ class UserEvents:
 
     def __init__(self, node_name: str, services: Mapping[str, LocalService], watches: Watches) -> None:
         self.broadcast: Callable[[UserEvent], None] | None = None
-        """Sends an event to all other agents; None while there are none."""
+        """Sends an event to all agents, this one too; None while there is no gossip."""
+        self.handlers: dict[str, Callable[[bytes], None]] = {}
+        """Events of these names are orders to the agent: their payloads go here and are not remembered."""
+        self.refused = 0
+        """Events of others that could not be read."""
         self.time = 1
         """The Lamport time of the next event."""
         self._node_name = node_name
@@ -68,19 +68,22 @@ class UserEvents:
         Raises:
             InternalError: it is too large to be gossiped.
         """
-        if _gossip_size(event) > MAX_SIZE_BYTES:
-            limit = f"user event exceeds configured limit of {MAX_SIZE_BYTES} bytes before encoding"
-            raise InternalError(f"error broadcasting event: {limit}")
-        event = msgspec.structs.replace(event, l_time=self.time)
-        if self.broadcast is not None:
+        if self.broadcast is None:
+            self.receive(msgspec.structs.replace(event, l_time=self.time))
+            return
+        try:
             self.broadcast(event)
-        self.receive(event)
+        except InternalError as error:
+            raise InternalError(f"error broadcasting event: {error}") from None
 
     def receive(self, event: UserEvent) -> bool:
         """Take an event with its time; whether it was meant for this agent. Gossip delivers each once."""
         self.time = max(self.time, event.l_time + 1)
         if event.version > MAX_VERSION or not self._meant(event):
             return False
+        if (handler := self.handlers.get(event.name)) is not None:
+            handler(event.payload or b"")
+            return True
         self._kept.append(event)
         self._watches.notify(TOPIC)
         self._watches.flush()
@@ -127,17 +130,3 @@ def event_index(event_id: str) -> int:
     """
     number = int(event_id.replace("-", ""), 16)
     return (number >> 64) ^ (number & (2**64 - 1))
-
-
-def _gossip_size(event: UserEvent) -> int:
-    """Bytes of name and payload in gossip: a msgpack map of the fields that are not empty, in Consul's old format."""
-    optional: list[str | bytes] = [event.payload or b"", event.node_filter, event.service_filter, event.tag_filter]
-    sizes = [_size(event.id) + 3, _size(event.name) + 2, 1 + 2]
-    keys = (2, 3, 3, 3)  # p, nf, sf, tf with their headers
-    sizes += [key + _size(value) for key, value in zip(keys, optional, strict=True) if value]
-    return len(GOSSIP_PREFIX) + len(event.name.encode("utf-8", "replace")) + 1 + sum(sizes)
-
-
-def _size(value: str | bytes) -> int:
-    length = len(value if isinstance(value, bytes) else value.encode("utf-8", "replace"))
-    return length + (1 if length < 32 else 3)

@@ -14,19 +14,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from meshagent.agent.leader import REAP_STEP_S, TombstoneReaper
-from meshagent.catalog.commands import ClusterInit
+from meshagent.catalog.commands import ClusterInit, FederationStateSet
 from meshagent.clock import Tasks
 from meshagent.errors import MeshError
 from meshagent.ids import new_uuid
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
+    from meshagent.agent.membership import Membership
     from meshagent.catalog.raft.replica import RaftLog
 
-__all__ = ["Duty", "Leadership", "init_cluster", "reap_tombstones"]
+__all__ = ["Duty", "Leadership", "init_cluster", "init_federation", "reap_tombstones"]
 
 log = logging.getLogger("agent.server")
 
@@ -116,8 +118,13 @@ class Leadership:
             listener()
 
     def _name(self, node_id: str) -> str:
-        nodes = self._agent.store.registrations.nodes.values()
-        return next((node.name for node in nodes if node.id == node_id), node_id)
+        """The name of a server: of the catalog, or of the pool before it is there."""
+        for node in self._agent.store.registrations.nodes.values():
+            if node.id == node_id:
+                return node.name
+        pool: Membership | None = self._agent.extras.get("members")
+        members = [] if pool is None else pool.members()
+        return next((member.name for member in members if member.tags.get("id") == node_id), node_id)
 
 
 async def _forever(duty: Callable[[], Awaitable[Any]]) -> None:
@@ -130,6 +137,13 @@ async def init_cluster(agent: Agent) -> None:
         await agent.write_as_leader(ClusterInit(new_uuid()))
 
 
+async def init_federation(agent: Agent) -> None:
+    """Write this datacenter's federation state if there is none."""
+    if agent.datacenter not in agent.store.federation.rows:
+        now = agent.clock.now().astimezone(UTC).isoformat().replace("+00:00", "Z")
+        await agent.write_as_leader(FederationStateSet(agent.datacenter, now))
+
+
 async def reap_tombstones(agent: Agent) -> None:
     """Have tombstones forgotten when they are old enough, for ever."""
     reaper = TombstoneReaper()
@@ -137,7 +151,10 @@ async def reap_tombstones(agent: Agent) -> None:
         await agent.clock.sleep(REAP_STEP_S)
         due = reaper.step(agent.clock.monotonic(), agent.store.index)
         if due is not None and agent.store.has_tombstones(due.index):
+            started = agent.clock.monotonic()
             try:
                 await agent.write_as_leader(due)
             except MeshError as error:
                 log.warning("tombstones could not be reaped yet: %s", error)
+            else:
+                agent.metrics.measure("leader.reapTombstones", started)

@@ -11,13 +11,15 @@ version goes up when an old reader could misread.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from meshagent.catalog.autopilot.configuration import AutopilotConfig
+from meshagent.catalog.ca import CAState
 from meshagent.catalog.entries.table import ConfigEntry
+from meshagent.catalog.federation_state import FederationState
 from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, PreparedQuery, Service, Session
 from meshagent.catalog.watch import Topic
 from meshagent.errors import CorruptData
@@ -25,7 +27,7 @@ from meshagent.errors import CorruptData
 if TYPE_CHECKING:
     from meshagent.catalog.store import Store
 
-__all__ = ["VERSION", "Reader", "digest", "write"]
+__all__ = ["VERSION", "Reader", "digest", "table_rows", "write"]
 
 VERSION = 1
 #: Rows in one chunk: small enough that encoding one holds the loop for well under a millisecond.
@@ -33,6 +35,8 @@ _ROWS = 500
 #: A chunk of large rows (values of keys) has fewer: the number follows the size of the chunk before.
 _CHUNK_BYTES = 1 << 20
 _FIRST_ROWS = 16
+#: A chunk that came out larger is made again in halves. A restore takes no chunk of more than four times as much.
+_MAX_CHUNK_BYTES = 8 << 20
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -51,6 +55,7 @@ class _Facts(msgspec.Struct, array_like=True):
     gateway_index: int = 0
     gateway_lost: int = 0
     cluster_id: str = ""
+    manual_ips: dict[str, tuple[str, tuple[str, ...]]] = {}
 
 
 class _Pairs:
@@ -91,7 +96,9 @@ def _tables(store: Store) -> list[tuple[str, list[Any] | _Pairs]]:
         ("coordinates", [row for rows in store.coordinates.rows.values() for row in rows.values()]),
         ("prepared-queries", list(store.prepared_queries.rows.values())),
         ("config-entries", list(store.config.entries.values())),
+        ("connect-ca", list(store.ca.state())),
         ("autopilot", store.autopilot.rows),
+        ("federation-states", list(store.federation.rows.values())),
     ]
 
 
@@ -135,6 +142,14 @@ _LOADERS: dict[str, _Loader] = {
         msgspec.msgpack.Decoder(tuple[str, list[ConfigEntry]]),
         lambda store, rows: store.config.load(rows),
     ),
+    "connect-ca": (
+        msgspec.msgpack.Decoder(tuple[str, list[CAState]]),
+        lambda store, rows: store.ca.load(rows),
+    ),
+    "federation-states": (
+        msgspec.msgpack.Decoder(tuple[str, list[FederationState]]),
+        lambda store, rows: store.federation.load(rows),
+    ),
     "autopilot": (
         msgspec.msgpack.Decoder(tuple[str, list[AutopilotConfig]]),
         lambda store, rows: store.autopilot.load(rows),
@@ -142,6 +157,7 @@ _LOADERS: dict[str, _Loader] = {
 }
 _header_decoder = msgspec.msgpack.Decoder(tuple[str, int, int, _Facts])
 _name_decoder = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw])
+_parts_decoder = msgspec.msgpack.Decoder(list[msgspec.Raw])
 _end_decoder = msgspec.msgpack.Decoder(tuple[str, bytes])
 
 
@@ -160,6 +176,7 @@ def write(store: Store) -> Iterator[bytes]:
         gateway_index=store.config.gateway_index,
         gateway_lost=store.config.gateway_lost,
         cluster_id=store.cluster_id,
+        manual_ips=dict(registrations.virtual_ips.manual),
     )
     return _encode(store.index, facts, _tables(store))
 
@@ -172,12 +189,24 @@ def _encode(index: int, facts: _Facts, tables: list[tuple[str, list[Any] | _Pair
     for name, rows in tables:
         start, count = 0, _FIRST_ROWS
         while start < len(rows):
-            chunk = _encoder.encode((name, rows[start : start + count]))
-            sha.update(chunk)
-            yield chunk
+            size = 0
+            for chunk in _cut(name, rows[start : start + count]):
+                sha.update(chunk)
+                yield chunk
+                size += len(chunk)
             start += count
-            count = max(1, min(_ROWS, 4 * count, count * _CHUNK_BYTES // len(chunk)))
+            count = max(1, min(_ROWS, 4 * count, count * _CHUNK_BYTES // size))
     yield _encoder.encode(("end", sha.digest()))
+
+
+def _cut(name: str, rows: Sequence[Any]) -> Iterator[bytes]:
+    chunk = _encoder.encode((name, rows))
+    if len(chunk) <= _MAX_CHUNK_BYTES or len(rows) < 2:
+        yield chunk
+        return
+    half = len(rows) // 2
+    yield from _cut(name, rows[:half])
+    yield from _cut(name, rows[half:])
 
 
 class Reader:
@@ -233,6 +262,18 @@ class Reader:
         _load_facts(self._store, *self._head)
 
 
+def table_rows(chunk: bytes) -> tuple[str, list[msgspec.Raw]]:
+    """The table that a chunk belongs to and its rows, encoded; none for the first and the last. Raises CorruptData."""
+    try:
+        parts = _parts_decoder.decode(chunk)
+        name = msgspec.msgpack.decode(parts[0], type=str)
+        if name in ("meshagent", "end"):
+            return name, []
+        return name, _parts_decoder.decode(parts[1])
+    except (msgspec.DecodeError, UnicodeDecodeError, IndexError) as error:
+        raise CorruptData(f"snapshot is damaged: {error}") from error
+
+
 def _load_facts(store: Store, index: int, facts: _Facts) -> None:
     store.index = index
     store.cluster_id = facts.cluster_id
@@ -240,6 +281,7 @@ def _load_facts(store: Store, index: int, facts: _Facts) -> None:
     registrations.service_extinction = facts.service_extinction
     registrations.gone_nodes = dict(facts.gone_nodes)
     registrations.virtual_ips.load(facts.virtual_ips)
+    registrations.virtual_ips.load_manual(facts.manual_ips)
     store.kv.index = facts.kv_index
     store.coordinates.index = facts.coordinates_index
     store.prepared_queries.index = facts.prepared_queries_index
@@ -269,6 +311,7 @@ def digest(store: Store) -> str:
         store.config.gateway_index,
         store.config.gateway_lost,
         store.cluster_id,
+        sorted(registrations.virtual_ips.manual.items()),
     )
     sha.update(_encoder.encode(facts))
     return sha.hexdigest()

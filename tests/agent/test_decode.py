@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from meshagent.agent.decode import Nanoseconds, Problem, Seconds, decode, decode_body, decode_file_value
 from meshagent.agent.decode import to_builtins as encode
-from meshagent.agent.located import Blocks, Place
 from meshagent.catalog.model import Check, Node, Proxy, Row, Service, Upstream, Weights
 from meshagent.errors import BadRequest, InternalError
+from meshagent.located import Blocks, Place
 
 
 class RegisterRequest(Row, frozen=True, kw_only=True):

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from meshagent.agent.config import Config, Host, assemble
-from meshagent.agent.hcl import parse_hcl
 from meshagent.agent.reload import Change, Rows, diff, effective
+from meshagent.hcl import parse_hcl
 
 
 def config(text: str) -> Config:

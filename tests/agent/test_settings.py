@@ -6,7 +6,7 @@ import pytest
 
 from meshagent.agent import settings
 from meshagent.agent.config import Config, Host, assemble, table_of
-from meshagent.agent.located import Place
+from meshagent.located import Place
 
 
 def config(**values) -> Config:

@@ -2,6 +2,8 @@
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from meshagent.catalog import snapshot
 from meshagent.catalog.commands import KVDelete, KVSet
@@ -32,6 +34,17 @@ def test_chunks_of_large_values_have_few_rows():
     sizes = [len(chunk) for chunk in store.snapshot()]
     assert max(sizes[2:]) < 2_000_000
     assert max(sizes) < 16 * 300_000 + 2_000
+
+
+def test_large_values_behind_small_ones_make_no_huge_chunk():
+    store = Store()
+    for number in range(1000):
+        store.execute(KVSet(f"k{number:04}", bytes(500_000) if number >= 350 else b""))
+    chunks = list(store.snapshot())
+    assert max(map(len, chunks)) <= 8 << 20
+    other = Store()
+    other.restore(chunks)
+    assert other.digest() == store.digest()
 
 
 @pytest.mark.parametrize(
@@ -73,3 +86,21 @@ def test_keys_and_values_stay_together_whatever_order_they_came_in():
     fresh.restore(store.snapshot())
     assert dict(fresh.kv.tombstones) == dict(store.kv.tombstones) == {"c": 5, "a": 6}
     assert fresh.registrations.changed == store.registrations.changed
+
+
+def test_rows_of_a_chunk_can_be_counted_without_knowing_the_table():
+    chunks = list(filled(3).snapshot())
+    assert snapshot.table_rows(chunks[0]) == ("meshagent", [])
+    assert snapshot.table_rows(chunks[-1]) == ("end", [])
+    name, rows = snapshot.table_rows(msgspec.msgpack.encode(("widgets", [1, "two"])))
+    assert (name, [bytes(row) for row in rows]) == ("widgets", [b"\x01", b"\xa3two"])
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_have_rows_or_are_refused(data):
+    try:
+        name, rows = snapshot.table_rows(data)
+    except CorruptData:
+        return
+    assert isinstance(name, str)
+    assert isinstance(rows, list)

@@ -14,7 +14,7 @@ from meshtest import ROOT
 
 from meshagent.agent.config import Host, assemble
 from meshagent.agent.daemon import _refuse_unbuilt
-from meshagent.agent.hcl import parse_hcl
+from meshagent.hcl import parse_hcl
 
 DEPLOY = ROOT / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"

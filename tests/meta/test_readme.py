@@ -15,8 +15,8 @@ from meshtest import ROOT
 from meshagent.agent.cli.agent import given_flags
 from meshagent.agent.cli.root import TableGroup, root
 from meshagent.agent.config import Host, assemble
-from meshagent.agent.hcl import parse_hcl, parse_json
 from meshagent.agent.sockaddr import Interface
+from meshagent.hcl import parse_hcl, parse_json
 
 TYPED = ("README.md", "docs/operating.md", "docs/status.md", "deploy/README.md", "meshagent/agent/README.md")
 PROGRAMS = ("meshagent", ".venv/bin/meshagent", "/usr/local/bin/meshagent")

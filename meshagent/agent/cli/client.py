@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from meshagent.errors import MeshError
@@ -27,6 +27,8 @@ __all__ = ["Answer", "ApiError", "Client", "Endpoint", "Unreachable", "settings_
 _CONNECT_TIMEOUT_S = 10.0
 #: Seconds to wait for an answer: a leader election or a slow disk may take a while.
 _ANSWER_TIMEOUT_S = 120.0
+#: A large body is read in pieces of this size.
+_PIECE_BYTES = 256 << 10
 _BOOLS = {"1", "t", "true", "T", "TRUE", "True"}
 
 
@@ -183,8 +185,36 @@ class Client:
                     yield line.decode("utf-8", "replace").rstrip("\n")
 
     @contextlib.contextmanager
+    def download(self, path: str, query: Query = ()) -> Iterator[tuple[Mapping[str, str], Iterator[bytes]]]:
+        """The headers of a large answer, and its body in pieces. Raises ApiError, Unreachable."""
+        with self._send("GET", path, query, b"", self._timeout_s) as response:
+            if response.status != 200:
+                raise ApiError(response.status, response.read().decode("utf-8", "replace").strip())
+
+            def pieces() -> Iterator[bytes]:
+                with _network_errors(self.endpoint.address):
+                    while piece := response.read(_PIECE_BYTES):
+                        yield piece
+
+            yield dict(response.headers), pieces()
+
+    def upload(self, path: str, file: IO[bytes], size: int, query: Query = ()) -> Answer:
+        """PUT `size` bytes of a file; the answer may take as long as it takes. Raises ApiError, Unreachable."""
+        with self._send("PUT", path, query, file, None, size) as response, _network_errors(self.endpoint.address):
+            answer = Answer(response.status, dict(response.headers), response.read())
+        if answer.status != 200:
+            raise ApiError(answer.status, answer.body.decode("utf-8", "replace").strip())
+        return answer
+
+    @contextlib.contextmanager
     def _send(
-        self, method: str, path: str, query: Query, body: bytes, timeout_s: float | None
+        self,
+        method: str,
+        path: str,
+        query: Query,
+        body: bytes | IO[bytes],
+        timeout_s: float | None,
+        size: int | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
         connection = self._connect()
         try:
@@ -192,7 +222,15 @@ class Client:
                 connection.connect()
                 if connection.sock is not None:
                     connection.sock.settimeout(timeout_s)
-                connection.request(method, self._url(path, query), body or None, self._headers())
+                headers = self._headers()
+                if size is not None:
+                    headers["Content-Length"] = str(size)
+                try:
+                    connection.request(method, self._url(path, query), body or None, headers)
+                except (BrokenPipeError, ConnectionResetError):
+                    if size is None:
+                        raise
+                    # A large body was refused before its end: the answer says why.
                 response = connection.getresponse()
             yield response
         finally:

@@ -19,7 +19,7 @@ __all__ = ["delete", "list_entries", "read", "write"]
 
 def entry_in(path: str) -> dict[str, Any]:
     """The entry that a file holds; `-` is standard input. Raises ConfigError with its place in the file."""
-    from meshagent.agent.hcl import parse_hcl, parse_json
+    from meshagent.hcl import parse_hcl, parse_json
 
     if path == "-":
         content = sys.stdin.read()

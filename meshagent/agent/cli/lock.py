@@ -18,8 +18,9 @@ import threading
 from collections.abc import Iterator
 from queue import SimpleQueue
 
-from meshagent.agent.cli.client import ApiError, Client
+from meshagent.agent.cli.client import Client
 from meshagent.agent.cli.flags import api_command, switch, text
+from meshagent.agent.cli.kept_session import kept_session
 from meshagent.agent.cli.locks import Lock, Mutex, Semaphore
 from meshagent.agent.cli.output import fail, say
 from meshagent.clock import SystemClock
@@ -28,7 +29,6 @@ from meshagent.errors import MeshError
 
 __all__ = ["lock"]
 
-TTL_S = 15
 GRACE_S = 5.0
 _CHILD, _LOST, _SIGNAL = "child", "lost", "signal"
 
@@ -68,7 +68,7 @@ def lock(
     events: SimpleQueue[tuple[str, int]] = SimpleQueue()
     stopping = threading.Event()
     tell = say if verbose else _quiet
-    with _signals(events, stopping), _session(client, name or f"Lock for {args[1]!r} at {prefix!r}", stopping) as id:
+    with _signals(events, stopping), kept_session(client, name or f"Lock for {args[1]!r} at {prefix!r}") as id:
         held: Lock = Mutex(client, prefix, id) if n == 1 else Semaphore(client, prefix, id, n)
         tell("Attempting lock acquisition")
         clock = SystemClock()
@@ -129,32 +129,6 @@ def _signals(events: SimpleQueue[tuple[str, int]], stopping: threading.Event) ->
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _session(client: Client, name: str, stopping: threading.Event) -> Iterator[str]:
-    """The id of a session that is renewed until the end of the block, and destroyed then."""
-    id = str(client.put("session/create", value={"Name": name, "TTL": f"{TTL_S}s"}).json()["ID"])
-    over = threading.Event()
-
-    def renew() -> None:
-        while not over.wait(TTL_S / 2):
-            try:
-                client.put(f"session/renew/{id}")
-            except ApiError as error:
-                if error.status == 404:
-                    return  # it is gone, which whoever watches the lock notices
-            except MeshError:
-                continue  # the next attempt is still in time
-
-    thread = threading.Thread(target=renew, daemon=True, name="session renewal")
-    thread.start()
-    try:
-        yield id
-    finally:
-        over.set()
-        with contextlib.suppress(MeshError):
-            client.put(f"session/destroy/{id}")
 
 
 def _watch(held: Lock, retries: int, ended: threading.Event, events: SimpleQueue[tuple[str, int]]) -> None:

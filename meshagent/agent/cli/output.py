@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-__all__ = ["columns", "fail", "say", "show_json", "show_table", "tabbed"]
+__all__ = ["aligned", "columns", "fail", "say", "show_json", "show_table", "tabbed"]
 
 _STYLES = {
     "passing": "green",
@@ -58,6 +58,15 @@ def tabbed(rows: Sequence[Sequence[str]], padding: int = 6) -> str:
     """Rows as Go's tabwriter aligns them: each cell but the last padded to the widest plus `padding`."""
     width = max((len(cell) for row in rows for cell in row[:-1]), default=0) + padding
     return "\n".join("".join(cell.ljust(width) for cell in row[:-1]) + row[-1] for row in rows)
+
+
+def aligned(rows: Sequence[Sequence[str]], *, least: int = 8, padding: int = 6) -> str:
+    """Rows as Go's tabwriter aligns them, each column by its own widest cell; the last cell of a row is not padded."""
+    widths: dict[int, int] = {}
+    for row in rows:
+        for at, cell in enumerate(row[:-1]):
+            widths[at] = max(widths.get(at, least), len(cell) + padding)
+    return "\n".join("".join(cell.ljust(widths[at]) for at, cell in enumerate(row[:-1])) + row[-1] for row in rows)
 
 
 def on_terminal() -> bool:

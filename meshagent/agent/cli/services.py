@@ -23,8 +23,8 @@ def definitions_in(path: str) -> list[ServiceDefinition]:
     """The services that a file defines; `-` is standard input, in either format."""
     from meshagent.agent.decode import Problem, decode_file_value
     from meshagent.agent.definitions import ServiceDefinition
-    from meshagent.agent.hcl import parse_hcl, parse_json
-    from meshagent.agent.located import told
+    from meshagent.hcl import parse_hcl, parse_json
+    from meshagent.located import told
 
     if path == "-":
         content = sys.stdin.read()

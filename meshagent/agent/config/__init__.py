@@ -2,7 +2,7 @@
 
 Source: surface section 3; developer.hashicorp.com/consul/docs/agent/config. How the parts follow each other:
 
-    files, hcl.py   texts -> keys with places          option.py  what an option is
+    files, ../hcl   texts -> keys with places          option.py  what an option is
     merge.py        sources in order -> one draft      root.py    the options (network, server, security, serving, mesh)
     resolve.py      defaults that depend on others     rules.py   what must hold as a whole
     load.py         all of it                          flags.py, reference.py   derived

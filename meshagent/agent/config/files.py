@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from meshagent.agent.config.resolve import Host
-from meshagent.agent.hcl import Parsed, parse_hcl, parse_json
 from meshagent.agent.sockaddr import Interface
 from meshagent.errors import ConfigError
+from meshagent.hcl import Parsed, parse_hcl, parse_json
 
 __all__ = ["FORMATS", "read_paths", "this_host"]
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from meshagent.agent.config.merge import table_of
 from meshagent.agent.config.option import Option
 from meshagent.agent.config.root import Config
-from meshagent.agent.located import Place, Table
+from meshagent.located import Place, Table
 
 __all__ = ["Flag", "flag_source", "flags"]
 

@@ -17,9 +17,9 @@ from meshagent.agent.config.resolve import Host, fill, network
 from meshagent.agent.config.root import Config
 from meshagent.agent.config.rules import check
 from meshagent.agent.definitions.check import CheckDefinition, ServiceCheck
-from meshagent.agent.hcl import parse_hcl
-from meshagent.agent.located import Table
 from meshagent.errors import ConfigError
+from meshagent.hcl import parse_hcl
+from meshagent.located import Table
 
 __all__ = ["Loaded", "assemble", "load", "validate"]
 

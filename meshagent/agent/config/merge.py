@@ -16,7 +16,7 @@ from meshagent.agent.config.enterprise import ENTERPRISE
 from meshagent.agent.config.option import Group, Option
 from meshagent.agent.config.root import Config
 from meshagent.agent.decode import Problem
-from meshagent.agent.located import Items, Place, Table, place_of, told
+from meshagent.located import Items, Place, Table, place_of, told
 
 __all__ = ["Draft", "table_of"]
 

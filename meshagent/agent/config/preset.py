@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from meshagent.agent.located import Place
+from meshagent.located import Place
 
 __all__ = ["DEV", "DEV_PLACE"]
 

@@ -29,7 +29,8 @@ from meshagent.agent.gossip.node import Address, parse_ip
 from meshagent.agent.gossip.packet import PacketCodec
 from meshagent.agent.gossip.seal import Seal
 from meshagent.agent.gossip.serf import Serf
-from meshagent.agent.gossip.serf_messages import Event, KeyRequest, KeyResponse, Query, encode
+from meshagent.agent.gossip.serf_codec import encode
+from meshagent.agent.gossip.serf_messages import Event, KeyRequest, KeyResponse, Query
 from meshagent.agent.gossip.serf_settings import SerfSettings
 from meshagent.agent.gossip.serf_signals import (
     Change,
@@ -42,6 +43,7 @@ from meshagent.agent.gossip.serf_signals import (
     QueryResult,
     UserEventCame,
 )
+from meshagent.agent.gossip.serf_stats import serf_stats
 from meshagent.agent.gossip.settings import GossipSettings
 from meshagent.agent.gossip.snapshot_file import SnapshotFile
 from meshagent.agent.gossip.snapshot_log import Replayed
@@ -53,7 +55,7 @@ from meshagent.errors import InternalError
 from meshagent.machine import Command
 from meshagent.metrics import Labels, Metrics
 
-__all__ = ["Pool", "PoolSettings"]
+__all__ = ["Connect", "Pool", "PoolSettings"]
 
 log = logging.getLogger("agent.gossip")
 
@@ -64,6 +66,10 @@ _QUEUE_SAMPLE_TICKS = 60
 #: Events counted under their own names; others choose those, so there is an end.
 _NAMED_EVENTS = 256
 _NONCE_BYTES = 12
+
+
+#: Builds what carries a machine's packets and streams; `GossipTransport` is the one, tests have another.
+Connect = Callable[..., GossipTransport]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +105,7 @@ class Pool:
         clock: Clock,
         rng: random.Random,
         metrics: Metrics,
+        connect: Connect = GossipTransport,
     ) -> None:
         """Binds the sockets. Raises ConfigError: the address is taken, or the tags do not fit."""
         self.settings = settings
@@ -119,7 +126,6 @@ class Pool:
         self._snapshot = SnapshotFile(settings.snapshot_path, remembered) if settings.snapshot_path else None
         packets = PacketCodec(
             Seal(ring, lambda: os.urandom(_NONCE_BYTES)),
-            compression=True,
             verify_incoming=settings.verify_incoming,
             verify_outgoing=settings.verify_outgoing,
         )
@@ -139,7 +145,7 @@ class Pool:
             )
 
         self.serf = Serf(make_pool=make_pool, tags=tags, ring=ring, rng=rng, settings=settings.serf, gate=gate)
-        self.transport = GossipTransport(
+        self.transport = connect(
             self.serf, StreamCodec(packets), clock, on_command=self._do, option=settings.option, logger=log
         )
         self.transport.listen(*settings.bind)
@@ -149,7 +155,7 @@ class Pool:
     async def start(self) -> None:
         """Begin to gossip, and to rejoin those whom the snapshot names."""
         self.serf.clock.witness(self.remembered.clock)
-        self.serf.event_clock.witness(self.remembered.event_clock)
+        self.serf.events.clock.witness(self.remembered.event_clock)
         self.serf.queries.clock.witness(self.remembered.query_clock)
         self.transport.start()
         self._tasks.start(self._tick(), name="gossip tick")
@@ -241,7 +247,7 @@ class Pool:
 
     def respond(self, query: Query, payload: bytes) -> None:
         """Answer a query that came. Raises InternalError: too large."""
-        self.serf.respond(query, payload, self._clock.monotonic())
+        self.serf.queries.respond(query, payload, self._clock.monotonic())
         self.transport.flush()
 
     async def query(
@@ -260,7 +266,7 @@ class Pool:
             InternalError: it is too large.
             Unavailable: too many queries run.
         """
-        number = self.serf.query(
+        number = self.serf.queries.ask(
             name,
             payload,
             self._clock.monotonic(),
@@ -283,7 +289,7 @@ class Pool:
 
     def stats(self) -> dict[str, str]:
         """Facts for `agent/self`, under serf's names."""
-        return {**self.serf.stats(), "encrypted": "true" if self.ring.keys else "false"}
+        return serf_stats(self.serf, encrypted=bool(self.ring.keys))
 
     # --- what the machine asks for ---------------------------------------------------------------------------------
 
@@ -337,7 +343,7 @@ class Pool:
                 log.error("keyring %s cannot be written: %s", path, error.strerror)
                 response = KeyResponse(False, f"Failed to write keyring file: {error.strerror}")
         log.info("gossip keys changed: %d installed", len(command.keys))
-        self.serf.keys_kept(command.token, response, self._clock.monotonic())
+        self.serf.queries.keys_kept(command.token, response, self._clock.monotonic())
         self.transport.flush()
 
     def _leave_ended(self, _command: LeaveEnded) -> None:
@@ -358,12 +364,11 @@ class Pool:
     def _note_clocks(self) -> None:
         if self._snapshot is not None:
             serf = self.serf
-            self._snapshot.log.clocks(serf.clock.time - 1, serf.event_clock.time - 1, serf.queries.clock.time - 1)
+            self._snapshot.log.clocks(serf.clock.time - 1, serf.events.clock.time - 1, serf.queries.clock.time - 1)
 
     def _publish(self) -> None:
         """Put what was counted since the last time into the metrics."""
-        serf = self.serf
-        counts = serf.counts + serf.members.counts + serf.queries.counts
+        counts = self.serf.counts
         for name, count in counts.items():
             more = count - self._published[name]
             if more:
@@ -376,7 +381,7 @@ class Pool:
         outbox, labels = self.serf.outbox, self.settings.labels
         for name, queue in (("Intent", outbox.intents), ("Query", outbox.queries), ("Event", outbox.events)):
             self._metrics.sample(f"serf.queue.{name}", len(queue), labels)
-        adjustment_ms = self.serf.vivaldi.coordinate.adjustment * 1000
+        adjustment_ms = self.serf.placing.vivaldi.coordinate.adjustment * 1000
         self._metrics.sample("serf.coordinate.adjustment-ms", adjustment_ms, labels)
 
 

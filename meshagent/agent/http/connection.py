@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp.http_exceptions import BadStatusLine
 
+from meshagent.agent.http.bodies import body_pieces, read_body
 from meshagent.agent.http.dispatch import Incoming
 from meshagent.agent.http.exchange import Exchange, Written
 from meshagent.agent.http.hot import MAX_REQUEST
@@ -26,7 +27,6 @@ from meshagent.agent.http.response import StreamingResponse
 from meshagent.agent.http.shortcuts import Shortcuts
 from meshagent.agent.http.streaming import send_stream
 from meshagent.agent.http.wire import error_answer
-from meshagent.errors import TooLarge
 
 if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
@@ -253,6 +253,10 @@ class Connection(Shortcuts):
             transport.writelines(self.server.wire(answer, keep_alive=False))
         self.force_close()
 
+    def more_body_within(self, timeout_s: float) -> None:
+        """The next part of the body in progress must come within so many seconds."""
+        self._arm(timeout_s)
+
     def _arm(self, timeout_s: float) -> None:
         self._disarm()
         self._deadline = self._loop.call_later(timeout_s, self._too_slow)
@@ -274,7 +278,12 @@ class Connection(Shortcuts):
         raw, self._raw = self._raw, b""
         server = self.server
         incoming = Incoming(
-            message.method, message.path, message.headers, self.remote, lambda limit: self._read(exchange, limit)
+            message.method,
+            message.path,
+            message.headers,
+            self.remote,
+            lambda limit: read_body(self, exchange, limit),
+            lambda: body_pieces(self, exchange),
         )
         outcome = await server.dispatcher.answer(incoming)
         answer = outcome.answer
@@ -298,22 +307,6 @@ class Connection(Shortcuts):
                 server.remember(raw, outcome)
         self._busy -= 1
         return Written(keep_alive)
-
-    async def _read(self, exchange: Exchange, limit: int) -> bytes:
-        payload = exchange.payload
-        if exchange.message.headers.get("Expect", "").lower() == "100-continue" and self.transport is not None:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        parts: list[bytes] = []
-        size = 0
-        while True:
-            part = await payload.readany()
-            if not part:
-                break
-            size += len(part)
-            if size > limit:
-                raise TooLarge(f"Request body is larger than {limit} bytes")
-            parts.append(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def handle_error(
         self, request: Any, status: int = 500, exc: BaseException | None = None, message: str | None = None

@@ -10,7 +10,7 @@ several endpoints share; options of one endpoint stay with that endpoint.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,11 +166,14 @@ _PLAIN = ReadOptions()
 class Request:
     """One request. `path` is decoded; `name` is its rest after a prefix route (and before its suffix), decoded.
 
-    `remote` is the caller's IP address, or "" on a Unix socket. `token` is a secret: never log it. `headers` maps names
-    without regard to case.
+    `remote` is the caller's IP address, or "" on a Unix socket. `asker` is the node whose agent was asked, "" for this
+    one. `token` is a secret: never log it. `headers` maps names without regard to case. `pieces` gives the body of a
+    route that takes uploads, once, as it comes.
     """
 
-    __slots__ = ("_options", "body", "headers", "memo", "method", "name", "path", "query", "remote", "token")
+    __slots__ = (
+        "_options", "asker", "body", "headers", "memo", "method", "name", "path", "pieces", "query", "remote", "token",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -183,6 +186,7 @@ class Request:
         name: str = "",
         remote: str = "127.0.0.1",
         token: str = "",
+        asker: str = "",
     ) -> None:
         self.method = method
         self.path = path
@@ -190,8 +194,10 @@ class Request:
         self.query = query if query is not None else Query()
         self.headers: Mapping[str, str] = headers if headers is not None else {}
         self.body = body
+        self.pieces: AsyncIterator[bytes] | None = None
         self.remote = remote
         self.token = token
+        self.asker = asker
         #: What a read keeps from one run to the next of the same question (see `fragments.py`).
         self.memo: dict[Any, Any] = {}
         self._options: ReadOptions | None = None

@@ -28,10 +28,11 @@ _ENCODER = msgspec.json.Encoder()
 class Response:
     """A finished answer.
 
-    `content_type` None writes no Content-Type at all (a KV miss). `close` ends the connection after the answer.
+    `content_type` None writes no Content-Type at all (a KV miss). `close` ends the connection after the answer. `bare`
+    leaves the meta headers of a read out.
     """
 
-    __slots__ = ("body", "close", "content_type", "headers", "status")
+    __slots__ = ("bare", "body", "close", "content_type", "headers", "status")
 
     def __init__(
         self,
@@ -41,18 +42,23 @@ class Response:
         content_type: str | None = TEXT,
         *,
         close: bool = False,
+        bare: bool = False,
     ) -> None:
         self.status = status
         self.body = body
         self.headers = headers
         self.content_type = content_type
         self.close = close
+        self.bare = bare
 
 
 class StreamingResponse:
-    """An answer in pieces, until the iterator ends or the client goes away (monitor, metrics stream)."""
+    """An answer in pieces, until the iterator ends or the client goes away (monitor, metrics stream, snapshots).
 
-    __slots__ = ("chunks", "content_type", "headers", "status")
+    `packed`: the pieces are compressed by their nature and sent as they are.
+    """
+
+    __slots__ = ("chunks", "content_type", "headers", "packed", "status")
 
     def __init__(
         self,
@@ -61,8 +67,10 @@ class StreamingResponse:
         status: int = 200,
         headers: Headers = (),
         content_type: str | None = TEXT,
+        packed: bool = False,
     ) -> None:
         self.chunks = chunks
+        self.packed = packed
         self.status = status
         self.headers = headers
         self.content_type = content_type

@@ -1,4 +1,4 @@
-"""I/O edge: answers that come in pieces (monitor, metrics stream), as chunked HTTP/1.1.
+"""I/O edge: answers that come in pieces (monitor, metrics stream, snapshots), as chunked HTTP/1.1.
 
 Each piece is flushed at once, compressed when the client takes gzip (surface row C28: streams of any size).
 
@@ -7,11 +7,13 @@ Source: RFC 9112 section 7.1; surface rows A23, A24, C28. What may change here: 
 
 from __future__ import annotations
 
+import logging
 import zlib
 from typing import TYPE_CHECKING
 
 from meshagent.agent.http.response import StreamingResponse
 from meshagent.agent.http.wire import header_block, status_line
+from meshagent.errors import MeshError
 
 if TYPE_CHECKING:
     from meshagent.agent.http.connection import Connection
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["send_stream"]
 
+log = logging.getLogger("agent.http")
+
 
 async def send_stream(
     connection: Connection, exchange: Exchange, response: StreamingResponse, server: HttpServer
@@ -27,7 +31,7 @@ async def send_stream(
     """Write `response` until it ends or the client goes; then the connection is to be closed."""
     chunked = exchange.message.version >= (1, 1)
     packer = None
-    if chunked and "gzip" in exchange.message.headers.get("Accept-Encoding", ""):
+    if chunked and not response.packed and "gzip" in exchange.message.headers.get("Accept-Encoding", ""):
         packer = zlib.compressobj(1, zlib.DEFLATED, 31)
     lines = [status_line(response.status)]
     if packer is not None:
@@ -46,6 +50,10 @@ async def send_stream(
             if piece:
                 _write(connection, _chunk(piece) if chunked else piece)
                 await connection._drain_helper()
+    except MeshError as error:
+        log.error("an answer broke off: from=%s error=%s", connection.remote, error)
+        connection.force_close()  # without its last chunk: the client sees that something is missing
+        return
     finally:
         close = getattr(response.chunks, "aclose", None)
         if close is not None:

@@ -28,6 +28,8 @@ log = logging.getLogger("agent.watch")
 
 #: Of a program's output so much is logged; the rest is read and dropped.
 MAX_OUTPUT_BYTES = 4096
+#: A killed process is gone within milliseconds, unless the kernel holds it.
+LAST_WORDS_S = 1.0
 
 
 async def handle(watch: Watch, change: Change) -> None:
@@ -71,6 +73,9 @@ async def run_program(args: Sequence[str], change: Change) -> None:
         if process.returncode is None:  # the watch ends
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_WORDS_S):
+                    await process.wait()
     if output:
         log.debug("watch handler output: handler=%s output=%s", args[0], output)
     if code:

@@ -63,7 +63,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubAgent]:
             self.end_headers()
             self.wfile.write(answer)
 
-        do_GET = do_PUT = do_DELETE = handle_any
+        do_GET = do_PUT = do_POST = do_DELETE = handle_any
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -1,4 +1,4 @@
-"""Locks against the API of a real agent in this process; what waits moves its virtual time."""
+"""Locks against the API of a real agent in this process; who waits for a change waits 20 ms."""
 
 from __future__ import annotations
 
@@ -35,12 +35,14 @@ class DirectClient(Client):
         if self.between:
             self.between.pop(0)()
         pairs = query.items() if isinstance(query, dict) else query
-        target = f"/v1/{quote(path, safe='/')}?{urlencode(list(pairs))}"
+        given = [(name, "20ms" if name == "wait" else value) for name, value in pairs]
+        target = f"/v1/{quote(path, safe='/')}?{urlencode(given)}"
 
         async def ask() -> Any:
             task = asyncio.get_running_loop().create_task(self.agent.ask(method, target, body=body))
             while not task.done():
-                await self.agent.clock.advance(0.1)
+                await self.agent.clock.advance(0.001)
+                await asyncio.wait([task], timeout=0.001)
             return task.result()
 
         answered = self.loop.run_until_complete(ask())

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from meshagent.agent.config import Config, Host, Loaded, assemble
-from meshagent.agent.hcl import parse_hcl
 from meshagent.errors import ConfigError
+from meshagent.hcl import parse_hcl
 
 NEEDED = 'data_dir = "/data" bind_addr = "127.0.0.1"\n'
 

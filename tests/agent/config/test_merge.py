@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from meshagent.agent.config import Config
 from meshagent.agent.config.merge import Draft, table_of
-from meshagent.agent.hcl import parse_json
-from meshagent.agent.located import Place
+from meshagent.hcl import parse_json
+from meshagent.located import Place
 
 
 def test_later_sources_replace_append_and_add(configure: Any) -> None:

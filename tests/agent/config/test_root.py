@@ -6,7 +6,7 @@ from typing import Any
 
 from meshagent.agent.config import Config
 from meshagent.agent.config.merge import Draft
-from meshagent.agent.hcl import parse_hcl
+from meshagent.hcl import parse_hcl
 
 DEFAULTS = """
 # G10

@@ -146,8 +146,17 @@ async def test_joining_where_nobody_listens_fails_in_gos_words(hosts) -> None:
         f"1 error occurred:\n\t* Failed to join 127.0.0.1:{port}: "
         f"dial tcp 127.0.0.1:{port}: connect: connection refused\n\n"
     )
-    with pytest.raises(InternalError, match="Failed to resolve nosuch"):
-        await a.pools.join("nosuch.invalid")
+    for address, shown in (("nosuch.invalid", "nosuch"), ("", ""), ("127.0.0.1:x", "127.0.0.1:x")):
+        with pytest.raises(InternalError, match=f"Failed to resolve {shown}"):
+            await a.pools.join(address)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        silent = asyncio.create_task(a.pools.join(f"127.0.0.1:{listener.getsockname()[1]}"))
+        connection, _ = await asyncio.get_running_loop().run_in_executor(None, listener.accept)
+        connection.close()
+        with pytest.raises(InternalError, match="Failed to join"):
+            await silent
 
 
 async def test_another_datacenter_is_refused(hosts) -> None:

@@ -29,6 +29,7 @@ async def test_ev1_ev2_fire_and_list(live: InProcess) -> None:
     await live.ask("PUT", "/v1/event/fire/other?node=elsewhere")
     plain = (await live.ask("PUT", "/v1/event/fire/plain")).json
     assert plain["Payload"] is None
+    await live.settle()
     listed = await live.ask("GET", "/v1/event/list")
     assert [(event["Name"], event["LTime"]) for event in listed.json] == [("de/ploy", 1), ("plain", 3)]
     assert listed.headers["x-consul-index"] == str(event_index(plain["ID"]))
@@ -59,6 +60,7 @@ async def test_ev1_refusals(live: InProcess, path: str, body: bytes, status: int
 
 async def test_ev2_a_read_waits_while_the_index_is_the_same(live: InProcess) -> None:
     await live.ask("PUT", "/v1/event/fire/a")
+    await live.settle()
     index = (await live.ask("GET", "/v1/event/list")).headers["x-consul-index"]
     assert len((await live.ask("GET", f"/v1/event/list?index={int(index) + 1}")).json) == 1  # no order: any other
     asking = asyncio.ensure_future(live.ask("GET", f"/v1/event/list?index={index}&wait=1m"))

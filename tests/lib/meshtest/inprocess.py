@@ -5,24 +5,29 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from multidict import CIMultiDict
 
 from meshagent.agent.autopilot import AutopilotKeeper
-from meshagent.agent.check_runs import CheckRuns, alias_source
+from meshagent.agent.central import CentralConfig
+from meshagent.agent.check_runs import CheckRuns, alias_source, node_follower
 from meshagent.agent.checks.probe import CheckSettings
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.config import Config, Listen, Network
+from meshagent.agent.coordinate_batches import CoordinateBatches
 from meshagent.agent.core import Agent, Lifecycle
+from meshagent.agent.event_wire import gossip_events
 from meshagent.agent.events import UserEvents
+from meshagent.agent.gossip.pools import Pools
 from meshagent.agent.http.dispatch import Dispatcher, Incoming
 from meshagent.agent.http.response import StreamingResponse
 from meshagent.agent.http.settings import HttpSettings
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
-from meshagent.agent.membership import alone
+from meshagent.agent.mesh import Mesh
 from meshagent.agent.persist import Saver
 from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
 from meshagent.agent.settings import local_settings
@@ -30,7 +35,9 @@ from meshagent.agent.sync import AntiEntropy
 from meshagent.catalog.log import MemoryLog
 from meshagent.catalog.store import Store
 from meshagent.clock import Tasks, VirtualClock
+from meshagent.connect.authority import AuthoritySettings
 from meshagent.metrics import Metrics
+from meshtest.deafgossip import DeafTransport
 from meshtest.httpapi import LeaderHere
 
 NODE_ID = "11111111-2222-3333-4444-555555555555"
@@ -96,16 +103,28 @@ class InProcess:
             config=CheckSettings(),
             aliased=alias_source(self.local, self.store),
         )
-        CheckRuns(self.local, self.runner, self.store, self.clock, self.tasks)
-        extras: dict[str, Any] = {"checks": self.runner, "members": alone(self.config, "n1", NODE_ID)}
-        extras["events"] = UserEvents("n1", self.local.services, self.local.watches)
+        CheckRuns(self.local, self.runner, node_follower(self.store), self.clock, self.tasks)
+        metrics = Metrics()
+        self.pools = Pools(
+            config=self.config,
+            node_name="n1",
+            node_id=NODE_ID,
+            data_dir=None,
+            clock=self.clock,
+            rng=rng,
+            tasks=self.tasks,
+            metrics=metrics,
+            connect=DeafTransport,
+        )
+        events = UserEvents("n1", self.local.services, self.local.watches)
+        extras: dict[str, Any] = {"checks": self.runner, "members": self.pools, "events": events}
         if data_dir is not None:
             extras["saver"] = Saver(data_dir, self.local, self.tasks)
         self.agent = Agent(
             config=self.config,
             clock=self.clock,
             rng=rng,
-            metrics=Metrics(),
+            metrics=metrics,
             logs=LogHub(),
             tasks=self.tasks,
             store=self.store,
@@ -117,7 +136,10 @@ class InProcess:
             lifecycle=Lifecycle(reload=self._reload, leave=self._leave),
             extras=extras,
         )
+        CentralConfig(self.local, self.store)
+        self.mesh = extras["mesh"] = Mesh(self.agent, AuthoritySettings(apart=False))
         self.agent.extras["leader_calls"] = LeaderHere(self.agent)
+        extras["coordinates"] = CoordinateBatches(self.agent)
         self.autopilot = extras["autopilot"] = AutopilotKeeper(self.agent)
         self.sync = AntiEntropy(self.local, self.store, self.agent.write, self.clock, rng, self.tasks)
         self.dispatcher = Dispatcher(self.agent, HttpSettings())
@@ -130,6 +152,8 @@ class InProcess:
 
     async def start(self) -> None:
         facts = ServerFacts(node_id=NODE_ID, name="n1", address="127.0.0.1", datacenter="dc1", server_port=8300)
+        await self.pools.start()
+        gossip_events(self.agent.extras["events"], self.pools)
         await self.autopilot.configure()
         await self.agent.write(server_registration(facts))
         self.tasks.start(self.agent.sessions.lead(self.agent), name="sessions")
@@ -140,6 +164,7 @@ class InProcess:
         self.runner.stop()
         await self.sync.stop()
         await self.tasks.cancel()
+        await self.pools.stop()
 
     async def settle(self) -> None:
         await self.clock.advance(0.02)
@@ -159,7 +184,11 @@ class InProcess:
         async def read_body(limit: int) -> bytes:
             return sent
 
-        incoming = Incoming(method, path, CIMultiDict(headers or {}), "127.0.0.1", read_body)
+        async def pieces() -> AsyncIterator[bytes]:
+            for start in range(0, len(sent), 1000):
+                yield sent[start : start + 1000]
+
+        incoming = Incoming(method, path, CIMultiDict(headers or {}), "127.0.0.1", read_body, pieces)
         answer = (await self.dispatcher.answer(incoming)).answer
         if isinstance(answer, StreamingResponse):
             return Answered(answer.status, {}, b"", answer)
