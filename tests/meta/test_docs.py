@@ -27,8 +27,6 @@ TOLD = {
     "translate_wan_addrs": "a header of HTTP answers",
     "acl.enabled": "a header of HTTP answers",
     "acl.tokens.config_file_service_registration": "kept with registrations from files",
-    "ports.grpc": "meta of the service `consul`; nobody listens",
-    "ports.grpc_tls": "meta of the service `consul`; nobody listens",
     "telemetry.dogstatsd_addr": "the host's name in names of gauges",
     "telemetry.statsd_address": "the host's name in names of gauges",
     "telemetry.statsite_address": "the host's name in names of gauges",
