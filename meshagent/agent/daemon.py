@@ -286,6 +286,7 @@ class Daemon:
             ),
         )
         self.leadership.on_leader.append(lambda: self.sync.trigger_full(now=self.cluster.raft.is_ready))
+        self.store.on_replaced.append(self.sync.trigger_full)
         self.cluster.serve(
             {**server_methods(agent), **all_methods(agent), **self.bootstrap.methods(), **self._mesh_methods()}
         )
