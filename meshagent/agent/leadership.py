@@ -51,6 +51,8 @@ class Leadership:
         self._reign = 0  # the term that this server leads in, or 0
         self._leader: str | None = None
         self._again = False
+        #: Whether this server leads and has done its first steps.
+        self.established = False
         #: Called when a leader is known who was not before.
         self.on_leader: list[Callable[[], None]] = []
         raft.on_change.append(self._changed.set)
@@ -78,6 +80,7 @@ class Leadership:
         if self._reign and self._reign != reign:
             log.info("cluster leadership lost")
         await self._tasks.cancel()
+        self.established = False
         if reign and self._reign != reign:
             log.info("cluster leadership acquired")
         self._reign = reign
@@ -97,6 +100,7 @@ class Leadership:
                 else:
                     break
         metrics.measure("leader.barrier", started)
+        self.established = True
         for name, duty in self._duties:
             self._tasks.start(_forever(duty), name=name)
 

@@ -128,15 +128,15 @@ class ForwardingLog:
             self._look.cancel()
         await self._log.stop()
 
-    def propose(self, command: bytes) -> asyncio.Future[Any]:
+    def propose(self, command: bytes, request_id: bytes | None = None) -> asyncio.Future[Any]:
         """As `ReplicatedLog.propose`, on any server; it waits up to `hold_timeout_s` for a leader.
 
         NoLeader, Unavailable or Timeout: it may or may not be applied later.
         """
-        if self._log.is_alone:  # nobody else to try it again with: it needs no id
-            return self._log.propose(command)
+        if self._log.is_alone:  # nobody else to try it again with: it needs no id of ours
+            return self._log.propose(command, request_id)
         future: asyncio.Future[Any] = self._loop.create_future()
-        id = self._origin + next(self._count).to_bytes(8, "big")
+        id = request_id or self._origin + next(self._count).to_bytes(8, "big")
         write = _Write(id, command, future, self._clock.monotonic() + self.settings.hold_timeout_s)
         if self._log.is_leader:
             self._propose_here(write)
