@@ -56,9 +56,12 @@ class Restoring:
             fresh.cluster_id = store.cluster_id  # the cluster stays the one it is, wherever the state comes from
         fresh.sessions.on_freed = store.sessions.on_freed
         fresh.sessions.freed = store.sessions.freed
+        fresh.on_replaced = store.on_replaced
         old = vars(store).copy()
         vars(store).update(vars(fresh))
         store.watches.notify_all()
+        for listener in store.on_replaced:
+            listener()
         return _let_go(old)
 
 
