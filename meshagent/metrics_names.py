@@ -46,7 +46,8 @@ leader.replication.federation-state.index
 leader.replication.federation-state.status
 leader.replication.namespaces.index
 leader.replication.namespaces.status
-leaf-certs.entries_count
+leaf-certs.entries_count  Leaf certificates that this agent holds
+leaf-certs.next_expiry  Seconds until the first of them expires
 memberlist.health.score  How unwell this agent takes itself to be: 0 is well, at most 7
 members.clients  Client agents that are alive
 members.servers  Servers that are alive
@@ -258,8 +259,8 @@ fsm.txn  Milliseconds that the state machine takes for a transaction
 intention.apply
 kvs.apply  Milliseconds that a write of a key took
 leader.barrier  Milliseconds until a leader knows that it is one
-leader.reapTombstones
-leader.reconcile
+leader.reapTombstones  Milliseconds that having deleted keys and nodes forgotten took
+leader.reconcile  Milliseconds that comparing members with the catalog took
 leader.reconcileMember
 memberlist.gossip
 memberlist.probeNode  Milliseconds that a probe took
@@ -281,7 +282,7 @@ raft.leader.lastContact  Milliseconds since a follower last answered the leader
 raft.rpc.installSnapshot
 raft.snapshot.persist  Milliseconds that writing a snapshot took
 raft.snapshot.takeSnapshot  Milliseconds that a snapshot took as a whole
-rpc.consistentRead  Milliseconds until a consistent read could be answered
+rpc.consistentRead  Milliseconds until the consistent reads that wait together could be answered
 runtime.gc_pause_ns
 serf.snapshot.appendLine
 session.apply

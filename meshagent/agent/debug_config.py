@@ -121,7 +121,7 @@ _TABLE: dict[str, Any] = {
     "DNSUseCache": plain("dns_config.use_cache"),
     "DataDir": plain("data_dir"),
     "Datacenter": plain("datacenter"),
-    "DefaultIntentionPolicy": plain("default_intention_policy"),
+    "DefaultIntentionPolicy": plain("effective_intention_policy"),
     "DefaultQueryTime": duration("default_query_time"),
     "DevMode": plain("dev_mode"),
     "DisableAnonymousSignature": plain("disable_anonymous_signature"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshagent.agent.checks.probe import CheckSettings
@@ -19,13 +20,17 @@ from meshagent.agent.registration import LocalSettings
 from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.raft.settings import RaftSettings
 from meshagent.catalog.rpc.settings import RpcSettings, TlsSettings
+from meshagent.connect.authority import AuthoritySettings
+from meshagent.connect.sealing import SealingKey
 from meshagent.dns.settings import DnsSettings, Soa
+from meshagent.errors import ConfigError
 from meshagent.metrics import MetricsSettings
 
 if TYPE_CHECKING:
     from meshagent.agent.config import Config
 
 __all__ = [
+    "authority_settings",
     "autopilot_bootstrap",
     "check_settings",
     "dns_settings",
@@ -210,6 +215,23 @@ def http_settings(config: Config) -> HttpSettings:
         https_handshake_timeout_s=config.limits.https_handshake_timeout,
         use_streaming=config.use_streaming_backend and config.rpc.enable_streaming,
     )
+
+
+def authority_settings(config: Config) -> AuthoritySettings:
+    """How the certificate authority of a new cluster begins (surface row G23), and what seals its key.
+
+    Raises:
+        ConfigError: the key file cannot be used.
+    """
+    connect = config.connect
+    sealing = None
+    if connect.ca_key_file:
+        try:
+            text = Path(connect.ca_key_file).read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"connect.ca_key_file: cannot read {connect.ca_key_file}: {error}") from error
+        sealing = SealingKey.parse(text, connect.ca_key_file)
+    return AuthoritySettings(provider=connect.ca_provider, config=dict(connect.ca_config), sealing=sealing)
 
 
 def socket_mode(text: str) -> int | None:

@@ -12,18 +12,23 @@ from __future__ import annotations
 import msgspec
 
 from meshagent.catalog.autopilot.configuration import AutopilotConfig
+from meshagent.catalog.ca import CAConfig, CAKey, CARoot
 from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.model import Check, CoordinateRow, Node, PreparedQuery, Service, Session
 from meshagent.errors import CorruptData
 
 __all__ = [
     "AutopilotSet",
+    "CADrop",
+    "CASerials",
+    "CASet",
     "ClusterInit",
     "Command",
     "ConfigEntryDelete",
     "ConfigEntrySet",
     "CoordinateBatch",
     "Deregister",
+    "FederationStateSet",
     "KVCas",
     "KVDelete",
     "KVDeleteCas",
@@ -31,6 +36,7 @@ __all__ = [
     "KVLock",
     "KVSet",
     "KVUnlock",
+    "ManualIPsSet",
     "PreparedQueryDelete",
     "PreparedQuerySet",
     "ReapTombstones",
@@ -221,6 +227,33 @@ class ConfigEntryDelete(msgspec.Struct, frozen=True, array_like=True, tag=61):  
     at: str = ""
 
 
+class CASet(msgspec.Struct, frozen=True, array_like=True, tag=100):  # since 0.1
+    """Configure the mesh's authority if its configuration is still the one of ModifyIndex `expect` (0: none).
+
+    `root` becomes the active one; `key` is its private key. `cluster_id` counts the first time only. `at` is the time
+    of the write (RFC 3339). Result: whether it was written.
+    """
+
+    config: CAConfig
+    expect: int
+    at: str
+    cluster_id: str = ""
+    root: CARoot | None = None
+    key: CAKey | None = None
+
+
+class CASerials(msgspec.Struct, frozen=True, array_like=True, tag=101):  # since 0.1
+    """Take serial numbers for certificates. Result: (the first, the index of this write)."""
+
+    count: int = 1
+
+
+class CADrop(msgspec.Struct, frozen=True, array_like=True, tag=102):  # since 0.1
+    """Forget roots that were rotated out, with their keys. Result: None; active and unknown ones are ignored."""
+
+    roots: tuple[str, ...]
+
+
 class ClusterInit(msgspec.Struct, frozen=True, array_like=True, tag=80):  # since 0.1
     """Give the cluster its id, unless it has one. Result: the id it has."""
 
@@ -235,6 +268,23 @@ class AutopilotSet(msgspec.Struct, frozen=True, array_like=True, tag=90):  # sin
 
     config: AutopilotConfig
     cas: int | None = None
+
+
+class FederationStateSet(msgspec.Struct, frozen=True, array_like=True, tag=91):  # since 0.1
+    """Write what a datacenter says of itself, at the time `updated_at` (RFC 3339). Result: None."""
+
+    datacenter: str
+    updated_at: str
+
+
+class ManualIPsSet(msgspec.Struct, frozen=True, array_like=True, tag=92):  # since 0.1
+    """Give a service its manual virtual addresses, in place of those it had.
+
+    Result: the names of the services that lost one of them to it; None: it is no service of the mesh, nothing is done.
+    """
+
+    service: str
+    addresses: tuple[str, ...]
 
 
 Command = (
@@ -256,8 +306,13 @@ Command = (
     | PreparedQueryDelete
     | ConfigEntrySet
     | ConfigEntryDelete
+    | CASet
+    | CASerials
+    | CADrop
     | ClusterInit
     | AutopilotSet
+    | FederationStateSet
+    | ManualIPsSet
 )
 
 _encoder = msgspec.msgpack.Encoder()

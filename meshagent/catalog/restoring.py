@@ -52,6 +52,7 @@ class Restoring:
         store, fresh = self._store, self._fresh
         if lifted:
             fresh.index = max(store.index, fresh.index) + 1
+            fresh.cluster_id = store.cluster_id  # the cluster stays the one it is, wherever the state comes from
         fresh.sessions.on_freed = store.sessions.on_freed
         fresh.sessions.freed = store.sessions.freed
         old = vars(store).copy()

@@ -12,7 +12,7 @@ import pytest
 from meshtest.httpapi import Log, make_agent
 
 from meshagent.agent.core import Agent
-from meshagent.agent.server_methods import all_methods
+from meshagent.agent.operator_calls import all_methods
 from meshagent.agent.snapshots import (
     SNAPSHOT_BEGIN,
     SNAPSHOT_OPEN,
@@ -54,7 +54,8 @@ class Calls:
         self.asked: list[str] = []
         self.broken = ""
 
-    async def call(self, method: str, payload: bytes, timeout_s: float) -> bytes:
+    async def call(self, method: str, payload: bytes, timeout_s: float, *, again: bool = True) -> bytes:
+        assert not again, method
         self.asked.append(method)
         if method == self.broken:
             raise NoLeader

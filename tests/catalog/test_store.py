@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from meshagent.catalog import commands as c
 from meshagent.catalog import queries
 from meshagent.catalog.autopilot.configuration import AutopilotConfig
+from meshagent.catalog.ca import CAConfig, CAKey, CARoot
 from meshagent.catalog.entries.table import parse
 from meshagent.catalog.model import (
     Check,
@@ -105,7 +106,23 @@ config_entries = st.sampled_from(
         )
     ]
 )
+ca_roots = st.builds(
+    CARoot,
+    st.sampled_from(["r1", "r2"]),
+    *(st.just(text) for text in ("n", 7, "ski", "td", "2024-01-01T00:00:00Z", "2034-01-01T00:00:00Z", "pem")),
+)
 commands = st.one_of(
+    st.builds(
+        c.CASet,
+        st.builds(CAConfig, st.just("consul"), st.sampled_from([{}, {"LeafCertTTL": "24h"}])),
+        st.integers(0, 20),
+        st.just("2024-01-01T00:00:00Z"),
+        st.sampled_from(["", "cluster"]),
+        st.none() | ca_roots,
+        st.none() | st.builds(CAKey, st.sampled_from(["r1", "r2"]), values),
+    ),
+    st.builds(c.CASerials, st.integers(0, 3)),
+    st.builds(c.CADrop, st.sampled_from([(), ("r1",), ("r1", "r2", "r3")])),
     st.builds(c.Register, nodes, st.none() | services, st.lists(checks, max_size=2).map(tuple), st.booleans()),
     st.builds(c.Deregister, names, st.sampled_from(["", "x"]), st.sampled_from(["", "c1"])),
     st.builds(c.KVSet, keys, values, st.integers(0, 1)),
@@ -133,6 +150,8 @@ commands = st.one_of(
         st.just("2024-01-02T00:00:00Z"),
     ),
     st.builds(c.ClusterInit, st.sampled_from(["c-1", "c-2"])),
+    st.builds(c.FederationStateSet, st.sampled_from(["dc1", "dc2"]), st.just("2024-01-01T00:00:00Z")),
+    st.builds(c.ManualIPsSet, names, st.lists(st.sampled_from(["10.0.0.1", "10.0.0.2"]), unique=True).map(tuple)),
     st.builds(
         c.AutopilotSet,
         st.builds(AutopilotConfig, min_quorum=st.integers(0, 5), cleanup_dead_servers=st.booleans()),
@@ -259,7 +278,7 @@ def derived(store: Store) -> object:
     virtual_ips = store.registrations.virtual_ips
     tables = (store.registrations, store.kv, store.sessions, store.coordinates, store.prepared_queries, virtual_ips)
     memos = {"_watches", "_undo", "_entries", "_bare", "_sorted", "virtual_ips"}
-    memos |= {"_kv", "_check_down", "_node_gone", "_ended"}  # ways to other tables
+    memos |= {"_kv", "_check_down", "_node_gone", "_ended", "_named_elsewhere"}  # ways to other tables
     return [{name: value for name, value in vars(table).items() if name not in memos} for table in tables]
 
 

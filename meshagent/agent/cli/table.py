@@ -27,18 +27,29 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("catalog datacenters", "catalog", "datacenters", "CL5", "List the datacenters"),
     Subcommand("catalog nodes", "catalog", "nodes", "CL5", "List the nodes"),
     Subcommand("catalog services", "catalog", "services", "CL5", "List the services"),
+    Subcommand("connect ca get-config", "connect_ca", "get_config", "CL21", "Show the configuration of the CA"),
+    Subcommand("connect ca set-config", "connect_ca", "set_config", "CL21", "Change the configuration of the CA"),
     Subcommand("completion", "completion", "completion", "", "Print shell completion for bash, zsh or fish"),
     Subcommand("config delete", "config_entries", "delete", "CL17", "Delete a config entry"),
     Subcommand("config list", "config_entries", "list_entries", "CL17", "List the config entries of a kind"),
     Subcommand("config read", "config_entries", "read", "CL17", "Show a config entry"),
     Subcommand("config write", "config_entries", "write", "CL17", "Write a config entry from a file"),
     Subcommand("demo", "demo", "demo", "", "Run an agent and two demo services, and say what to try"),
+    Subcommand("event", "event", "event", "CL9", "Fire a user event"),
     Subcommand("exec", "exec", "exec_", "CL10", "Run a command on the nodes of the cluster"),
     Subcommand("force-leave", "members", "force_leave", "CL3", "Make a failed member count as left"),
     Subcommand("health", "health", "health", "", "Show services with their checks and outputs at a glance"),
     Subcommand("info", "lifecycle", "info", "CL4", "Show figures of the agent"),
+    Subcommand("intention check", "intention", "check", "CL18", "Say whether a connection would be allowed"),
+    Subcommand("intention create", "intention", "create", "CL18", "Create an intention, or several from files"),
+    Subcommand("intention delete", "intention", "delete", "CL18", "Delete an intention"),
+    Subcommand("intention explain", "intention", "explain", "", "Say which intention decides, and why"),
+    Subcommand("intention get", "intention", "get", "CL18", "Show an intention"),
+    Subcommand("intention list", "intention", "list_intentions", "CL18", "List the intentions"),
+    Subcommand("intention match", "intention", "match", "CL18", "Show the intentions that concern a service"),
     Subcommand("join", "members", "join", "CL3", "Have the agent join a cluster"),
     Subcommand("keygen", "lifecycle", "keygen", "CL11", "Make a key for gossip encryption"),
+    Subcommand("keyring", "keyring", "keyring", "CL11", "Manage the keys of gossip encryption"),
     Subcommand("kv delete", "kv", "delete", "CL6", "Delete a key, or all keys under a prefix"),
     Subcommand("kv export", "kv_transfer", "export", "CL7", "Print keys as JSON"),
     Subcommand("kv get", "kv", "get", "CL6", "Show a key, or all keys under a prefix"),
@@ -71,8 +82,11 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
         "reference", "reference", "reference", "", "Print a reference as Markdown: config, http, cli or metrics"
     ),
     Subcommand("reload", "lifecycle", "reload", "CL4", "Have the agent read its configuration again"),
+    Subcommand("rtt", "rtt", "rtt", "CL24", "Estimate the round-trip time between two nodes"),
     Subcommand("services deregister", "services", "deregister", "CL8", "Remove services from the agent"),
     Subcommand("services register", "services", "register", "CL8", "Add services to the agent"),
+    Subcommand("tls ca create", "tls", "ca_create", "CL22", "Make an authority for agents"),
+    Subcommand("tls cert create", "tls", "cert_create", "CL22", "Make a certificate for an agent"),
     Subcommand("snapshot decode", "snapshot", "decode", "CL13", "Print the rows of a snapshot as JSON"),
     Subcommand("snapshot inspect", "snapshot", "inspect", "CL13", "Show what is in a snapshot"),
     Subcommand("snapshot restore", "snapshot", "restore", "CL13", "Replace the state of the servers by a snapshot"),
@@ -84,7 +98,10 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
 
 GROUPS: dict[str, str] = {
     "catalog": "Look into the catalog",
+    "connect": "The mesh",
+    "connect ca": "The certificate authority of the mesh",
     "config": "Read and write config entries",
+    "intention": "Who may talk to whom",
     "kv": "Read and write keys",
     "operator": "Tools for operators",
     "operator autopilot": "How the leader cares for the servers",
@@ -92,10 +109,13 @@ GROUPS: dict[str, str] = {
     "operator usage": "How much there is",
     "snapshot": "Save, restore and look into the state of the servers",
     "services": "Register and deregister services",
+    "tls": "Certificates for agents",
+    "tls ca": "An authority for agents",
+    "tls cert": "Certificates for agents",
 }
 
 _paths = [row.path for row in SUBCOMMANDS]
 if len(set(_paths)) != len(_paths):
     raise ImportError("a command is listed twice")
-if {path.rsplit(" ", 1)[0] for path in _paths if " " in path} | {"operator"} != set(GROUPS):
+if {" ".join(path.split(" ")[:at]) for path in _paths for at in range(1, path.count(" ") + 1)} != set(GROUPS):
     raise ImportError("a group of commands has no help, or help has no group")

@@ -19,6 +19,11 @@ class Connect(Group):
     enabled: bool = switch(True, "Servers: run the CA and answer mesh requests.")
     ca_provider: str = text("consul", "Who signs.", choices=("consul", "vault", "aws-pca"))
     ca_config: Mapping[str, Any] = free("Options of the provider; read when a cluster is new.", secret=True)
+    ca_key_file: str = text(
+        "",
+        "Servers: file with base64 of 32 bytes (see keygen) that seals the private key of the CA in the replicated "
+        "store; the same on every server. Without it the key is stored unsealed.",
+    )
     enable_mesh_gateway_wan_federation: bool = switch(False, "Servers of datacenters talk through mesh gateways only.")
     enable_serverless_plugin: bool = switch(False, "Upstream's AWS Lambda support.", inert=True)
 

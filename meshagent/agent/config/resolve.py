@@ -41,7 +41,6 @@ def fill(config: Config, draft: Draft, host: Host) -> Config:
         "primary_datacenter": (config.primary_datacenter or config.datacenter).lower(),
         "domain": _domain(config.domain),
         "alt_domain": _domain(config.alt_domain),
-        "default_intention_policy": config.default_intention_policy or config.acl.default_policy,
         "acl": config.acl.replace(role_ttl=_or(config.acl.role_ttl, config.acl.policy_ttl)),
         "leave_on_terminate": _or(config.leave_on_terminate, not config.server),
         "skip_leave_on_interrupt": _or(config.skip_leave_on_interrupt, config.server),

@@ -252,3 +252,8 @@ class Config(Group):
         super().__init__(**values)
         object.__setattr__(self, "network", network or Network())
         object.__setattr__(self, "dev_mode", dev_mode)
+
+    @property
+    def effective_intention_policy(self) -> str:
+        """What holds where no intention speaks: `default_intention_policy`, else the default of ACLs."""
+        return self.default_intention_policy or self.acl.default_policy

@@ -92,7 +92,8 @@ class Reads:
         except MeshError as error:
             if error.http_status not in {404, 500} or isinstance(error, BadOption):
                 raise
-            meta = _ERROR_META if route.effective and not route.streaming else b""
+            self.agent.metrics.incr("rpc.request_error")
+            meta = _ERROR_META if (route.effective and not route.streaming) or route.meta_on_error else b""
             return error_answer(error.http_status, str(error), self.always, meta), None, None
 
     async def _answer(
@@ -103,7 +104,7 @@ class Reads:
         mode = self._mode(route, options)
         await self.wait_ready(mode)
         blocking = options.index > 0 and "B" in route.flags
-        cached = options.cached and "K" in route.flags and self.settings.use_cache
+        cached = (options.cached and "K" in route.flags and self.settings.use_cache) or route.always_cached
         if route.volatile and not cached and not blocking:
             return self._once(route, request, mode, gzip), None, None
         view = self.views.get(route, request)
@@ -112,7 +113,10 @@ class Reads:
             await self.wait_ready("" if mode == "consistent" else mode)
             view.refresh()
         streaming = route.streaming and self.settings.use_streaming and (blocking or cached)
-        cache, age_s = self._cache_state(view) if cached else ("", 0)
+        if route.always_cached:
+            cache, age_s = "HIT", 0
+        else:
+            cache, age_s = self._cache_state(view) if cached else ("", 0)
         dress = Dress(
             mode=mode,
             pretty=self.settings.pretty or request.query.has("pretty"),
@@ -138,6 +142,22 @@ class Reads:
     def dressed(self, view: View, dress: Dress) -> Answer:
         """The answer of a fresh view."""
         body, gzipped = view.encoded(pretty=dress.pretty, gzip=dress.gzip)
+        known, contact, age = self.standing(dress)
+        backend = "streaming" if dress.streaming else "blocking-query"
+        effective = f"X-Consul-Effective-Consistency: {dress.effective}\r\n" if dress.effective else ""
+        cache = f"X-Cache: {dress.cache}\r\n" if dress.cache else ""
+        meta = (
+            f"{age}{cache}{effective}X-Consul-Index: {view.index}\r\nX-Consul-Knownleader: {known}\r\n"
+            f"X-Consul-Lastcontact: {contact}\r\nX-Consul-Query-Backend: {backend}\r\n"
+        ).encode()
+        if view.bare:
+            meta = b""
+        if view.headers:
+            meta += header_block(view.headers)
+        return Answer(view.status, head(view.status, self.always, meta, view.content_type, len(body), gzipped), body)
+
+    def standing(self, dress: Dress) -> tuple[str, int, str]:
+        """What the headers say of this server: whether it knows a leader, since when, and the line of the age."""
         # What is not stale is as the leader's own answer, wherever it is given.
         known, contact = "true", 0
         if dress.streaming:
@@ -145,17 +165,7 @@ class Reads:
         elif dress.mode == "stale":
             log = self.agent.log
             known, contact = "true" if log.leader else "false", log.last_contact_ms
-        backend = "streaming" if dress.streaming else "blocking-query"
-        effective = f"X-Consul-Effective-Consistency: {dress.effective}\r\n" if dress.effective else ""
-        age = f"Age: {dress.age_s}\r\n" if dress.cache == "HIT" else ""
-        cache = f"X-Cache: {dress.cache}\r\n" if dress.cache else ""
-        meta = (
-            f"{age}{cache}{effective}X-Consul-Index: {view.index}\r\nX-Consul-Knownleader: {known}\r\n"
-            f"X-Consul-Lastcontact: {contact}\r\nX-Consul-Query-Backend: {backend}\r\n"
-        ).encode()
-        if view.headers:
-            meta += header_block(view.headers)
-        return Answer(view.status, head(view.status, self.always, meta, view.content_type, len(body), gzipped), body)
+        return known, contact, f"Age: {dress.age_s}\r\n" if dress.cache == "HIT" else ""
 
     def _mode(self, route: Route, options: ReadOptions) -> str:
         mode = options.consistency

@@ -28,10 +28,11 @@ _ENCODER = msgspec.json.Encoder()
 class Response:
     """A finished answer.
 
-    `content_type` None writes no Content-Type at all (a KV miss). `close` ends the connection after the answer.
+    `content_type` None writes no Content-Type at all (a KV miss). `close` ends the connection after the answer. `bare`
+    leaves the meta headers of a read out.
     """
 
-    __slots__ = ("body", "close", "content_type", "headers", "status")
+    __slots__ = ("bare", "body", "close", "content_type", "headers", "status")
 
     def __init__(
         self,
@@ -41,12 +42,14 @@ class Response:
         content_type: str | None = TEXT,
         *,
         close: bool = False,
+        bare: bool = False,
     ) -> None:
         self.status = status
         self.body = body
         self.headers = headers
         self.content_type = content_type
         self.close = close
+        self.bare = bare
 
 
 class StreamingResponse:

@@ -59,6 +59,10 @@ class Route:
     #: Whether every request is read anew, because chance or the caller decides about the answer (prepared queries);
     #: a blocking one is not.
     volatile: bool = False
+    #: Whether it is always answered from the agent's cache, and says so (surface row C19).
+    always_cached: bool = False
+    #: Whether a failed read carries meta headers although the answer does not name its consistency.
+    meta_on_error: bool = False
     #: "both" refuses `ns` and `partition` (surface row C10), "partition" only that one, "" ignores both.
     tenancy: str = "both"
     #: The option of `limits` that bounds the body: "kv" or "txn"; "" for the server's general limit.
@@ -75,6 +79,11 @@ class Route:
     def limited(self) -> bool:
         """Whether the request counts against `limits.request_limits`: what reaches the servers' state does."""
         return not self.path.startswith(("/v1/agent/", "/v1/status/", "/v1/operator/"))
+
+    @property
+    def local(self) -> bool:
+        """Whether a client agent answers it itself: what concerns this host, and gossip."""
+        return self.path.startswith(("/v1/agent/", "/v1/event/"))
 
     @property
     def built(self) -> bool:
@@ -95,15 +104,21 @@ FAMILIES: tuple[str, ...] = (
     "event",
     "coordinate",
     "status",
-    "connect",
+    "connect_ca",
+    "intentions",
+    "intentions_legacy",
+    "discovery_chain",
     "config",
     "exported_services",
     "acl",
     "peering",
     "operator",
     "operator_autopilot",
+    "operator_keyring",
     "operator_usage",
     "internal",
+    "internal_federation",
+    "internal_virtual_ips",
     "snapshot",
 )
 

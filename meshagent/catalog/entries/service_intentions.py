@@ -12,6 +12,8 @@ from meshagent.catalog.model import always
 __all__ = ["IntentionJWT", "Permission", "PermissionHTTP", "ServiceIntentions", "Source", "precedence"]
 
 _ACTIONS = frozenset({"allow", "deny"})
+#: Of a whole source also our own `audit`: allowed, but counted and logged as what a deny would have stopped.
+_SOURCE_ACTIONS = _ACTIONS | {"audit"}
 MAX_DESCRIPTION = 512
 _PARTIAL = "wildcard character '*' cannot be used with partial values"
 
@@ -128,7 +130,7 @@ class Source(Part, frozen=True, kw_only=True):
                 return ".Action must be omitted if Permissions are specified"
             if wildcard_destination:
                 return ".Permissions cannot be specified on intentions with wildcarded destinations"
-        elif self.action not in _ACTIONS:
+        elif self.action not in _SOURCE_ACTIONS:
             return ".Action must be set to 'allow' or 'deny'"
         for at, permission in enumerate(self.permissions):
             found = permission.problem()

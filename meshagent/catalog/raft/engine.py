@@ -178,6 +178,8 @@ class Engine(Replication):
             return
         self._epochs[node_id] = epoch
         now = self._clock.monotonic()
+        if isinstance(message, PreVote | RequestVote | AppendEntries) and message.address:
+            self._meet(node_id, message.address)
         if isinstance(message, PreVote):
             self._on_pre_vote(message, now)
         elif isinstance(message, RequestVote):

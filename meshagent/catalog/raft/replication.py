@@ -127,7 +127,7 @@ class Replication(Elections):
             self._on_behind(node_id)
         if progress.installing:
             if beat:
-                self._say(node_id, progress, first, [])
+                self._say(node_id, progress, first, [], beat=True)
             return
         while beat or progress.next <= last:
             if progress.awaiting and not beat:
@@ -136,7 +136,7 @@ class Replication(Elections):
             if not room and not beat:
                 return
             entries = self._entries(progress.next) if room else []
-            self._say(node_id, progress, progress.next - 1, entries)
+            self._say(node_id, progress, progress.next - 1, entries, beat=beat)
             if entries or progress.probing:
                 end = entries[-1][1] if entries else progress.next - 1
                 progress.sent(end, sum(len(entry[0]) for entry in entries))
@@ -152,7 +152,7 @@ class Replication(Elections):
                 return entries[:count]
         return entries
 
-    def _say(self, node_id: str, progress: Progress, prev: int, entries: list[Entry]) -> None:
+    def _say(self, node_id: str, progress: Progress, prev: int, entries: list[Entry], *, beat: bool) -> None:
         progress.said_commit = self.commit_index
         message = AppendEntries(
             self.node_id,
@@ -163,6 +163,7 @@ class Replication(Elections):
             self._term_at(prev),
             self.commit_index,
             entries,
+            self.address if beat else "",
         )
         self._hold(self._led_mark, node_id, message)  # needs the term on this disk, not the entries
 

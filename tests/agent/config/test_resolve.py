@@ -30,7 +30,7 @@ def test_what_is_not_said_follows_from_the_rest(configure: Any) -> None:
     server = configure('server = true domain = "Example.COM" acl { default_policy = "deny" policy_ttl = "5s" }')
     assert (server.leave_on_terminate, server.skip_leave_on_interrupt, server.ports.grpc_tls) == (False, True, 8503)
     assert (server.domain, server.alt_domain) == ("example.com.", "")
-    assert (server.default_intention_policy, server.acl.role_ttl) == ("deny", 5.0)
+    assert (server.effective_intention_policy, server.acl.role_ttl) == ("deny", 5.0)
     assert configure("server = true leave_on_terminate = true").leave_on_terminate
     alone = configure("server = true bootstrap_expect = 1")
     assert (alone.bootstrap, alone.bootstrap_expect) == (True, 0)

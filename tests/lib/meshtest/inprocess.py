@@ -12,10 +12,12 @@ from typing import Any
 from multidict import CIMultiDict
 
 from meshagent.agent.autopilot import AutopilotKeeper
-from meshagent.agent.check_runs import CheckRuns, alias_source
+from meshagent.agent.central import CentralConfig
+from meshagent.agent.check_runs import CheckRuns, alias_source, node_follower
 from meshagent.agent.checks.probe import CheckSettings
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.config import Config, Listen, Network
+from meshagent.agent.coordinate_batches import CoordinateBatches
 from meshagent.agent.core import Agent, Lifecycle
 from meshagent.agent.event_wire import gossip_events
 from meshagent.agent.events import UserEvents
@@ -25,6 +27,7 @@ from meshagent.agent.http.response import StreamingResponse
 from meshagent.agent.http.settings import HttpSettings
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
+from meshagent.agent.mesh import Mesh
 from meshagent.agent.persist import Saver
 from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
 from meshagent.agent.settings import local_settings
@@ -32,6 +35,7 @@ from meshagent.agent.sync import AntiEntropy
 from meshagent.catalog.log import MemoryLog
 from meshagent.catalog.store import Store
 from meshagent.clock import Tasks, VirtualClock
+from meshagent.connect.authority import AuthoritySettings
 from meshagent.metrics import Metrics
 from meshtest.deafgossip import DeafTransport
 from meshtest.httpapi import LeaderHere
@@ -99,7 +103,7 @@ class InProcess:
             config=CheckSettings(),
             aliased=alias_source(self.local, self.store),
         )
-        CheckRuns(self.local, self.runner, self.store, self.clock, self.tasks)
+        CheckRuns(self.local, self.runner, node_follower(self.store), self.clock, self.tasks)
         metrics = Metrics()
         self.pools = Pools(
             config=self.config,
@@ -132,7 +136,10 @@ class InProcess:
             lifecycle=Lifecycle(reload=self._reload, leave=self._leave),
             extras=extras,
         )
+        CentralConfig(self.local, self.store)
+        self.mesh = extras["mesh"] = Mesh(self.agent, AuthoritySettings(apart=False))
         self.agent.extras["leader_calls"] = LeaderHere(self.agent)
+        extras["coordinates"] = CoordinateBatches(self.agent)
         self.autopilot = extras["autopilot"] = AutopilotKeeper(self.agent)
         self.sync = AntiEntropy(self.local, self.store, self.agent.write, self.clock, rng, self.tasks)
         self.dispatcher = Dispatcher(self.agent, HttpSettings())

@@ -1,0 +1,177 @@
+"""The mesh on this agent: its certificate authority (on servers), its leafs, and what warns before one of them lapses.
+
+It joins `connect/authority.py` and `connect/leafs.py` to the agent: roots come from the store, a certificate that nears
+its end without being renewed shows as gauge, log line and node check.
+
+Source: surface rows A26-A28, CN1, CN2, M60-M66, G23. What may change here: where roots and signatures come from on an
+agent without a store.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from meshagent.catalog.model import Check
+from meshagent.clock import Clock
+from meshagent.connect.authority import Authority, AuthoritySettings
+from meshagent.connect.ca import SignedLeaf
+from meshagent.connect.intentions import Decision
+from meshagent.connect.leafs import LeafStore
+
+if TYPE_CHECKING:
+    from meshagent.agent.core import Agent
+    from meshagent.agent.local import LocalState
+    from meshagent.catalog.rpc.link import Handler
+    from meshagent.catalog.watch import Subscription
+    from meshagent.metrics import Metrics
+
+__all__ = ["CHECK_ID", "Mesh"]
+
+log = logging.getLogger("agent.leaf-certs")
+
+#: The check that appears while a certificate is in danger, and only then.
+CHECK_ID = "_mesh_certificates"
+#: How often the certificates are looked at.
+LOOK_S = 60.0
+#: Destinations remembered for `X-Cache`.
+_MAX_TARGETS = 4096
+#: A root in its last tenth is told of on every agent.
+_ROOT_WARNING = 0.9
+
+
+class Mesh:
+    """The parts of the mesh that one agent holds. `authority` is None on clients."""
+
+    def __init__(
+        self,
+        agent: Agent,
+        settings: AuthoritySettings | None,
+        sign: Callable[[bytes], Awaitable[SignedLeaf]] | None = None,
+    ) -> None:
+        """With `settings` this agent is a server and signs itself; else `sign` asks one."""
+        self._agent = agent
+        self._clock: Clock = agent.clock
+        self._subscription: Subscription | None = None
+        rng: random.Random = agent.rng
+        self.authority = (
+            Authority(agent.store, agent.write, agent.clock, rng, agent.datacenter, settings)
+            if settings is not None
+            else None
+        )
+        ask = self.authority.sign if self.authority is not None else sign
+        if ask is None:
+            raise TypeError("a client needs a way to have its requests signed")
+        self.leafs = LeafStore(
+            sign=ask,
+            authority=self._roots,
+            datacenter=agent.datacenter,
+            clock=agent.clock,
+            rng=rng,
+            tasks=agent.tasks,
+        )
+        self._warned = ""
+        self._targets: dict[str, float] = {}
+
+    def start(self) -> None:
+        """Begin: renew leafs, watch the roots."""
+        agent = self._agent
+        agent.tasks.start(self.leafs.run(), name="leaf certificates")
+        agent.tasks.start(self._look(), name="certificate expiry")
+        agent.metrics.collect(self.gauges)
+        self._watch_roots()
+
+    async def lead(self) -> None:
+        """What this server does for the mesh while it leads; to be cancelled when it does no more."""
+        if self.authority is not None:
+            await self.authority.lead()
+
+    def rpc_methods(self) -> dict[str, Handler]:
+        """What a server answers on the RPC port: `ca-sign`, a request (PEM) for a leaf."""
+        authority = self.authority
+        return {} if authority is None else {"ca-sign": lambda _, payload: authority.serve_sign(payload)}
+
+    def _roots(self) -> tuple[str, str]:
+        table = self._agent.store.ca
+        active = table.active
+        return table.trust_domain, active.id if active is not None else ""
+
+    def _watch_roots(self) -> None:
+        self._subscription = self._agent.store.watches.subscribe(["ca-roots"], self._roots_changed)
+
+    def _roots_changed(self) -> None:
+        self._watch_roots()
+        self.leafs.root_changed()
+
+    # --- decisions about connections ---------------------------------------------------------------------------
+
+    def asked_before(self, target: str) -> int | None:
+        """Whole seconds since intentions to `target` were asked for first, None for the first time."""
+        now = self._clock.monotonic()
+        since = self._targets.get(target)
+        if since is not None:
+            return int(now - since)
+        if len(self._targets) >= _MAX_TARGETS:
+            del self._targets[next(iter(self._targets))]
+        self._targets[target] = now
+        return None
+
+    def note_decision(self, source: str, destination: str, decision: Decision) -> None:
+        """Count a decision; one that an audit alone allowed is logged too."""
+        outcome = "audited" if decision.audited else "allowed" if decision.allowed else "denied"
+        self._agent.metrics.incr("connect.authorize", 1, (("outcome", outcome),))
+        if decision.audited:
+            log.info(
+                "intention audit: would be denied: source=%s destination=%s reason=%s",
+                source, destination, decision.reason,
+            )  # fmt: skip
+
+    # --- what warns --------------------------------------------------------------------------------------------
+
+    def gauges(self, metrics: Metrics) -> None:
+        """Seconds until the active root and the first leaf end."""
+        now = self._clock.now()
+        active = self._agent.store.ca.active
+        if active is not None:
+            left_s = (datetime.fromisoformat(active.not_after) - now).total_seconds()
+            metrics.gauge("mesh.active-root-ca.expiry", left_s)
+            metrics.gauge("mesh.active-signing-ca.expiry", left_s)
+        metrics.gauge("leaf-certs.entries_count", len(self.leafs))
+        ends = [leaf.valid_before for leaf in self.leafs.leafs()]
+        if ends:
+            metrics.gauge("leaf-certs.next_expiry", (min(ends) - now).total_seconds())
+
+    def problem(self) -> str:
+        """What is in danger, in a sentence; "" when nothing is."""
+        level, leaf = self.leafs.worst()
+        if leaf is not None and level != "passing":
+            word = "has ended" if level == "expired" else "could not be renewed"
+            return f"The leaf certificate of {leaf.signed.service} {word}: it is valid until {leaf.signed.valid_before}"
+        active = self._agent.store.ca.active
+        if active is not None:
+            begin, end = datetime.fromisoformat(active.not_before), datetime.fromisoformat(active.not_after)
+            if (self._clock.now() - begin) / (end - begin) >= _ROOT_WARNING:
+                return f"The root certificate {active.id} ends at {active.not_after}: rotate it"
+        return ""
+
+    async def _look(self) -> None:
+        while True:
+            await self._clock.sleep(LOOK_S)
+            self.look()
+
+    def look(self) -> None:
+        """Show or take back the node check. A warning, never critical: services outside the mesh are not affected."""
+        local: LocalState = self._agent.local
+        problem = self.problem()
+        if problem and problem != self._warned:
+            log.warning("%s", problem)
+        self._warned = problem
+        if problem:
+            if CHECK_ID not in local.checks:
+                local.put_check(Check(check_id=CHECK_ID, name="Mesh Certificates", status="warning", type="mesh"))
+            local.update_check(CHECK_ID, "warning", problem)
+        elif CHECK_ID in local.checks:
+            local.remove_check(CHECK_ID)

@@ -1,0 +1,85 @@
+"""What servers ask each other beside Raft and writes: the state of their logs, and what autopilot thinks.
+
+Source: design.md "RPC". Each method is a row in `operator_methods`, a handler of bytes to bytes; payloads are msgpack
+arrays whose fields are appended with a default. `at_leader` runs one where the leader is.
+
+What may be changed: names and layouts are on the wire: append-only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from meshagent.agent.server_calls import decode, encode
+from meshagent.catalog.autopilot.health import AutopilotState, ServerStats
+
+if TYPE_CHECKING:
+    from meshagent.agent.autopilot import AutopilotKeeper
+    from meshagent.agent.core import Agent
+    from meshagent.catalog.rpc.hello import Peer
+    from meshagent.catalog.rpc.leader_calls import LeaderCalls
+    from meshagent.catalog.rpc.link import Handler
+
+__all__ = [
+    "AUTOPILOT_STATE",
+    "SERVER_STATS",
+    "all_methods",
+    "at_leader",
+    "decode",
+    "operator_methods",
+    "own_stats",
+]
+
+SERVER_STATS = "server-stats"  # since 0.1
+AUTOPILOT_STATE = "autopilot-state"  # since 0.1
+_ANSWER_S = 10.0
+
+
+def own_stats(agent: Agent) -> ServerStats:
+    """How far this server's log is, and when it heard the leader."""
+    log = agent.log
+    stats = log.stats()
+    contact = log.last_contact_ms * 1_000_000 if log.leader else None
+    return ServerStats(contact, int(stats.get("last_log_term", "0")), int(stats.get("last_log_index", "0")))
+
+
+def operator_methods(agent: Agent) -> dict[str, Handler]:
+    """The state of the log, and autopilot's."""
+
+    async def stats(_: Peer, payload: bytes) -> bytes:
+        return encode(own_stats(agent))
+
+    async def state(_: Peer, payload: bytes) -> bytes:
+        return encode(await _autopilot(agent).current())
+
+    return {SERVER_STATS: stats, AUTOPILOT_STATE: state}
+
+
+def _autopilot(agent: Agent) -> AutopilotKeeper:
+    keeper: AutopilotKeeper = agent.extras["autopilot"]
+    return keeper
+
+
+async def autopilot_state(agent: Agent) -> AutopilotState:
+    """What the leader's autopilot knows. Raises NoLeader, Unavailable, Timeout."""
+    answer = await at_leader(agent, AUTOPILOT_STATE, b"")
+    return decode(answer, AutopilotState)
+
+
+async def at_leader(
+    agent: Agent, method: str, payload: bytes, *, timeout_s: float = _ANSWER_S, again: bool = True
+) -> bytes:
+    """Have the leader serve `method`, which may be this server; `again` as in `LeaderCalls.call`.
+
+    Raises:
+        NoLeader, Unavailable, Timeout; what the leader raises.
+    """
+    calls: LeaderCalls = agent.extras["leader_calls"]
+    return await calls.call(method, payload, timeout_s, again=again)
+
+
+def all_methods(agent: Agent) -> dict[str, Handler]:
+    """What to add to the methods of the RPC server."""
+    from meshagent.agent.snapshots import snapshot_methods  # which asks the leader through this module
+
+    return {**operator_methods(agent), **snapshot_methods(agent)}

@@ -1,0 +1,256 @@
+"""I/O edge: the certificate authority of a server: it joins `ca.py` to the store, the log and the clock.
+
+Cluster id, configuration and roots are written by the leader; leafs are signed by whichever server is asked, for every
+server holds the keys: only serial numbers come from the log. Each server has its own signing limit.
+
+Source: surface rows CN2, M62-M66. What may change here: further providers stand beside the built-in one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from meshagent.catalog.ca import CAConfig, CARoot
+from meshagent.catalog.commands import CADrop, CASerials, CASet, ClusterInit, Command
+from meshagent.catalog.store import Store
+from meshagent.clock import Clock
+from meshagent.connect import ca, ca_config
+from meshagent.connect.ca import BuiltRoot, SignedLeaf, build_root
+from meshagent.connect.ca_config import CASettings
+from meshagent.connect.root_process import build_apart
+from meshagent.connect.sealing import SealingKey, open_key, seal_key
+from meshagent.connect.signing_limit import SigningLimit
+from meshagent.errors import Conflict, InternalError, MeshError, Unavailable
+from meshagent.ids import new_uuid
+
+__all__ = ["Authority", "AuthoritySettings"]
+
+log = logging.getLogger("agent.server.connect")
+
+#: How often the leader looks whether roots have outlived their leafs, or near their end.
+HOUSEKEEPING_S = 600.0
+#: First pause after a failure.
+RETRY_S = 1.0
+#: A root that ends within this time is told of in the log.
+ROOT_WARNING = timedelta(days=30)
+
+Write = Callable[[Command], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class AuthoritySettings:
+    """What the agent's configuration says: used when a cluster is new, but for the key file, used always."""
+
+    provider: str = "consul"
+    config: Mapping[str, Any] = field(default_factory=dict)
+    sealing: SealingKey | None = None
+    #: Make the first root in a process of its own (see root_process.py).
+    apart: bool = True
+
+
+class Authority:
+    """Signs for the trust domain of `store`."""
+
+    def __init__(
+        self,
+        store: Store,
+        write: Write,
+        clock: Clock,
+        rng: random.Random,
+        datacenter: str,
+        settings: AuthoritySettings,
+    ) -> None:
+        self._store = store
+        self._write = write
+        self._clock = clock
+        self._rng = rng
+        self._datacenter = datacenter
+        self._settings = settings
+        self._limit = SigningLimit()
+        self._changing = asyncio.Lock()
+        self._parsed: tuple[int, CASettings] = (-1, CASettings())
+        self._key: tuple[str, bytes] = ("", b"")
+
+    # --- what the leader does ----------------------------------------------------------------------------------
+
+    async def initialise(self) -> None:
+        """Give a new cluster its id, its configuration and its first root. To be called on the leader; may be repeated.
+
+        Raises:
+            MeshError: it could not be done; `agent.server.connect` says why.
+        """
+        table = self._store.ca
+        async with self._changing:
+            if table.config is None:
+                provider = self._settings.provider
+                config = {**ca_config.DEFAULTS, **self._settings.config} if provider == "consul" else {}
+                config = ca_config.without_secrets(config or dict(self._settings.config))
+                cluster_id = self._store.cluster_id or await self._write(ClusterInit(new_uuid()))
+                await self._write(CASet(CAConfig(provider, config), 0, self._at(), cluster_id=cluster_id))
+            config_row = table.config
+            if config_row is None or table.active is not None or config_row.provider != "consul":
+                return
+            # An own key of the agent's configuration is used now; it is stored with the root, not in the configuration.
+            settings = ca_config.parse({**config_row.config, **_secrets(self._settings.config)})
+            built = await self._build(settings, apart=True)
+            await self._store_root(config_row, built, settings)
+
+    async def configure(self, provider: str, config: Mapping[str, Any], force: bool) -> None:
+        """Take a new configuration, with another root if it needs one.
+
+        Raises:
+            InternalError: it cannot be used; nothing has changed.
+            Conflict: somebody else wrote it at the same time.
+        """
+        problem = ca_config.provider_problem(provider, config)
+        if problem:
+            raise InternalError(problem)
+        settings = ca_config.parse(config)
+        table = self._store.ca
+        async with self._changing:
+            old_row = table.config
+            active = table.active
+            active_key = self.key_of(active) if active is not None else None
+            row = CAConfig(provider, ca_config.without_secrets(config), force)
+            expect = old_row.modify_index if old_row is not None else 0
+            reason = ca.rotation_reason(settings, active, active_key)
+            if not reason:
+                await self._commit(CASet(row, expect, self._at()))
+                return
+            log.info("rotating the root: reason=%s", reason)
+            built = await self._build(settings, apart=False)
+            if active is not None and active_key is not None and not force:
+                serial, _ = await self._write(CASerials())
+                built = ca.cross_signed(built, active, active_key, serial, self._clock.now())
+            await self._store_root(msgspec.structs.replace(row, modify_index=expect), built, settings)
+
+    async def keep_house(self) -> None:
+        """Drop roots that have outlived their leafs, and tell of one that nears its end. On the leader."""
+        table = self._store.ca
+        now = self._clock.now()
+        gone = ca.outlived(table.roots.values(), self.settings(), now)
+        if gone:
+            await self._write(CADrop(gone))
+            log.info("roots dropped after their last leafs have ended: ids=%s", ",".join(gone))
+        active = table.active
+        if active is not None:
+            left = datetime.fromisoformat(active.not_after) - now
+            if left < ROOT_WARNING:
+                log.warning(
+                    "the root certificate ends soon, rotate it: id=%s not_after=%s", active.id, active.not_after
+                )
+
+    # --- what every server does --------------------------------------------------------------------------------
+
+    def settings(self) -> CASettings:
+        """The settings in force."""
+        row = self._store.ca.config
+        if row is None or row.provider != "consul":
+            return CASettings()
+        if self._parsed[0] != row.modify_index:
+            self._parsed = (row.modify_index, ca_config.parse(row.config))
+        return self._parsed[1]
+
+    def key_of(self, root: CARoot) -> bytes:
+        """The private key of a root (PEM). Raises Unavailable when this server cannot open it."""
+        if self._key[0] != root.id:
+            row = self._store.ca.key_of(root)
+            if row is None:
+                raise Unavailable("the private key of the root is not kept here")
+            self._key = (root.id, open_key(row, self._settings.sealing))
+        return self._key[1]
+
+    async def sign(self, request_pem: bytes) -> SignedLeaf:
+        """Sign a request.
+
+        Raises:
+            TooManyRequests: over the signing limit.
+            Unavailable: there is no root yet, or its key cannot be opened here.
+            MeshError: a request that is not to be signed.
+        """
+        if self._store.ca.active is None:
+            raise Unavailable("the certificate authority has no root yet, try again in a moment")
+        settings = self.settings()
+        now = self._clock.monotonic()
+        wait_s = self._limit.enter(now, settings.csr_max_per_second, settings.csr_max_concurrent)
+        try:
+            if wait_s:
+                await self._clock.sleep(wait_s)
+            serial, index = await self._write(CASerials())
+            root = self._store.ca.active
+            if root is None:
+                raise Unavailable("the certificate authority lost its root")
+            return ca.sign(
+                request_pem,
+                root,
+                self.key_of(root),
+                self.settings(),
+                self._store.ca.trust_domain,
+                self._datacenter,
+                serial,
+                index,
+                self._clock.now(),
+            )
+        finally:
+            self._limit.leave()
+
+    async def serve_sign(self, payload: bytes) -> bytes:
+        """`sign` for the RPC port: a request (PEM) in, an encoded `SignedLeaf` out."""
+        return msgspec.msgpack.encode(await self.sign(payload))
+
+    # --- inside ------------------------------------------------------------------------------------------------
+
+    async def _build(self, settings: CASettings, *, apart: bool) -> BuiltRoot:
+        serial, _ = await self._write(CASerials())
+        cluster_id = self._store.ca.cluster_id
+        label = ca.label_of(f"{cluster_id} {serial} {self._rng.random()}".encode())
+        now = self._clock.now()
+        if apart and self._settings.apart and self._settings.sealing is None:
+            try:
+                return await build_apart(settings, cluster_id, label, serial, now)
+            except (Unavailable, TimeoutError) as error:
+                log.warning("%s; it is made in this process", error or "the process that makes the root hangs")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(None, build_root, settings, cluster_id, label, serial, now)
+
+    async def _store_root(self, config: CAConfig, built: BuiltRoot, settings: CASettings) -> None:
+        key = seal_key(built.row.id, built.key, self._settings.sealing)
+        if self._settings.sealing is None:
+            log.info("the root's private key is stored unsealed: connect.ca_key_file on every server would seal it")
+        await self._commit(CASet(config, config.modify_index, self._at(), root=built.row, key=key))
+        log.info(
+            "root certificate in force: id=%s key=%s-%d not_after=%s leaf_ttl=%s",
+            built.row.id, built.row.key_type, built.row.key_bits, built.row.not_after, settings.leaf_life,
+        )  # fmt: skip
+
+    async def _commit(self, command: CASet) -> None:
+        if not await self._write(command):
+            raise Conflict("the CA configuration was changed by somebody else at the same time: try again")
+
+    def _at(self) -> str:
+        return self._clock.now().isoformat()
+
+    async def lead(self) -> None:
+        """What a leader does while it leads: initialise, then keep house, for ever."""
+        pause_s = RETRY_S
+        while True:
+            try:
+                await self.initialise()
+                await self.keep_house()
+                pause_s = HOUSEKEEPING_S
+            except MeshError as error:
+                log.error("the certificate authority is not ready: %s", error)
+                pause_s = min(60.0, pause_s * 2)
+            await self._clock.sleep(pause_s)
+
+
+def _secrets(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in config.items() if key.replace("_", "").lower() == "privatekey"}

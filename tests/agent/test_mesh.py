@@ -1,0 +1,99 @@
+"""The mesh on an agent: what warns before a certificate lapses (issue rows M63, A28)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+from meshtest.inprocess import InProcess, server_config
+
+from meshagent.agent.mesh import CHECK_ID, LOOK_S, Mesh
+from meshagent.connect import certs, spiffe
+from meshagent.connect.ca import SignedLeaf
+from meshagent.errors import Unavailable
+
+
+async def running() -> InProcess:
+    agent = InProcess(config=server_config())
+    await agent.start()
+    assert agent.mesh.authority is not None
+    await agent.mesh.authority.initialise()
+    return agent
+
+
+def jump(agent: InProcess, hours: float) -> None:
+    """Let time pass without what happens in between: it would take minutes."""
+    agent.clock._elapsed_s += hours * 3600.0
+
+
+async def test_a_leaf_that_cannot_be_renewed_shows_as_check_gauge_and_log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = await running()
+    mesh = agent.mesh
+    await mesh.leafs.get("web")
+
+    async def refuse(request: bytes) -> None:
+        raise Unavailable("no servers")
+
+    mesh.look()
+    assert CHECK_ID not in agent.local.checks
+    monkeypatch.setattr(mesh.leafs, "_sign", refuse)
+    jump(agent, 60)
+    mesh.look()
+    check = agent.local.checks[CHECK_ID].check
+    assert check.status == "warning"
+    assert check.output == "The leaf certificate of web could not be renewed: it is valid until 2024-01-03T23:59:00Z"
+    assert check.output in caplog.text
+    mesh.gauges(agent.agent.metrics)
+    shown = {gauge["Name"]: gauge["Value"] for gauge in agent.agent.metrics.display(agent.clock.now())["Gauges"]}
+    assert shown["consul.leaf-certs.entries_count"] == 1
+    assert 0 < shown["consul.leaf-certs.next_expiry"] < 12 * 3600
+    assert shown["consul.mesh.active-root-ca.expiry"] > 3600 * 24 * 3000
+    jump(agent, 20)
+    assert "has ended" in mesh.problem()
+    monkeypatch.undo()
+    await mesh.leafs.get("web")
+    mesh.look()
+    assert CHECK_ID not in agent.local.checks
+    await agent.stop()
+
+
+async def test_a_root_in_its_last_tenth_is_told_of() -> None:
+    agent = await running()
+    jump(agent, 3290 * 24)
+    assert agent.mesh.problem().startswith("The root certificate ")
+    await agent.stop()
+
+
+async def test_started_it_renews_on_rotation_and_looks_around() -> None:
+    agent = await running()
+    agent.mesh.start()
+    first = await agent.mesh.leafs.get("web")
+    waiting = asyncio.ensure_future(agent.mesh.leafs.changed_from("web", first.signed.index, 600.0))
+    assert agent.mesh.authority is not None
+    await agent.settle()
+    await agent.mesh.authority.configure("consul", {"PrivateKeyBits": 384}, False)
+    await agent.clock.advance(31.0)
+    assert waiting.done()
+    assert waiting.result().signed.chain.count("BEGIN CERTIFICATE") == 2
+    await agent.clock.advance(LOOK_S)
+    await agent.stop()
+
+
+async def test_a_client_needs_somebody_to_sign() -> None:
+    agent = InProcess()
+    with pytest.raises(TypeError):
+        Mesh(agent.agent, None)
+
+
+async def test_a_server_signs_for_others_over_rpc() -> None:
+    agent = await running()
+    handler = agent.mesh.rpc_methods()["ca-sign"]
+    uri = spiffe.format(spiffe.service_id(agent.store.ca.trust_domain, "dc1", "web"))
+    peer: Any = None
+    answer: Any = await handler(peer, certs.request(certs.new_key("ec", 256), uri))  # type: ignore[misc]
+    assert msgspec.msgpack.decode(answer, type=SignedLeaf).uri == uri
+    await agent.stop()

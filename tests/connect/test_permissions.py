@@ -1,0 +1,116 @@
+"""Permissions by request (surface rows M26, M51)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from meshagent.catalog.entries.service_intentions import ServiceIntentions
+from meshagent.catalog.entries.table import parse
+from meshagent.connect.intentions import Default, of_entries
+from meshagent.connect.permissions import HttpRequest, decide_request
+
+
+def intentions(*permissions: dict[str, Any]) -> Any:
+    made = parse(
+        {
+            "Kind": "service-intentions",
+            "Name": "api",
+            "Sources": [{"Name": "web", "Permissions": list(permissions)}, {"Name": "cron", "Action": "allow"}],
+        }
+    )
+    assert isinstance(made, ServiceIntentions)
+    assert made.problem() == ""
+    return of_entries([made])
+
+
+def allowed(http: dict[str, Any], request: HttpRequest) -> bool:
+    found = intentions({"Action": "allow", "HTTP": http})
+    return decide_request(found, "web", "api", request, Default(False)).allowed
+
+
+@pytest.mark.parametrize(
+    ("http", "path", "expected"),
+    [
+        ({"PathExact": "/a"}, "/a", True),
+        ({"PathExact": "/a"}, "/a/", False),
+        ({"PathPrefix": "/a"}, "/abc", True),
+        ({"PathPrefix": "/a"}, "/b/a", False),
+        ({"PathRegex": "/v[0-9]+"}, "/v12", True),
+        ({"PathRegex": "/v[0-9]+"}, "/v12/x", False),
+        ({"PathRegex": "("}, "/", False),
+    ],
+)
+def test_paths(http: dict[str, Any], path: str, expected: bool) -> None:
+    assert allowed(http, HttpRequest(path=path)) is expected
+
+
+def test_methods() -> None:
+    assert allowed({"Methods": ["GET", "PUT"]}, HttpRequest("PUT"))
+    assert not allowed({"Methods": ["GET", "PUT"]}, HttpRequest("POST"))
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "expected"),
+    [
+        ({"Present": True}, "x", True),
+        ({"Present": True}, None, False),
+        ({"Present": True, "Invert": True}, None, True),
+        ({"Present": True, "Invert": True}, "x", False),
+        ({"Exact": "Abc"}, "Abc", True),
+        ({"Exact": "Abc"}, "abc", False),
+        ({"Exact": "Abc", "IgnoreCase": True}, "aBC", True),
+        ({"Prefix": "a"}, "abc", True),
+        ({"Suffix": "c"}, "abc", True),
+        ({"Contains": "b"}, "abc", True),
+        ({"Contains": "B", "IgnoreCase": True}, "abc", True),
+        ({"Contains": "x", "Invert": True}, "abc", True),
+        ({"Regex": "a.c"}, "abc", True),
+        ({"Regex": "a.c"}, "abcd", False),
+        ({"Exact": "a"}, None, False),
+        ({"Exact": "a", "Invert": True}, None, True),
+    ],
+)
+def test_headers(header: dict[str, Any], value: str | None, expected: bool) -> None:
+    headers = {} if value is None else {"x-what": value}
+    assert allowed({"Header": [{"Name": "X-What", **header}]}, HttpRequest(headers=headers)) is expected
+
+
+def test_all_conditions_must_hold() -> None:
+    http = {"PathPrefix": "/a", "Methods": ["GET"], "Header": [{"Name": "x", "Present": True}]}
+    assert allowed(http, HttpRequest("GET", "/a", {"x": "1"}))
+    assert not allowed(http, HttpRequest("GET", "/a"))
+    assert not allowed(http, HttpRequest("GET", "/b", {"x": "1"}))
+
+
+def test_the_first_that_matches_decides_and_the_reason_says_which() -> None:
+    found = intentions(
+        {"Action": "deny", "HTTP": {"PathExact": "/admin"}},
+        {"Action": "allow", "HTTP": {"PathPrefix": "/"}, "JWT": {"Providers": [{"Name": "okta"}]}},
+    )
+    denied = decide_request(found, "web", "api", HttpRequest(path="/admin"), Default(True))
+    assert not denied.allowed
+    assert denied.reason == (
+        "Matched L7 intention: default/web => default/api (Precedence: 9, Permissions: 2): "
+        "Permissions[0] matches (Action: DENY)"
+    )
+    good = decide_request(found, "web", "api", HttpRequest(path="/x"), Default(False))
+    assert good.allowed
+    assert good.reason.endswith("Permissions[1] matches (Action: ALLOW, with a token of okta)")
+
+
+def test_where_none_matches_the_default_holds() -> None:
+    found = intentions({"Action": "allow", "HTTP": {"PathExact": "/x"}})
+    for allow in (True, False):
+        decision = decide_request(found, "web", "api", HttpRequest(path="/y"), Default(allow))
+        assert decision.allowed is allow
+        assert decision.reason.endswith("no permission matches, Default behavior configured by ACLs")
+    assert decide_request(found, "cron", "api", HttpRequest(), Default(False)).allowed
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+def test_any_expression_and_path_have_an_answer(pattern: str, path: str) -> None:
+    assert allowed({"PathRegex": pattern or "a"}, HttpRequest(path=path)) in {True, False}
