@@ -29,7 +29,8 @@ from meshagent.agent.gossip.node import Address, parse_ip
 from meshagent.agent.gossip.packet import PacketCodec
 from meshagent.agent.gossip.seal import Seal
 from meshagent.agent.gossip.serf import Serf
-from meshagent.agent.gossip.serf_messages import Event, KeyRequest, KeyResponse, Query, encode
+from meshagent.agent.gossip.serf_codec import encode
+from meshagent.agent.gossip.serf_messages import Event, KeyRequest, KeyResponse, Query
 from meshagent.agent.gossip.serf_settings import SerfSettings
 from meshagent.agent.gossip.serf_signals import (
     Change,
@@ -42,6 +43,7 @@ from meshagent.agent.gossip.serf_signals import (
     QueryResult,
     UserEventCame,
 )
+from meshagent.agent.gossip.serf_stats import serf_stats
 from meshagent.agent.gossip.settings import GossipSettings
 from meshagent.agent.gossip.snapshot_file import SnapshotFile
 from meshagent.agent.gossip.snapshot_log import Replayed
@@ -153,7 +155,7 @@ class Pool:
     async def start(self) -> None:
         """Begin to gossip, and to rejoin those whom the snapshot names."""
         self.serf.clock.witness(self.remembered.clock)
-        self.serf.event_clock.witness(self.remembered.event_clock)
+        self.serf.events.clock.witness(self.remembered.event_clock)
         self.serf.queries.clock.witness(self.remembered.query_clock)
         self.transport.start()
         self._tasks.start(self._tick(), name="gossip tick")
@@ -245,7 +247,7 @@ class Pool:
 
     def respond(self, query: Query, payload: bytes) -> None:
         """Answer a query that came. Raises InternalError: too large."""
-        self.serf.respond(query, payload, self._clock.monotonic())
+        self.serf.queries.respond(query, payload, self._clock.monotonic())
         self.transport.flush()
 
     async def query(
@@ -264,7 +266,7 @@ class Pool:
             InternalError: it is too large.
             Unavailable: too many queries run.
         """
-        number = self.serf.query(
+        number = self.serf.queries.ask(
             name,
             payload,
             self._clock.monotonic(),
@@ -287,7 +289,7 @@ class Pool:
 
     def stats(self) -> dict[str, str]:
         """Facts for `agent/self`, under serf's names."""
-        return {**self.serf.stats(), "encrypted": "true" if self.ring.keys else "false"}
+        return serf_stats(self.serf, encrypted=bool(self.ring.keys))
 
     # --- what the machine asks for ---------------------------------------------------------------------------------
 
@@ -341,7 +343,7 @@ class Pool:
                 log.error("keyring %s cannot be written: %s", path, error.strerror)
                 response = KeyResponse(False, f"Failed to write keyring file: {error.strerror}")
         log.info("gossip keys changed: %d installed", len(command.keys))
-        self.serf.keys_kept(command.token, response, self._clock.monotonic())
+        self.serf.queries.keys_kept(command.token, response, self._clock.monotonic())
         self.transport.flush()
 
     def _leave_ended(self, _command: LeaveEnded) -> None:
@@ -362,12 +364,11 @@ class Pool:
     def _note_clocks(self) -> None:
         if self._snapshot is not None:
             serf = self.serf
-            self._snapshot.log.clocks(serf.clock.time - 1, serf.event_clock.time - 1, serf.queries.clock.time - 1)
+            self._snapshot.log.clocks(serf.clock.time - 1, serf.events.clock.time - 1, serf.queries.clock.time - 1)
 
     def _publish(self) -> None:
         """Put what was counted since the last time into the metrics."""
-        serf = self.serf
-        counts = serf.counts + serf.members.counts + serf.queries.counts
+        counts = self.serf.counts
         for name, count in counts.items():
             more = count - self._published[name]
             if more:
@@ -380,7 +381,7 @@ class Pool:
         outbox, labels = self.serf.outbox, self.settings.labels
         for name, queue in (("Intent", outbox.intents), ("Query", outbox.queries), ("Event", outbox.events)):
             self._metrics.sample(f"serf.queue.{name}", len(queue), labels)
-        adjustment_ms = self.serf.vivaldi.coordinate.adjustment * 1000
+        adjustment_ms = self.serf.placing.vivaldi.coordinate.adjustment * 1000
         self._metrics.sample("serf.coordinate.adjustment-ms", adjustment_ms, labels)
 
 

@@ -297,11 +297,11 @@ class Pools:
 
     def coordinate(self, *, wan: bool = False) -> Coordinate:
         """Where this agent is among the members of the pool."""
-        return self._pool(wan).serf.vivaldi.coordinate
+        return self._pool(wan).serf.placing.vivaldi.coordinate
 
     def coordinates(self, *, wan: bool = False) -> Mapping[str, Coordinate]:
         """Where others last said they are, by name."""
-        return self._pool(wan).serf.coordinates
+        return self._pool(wan).serf.placing.known
 
 
 def _host_port(address: str, default: int) -> tuple[str, int]:
