@@ -28,7 +28,7 @@ from meshagent.errors import ConfigError, InternalError, Timeout
 from meshagent.machine import Command, Event, TimerFired
 from meshagent.metrics import Metrics
 
-FAST = replace(LOCAL, probe_interval_s=0.1, probe_timeout_s=0.05, gossip_interval_s=0.02, push_pull_interval_s=0)
+FAST = replace(LOCAL, probe_interval_s=0.1, probe_timeout_s=0.05, gossip_interval_s=0.02, push_pull_interval_s=0.5)
 
 
 class Here:
@@ -194,6 +194,31 @@ async def test_only_so_many_streams_at_once(make: Make, monkeypatch: pytest.Monk
         each.close()
     await wait(lambda: not a.transport._writers)
     await make("b").transport.join(a.address)
+
+
+async def test_only_so_much_of_unfinished_streams(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge, "MAX_HELD_BYTES", 10_000)
+    a = make("a")
+    writers = []
+    for _ in range(2):
+        _, writer = await asyncio.open_connection(*a.address)
+        writer.write(b"\x08\x81\xaaUserMsgLen\xcd\xff\xff" + b"x" * 6000)
+        writers.append(writer)
+    await wait(lambda: a.counted('memberlist_dropped{reason="busy"} 1'))
+    for writer in writers:
+        writer.close()
+    await wait(lambda: not a.transport._writers)
+    assert a.transport._held_bytes == 0
+    await make("b").transport.join(a.address)
+
+
+async def test_large_streams_are_taken_apart_beside_the_loop(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge, "_HEAVY_BYTES", 1)
+    a, b = make("a"), make("b", key=None)
+    await b.transport.join(a.address)
+    b.machine.send_user_reliable(a.address, b"x" * 300_000, asyncio.get_running_loop().time())
+    b.transport.flush()
+    await wait(lambda: ("user", b"x" * 300_000) in a.delegate.heard)
 
 
 async def test_any_bytes_leave_it_alive(make: Make) -> None:
