@@ -259,8 +259,8 @@ fsm.txn  Milliseconds that the state machine takes for a transaction
 intention.apply
 kvs.apply  Milliseconds that a write of a key took
 leader.barrier  Milliseconds until a leader knows that it is one
-leader.reapTombstones
-leader.reconcile
+leader.reapTombstones  Milliseconds that having deleted keys and nodes forgotten took
+leader.reconcile  Milliseconds that comparing members with the catalog took
 leader.reconcileMember
 memberlist.gossip
 memberlist.probeNode  Milliseconds that a probe took
@@ -282,7 +282,7 @@ raft.leader.lastContact  Milliseconds since a follower last answered the leader
 raft.rpc.installSnapshot
 raft.snapshot.persist  Milliseconds that writing a snapshot took
 raft.snapshot.takeSnapshot  Milliseconds that a snapshot took as a whole
-rpc.consistentRead  Milliseconds until a consistent read could be answered
+rpc.consistentRead  Milliseconds until the consistent reads that wait together could be answered
 runtime.gc_pause_ns
 serf.snapshot.appendLine
 session.apply

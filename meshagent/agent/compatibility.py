@@ -29,8 +29,6 @@ WAITING: tuple[Waiting, ...] = (
     Waiting(
         feature="clusters of servers",
         options=(
-            "dns_config.allow_stale",
-            "dns_config.max_stale",
             "limits.rpc_max_burst",
             "limits.rpc_rate",
             "performance.leave_drain_time",
@@ -82,7 +80,6 @@ WAITING: tuple[Waiting, ...] = (
             "addresses.grpc_tls",
             "config_entries",
             "connect.enable_mesh_gateway_wan_federation",
-            "enable_central_service_config",
             "performance.enable_xds_load_balancing",
             "performance.grpc_keepalive_interval",
             "performance.grpc_keepalive_timeout",

@@ -21,33 +21,24 @@ from typing import TYPE_CHECKING, Any
 
 from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent import settings
-from meshagent.agent.autopilot import AutopilotKeeper
-from meshagent.agent.bootstrap_keeper import BootstrapKeeper
-from meshagent.agent.check_runs import CheckRuns, alias_source
+from meshagent.agent.central import CentralConfig
+from meshagent.agent.check_runs import CheckRuns
 from meshagent.agent.checks.scheduler import CheckRunner
-from meshagent.agent.cluster import Cluster
 from meshagent.agent.coordinate_batches import CoordinateBatches, tell_coordinate
 from meshagent.agent.core import Agent, Lifecycle
-from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.agent.event_wire import gossip_events
 from meshagent.agent.events import UserEvents
 from meshagent.agent.file_registrations import apply_files
-from meshagent.agent.fsm_metrics import MeasuredStore
-from meshagent.agent.gossip.pools import MemberEvent, Pools
+from meshagent.agent.gossip.pools import Pools
 from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
-from meshagent.agent.leadership import Leadership, init_cluster, reap_tombstones
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
-from meshagent.agent.mesh import Mesh
-from meshagent.agent.operator_calls import all_methods
 from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
-from meshagent.agent.reconcile_keeper import ReconcileKeeper
 from meshagent.agent.remote_exec import EVENT, RemoteExec
+from meshagent.agent.role import make_role
 from meshagent.agent.self_registration import node_row
-from meshagent.agent.server_calls import hand_over, server_methods
-from meshagent.agent.server_tags import read_server
 from meshagent.agent.spool import Spools
 from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.telemetry import observe
@@ -63,7 +54,6 @@ from meshagent.metrics import Metrics
 if TYPE_CHECKING:
     from meshagent.agent.config import Config, Listen, Loaded
     from meshagent.agent.reload import Report
-    from meshagent.catalog.rpc.link import Methods
 
 __all__ = ["Daemon"]
 
@@ -108,17 +98,8 @@ class Daemon:
         log.info("version: meshagent=%s consul=%s", __version__, CONSUL_VERSION)
         log.info("node: name=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
         self.metrics = Metrics(settings.metrics_settings(config, socket.gethostname()), self._clock.monotonic)
-        self.store = MeasuredStore()
-        self.store.measure(self.metrics, self._clock.monotonic)
-        self.cluster = Cluster(
-            self.store,
-            config,
-            node_id,
-            data_dir,
-            clock=self._clock,
-            rng=self._rng,
-            metrics=self.metrics,
-            tasks=self._tasks,
+        self.role = make_role(
+            config, node_id, data_dir, clock=self._clock, rng=self._rng, metrics=self.metrics, tasks=self._tasks
         )
         self._build_local(config, node_id, data_dir)
         self.pools = Pools(
@@ -139,19 +120,17 @@ class Daemon:
             metrics=self.metrics,
             logs=self._logs,
             tasks=self._tasks,
-            store=self.store,
-            log=self.cluster.log,
+            store=self.role.store,
+            log=self.role.log,
             local=self.local,
             node_name=config.node_name,
             node_id=node_id,
             datacenter=config.datacenter,
             lifecycle=Lifecycle(reload=self.reload, leave=self.leave),
+            upstream=self.role.upstream,
             extras={
                 "checks": self.runner,
                 "members": self.pools,
-                "raft": self.cluster.raft,
-                "leader_calls": self.cluster.leader_calls,
-                **({"peers": self.cluster.peers} if self.cluster.peers is not None else {}),
                 "events": events,
                 **({"saver": self.saver} if self.saver is not None else {}),
             },
@@ -159,39 +138,31 @@ class Daemon:
         self.agent.extras["spools"] = Spools(data_dir, self._clock)
         self.sync = AntiEntropy(
             self.local,
-            self.store,
+            self.role.store,
             self.agent.write,
             self._clock,
             self._rng,
             self._tasks,
             members=lambda: len(self.pools.members()),
-            read=self._own_rows,
+            read=self.role.own_rows,
         )
         self.agent.extras["coordinates"] = CoordinateBatches(self.agent)
-        if config.connect.enabled:
-            self.agent.extras["mesh"] = Mesh(self.agent, settings.authority_settings(config))
-        self._build_duties()
-        await self.cluster.start()
+        if config.enable_central_service_config:
+            CentralConfig(self.local, self.role.store)
+        self.role.attach(self.agent, self.pools, self.sync)
+        await self.role.start()
         await self.pools.start()
         gossip_events(events, self.pools)
         await self._listen(config)
-        self._tasks.start(self.leadership.run(), name="leadership")
-        if config.bootstrap_expect > 1:
-            self._tasks.start(self.bootstrap.run(), name="bootstrap")
+        self.role.run(self.http)
         self.pools.start_joining(self._give_up)
         self._tasks.start(self._measure(), name="metrics")
-        if config.connect.enabled:
-            self.agent.extras["mesh"].start()
         self.check_runs.start()
         self.sync.start()
         self.watches = WatchRunner(lambda target, token: self._ask("GET", target, token), self._clock)
         await self.watches.configure(config.watches)
-        self.agent.extras["events"].handlers[EVENT] = RemoteExec(
-            self._ask,
-            config.node_name,
-            self._tasks,
-            enabled=lambda: not self.config.disable_remote_exec,
-        ).announced
+        jobs = RemoteExec(self._ask, config.node_name, self._tasks, enabled=lambda: not self.config.disable_remote_exec)
+        events.handlers[EVENT] = jobs.announced
         if not config.disable_coordinates:
             self._tasks.start(self._tell_coordinate(), name="coordinate")
         log.info("started")
@@ -211,9 +182,9 @@ class Daemon:
             tasks=self._tasks,
             report=self.local.update_check,
             config=settings.check_settings(config, self._environ.get("DOCKER_HOST", "")),
-            aliased=alias_source(self.local, self.store),
+            aliased=self.role.alias_source(self.local),
         )
-        self.check_runs = CheckRuns(self.local, self.runner, self.store, self._clock, self._tasks)
+        self.check_runs = CheckRuns(self.local, self.runner, self.role.follow_node, self._clock, self._tasks)
         self.saver = Saver(data_dir, self.local, self._tasks) if data_dir is not None else None
         problems = apply_files(self.local, config.services, config.checks, _file_token(config))
         if self.saver is not None and data_dir is not None:
@@ -231,13 +202,14 @@ class Daemon:
         for listen in network.https:
             await self._listen_http(listen, "ports.https", self._https)
         self.dns = DnsServer(
-            self.store,
+            self.role.store,
             settings.dns_settings(config),
             self._clock,
             self._rng,
             self.metrics,
             config.datacenter,
             config.node_name,
+            view=self.role.names,
         )
         self.agent.extras["dns"] = self.dns
         await self.dns.start([(listen.host, listen.port) for listen in network.dns])
@@ -262,59 +234,11 @@ class Daemon:
 
     # --- running -----------------------------------------------------------------------------------------------
 
-    def _build_duties(self) -> None:
-        """What this server does when it leads, in order, and what it answers on the RPC port."""
-        agent = self.agent
-        self.autopilot = agent.extras["autopilot"] = AutopilotKeeper(agent)
-        self.reconcile = ReconcileKeeper(agent)
-        self.bootstrap = BootstrapKeeper(agent, self.cluster.ask)
-        self.leadership = agent.extras["leadership"] = Leadership(
-            self.cluster.raft,
-            agent,
-            first=(
-                ("giving the cluster an id", lambda: init_cluster(agent)),
-                ("configuring autopilot", self.autopilot.configure),
-                ("registering members", self.reconcile.once),
-            ),
-            duties=(
-                ("reconcile", self.reconcile.run),
-                ("sessions", lambda: agent.sessions.lead(agent)),
-                ("tombstones", lambda: reap_tombstones(agent)),
-                ("autopilot", self._run_autopilot),
-                *([("certificate authority", agent.extras["mesh"].lead)] if self.config.connect.enabled else []),
-            ),
-        )
-        self.leadership.on_leader.append(lambda: self.sync.trigger_full(now=self.cluster.raft.is_ready))
-        self.cluster.serve(
-            {**server_methods(agent), **all_methods(agent), **self.bootstrap.methods(), **self._mesh_methods()}
-        )
-        self.pools.observe(self._on_members)
-
-    def _on_members(self, event: MemberEvent) -> None:
-        """The pool has changed: servers are looked for where they are now, and the leader tells the catalog."""
-        if not event.wan:
-            datacenter = self.agent.datacenter
-            servers = [server for member in self.pools.members() if (server := read_server(member, datacenter))]
-            self.cluster.set_addresses({server.node_id: server.address for server in servers})
-        self.reconcile.on_members(event)
-
     def _give_up(self, reason: str) -> None:
         """Nobody could be joined: the process ends, and says so by its status."""
         self.exit_status = 1
         log.error("%s", reason)
         self._done.set()
-
-    def _mesh_methods(self) -> Methods:
-        return self.agent.extras["mesh"].rpc_methods() if self.config.connect.enabled else {}
-
-    async def _run_autopilot(self) -> None:
-        self.autopilot.forget()  # what it saw in an earlier reign says nothing now
-        await self.autopilot.run()
-
-    async def _own_rows(self) -> NodeRows:
-        """What the catalog holds of this node, as the leader knows it."""
-        await self.agent.log.read_barrier()
-        return node_rows(self.store, self.local.node_name)
 
     async def _ask(self, method: str, target: str, token: str = "", body: bytes = b"") -> Any:
         """This agent's own API, as its watches and jobs use it."""
@@ -368,7 +292,7 @@ class Daemon:
             self.http.configure(settings.http_settings(config))
             self.runner.configure(settings.check_settings(config, self._environ.get("DOCKER_HOST", "")))
             self.local.settings = settings.local_settings(config)
-            self.cluster.reload(config)
+            self.role.reload(config)
             self._logs.set_level(config.log_level)
             self.metrics.settings = settings.metrics_settings(config, socket.gethostname())
             self.config = self.agent.config = config
@@ -395,22 +319,11 @@ class Daemon:
             return
         self._leaving = True
         log.info("leaving")
-        others = len(self.cluster.raft.servers) > 1
-        await self._hand_over()
+        others = await self.role.hand_over()
         await self.pools.leave()
         if others:
             await self._clock.sleep(self.config.performance.leave_drain_time)
         self._done.set()
-
-    async def _hand_over(self) -> None:
-        """A leader that ends lets another lead first: writes then pause for a moment and not for an election."""
-        raft = self.cluster.raft
-        if raft.is_ready and any(server.voter and server.node_id != self.agent.node_id for server in raft.servers):
-            try:
-                if await hand_over(self.agent):
-                    log.info("leadership was handed over")
-            except MeshError as error:
-                log.warning("leadership could not be handed over: %s", error)
 
     def interrupted(self, number: int) -> None:
         """A signal asks to end (surface row G5)."""
@@ -428,7 +341,7 @@ class Daemon:
     async def stop(self) -> None:
         """Stop everything, listeners first; what was acknowledged is on disk."""
         if hasattr(self, "agent") and not self._leaving:
-            await self._hand_over()
+            await self.role.hand_over()
         for name in ("watches", "http", "dns", "sync"):
             part = getattr(self, name, None)
             if part is not None:
@@ -442,7 +355,7 @@ class Daemon:
             except MeshError as error:
                 log.error("%s", error)
         await self._tasks.cancel()
-        for name in ("pools", "cluster"):
+        for name in ("pools", "role"):
             if hasattr(self, name):
                 await getattr(self, name).stop()
         log.info("stopped")
@@ -456,11 +369,6 @@ def _warn(warnings: list[str]) -> None:
 
 def _refuse_unbuilt(config: Config) -> None:
     """Say clearly what this release cannot run as, before anything is touched."""
-    if not config.server:
-        raise ConfigError(
-            "server: this release runs servers only; client agents need gossip, which is not built yet. "
-            "Set server = true and bootstrap_expect = 1, or start with -dev"
-        )
     if config.acl.enabled:
         raise ConfigError(
             "acl.enabled: ACLs are not built yet, and an agent that promised them would let everyone in. "

@@ -14,6 +14,7 @@ catalog (`sync.py`). What is kept of a registration is in `registration.py`, its
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import msgspec
 
@@ -67,6 +68,8 @@ class LocalState:
         self.node_in_sync = False
         self._clock = clock
         self._rng = rng if rng is not None else random.Random()  # noqa: S311  only spreads load
+        #: Merges central configuration into a registration (agent/central.py).
+        self.central: Callable[[Service], Service] = lambda service: service
         self._observers: list[Observer] = []
         self._checks_of: dict[str, dict[str, LocalCheck]] = {}
 
@@ -127,6 +130,7 @@ class LocalState:
         if old is not None:
             entry.service = keep_reserved(service, old.service)
         self.services[service.id] = entry
+        self._merge(entry)
         if self.gone.services.pop(service.id, None) is not None:
             for check_id in self.gone.checks_of.pop(service.id, ()):
                 if check_id not in self.checks:
@@ -347,6 +351,24 @@ class LocalState:
             entry.service = service
             self._changed_service(service_id)
             self.watches.flush()
+
+    def merge_again(self, service_id: str) -> None:
+        """Central configuration has changed: bring a registration up to date and have it synced."""
+        entry = self.services[service_id]
+        if self._merge(entry):
+            entry.in_sync = False
+            self._changed_service(service_id)
+            for observer in self._observers:
+                observer.service_added(entry)
+            self.watches.flush()
+
+    def _merge(self, entry: LocalService) -> bool:
+        before = entry.service
+        given = entry.registered
+        row = self.central(given)
+        entry.given_proxy = given.proxy if row is not given else None
+        entry.service = row
+        return row != before
 
     # --- inside ------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from meshagent.agent.definitions import CheckDefinition
-from meshagent.catalog.model import Check, Service, ServiceAddress
+from meshagent.catalog.model import Check, Proxy, Service, ServiceAddress
 
 __all__ = ["Gone", "LocalCheck", "LocalService", "LocalSettings", "Observer", "Source", "keep_reserved"]
 
@@ -47,6 +47,15 @@ class LocalService:
     source: Source = "api"
     sidecar_of: str = ""
     in_sync: bool = False
+    #: The proxy block as it was registered, when central configuration has been merged into `service`.
+    given_proxy: Proxy | None = None
+
+    @property
+    def registered(self) -> Service:
+        """The row without central configuration: what is saved."""
+        return (
+            self.service if self.given_proxy is None else msgspec.structs.replace(self.service, proxy=self.given_proxy)
+        )
 
 
 @dataclass(slots=True, eq=False)

@@ -86,7 +86,7 @@ def encode_service(entry: LocalService) -> bytes:
             "Token": entry.token,
             "Source": "remote",
             "LocallyRegisteredAsSidecar": bool(entry.sidecar_of),
-            "Service": msgspec.to_builtins(entry.service),
+            "Service": msgspec.to_builtins(entry.registered),
         }
     )
 

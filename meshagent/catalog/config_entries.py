@@ -20,17 +20,49 @@ from meshagent.catalog.entries.entry import Entry
 from meshagent.catalog.entries.gateway_routes import HTTPRoute, TCPRoute
 from meshagent.catalog.entries.graph import Lookup
 from meshagent.catalog.entries.table import check, content
-from meshagent.catalog.watch import Watches
+from meshagent.catalog.entries.terminating_gateway import TerminatingGateway
+from meshagent.catalog.watch import Topic, Watches
 from meshagent.errors import InternalError
 
-__all__ = ["ConfigEntries"]
+__all__ = ["ConfigEntries", "WatchedEntries", "virtual_names"]
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
 
 #: Kinds that put services behind a gateway.
 _GATEWAYS = frozenset({"ingress-gateway", "terminating-gateway"})
 
+#: Kinds whose name is a service that has a virtual address because of them (surface row M5).
+_NAMING = ("service-defaults", "service-resolver", "service-router", "service-splitter", "service-intentions")
+
 Key = tuple[str, str]
+
+
+def virtual_names(entry: Entry) -> list[str]:
+    """The services (lower case) that have a virtual address because of an entry."""
+    if entry.kind in _NAMING:
+        names = [entry.name]
+    elif isinstance(entry, TerminatingGateway):
+        names = [linked.name for linked in entry.services or ()]
+    else:
+        names = []
+    return [name.lower() for name in names if name and name != "*"]
+
+
+class WatchedEntries(Lookup):
+    """A look-up that notes what to watch for a change of what it was asked."""
+
+    def __init__(self, table: ConfigEntries) -> None:
+        super().__init__(self._one, self._all)
+        self._table = table
+        self.topics: dict[Topic, None] = {}
+
+    def _one(self, kind: str, name: str) -> Entry | None:
+        self.topics["config-entry", f"{kind}/{name.lower()}"] = None
+        return self._table.get(kind, name)
+
+    def _all(self, kind: str) -> list[Entry]:
+        self.topics["config-kind", kind] = None
+        return self._table.of_kind(kind)
 
 
 class ConfigEntries:
@@ -55,6 +87,16 @@ class ConfigEntries:
     def all(self) -> list[Entry]:
         """All entries, by kind and name."""
         return [self.entries[key] for key in sorted(self.entries)]
+
+    def watched(self) -> WatchedEntries:
+        """The same, which notes what it was asked."""
+        return WatchedEntries(self)
+
+    def names_service(self, name: str) -> bool:
+        """Whether an entry gives a service (lower case) a virtual address."""
+        if any((kind, name) in self.entries for kind in _NAMING):
+            return True
+        return any(name in virtual_names(entry) for entry in self.of_kind("terminating-gateway"))
 
     def lookup(self) -> Lookup:
         """What the rules of entries look at."""

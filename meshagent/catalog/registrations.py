@@ -64,11 +64,14 @@ class Registrations:
         undo: Undo,
         check_down: Callable[[str, str, int], None],
         node_gone: Callable[[str, int], None],
+        named_elsewhere: Callable[[str], bool],
     ) -> None:
+        """`named_elsewhere` says whether an entry names a service (lower case): its virtual address stays then."""
         self._watches = watches
         self._undo = undo
         self._check_down = check_down
         self._node_gone = node_gone
+        self._named_elsewhere = named_elsewhere
         self.nodes: dict[str, Node] = {}
         self.services: dict[InstanceKey, Service] = {}
         self.checks: dict[InstanceKey, Check] = {}
@@ -386,10 +389,14 @@ class Registrations:
         self._watches.notify("service-extinction")
         for kind in ("service", "service-health", "service-checks"):
             self._forget_topic((kind, lower))
-        if self.virtual_ips.get(lower) is not None:
+        if self.virtual_ips.get(lower) is not None and not self._named_elsewhere(lower):
             if self._undo.active:
                 self._undo.note(self.virtual_ips.rewind, self.virtual_ips.memento())
             self.virtual_ips.release(lower)
+
+    def named(self, name: str) -> bool:
+        """Whether there is an instance of a service."""
+        return name.lower() in self._by_name
 
     def _set_extinction(self, index: int) -> None:
         self._undo.note(self._set_extinction, self.service_extinction)

@@ -16,8 +16,9 @@ from typing import Any
 from meshagent.catalog import commands, snapshot, txn
 from meshagent.catalog.autopilot.table import AutopilotTable
 from meshagent.catalog.ca import ConnectCA
-from meshagent.catalog.config_entries import ConfigEntries
+from meshagent.catalog.config_entries import ConfigEntries, virtual_names
 from meshagent.catalog.coordinates import Coordinates
+from meshagent.catalog.federation import FederationStates
 from meshagent.catalog.kv import KVTable
 from meshagent.catalog.prepared_queries import PreparedQueries
 from meshagent.catalog.registrations import Registrations
@@ -42,12 +43,17 @@ class Store:
         self.coordinates: Coordinates = Coordinates(self.watches, self.undo)
         self.prepared_queries: PreparedQueries = PreparedQueries(self.watches, self.undo)
         self.sessions: Sessions = Sessions(self.watches, self.undo, self.kv, self.prepared_queries.session_gone)
-        self.registrations: Registrations = Registrations(
-            self.watches, self.undo, self.sessions.check_down, self.sessions.node_gone
-        )
         self.config: ConfigEntries = ConfigEntries(self.watches)
+        self.registrations: Registrations = Registrations(
+            self.watches,
+            self.undo,
+            self.sessions.check_down,
+            self.sessions.node_gone,
+            self.config.names_service,
+        )
         self.ca: ConnectCA = ConnectCA(self.watches)
         self.autopilot: AutopilotTable = AutopilotTable(self.watches)
+        self.federation: FederationStates = FederationStates(self.watches)
 
     def apply(self, command: bytes) -> Any:
         """Apply an encoded command. Raises MeshError when the state refuses it; nothing but the index has moved."""
@@ -119,6 +125,38 @@ class Store:
             self.watches.notify("cluster")
         return self.cluster_id
 
+    def _set_entry(self, command: commands.ConfigEntrySet, index: int) -> bool:
+        old = self.config.get(command.entry.kind, command.entry.name)
+        written = self.config.set(command, index)
+        if written:
+            for name in virtual_names(command.entry):
+                self.registrations.virtual_ips.assign(name)
+                self.watches.notify(("connect", name))
+            if old is not None:
+                self._release_addresses(virtual_names(old))
+        return written
+
+    def _delete_entry(self, command: commands.ConfigEntryDelete, index: int) -> bool:
+        old = self.config.get(command.kind, command.name)
+        deleted = self.config.delete(command, index)
+        if deleted and old is not None:
+            self._release_addresses(virtual_names(old))
+        return deleted
+
+    def _release_addresses(self, names: Iterable[str]) -> None:
+        """Free the virtual addresses of services that nothing names any more (surface row M5)."""
+        for name in names:
+            if not self.registrations.named(name) and not self.config.names_service(name):
+                self.registrations.virtual_ips.release(name)
+                self.watches.notify(("connect", name))
+
+    def set_manual_ips(self, command: commands.ManualIPsSet, index: int) -> list[str] | None:
+        """Give a service its manual addresses."""
+        losers = self.registrations.virtual_ips.set_manual(command.service, command.addresses)
+        if losers is not None:
+            self.watches.notify("virtual-ips")
+        return losers
+
     def _reap(self, command: commands.ReapTombstones, index: int) -> None:
         self.kv.reap(command.index)
         self.registrations.reap(command.index)
@@ -147,11 +185,13 @@ _APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
     ),
     commands.SessionDestroy: lambda store, command, index: store.sessions.destroy(command.id, index),
     commands.Txn: lambda store, command, index: txn.apply(store, command.ops, index),
-    commands.ConfigEntrySet: lambda store, command, index: store.config.set(command, index),
-    commands.ConfigEntryDelete: lambda store, command, index: store.config.delete(command, index),
+    commands.ConfigEntrySet: Store._set_entry,
+    commands.ConfigEntryDelete: Store._delete_entry,
     commands.CASet: lambda store, command, index: store.ca.set(command, index),
     commands.CASerials: lambda store, command, index: store.ca.take_serials(command, index),
     commands.CADrop: lambda store, command, index: store.ca.drop(command, index),
     commands.ClusterInit: Store._init_cluster,
+    commands.FederationStateSet: lambda store, command, index: store.federation.set(command, index),
+    commands.ManualIPsSet: Store.set_manual_ips,
     commands.AutopilotSet: lambda store, command, index: store.autopilot.set(command, index),
 }

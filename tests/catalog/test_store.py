@@ -150,6 +150,8 @@ commands = st.one_of(
         st.just("2024-01-02T00:00:00Z"),
     ),
     st.builds(c.ClusterInit, st.sampled_from(["c-1", "c-2"])),
+    st.builds(c.FederationStateSet, st.sampled_from(["dc1", "dc2"]), st.just("2024-01-01T00:00:00Z")),
+    st.builds(c.ManualIPsSet, names, st.lists(st.sampled_from(["10.0.0.1", "10.0.0.2"]), unique=True).map(tuple)),
     st.builds(
         c.AutopilotSet,
         st.builds(AutopilotConfig, min_quorum=st.integers(0, 5), cleanup_dead_servers=st.booleans()),
@@ -276,7 +278,7 @@ def derived(store: Store) -> object:
     virtual_ips = store.registrations.virtual_ips
     tables = (store.registrations, store.kv, store.sessions, store.coordinates, store.prepared_queries, virtual_ips)
     memos = {"_watches", "_undo", "_entries", "_bare", "_sorted", "virtual_ips"}
-    memos |= {"_kv", "_check_down", "_node_gone", "_ended"}  # ways to other tables
+    memos |= {"_kv", "_check_down", "_node_gone", "_ended", "_named_elsewhere"}  # ways to other tables
     return [{name: value for name, value in vars(table).items() if name not in memos} for table in tables]
 
 

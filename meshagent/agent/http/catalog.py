@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from meshagent.agent.http.fragments import encode_catalog
-from meshagent.agent.http.narrow import filtered, narrow, node_meta
+from meshagent.agent.http.narrow import filtered, narrow, node_meta, with_central_config
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import Response, encode_json, json_response
 from meshagent.agent.http.routes import Route
@@ -16,6 +16,7 @@ from meshagent.agent.http.shapes import NodeServiceList, NodeServices
 from meshagent.catalog import queries
 from meshagent.catalog.model import Node, Service, ServiceEntry
 from meshagent.catalog.queries import Result
+from meshagent.connect.central import merged
 from meshagent.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _instances(agent: Agent, request: Request, *, connect: bool) -> Result[Any]:
         connect=connect,
         node_meta=node_meta(request),
     )
-    return narrow(agent, request, result, "catalog_service", _entry_node)
+    return narrow(agent, request, with_central_config(agent, request, result), "catalog_service", _entry_node)
 
 
 def _encode_instances(rows: list[ServiceEntry], request: Request) -> bytes:
@@ -88,7 +89,14 @@ def _encode_instances(rows: list[ServiceEntry], request: Request) -> bytes:
 def _node(agent: Agent, request: Request) -> Result[Any]:
     if not request.name:
         raise BadRequest("Missing node name")
-    return _filtered_services(request, queries.node_services(agent.store, request.name))
+    result = queries.node_services(agent.store, request.name)
+    if not request.query.has("merge-central-config") or result.rows is None:
+        return _filtered_services(request, result)
+    entries = agent.store.config.watched()
+    services = [merged(service, entries) for service in result.rows[1]]
+    return _filtered_services(
+        request, Result((result.rows[0], services), result.index, (*result.topics, *entries.topics))
+    )
 
 
 def _filtered_services(request: Request, result: Result[tuple[Node, list[Service]] | None]) -> Result[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from meshagent.agent.http.fragments import encode_entries
-from meshagent.agent.http.narrow import narrow, node_meta
+from meshagent.agent.http.narrow import narrow, node_meta, with_central_config
 from meshagent.agent.http.request import Request, parse_bool
 from meshagent.agent.http.routes import Route
 from meshagent.agent.http.views import LiveResult
@@ -85,7 +85,7 @@ def _instances(agent: Agent, request: Request, *, connect: bool) -> Result[list[
         passing=_passing(request),
         node_meta=node_meta(request),
     )
-    return narrow(agent, request, result, "service_entry", _entry_node)
+    return narrow(agent, request, with_central_config(agent, request, result), "service_entry", _entry_node)
 
 
 def _passing(request: Request) -> bool:

@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
+
 from meshagent.agent.http.request import Request
 from meshagent.catalog import queries
+from meshagent.catalog.model import ServiceEntry
 from meshagent.catalog.queries import Result
+from meshagent.connect.central import merged
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
 
-__all__ = ["filtered", "narrow", "node_meta"]
+__all__ = ["filtered", "narrow", "node_meta", "with_central_config"]
 
 T = TypeVar("T")
 
@@ -48,9 +52,20 @@ def narrow(
     rows = filtered(request, kind, result.rows)
     if not near:
         return result if rows is result.rows else Result(rows, result.index, result.topics)
-    origin = agent.node_name if near == "_agent" else near
+    origin = (request.asker or agent.node_name) if near == "_agent" else near
     if near == "_ip":
         nodes, _ = queries.by_address(agent.store, request.remote).rows
         origin = nodes[0].name if nodes else ""
     rows = queries.sort_by_distance(agent.store, origin, rows, node_of)
     return Result(rows, result.index, (*result.topics, "coordinates"))
+
+
+def with_central_config(
+    agent: Agent, request: Request, result: Result[list[ServiceEntry]]
+) -> Result[list[ServiceEntry]]:
+    """With `?merge-central-config`, proxies as `proxy-defaults` and `service-defaults` make them (surface row M6)."""
+    if not request.query.has("merge-central-config"):
+        return result
+    entries = agent.store.config.watched()
+    rows = [msgspec.structs.replace(entry, service=merged(entry.service, entries)) for entry in result.rows]
+    return Result(rows, result.index, (*result.topics, *entries.topics))

@@ -470,7 +470,7 @@ class RaftLog:
     def reload(self, settings: RaftSettings) -> None:
         """Take the snapshot settings of `settings` (surface row G4); the others need a restart."""
         if self._compaction is not None:
-            self._compaction.settings = settings
+            self._compaction.reload(settings)
 
     # -- proposals become entries
 
@@ -523,7 +523,11 @@ class RaftLog:
     def _tick_soon(self) -> None:
         if not self._ticking:
             self._ticking = True
-            self._loop.call_soon(self._tick)
+            self._loop.call_soon(self._tick_now)
+
+    def _tick_now(self) -> None:
+        self._ticking = False  # only here: a tick for another reason must not lead to two of these in a row
+        self._tick()
 
     def _guarded(self, step: Callable[[], None]) -> bool:
         """Let the engine do `step`; False when it cannot go on."""
@@ -541,7 +545,6 @@ class RaftLog:
         return True
 
     def _tick(self) -> None:
-        self._ticking = False
         engine = self._engine
         before = engine.applied_index
         if not self._guarded(engine.tick):

@@ -7,7 +7,7 @@ collector set as the daemon sets it. Steps: fill; snapshot on the leader; a foll
 newcomer that gets the whole state; a restore of all by an operator; a restart.
 
 A stall is how late a timer of 2 ms is. `held` is the processor time of the loop's thread in that wait: what the
-program is to blame for on a machine that is busy otherwise.
+program is to blame for on a machine that is busy otherwise. EXPLAIN_MS=40 prints where the loop was.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import asyncio
 import gc
 import json
 import logging
+import os
 import random
 import subprocess
 import sys
@@ -42,11 +43,32 @@ class Loop:
     async def watch(self) -> None:
         while True:
             wall, cpu = time.perf_counter(), time.thread_time()
+            self.ticked = wall
             await asyncio.sleep(0.002)
             late = (time.perf_counter() - wall - 0.002) * 1000
             self.late[next(edge for edge in EDGES_MS if late <= edge)] += 1
             self.worst = max(self.worst, late)
             self.held = max(self.held, (time.thread_time() - cpu) * 1000)
+
+    def explain(self, longer_s: float) -> None:
+        """From a thread: where the loop is when it is late (what holds the interpreter lock is found at its end)."""
+        import threading
+        import traceback
+
+        main = threading.get_ident()
+        self.ticked = time.perf_counter()
+
+        def look() -> None:
+            told = 0.0
+            while True:
+                time.sleep(0.003)
+                if time.perf_counter() - self.ticked > longer_s and told != self.ticked:
+                    told = self.ticked
+                    stack = traceback.extract_stack(sys._current_frames()[main])
+                    where = " < ".join(f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in reversed(stack[-9:]))
+                    print(f"late by {(time.perf_counter() - told) * 1000:.0f} ms: {where}", file=sys.stderr)
+
+        threading.Thread(target=look, daemon=True).start()
 
     def facts(self) -> dict[str, Any]:
         shown = {f"<={edge:g}ms": self.late[edge] for edge in EDGES_MS if self.late[edge]}
@@ -163,6 +185,8 @@ async def serve(name: str, port: int, directory: Path) -> None:
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
     watching = asyncio.ensure_future(server.loop.watch())
+    if os.environ.get("EXPLAIN_MS"):
+        server.loop.explain(float(os.environ["EXPLAIN_MS"]) / 1000)
     print(json.dumps({"started_s": round(time.perf_counter() - began, 2), **await server.do_facts()}), flush=True)
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):

@@ -87,12 +87,12 @@ class Log(MemoryLog):
             future.set_result(None)
         return future
 
-    def propose(self, command: bytes) -> asyncio.Future[Any]:
+    def propose(self, command: bytes, request_id: bytes | None = None) -> asyncio.Future[Any]:
         if self.refuse is not None:
             future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
             future.set_exception(self.refuse)
             return future
-        return super().propose(command)
+        return super().propose(command, request_id)
 
 
 def make_agent(clock: Clock | None = None, log: type[MemoryLog] | None = None) -> Agent:

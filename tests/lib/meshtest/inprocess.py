@@ -12,7 +12,8 @@ from typing import Any
 from multidict import CIMultiDict
 
 from meshagent.agent.autopilot import AutopilotKeeper
-from meshagent.agent.check_runs import CheckRuns, alias_source
+from meshagent.agent.central import CentralConfig
+from meshagent.agent.check_runs import CheckRuns, alias_source, node_follower
 from meshagent.agent.checks.probe import CheckSettings
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.config import Config, Listen, Network
@@ -102,7 +103,7 @@ class InProcess:
             config=CheckSettings(),
             aliased=alias_source(self.local, self.store),
         )
-        CheckRuns(self.local, self.runner, self.store, self.clock, self.tasks)
+        CheckRuns(self.local, self.runner, node_follower(self.store), self.clock, self.tasks)
         metrics = Metrics()
         self.pools = Pools(
             config=self.config,
@@ -135,6 +136,7 @@ class InProcess:
             lifecycle=Lifecycle(reload=self._reload, leave=self._leave),
             extras=extras,
         )
+        CentralConfig(self.local, self.store)
         self.mesh = extras["mesh"] = Mesh(self.agent, AuthoritySettings(apart=False))
         self.agent.extras["leader_calls"] = LeaderHere(self.agent)
         extras["coordinates"] = CoordinateBatches(self.agent)

@@ -1,4 +1,4 @@
-"""I/O edge: several real server processes that find each other by gossip and form one cluster.
+"""I/O edge: several real server processes that find each other by gossip and form one cluster, and client agents.
 
 Used by tests/e2e, tests/chaos and bench. What may change here: further ways to begin a cluster.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 from meshtest.process import AgentFailed, AgentProcess, free_ports
 
-__all__ = ["Servers", "peers_json"]
+__all__ = ["Servers", "client_of", "peers_json"]
 
 
 def peers_json(servers: Sequence[AgentProcess], node_ids: Sequence[str]) -> str:
@@ -27,6 +27,21 @@ def peers_json(servers: Sequence[AgentProcess], node_ids: Sequence[str]) -> str:
         for server, node_id in zip(servers, node_ids, strict=True)
     ]
     return json.dumps(rows)
+
+
+def client_of(servers: Sequence[AgentProcess], name: str = "c1", **extra: Any) -> AgentProcess:
+    """A client agent that joins these; not started."""
+    ports: dict[str, int] = {**free_ports(_CLIENT_PORTS), "serf_wan": -1, "grpc": -1, "grpc_tls": -1}
+    config = {
+        "server": False,
+        "bootstrap_expect": 0,
+        "node_name": name,
+        "ports": ports,
+        "retry_join": [f"127.0.0.1:{server.ports['serf_lan']}" for server in servers],
+        "retry_interval": "1s",
+        **extra,
+    }
+    return AgentProcess.server(config, ports=ports)
 
 
 class Servers:
@@ -135,4 +150,5 @@ class Servers:
         return None
 
 
+_CLIENT_PORTS = ("http", "dns", "server", "serf_lan")
 _PORTS = ("http", "dns", "server", "serf_lan", "serf_wan", "grpc", "grpc_tls")
