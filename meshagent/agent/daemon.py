@@ -209,6 +209,7 @@ class Daemon:
             config.datacenter,
             config.node_name,
             view=self.role.names,
+            serving=self.role.log if self.role.names is None else None,
         )
         self.agent.extras["dns"] = self.dns
         await self.dns.start([(listen.host, listen.port) for listen in network.dns])
