@@ -183,6 +183,8 @@ def dns_settings(config: Config) -> DnsSettings:
         recursors=config.recursors,
         recursor_strategy=dns.recursor_strategy,
         recursor_timeout_s=dns.recursor_timeout,
+        allow_stale=dns.allow_stale,
+        max_stale_s=dns.max_stale,
     )
 
 
