@@ -41,6 +41,12 @@ def statuses(agent: AgentProcess, query: str = "") -> dict[str, int]:
     return {row["Name"]: row["Status"] for row in agent.get(f"/v1/agent/members{query}")}
 
 
+def test_joining_by_command(servers: Servers) -> None:
+    for words, port in (([], "serf_lan"), (["-wan"], "serf_wan")):
+        ran = cli(servers[0], "join", *words, f"127.0.0.1:{servers[1].ports[port]}")
+        assert ran.stdout == "Successfully joined cluster by contacting 1 nodes.\n"
+
+
 def ring(server: AgentProcess, name: str) -> list[str]:
     assert server.config is not None
     path = Path(server.config["data_dir"]) / "serf" / f"{name}.keyring"
@@ -60,10 +66,7 @@ def test_everybody_knows_everybody(servers: Servers, client: AgentProcess) -> No
     assert client.get("/v1/agent/self")["Stats"]["serf_lan"]["encrypted"] == "true"
 
 
-def test_servers_join_over_wan(servers: Servers) -> None:
-    for server in servers.all[1:]:
-        ran = cli(servers[0], "join", "-wan", f"127.0.0.1:{server.ports['serf_wan']}")
-        assert "Successfully joined cluster by contacting 1 nodes." in ran.stdout
+def test_servers_are_in_the_wide_pool_by_themselves(servers: Servers) -> None:
     wide = dict.fromkeys(("s0.dc1", "s1.dc1", "s2.dc1"), 1)
     for server in servers.all:
         server.wait("the WAN pool", lambda server=server: statuses(server, "?wan=1") == wide)
