@@ -44,7 +44,7 @@ from meshagent.agent.gossip.signals import JoinEnded, LeaveSent
 from meshagent.agent.gossip.tags import encode_tags, shared_tags
 from meshagent.agent.gossip.upkeep import Upkeep
 from meshagent.agent.gossip.user_events import UserEvents
-from meshagent.errors import RemoteProtocolError
+from meshagent.errors import InternalError, RemoteProtocolError
 from meshagent.machine import Command, Log, SetTimer, TimerFired
 from meshagent.machine import Event as MachineEvent
 from meshagent.metrics import Labels, Metrics
@@ -248,7 +248,7 @@ class Serf(Delegate):
         self._received.sample(len(payload))
         try:
             self._take(decode(payload), payload, now)
-        except RemoteProtocolError as error:
+        except (RemoteProtocolError, InternalError) as error:  # the second: an answer that would be too large
             self._counts["dropped.malformed"] += 1
             self._say(logging.DEBUG, f"dropped a message from {show_address(source)}: {error}")
 

@@ -238,6 +238,16 @@ async def test_keys_are_rotated_and_kept(hosts, tmp_path: Path) -> None:
     assert a.pools.pool().ring.keys == (NEXT,)
 
 
+async def test_a_key_that_cannot_be_kept_is_a_refusal(hosts, tmp_path: Path) -> None:
+    a = await hosts("a", tmp_path, encrypt=encode_key(KEY))
+    pool = a.pools.pool()
+    (tmp_path / "serf" / "local.tmp").mkdir()  # where the file is written beside itself
+    told = await pool.key_query(INSTALL, NEXT)
+    assert told.problem == "1/1 nodes reported failure"
+    assert told.messages["a"].startswith("Failed to write keyring file: ")
+    assert parse_ring((tmp_path / "serf" / "local.keyring").read_bytes()) == (KEY,)
+
+
 async def test_another_key_does_not_join(hosts) -> None:
     a, b = await hosts("a", encrypt=encode_key(KEY)), await hosts("b", encrypt=encode_key(NEXT))
     with pytest.raises(InternalError, match="Failed to join"):
