@@ -196,12 +196,20 @@ rpc.rate_limit.exceeded
 rpc.rate_limit.log_dropped
 rpc.request  Requests served
 rpc.request_error  Requests that failed
-serf.events
+serf.dropped  Messages of serf that were refused, by reason
+serf.events  User events taken
 serf.events.consul:new-leader
 serf.member.join
 serf.member.left
 serf.member.failed
-serf.member.flap
+serf.member.flap  Members that failed and were back within a minute
+serf.member.update
+serf.queries  Queries taken
+serf.query_acks
+serf.query_duplicate_acks
+serf.query_duplicate_responses
+serf.query_responses
+serf.queue.dropped  Broadcasts dropped because too many waited
 xds.server.streamDrained
 """
 
@@ -284,7 +292,14 @@ raft.snapshot.persist  Milliseconds that writing a snapshot took
 raft.snapshot.takeSnapshot  Milliseconds that a snapshot took as a whole
 rpc.consistentRead  Milliseconds until the consistent reads that wait together could be answered
 runtime.gc_pause_ns
-serf.snapshot.appendLine
+serf.coordinate.adjustment-ms
+serf.msgs.received  Bytes
+serf.msgs.sent  Bytes
+serf.queue.Event  User events that wait to be gossiped
+serf.queue.Intent
+serf.queue.Query
+serf.snapshot.appendLine  Milliseconds that appending to a snapshot of members took
+serf.snapshot.compact
 session.apply
 session.renew
 session_ttl.invalidate

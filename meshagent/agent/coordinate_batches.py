@@ -11,17 +11,18 @@ they are dropped. What may change here: nothing but the rates.
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from meshagent.catalog.commands import CoordinateBatch
-from meshagent.catalog.model import Coordinate, CoordinateRow
-from meshagent.clock import Clock
+from meshagent.catalog.model import CoordinateRow
 from meshagent.errors import MeshError
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
+    from meshagent.agent.gossip.pools import Pools
 
 __all__ = ["CoordinateBatches", "interval_s", "tell_coordinate"]
 
@@ -34,6 +35,10 @@ PERIOD_S = 5.0
 #: Consul's `sync_coordinate_rate_target` and `..._interval_min`.
 RATE_PER_S = 64.0
 INTERVAL_MIN_S = 15.0
+
+
+#: (method, target, token, body) -> status, headers, body: the agent's own API.
+Ask = Callable[[str, str, str, bytes], Awaitable[tuple[int, Mapping[str, str], bytes]]]
 
 
 class CoordinateBatches:
@@ -73,19 +78,20 @@ def interval_s(members: int) -> float:
     return max(INTERVAL_MIN_S, members / RATE_PER_S)
 
 
-async def tell_coordinate(
-    node: str,
-    coordinate: Callable[[], Coordinate],
-    members: Callable[[], int],
-    send: Callable[[CoordinateRow], Awaitable[None]],
-    clock: Clock,
-    rng: random.Random,
-) -> None:
-    """Tell where this agent is, for ever; each time a random part of the interval later, so that all spread."""
+async def tell_coordinate(agent: Agent, pools: Pools, ask: Ask) -> None:
+    """Tell where this agent is, for ever, through its own API: that of a client asks a server.
+
+    Each time a random part of the interval later, so that all spread.
+    """
     while True:
-        between_s = interval_s(members())
-        await clock.sleep(between_s + rng.random() * between_s)
+        between_s = interval_s(len(pools.members()))
+        await agent.clock.sleep(between_s + agent.rng.random() * between_s)
+        row = CoordinateRow(node=agent.node_name, coord=pools.coordinate())
+        token = agent.config.acl.tokens.agent or ""
         try:
-            await send(CoordinateRow(node=node, coord=coordinate()))
+            status, _, text = await ask("PUT", "/v1/coordinate/update", token, msgspec.json.encode(row))
         except MeshError as error:
             log.debug("coordinate could not be told: %s", error)
+        else:
+            if status != 200:
+                log.debug("coordinate was refused: %s", text.decode("utf-8", "replace"))

@@ -44,7 +44,6 @@ from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.telemetry import observe
 from meshagent.agent.tls import server_context
 from meshagent.agent.watches.runner import WatchRunner
-from meshagent.catalog.model import CoordinateRow
 from meshagent.clock import Clock, Tasks
 from meshagent.dns.server import DnsServer
 from meshagent.errors import ConfigError, MeshError
@@ -164,7 +163,7 @@ class Daemon:
         jobs = RemoteExec(self._ask, config.node_name, self._tasks, enabled=lambda: not self.config.disable_remote_exec)
         events.handlers[EVENT] = jobs.announced
         if not config.disable_coordinates:
-            self._tasks.start(self._tell_coordinate(), name="coordinate")
+            self._tasks.start(tell_coordinate(self.agent, self.pools, self._ask), name="coordinate")
         log.info("started")
 
     def _build_local(self, config: Config, node_id: str, data_dir: Path | None) -> None:
@@ -243,22 +242,6 @@ class Daemon:
     async def _ask(self, method: str, target: str, token: str = "", body: bytes = b"") -> Any:
         """This agent's own API, as its watches and jobs use it."""
         return await ask(self.http.dispatcher, method, target, token, body)
-
-    async def _tell_coordinate(self) -> None:
-        """Where this agent is among the others, into the catalog."""
-        batches = self.agent.extras["coordinates"]
-
-        async def send(row: CoordinateRow) -> None:
-            batches.add(row)
-
-        await tell_coordinate(
-            self.config.node_name,
-            self.pools.coordinate,
-            lambda: len(self.pools.members()),
-            send,
-            self._clock,
-            self._rng,
-        )
 
     async def _measure(self) -> None:
         """Close metric intervals; the gauges of process, catalog and log are read just before."""

@@ -109,6 +109,7 @@ class ServerRole:
             ),
         )
         self.leadership.on_leader.append(lambda: sync.trigger_full(now=cluster.raft.is_ready))
+        agent.store.on_replaced.append(sync.trigger_full)
         self.serving = Serving(agent, settings.http_settings(self._config))
         cluster.serve({**server_methods(agent), **all_methods(agent), **self.bootstrap.methods()})
         cluster.serve({**self.serving.methods, **(mesh.rpc_methods() if mesh is not None else {})})

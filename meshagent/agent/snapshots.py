@@ -2,8 +2,8 @@
 
 Source: surface rows SN1, SN2; `catalog/archive.py` for the form. A save is of the leader unless a stale one will do:
 the leader keeps the archive on disk for a moment, the server that was asked fetches it piece by piece. A restore goes
-the other way. So nobody holds an archive in memory, and a slow client slows nobody else. Compressing runs on a thread,
-encoding in slices on the loop.
+the other way, once the whole of it has come in and is sound. So nobody holds an archive in memory, and a slow client
+slows nobody else. Compressing runs on a thread, encoding in slices on the loop.
 
 What may be changed: slices and pieces, with a measurement. Methods and their payloads are on the wire: append-only.
 """
@@ -24,7 +24,7 @@ from meshagent.agent.server_calls import decode, encode
 from meshagent.agent.spool import PIECE_BYTES, Spool, Spools
 from meshagent.catalog.archive import ArchiveMeta, ArchiveReader, ArchiveWriter
 from meshagent.catalog.raft.snapshots import SnapshotId
-from meshagent.errors import BadRequest, CorruptData, NoLeader
+from meshagent.errors import BadRequest, CorruptData, NoLeader, NotFound, Timeout, Unavailable
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
@@ -51,6 +51,8 @@ BATCH_BYTES = 4 << 20
 PIECE_S = 600.0
 #: A restore is applied everywhere before it is answered: a large one takes its time.
 RESTORE_S = 3600.0
+ATTEMPTS = 4
+PAUSE_S = 2.0
 
 
 class SnapshotLog(Protocol):
@@ -80,7 +82,10 @@ class Saved:
 
 async def _ask(agent: Agent, method: str, payload: bytes, *, timeout_s: float = PIECE_S) -> bytes:
     """Once: a piece that was taken must not come again, and another leader has nothing of it."""
-    return await at_leader(agent, method, payload, timeout_s=timeout_s, again=False)
+    try:
+        return await at_leader(agent, method, payload, timeout_s=timeout_s, again=False)
+    except NotFound as error:
+        raise Unavailable(f"{error}; nothing was changed by it, try again") from error
 
 
 # --- saving --------------------------------------------------------------------------------------------------------
@@ -173,23 +178,37 @@ async def _close(agent: Agent, ticket: str) -> None:
 async def restore(agent: Agent, pieces: AsyncIterator[bytes], expected_bytes: int = 0) -> None:
     """Replace the state of the cluster by that of the archive in `pieces`. Nothing changes when it is not whole.
 
+    A large restore keeps all servers busy, and a leader may be lost over it: then it is tried again at the next one.
+
     Raises:
         CorruptData: it is damaged, cut short, empty, or not ours; in Consul's words.
         TooLarge: the disk has no room for it. NoLeader, Unavailable, Conflict: not now.
     """
+    spool = _spools(agent).make()
+    try:
+        await spool.expect(expected_bytes)
+        async for piece in _checked(pieces):
+            await spool.write(piece)
+        for attempt in range(ATTEMPTS):
+            try:
+                return await _restore_once(agent, spool)
+            except (NoLeader, Unavailable, Timeout) as error:
+                log.warning("restoring a snapshot failed: attempt=%d error=%s", attempt + 1, error)
+                if attempt == ATTEMPTS - 1:
+                    raise
+                await agent.clock.sleep(PAUSE_S)
+    finally:
+        spool.close()
+
+
+async def _restore_once(agent: Agent, spool: Spool) -> None:
+    """Here if this server leads, else where the leader is."""
     if agent.log.is_leader:
-        spool = _spools(agent).make()
-        try:
-            await spool.expect(expected_bytes)
-            async for piece in _checked(pieces):
-                await spool.write(piece)
-            await _restore_spool(agent, spool)
-        finally:
-            spool.close()
+        await _restore_spool(agent, spool)
         return
-    ticket = decode(await _ask(agent, SNAPSHOT_BEGIN, encode(expected_bytes)), str)
+    ticket = decode(await _ask(agent, SNAPSHOT_BEGIN, encode(spool.size)), str)
     offset = 0
-    async for piece in _checked(pieces):
+    async for piece in spool.pieces():
         await _ask(agent, SNAPSHOT_WRITE, encode((ticket, offset, piece)))
         offset += len(piece)
     await _ask(agent, SNAPSHOT_RESTORE, encode(ticket), timeout_s=RESTORE_S)

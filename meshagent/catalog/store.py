@@ -39,6 +39,8 @@ class Store:
         self.undo = Undo()
         self.index = 1  # an empty read answers index 1, so the first change must be above it
         self.cluster_id = ""
+        #: Called when another state has taken this one's place: every row may be another.
+        self.on_replaced: list[Callable[[], None]] = []
         self.kv: KVTable = KVTable(self.watches, self.undo)
         self.coordinates: Coordinates = Coordinates(self.watches, self.undo)
         self.prepared_queries: PreparedQueries = PreparedQueries(self.watches, self.undo)

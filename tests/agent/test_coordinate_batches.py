@@ -1,13 +1,14 @@
 """Surface rows CO3, S51: how coordinates get into the catalog."""
 
 import asyncio
-import random
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from meshtest.inprocess import InProcess
 
 from meshagent.agent.coordinate_batches import CoordinateBatches, interval_s, tell_coordinate
+from meshagent.agent.http.inside import ask
 from meshagent.catalog.model import Coordinate, CoordinateRow
 from meshagent.clock import Tasks, VirtualClock
 from meshagent.errors import NoLeader
@@ -70,22 +71,28 @@ def test_many_agents_tell_theirs_more_rarely(members: int, seconds: float) -> No
     assert interval_s(members) == seconds
 
 
-async def test_an_agent_tells_its_own_again_and_again(server: Any) -> None:
-    sent: list[CoordinateRow] = []
+async def test_an_agent_tells_its_own_again_and_again() -> None:
+    live = InProcess()
+    await live.start()
+    asked: list[tuple[str, str, bytes]] = []
     failing = [NoLeader()]
 
-    async def send(update: CoordinateRow) -> None:
+    async def ask_own(method: str, target: str, token: str, body: bytes) -> Any:
         if failing:
             raise failing.pop()
-        sent.append(update)
+        asked.append((method, target, body))
+        return await ask(live.dispatcher, method, target, token, body)
 
-    telling = asyncio.ensure_future(tell_coordinate("n1", Coordinate, lambda: 1, send, server.clock, random.Random(1)))
-    await server.clock.advance(14.9)
+    telling = asyncio.ensure_future(tell_coordinate(live.agent, live.pools, ask_own))
+    await live.clock.advance(14.9)
     assert failing
-    await server.clock.advance(15.2)
+    await live.clock.advance(15.2)
     assert not failing
     for _ in range(4):
-        await server.clock.advance(15)
-    assert len(sent) >= 2
-    assert sent[0] == CoordinateRow(node="n1", coord=Coordinate())
+        await live.clock.advance(15)
+    assert len(asked) >= 2
+    assert asked[0][:2] == ("PUT", "/v1/coordinate/update")
+    (row,) = await live.get("/v1/coordinate/node/n1")
+    assert (row["Node"], row["Coord"]["Error"], len(row["Coord"]["Vec"])) == ("n1", 1.5, 8)
     telling.cancel()
+    await live.stop()

@@ -100,3 +100,12 @@ def test_the_cluster_stays_the_one_it_is() -> None:
         list(restoring.settle())
         restoring.take_place(lifted=lifted)
         assert store.cluster_id == expected
+
+
+def test_who_wants_to_know_is_told_each_time() -> None:
+    store = filled(3)
+    told: list[int] = []
+    store.on_replaced.append(lambda: told.append(store.index))
+    for count in (5, 7):
+        store.restore(list(filled(count).snapshot()))
+    assert told == [filled(5).index, filled(7).index]

@@ -109,7 +109,7 @@ async def torment(options: argparse.Namespace, *, apart: bool) -> tuple[list[Ope
             problems += logs(cluster)
         say(f"{len(workload.rows)} operations: {summary(workload.rows)}")
         say(f"answers: {dict(workload.answers.most_common(12))}")
-        say(f"faults: {sum(nemesis.counts.values())}: {dict(nemesis.counts)}")
+        say(f"faults: {sum(nemesis.counts.values())}: {dict(nemesis.counts)}, {dict(nemesis.notes)}")
         recoveries = sorted(nemesis.recoveries) or [0.0]
         facts: dict[str, object] = {
             "faults": dict(nemesis.counts),

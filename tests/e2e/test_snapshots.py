@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from meshtest.process import AgentProcess, meshagent_command
-from meshtest.servers import Servers
+from meshtest.servers import Servers, client_of
 
 KEYS = 3000
 
@@ -95,11 +95,17 @@ def test_a_cluster_is_restored_from_the_snapshot_of_another(old: Servers, fresh:
 
     cluster_before = {server.get("/v1/agent/self")["Config"]["NodeID"] for server in fresh.all}
     fresh.leader().put("/v1/kv/doomed", body=b"1")
+    for number, server in enumerate(fresh.all):
+        server.put("/v1/agent/service/register", {"Name": f"own-{number}", "Port": 1000 + number})
     before = max(index_of(server) for server in fresh.all)
     assert run(fresh.followers()[0], "snapshot", "restore", file) == "Restored snapshot\n"
     for server in fresh.all:
         server.wait("the restored state", lambda server=server: facts(server) == expected, within_s=20)
         assert server.http("GET", "/v1/kv/doomed").status == 404
+    for number in range(3):  # what the agents hold comes back without waiting for the next regular look
+        fresh.leader().wait(
+            "the agents' own services", lambda number=number: fresh.leader().get(f"/v1/catalog/service/own-{number}")
+        )
     fresh.leader().put("/v1/kv/after", body=b"1")
     written = fresh.followers()[0].get("/v1/kv/after")[0]["ModifyIndex"]
     assert written > max(saved, before)
@@ -136,6 +142,27 @@ def test_what_is_not_a_snapshot_changes_no_server(old: Servers, tmp_path: Path) 
         for server in (leader, follower):
             assert "Error restoring snapshot: " in run(server, "snapshot", "restore", str(file), status=1)
             assert server.get("/v1/kv/kept")[0]["Value"] == "MQ=="
+
+
+@pytest.mark.timeout(120)
+def test_a_client_agent_saves_restores_and_asks_for_operators(old: Servers, tmp_path: Path) -> None:
+    fill(old)
+    expected = facts(old.leader())
+    file = str(tmp_path / "backup.snap")
+    with client_of(old.all) as client:
+        client.wait("a server", lambda: client.get("/v1/status/leader"))
+        run(client, "snapshot", "save", file)
+        assert inspect(file)["Stats"]
+        client.put("/v1/kv/doomed", body=b"1")
+        assert run(client, "snapshot", "restore", file) == "Restored snapshot\n"
+        assert client.http("GET", "/v1/kv/doomed").status == 404
+        assert facts(old.leader()) == expected
+        answer = client.http("PUT", "/v1/snapshot", body=b"not an archive")
+        assert (answer.status, answer.body) == (500, b"failed to decompress snapshot: gzip: invalid header")
+        assert len(client.get("/v1/operator/autopilot/state")["Voters"]) == 3
+        assert client.get("/v1/operator/autopilot/configuration")["MinQuorum"] == 0
+        assert client.get("/v1/operator/usage")["Usage"]["dc1"]["Services"] == 2
+        assert run(client, "operator", "raft", "list-peers").count("\n") == 4
 
 
 @pytest.mark.timeout(120)

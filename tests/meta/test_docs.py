@@ -26,6 +26,7 @@ TOLD = {
     "acl.default_policy": "a header of HTTP answers",
     "translate_wan_addrs": "a header of HTTP answers",
     "acl.enabled": "a header of HTTP answers",
+    "acl.tokens.agent": "sent with the agent's own coordinate",
     "acl.tokens.config_file_service_registration": "kept with registrations from files",
     "ports.grpc": "meta of the service `consul`; nobody listens",
     "ports.grpc_tls": "meta of the service `consul`; nobody listens",

@@ -47,6 +47,7 @@ from meshagent.agent.gossip.user_events import UserEvents
 from meshagent.errors import RemoteProtocolError
 from meshagent.machine import Command, Log, SetTimer, TimerFired
 from meshagent.machine import Event as MachineEvent
+from meshagent.metrics import Labels, Metrics
 
 __all__ = ["TIMER", "Serf"]
 
@@ -66,6 +67,8 @@ class Serf(Delegate):
         rng: random.Random,
         settings: SerfSettings | None = None,
         gate: Callable[[MemberTable], Gate] | None = None,
+        metrics: Metrics | None = None,
+        labels: Labels = (),
     ) -> None:
         """`make_pool` builds memberlist with this as its delegate; `gate` says whom to let in.
 
@@ -80,8 +83,12 @@ class Serf(Delegate):
         self.events = UserEvents(self.settings)
         self._upkeep = Upkeep(self.members, self.settings, rng)
         self._counts: Counter[str] = Counter()
-        self._tags = dict(tags)
-        self._meta = encode_tags(self._tags)
+        metrics = metrics or Metrics()
+        self._received = metrics.sampler("serf.msgs.received", labels)
+        self._sent = metrics.sampler("serf.msgs.sent", labels)
+        self.tags = dict(tags)
+        """Ours; `set_tags` changes them."""
+        self._meta = encode_tags(self.tags)
         self._out: list[Command] = []
         self._gate = gate(self.members) if gate is not None else open_gate
         self.pool = make_pool(self)
@@ -212,16 +219,11 @@ class Serf(Delegate):
         """Tell other tags of ourselves. Raises LocalProtocolError: they do not fit."""
         self._now = now
         meta = encode_tags(tags)
-        self._tags, self._meta = dict(tags), meta
+        self.tags, self._meta = dict(tags), meta
         self.pool.update_meta(now)
         entry = self.members.get(self.pool.local.name)
-        if entry is not None and entry.tags != self._tags:
-            self.members.updated(self.pool.local, self._tags)
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """Our tags."""
-        return dict(self._tags)
+        if entry is not None and entry.tags != self.tags:
+            self.members.updated(self.pool.local, self.tags)
 
     @property
     def counts(self) -> Counter[str]:
@@ -240,7 +242,7 @@ class Serf(Delegate):
         return self._meta
 
     def user_message(self, payload: bytes, source: Address, now: float) -> None:
-        self._counts["serf.msgs.received"] += 1
+        self._received.sample(len(payload))
         try:
             self._take(decode(payload), payload, now)
         except RemoteProtocolError as error:
@@ -248,8 +250,9 @@ class Serf(Delegate):
             self._say(logging.DEBUG, f"dropped a message from {show_address(source)}: {error}")
 
     def broadcasts(self, overhead: int, limit: int) -> list[bytes]:
-        taken = self.outbox.take(overhead, limit, self._size)
-        self._counts["serf.msgs.sent"] += len(taken)
+        taken = self.outbox.take(overhead, limit, lambda: self.pool.size)
+        for payload in taken:
+            self._sent.sample(len(payload))
         return taken
 
     def local_state(self, join: bool) -> bytes:
@@ -388,9 +391,6 @@ class Serf(Delegate):
             self._out.append(LeaveEnded())
 
     # --- small ones ------------------------------------------------------------------------------------------------
-
-    def _size(self) -> int:
-        return self.pool.size
 
     def _tags_of(self, node: Node) -> dict[str, str]:
         try:

@@ -87,7 +87,7 @@ class GossipTransport:
         self._read_timeout_s = read_timeout_s
         self._log = logger
         self._tasks = Tasks()
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers: dict[str, tuple[asyncio.TimerHandle, float]] = {}
         self._writers: dict[int, asyncio.Future[bytes | None]] = {}
         self._stream_count = 0
         self._held_bytes = 0
@@ -143,7 +143,7 @@ class GossipTransport:
         if self._closed:
             return
         self._closed = True
-        for timer in self._timers.values():
+        for timer, _ in self._timers.values():
             timer.cancel()
         self._timers.clear()
         if self._udp is not None:
@@ -230,19 +230,20 @@ class GossipTransport:
                 action(self, command)
 
     def _set_timer(self, command: SetTimer) -> None:
-        if (timer := self._timers.pop(command.name, None)) is not None:
-            timer.cancel()
+        self._cancel_timer(command)
         if not self._closed:
+            loop = asyncio.get_running_loop()
             delay = max(0.0, command.at - self._clock.monotonic())
-            self._timers[command.name] = asyncio.get_running_loop().call_later(delay, self._fire, command.name)
+            # uvloop's handle of a timer that is due at once cannot say when.
+            self._timers[command.name] = (loop.call_later(delay, self._fire, command.name), loop.time() + delay)
 
-    def _cancel_timer(self, command: CancelTimer) -> None:
+    def _cancel_timer(self, command: SetTimer | CancelTimer) -> None:
         if (timer := self._timers.pop(command.name, None)) is not None:
-            timer.cancel()
+            timer[0].cancel()
 
     def _fire(self, name: str) -> None:
         timer = self._timers.pop(name, None)
-        if timer is not None and asyncio.get_running_loop().time() - timer.when() > _LATE_S:
+        if timer is not None and asyncio.get_running_loop().time() - timer[1] > _LATE_S:
             # We were paused, or busy: the acks that came meanwhile count before the timers that say there were none.
             for _ in range(_UDP_BUFFER_BYTES // _DATAGRAM_BYTES):
                 self._readable()

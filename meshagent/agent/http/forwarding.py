@@ -111,7 +111,10 @@ class Forwarder:
         if answered.status >= 400:
             body = b"".join([piece async for piece in pieces])
             return finish(Response(answered.status, body, headers, content_type), self._always, gzip=False)
-        return StreamingResponse(_rest(pieces), status=answered.status, headers=headers, content_type=content_type)
+        packed = content_type == "application/x-gzip"
+        return StreamingResponse(
+            _rest(pieces), status=answered.status, headers=headers, content_type=content_type, packed=packed
+        )
 
 
 async def _parts(forwarded: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -421,7 +421,25 @@ class RaftLog:
             self._engine.replicate()
 
     def on_behind(self, node_id: str) -> None:
-        self._sender.begin(node_id)
+        self._tasks.start(self._catch_up(node_id, self._engine.term), name="raft-catch-up")
+
+    async def _catch_up(self, node_id: str, term: int) -> None:
+        """Bring a server that is behind nearer, by the log on disk or by the state."""
+        needed = self._engine.needs(node_id)
+        try:
+            entries = await self._journal.read_back(needed)
+        except (CorruptData, OSError) as error:
+            log.error("the log on disk cannot be sent to server %s: %s", node_id, error)
+            entries = []
+        engine = self._engine
+        if engine.term != term or not engine.takes_commands:
+            engine.snapshot_failed(node_id)
+        elif len(entries) > 1 and engine.needs(node_id) == needed:
+            engine.supply(node_id, entries)
+        elif engine.needs(node_id) == needed:
+            self._sender.begin(node_id)
+        else:
+            engine.snapshot_failed(node_id)
 
     def on_chunk(self, message: InstallSnapshot) -> None:
         self._receiver.on_chunk(message)
@@ -797,6 +815,7 @@ def open_raft_log(
             segment_bytes=settings.segment_bytes,
             reserve_bytes=settings.reserve_bytes,
             window_bytes=window_bytes,
+            kept_bytes=0 if transport is None else settings.kept_log_bytes,
         )
     return RaftLog(
         machine,

@@ -25,7 +25,7 @@ from meshagent.agent.gossip.swim import Memberlist
 from meshagent.agent.gossip.transport import GossipTransport
 from meshagent.clock import SystemClock
 from meshagent.errors import ConfigError, InternalError, Timeout
-from meshagent.machine import Command, Event, TimerFired
+from meshagent.machine import Command, Event, SetTimer, TimerFired
 from meshagent.metrics import Metrics
 
 FAST = replace(LOCAL, probe_interval_s=0.1, probe_timeout_s=0.05, gossip_interval_s=0.02, push_pull_interval_s=0.5)
@@ -290,11 +290,20 @@ async def test_after_standing_still_packets_go_before_timers(late_s: float, firs
     one = GossipTransport(script, StreamCodec(PacketCodec()), SystemClock())
     address = one.listen("127.0.0.1", 0)
     loop = asyncio.get_running_loop()
-    one._timers["probe"] = loop.call_at(loop.time() - late_s, lambda: None)
-    one._timers["probe"].cancel()
+    one._timers["probe"] = (loop.call_later(0, lambda: None), loop.time() - late_s)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.sendto(b"ack", address)
         one._fire("probe")
     await one.close()
     assert type(script.events[0]) is first
     assert TimerFired("probe") in script.events
+
+
+async def test_timers_that_are_due_at_once_fire() -> None:
+    """On uvloop such a timer's handle has no `when`."""
+    script = Script()
+    one = GossipTransport(script, StreamCodec(PacketCodec()), SystemClock())
+    one._do([SetTimer("now", 0.0)])
+    await wait(lambda: script.events)
+    await one.close()
+    assert script.events == [TimerFired("now")]

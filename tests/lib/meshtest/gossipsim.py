@@ -1,10 +1,10 @@
 """Thousands of gossip machines in one process, on one virtual clock and one seeded network.
 
 Packets take a drawn delay and are lost with a probability; streams arrive (TCP repeats) or find nobody. A node may be
-killed (its host answers dials with a refusal), be cut off by UDP, be paused: then time stands still for it, packets
-wait in its buffer as in the kernel's, and when it goes on it reads them before its timers, as `transport.py` does; or
-be slow, as in Lifeguard's experiments: its timers fire, but what it sends and what comes waits until it is itself
-again.
+killed (its host answers dials with a refusal), be cut off by UDP, be deaf (what it sends arrives, nothing reaches
+it), be paused: then time stands still for it, packets wait in its buffer as in the kernel's, and when it goes on it
+reads them before its timers, as `transport.py` does; or be slow, as in Lifeguard's experiments: its timers fire, but
+what it sends and what comes waits until it is itself again.
 
 Tables of a pool that has always known itself are filled by hand and share their `Node`s; streams pass their message
 beside the bytes, which are only counted. All else is the real machine, real packets and real codecs.
@@ -121,6 +121,7 @@ class SimNode:
 
     __slots__ = (
         "alive",
+        "deaf",
         "delegate",
         "held",
         "index",
@@ -141,6 +142,7 @@ class SimNode:
         self.delegate = delegate
         self.alive = True
         self.udp = True
+        self.deaf = False
         self.paused = False
         self.slow = False
         self.held: list[Event] = []
@@ -342,13 +344,16 @@ class GossipSim:
         if self.loss and self.rng.random() < self.loss:
             return
         index = index_of(command.address)
-        if node.udp and index < len(self.nodes) and self.nodes[index].udp:
+        if node.udp and index < len(self.nodes) and self.nodes[index].udp and not self.nodes[index].deaf:
             self._push(self.now + self._delay(), index, PacketRead(command.data, (_ip(node.index), PORT)))
 
     def _dial(self, node: SimNode, command: Dial) -> None:
         message, size = self._streams.said.pop(command.data)
         node.sent += size
         index = index_of(command.address)
+        if index < len(self.nodes) and (self.nodes[index].deaf or node.deaf):
+            self._push(command.deadline, node.index, DialFailed(command.dial, "i/o timeout"))
+            return
         if index >= len(self.nodes) or not self.nodes[index].alive:
             self._push(self.now + 2 * self._delay(), node.index, DialFailed(command.dial, "connection refused"))
             return

@@ -16,9 +16,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from meshtest.chaos.client import Connection, NotAsked
 from meshtest.chaos.cluster import Cluster, Server
 
 RECOVERY_S = 40.0  # with a log to replay, a snapshot to install and a loaded machine; usually below 3
+FLOOD_BYTES = 256 << 10
 ELECTION_S = 1.0  # the longest election timeout at the default raft_multiplier
 
 Fault = Callable[["Nemesis"], Awaitable[None]]
@@ -41,6 +43,7 @@ class Nemesis:
     only: tuple[str, ...] = ()
     say: Callable[[str], None] = print
     counts: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     recoveries: list[float] = field(default_factory=list)
 
@@ -82,7 +85,7 @@ class Nemesis:
             self.problems.append(f"after {name}: {error}")
             return
         self.recoveries.append(recovery)
-        self.say(f"{name:22} {took:5.1f} s, writable everywhere {recovery:5.2f} s later")
+        self.say(f"{name:30} {took:5.1f} s, writable everywhere {recovery:5.2f} s later")
 
     async def mend(self) -> None:
         """All faults undone, all servers started."""
@@ -304,35 +307,57 @@ async def isolate_leader_and_kill_it(nemesis: Nemesis) -> None:
 # -- disks
 
 
+async def flood(nemesis: Nemesis, seconds: float) -> None:
+    """Large values by way of every server, so that the log needs more than the room that it has set aside."""
+    until = time.monotonic() + seconds
+
+    async def pour(server: Server) -> None:
+        connection = Connection(server.address)
+        while time.monotonic() < until:
+            try:
+                reply = await connection.ask("PUT", "/v1/kv/flood", bytes(FLOOD_BYTES), timeout_s=2.0)
+                nemesis.notes["flood taken" if reply.status == 200 else "flood refused"] += 1
+            except (NotAsked, OSError, EOFError, TimeoutError):
+                nemesis.notes["flood unanswered"] += 1
+            await asyncio.sleep(0.01)
+        connection.close()
+
+    await asyncio.gather(*map(pour, nemesis.servers))
+
+
 @fault()
 async def disk_full_at_leader(nemesis: Nemesis) -> None:
     leader = await nemesis.leader()
     await asyncio.to_thread(nemesis.cluster.fill_disk, leader)
-    await nemesis.hold(2.0, 5.0)
+    await flood(nemesis, nemesis.rng.uniform(2.0, 5.0))
 
 
 @fault()
 async def disk_full_at_follower(nemesis: Nemesis) -> None:
     follower = (await nemesis.roles())[1][0]
     await asyncio.to_thread(nemesis.cluster.fill_disk, follower)
-    await nemesis.hold(2.0, 5.0)
+    await flood(nemesis, nemesis.rng.uniform(2.0, 5.0))
 
 
 @fault()
 async def all_disks_full(nemesis: Nemesis) -> None:
     for server in nemesis.servers:
         await asyncio.to_thread(nemesis.cluster.fill_disk, server)
-    await nemesis.hold(1.0, 3.0)
+    await flood(nemesis, nemesis.rng.uniform(2.0, 5.0))
 
 
 @fault()
 async def disk_full_and_killed(nemesis: Nemesis) -> None:
-    """It must come up again although nothing can be written, or when there is room again."""
+    """It starts although nothing can be written, or ends and says why; when there is room again it starts."""
     server = nemesis.rng.choice(nemesis.servers)
     await asyncio.to_thread(nemesis.cluster.fill_disk, server)
-    await nemesis.hold(0.5, 1.5)
+    await flood(nemesis, 1.5)
     await nemesis.kill(server)
-    await nemesis.hold(0.2, 1.0)
+    nemesis.cluster.start(server)
+    await nemesis.hold(1.0, 2.0)
+    if not server.agent.alive:
+        server.wanted = False
+        nemesis.notes[server.agent.log().strip().split("\n")[-1]] += 1
 
 
 # -- leadership
@@ -347,5 +372,5 @@ async def transfer_leadership(nemesis: Nemesis) -> None:
             answer = await asyncio.to_thread(
                 leader.agent.http, "POST", f"/v1/operator/raft/transfer-leader?id={target}", timeout_s=10.0
             )
-            nemesis.counts["transfers done"] += answer.status == 200
+            nemesis.notes["transfers done"] += answer.status == 200
         await nemesis.hold(0.3, 1.5)
