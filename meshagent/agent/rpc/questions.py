@@ -16,6 +16,7 @@ import msgspec
 
 from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.catalog import queries
+from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.model import Node, ServiceEntry
 from meshagent.catalog.query_execution import Source, execute
 from meshagent.catalog.store import Store
@@ -24,6 +25,7 @@ from meshagent.errors import MeshError, RemoteProtocolError
 
 __all__ = [
     "ADDRESS",
+    "CONFIG_KIND",
     "CONNECT",
     "INGRESS",
     "NODE",
@@ -49,6 +51,7 @@ QUERY = "query"
 NODE = "node"
 ADDRESS = "address"
 NODE_ROWS = "node-rows"
+CONFIG_KIND = "config-kind"
 
 
 class QueryRows(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
@@ -126,6 +129,11 @@ def _node_rows(store: Store, name: str, asker: str, datacenter: str) -> tuple[An
     return node_rows(store, name), (("node", lower), ("node-checks", lower))
 
 
+def _config_kind(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
+    found = queries.config_entries(store, name)
+    return found.rows, found.topics
+
+
 def _own(topics: Topics) -> Topics:
     """The topics that name one thing: those of whole tables cannot make a missing name appear."""
     return tuple(topic for topic in topics if type(topic) is tuple) or topics
@@ -142,6 +150,7 @@ QUESTIONS: dict[str, RowQuestion] = {
         RowQuestion(NODE, Node | None, _node),
         RowQuestion(ADDRESS, AtAddress, _address),
         RowQuestion(NODE_ROWS, NodeRows, _node_rows),
+        RowQuestion(CONFIG_KIND, tuple[ConfigEntry, ...], _config_kind),
     )
 }
 
