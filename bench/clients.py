@@ -30,7 +30,11 @@ WATCHERS = 10_000
 FLEET = 50
 NAME = "fleet.service.consul"
 SIMULATED = 2000
-LIMITS = {"limits": {"http_max_conns_per_client": 20_000, "rpc_max_conns_per_client": 0}, "log_level": "WARN"}
+LIMITS = {
+    "limits": {"http_max_conns_per_client": 20_000, "rpc_max_conns_per_client": 0},
+    "log_level": "WARN",
+    "performance": {"raft_multiplier": 5},
+}
 
 
 @contextlib.contextmanager

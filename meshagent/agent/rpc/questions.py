@@ -72,11 +72,15 @@ class AtAddress(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
 
 @dataclass(frozen=True, slots=True)
 class RowQuestion:
-    """One kind. `read(store, name, asker, datacenter)`, where `asker` is the name of the node that asks."""
+    """One kind. `read(store, name, asker, datacenter)`, where `asker` is the name of the node that asks.
+
+    `by_asker`: the answer depends on it, so that each asker has an own one.
+    """
 
     kind: str
     type: Any
     read: Callable[[Store, str, str, str], tuple[Any, Topics]]
+    by_asker: bool = False
 
 
 def _instances(kind: str) -> Callable[[Store, str, str, str], tuple[Any, Topics]]:
@@ -146,7 +150,7 @@ QUESTIONS: dict[str, RowQuestion] = {
         RowQuestion(CONNECT, tuple[ServiceEntry, ...], _instances(CONNECT)),
         RowQuestion(INGRESS, tuple[ServiceEntry, ...], _ingress),
         RowQuestion(VIRTUAL_IP, str, _virtual_ip),
-        RowQuestion(QUERY, QueryRows | None, _query),
+        RowQuestion(QUERY, QueryRows | None, _query, by_asker=True),
         RowQuestion(NODE, Node | None, _node),
         RowQuestion(ADDRESS, AtAddress, _address),
         RowQuestion(NODE_ROWS, NodeRows, _node_rows),
