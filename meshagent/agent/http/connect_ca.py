@@ -31,13 +31,15 @@ _WAIT_S = 600.0
 _JITTER_FRACTION = 16
 
 
-def mesh_of(agent: Agent) -> Mesh:
-    """The mesh of this agent.
+async def mesh_of(agent: Agent) -> Mesh:
+    """The mesh of this agent. A client agent has one from the first time that it is asked for.
 
     Raises:
         InternalError: it is switched off.
     """
     check_enabled(agent)
+    if "mesh" not in agent.extras:
+        agent.extras["mesh"] = await agent.extras["make_mesh"]()
     mesh: Mesh = agent.extras["mesh"]
     return mesh
 
@@ -134,7 +136,7 @@ async def _get_configuration(agent: Agent, request: Request) -> Response:
 
 
 async def _put_configuration(agent: Agent, request: Request) -> Response:
-    mesh = mesh_of(agent)
+    mesh = await mesh_of(agent)
     asked = decode_body(_Configuration, request.body)
     if asked.state:
         raise BadRequest("Provider State is read-only. It must be omitted or identical to the current value")
@@ -149,7 +151,7 @@ async def _put_configuration(agent: Agent, request: Request) -> Response:
 
 
 async def _leaf(agent: Agent, request: Request) -> Response:
-    leafs = mesh_of(agent).leafs
+    leafs = (await mesh_of(agent)).leafs
     if not request.name:
         raise InternalError("URI must be either service, agent, server, or kind")
     options = request.options
