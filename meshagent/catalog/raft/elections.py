@@ -22,6 +22,7 @@ class Elections(Standing):
 
     _pre_term = 0  # the term that is being asked for in a pre-vote, or 0
     _granted: frozenset[str] = frozenset()  # who said yes to what is being asked
+    timeouts = 0  # how often no leader was heard for an election timeout
 
     def _become_leader(self, now: float) -> None:
         raise NotImplementedError
@@ -52,6 +53,7 @@ class Elections(Standing):
 
     def _seek_election(self, now: float) -> None:
         """Nothing was heard for an election timeout: ask who would vote, before any term is disturbed."""
+        self.timeouts += 1
         self._deadline = now + self._timeout()
         self._set_leader(None)
         self._set_role(FOLLOWER)

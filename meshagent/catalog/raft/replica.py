@@ -122,6 +122,8 @@ class RaftLog:
         self._restorer = Restorer(self._state, clock, rng, self._settings.slice_s, self._discard)
         self._time_since = (0, 0.0, 0)  # (the term in which this server leads, since when, log time then)
         self._restores = False  # an operator's snapshot is on its way
+        self._dispatched = 0.0  # when the oldest group that is not on disk went there
+        self._timeouts = 0
         self._keeps_time = False
         self._refusal: MeshError | None = Unavailable("the log has not been started")
         self._started = False
@@ -241,6 +243,7 @@ class RaftLog:
             future: asyncio.Future[None] = self._loop.create_future()
             future.set_result(None)
             return future
+        self._metrics.incr("raft.verify_leader")
         future = self._waiters.barrier(engine.confirm(), engine.commit_index)
         self._tick_soon()
         return future
@@ -467,6 +470,7 @@ class RaftLog:
             await self._compaction.give_up()
         if engine.commit_index >= snapshot.index or self._failure is not None:
             return False
+        started = self._clock.monotonic()
         await in_slices(restoring.settle(), self._clock, self._settings.slice_s)
         if engine.commit_index >= snapshot.index or self._failure is not None:
             return False  # another leader went on from the log that is here
@@ -476,7 +480,9 @@ class RaftLog:
         self._journal.install(snapshot)
         engine.installed(snapshot, self._state.restored or (snapshot.index, engine.configuration))
         self._state.flush()
-        self._metrics.incr("raft.fsm.restore")
+        took_ms = (self._clock.monotonic() - started) * 1000
+        self._metrics.sample("raft.rpc.installSnapshot", took_ms)
+        self._metrics.sample("raft.fsm.restore", took_ms)
         log.info("took the leader's state at entry %d", snapshot.index)
         self._tick_soon()
         return True
@@ -509,6 +515,8 @@ class RaftLog:
                 self._append(_Batch(new.commands[begin:end], new.ids[begin:end], new.futures[begin:end]))
         else:
             self._append(new)
+        self._metrics.sample("raft.leader.dispatchNumLogs", len(new.commands))
+        self._dispatched = self._dispatched or self._clock.monotonic()
         self._engine.replicate()
         self._journal.sync()
 
@@ -534,6 +542,12 @@ class RaftLog:
     # -- entries become results
 
     def _on_durable(self) -> None:
+        metrics = self._metrics
+        if self._dispatched:
+            metrics.sample("raft.leader.dispatchLog", (self._clock.monotonic() - self._dispatched) * 1000)
+            self._dispatched = 0.0
+        for name, count in self._journal.counts().items():
+            metrics.incr(f"raft.wal.{name}", count)
         if self._new.commands:
             self._gather()
         self._tick()
@@ -582,6 +596,9 @@ class RaftLog:
             engine.replicate()
         if engine.has_backlog:
             self._tick_soon()
+        if engine.timeouts != self._timeouts:
+            self._timeouts = engine.timeouts
+            self._metrics.incr("raft.transition.heartbeat_timeout")
         self._journal.sync()
         self._note_standing()
 
@@ -700,6 +717,8 @@ class RaftLog:
             now = self._clock.monotonic()
             await self._clock.sleep(beat if deadline is None else max(0.0, min(deadline - now, beat)))
             self._tick()
+            for silence_s in self._engine.silences_s().values():
+                self._metrics.sample("raft.leader.lastContact", silence_s * 1000)
 
     async def snapshot(self) -> None:
         """Take a snapshot now and cut the log behind it (nothing to do in memory)."""
