@@ -271,7 +271,7 @@ Query = Mapping[str, str] | Sequence[tuple[str, str]]
 @contextlib.contextmanager
 def _network_errors(address: str) -> Iterator[None]:
     """What the network says, in one line that says what to do."""
-    from meshagent.agent.cli.connection import NotHttp, UnknownName
+    from meshagent.agent.cli.connection import BrokenOff, NotHttp, UnknownName
 
     try:
         yield
@@ -284,6 +284,8 @@ def _network_errors(address: str) -> Iterator[None]:
         raise Unreachable(f"{address} did not answer in time: is it overloaded, or behind a firewall?") from None
     except UnknownName as error:
         raise Unreachable(f"the name in the address {address} cannot be resolved: {error.strerror}") from None
+    except BrokenOff:
+        raise Unreachable(f"the answer of {address} broke off: its log says why") from None
     except NotHttp as error:
         raise Unreachable(f"{address} does not speak HTTP ({type(error).__name__}): is https:// missing?") from None
     except OSError as error:
