@@ -22,6 +22,7 @@ from meshagent.agent.differences import NodeRows
 from meshagent.agent.gossip.member import Member, Status
 from meshagent.agent.http.remote_views import IDLE_S
 from meshagent.agent.rpc import messages, questions
+from meshagent.agent.rpc.config_mirror import ConfigMirror
 from meshagent.agent.rpc.messages import Once, Question
 from meshagent.agent.rpc.names import RemoteNames
 from meshagent.agent.rpc.remote_log import RemoteLog
@@ -96,6 +97,7 @@ class Client:
         self.upstream.on_connected.append(lambda: sync.trigger_full(now=not self._compared))
         self.upstream.on_connected.append(self._connected)
         self.follow(pools)
+        ConfigMirror(agent.local, self.rows, self.store)
 
     def _connected(self) -> None:
         self._compared = True

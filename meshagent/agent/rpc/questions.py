@@ -16,6 +16,7 @@ import msgspec
 
 from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.catalog import queries
+from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.model import Node, ServiceEntry
 from meshagent.catalog.query_execution import Source, execute
 from meshagent.catalog.store import Store
@@ -24,6 +25,7 @@ from meshagent.errors import MeshError, RemoteProtocolError
 
 __all__ = [
     "ADDRESS",
+    "CONFIG_KIND",
     "CONNECT",
     "INGRESS",
     "NODE",
@@ -49,6 +51,7 @@ QUERY = "query"
 NODE = "node"
 ADDRESS = "address"
 NODE_ROWS = "node-rows"
+CONFIG_KIND = "config-kind"
 
 
 class QueryRows(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
@@ -69,11 +72,15 @@ class AtAddress(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
 
 @dataclass(frozen=True, slots=True)
 class RowQuestion:
-    """One kind. `read(store, name, asker, datacenter)`, where `asker` is the name of the node that asks."""
+    """One kind. `read(store, name, asker, datacenter)`, where `asker` is the name of the node that asks.
+
+    `by_asker`: the answer depends on it, so that each asker has an own one.
+    """
 
     kind: str
     type: Any
     read: Callable[[Store, str, str, str], tuple[Any, Topics]]
+    by_asker: bool = False
 
 
 def _instances(kind: str) -> Callable[[Store, str, str, str], tuple[Any, Topics]]:
@@ -126,6 +133,11 @@ def _node_rows(store: Store, name: str, asker: str, datacenter: str) -> tuple[An
     return node_rows(store, name), (("node", lower), ("node-checks", lower))
 
 
+def _config_kind(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
+    found = queries.config_entries(store, name)
+    return found.rows, found.topics
+
+
 def _own(topics: Topics) -> Topics:
     """The topics that name one thing: those of whole tables cannot make a missing name appear."""
     return tuple(topic for topic in topics if type(topic) is tuple) or topics
@@ -138,10 +150,11 @@ QUESTIONS: dict[str, RowQuestion] = {
         RowQuestion(CONNECT, tuple[ServiceEntry, ...], _instances(CONNECT)),
         RowQuestion(INGRESS, tuple[ServiceEntry, ...], _ingress),
         RowQuestion(VIRTUAL_IP, str, _virtual_ip),
-        RowQuestion(QUERY, QueryRows | None, _query),
+        RowQuestion(QUERY, QueryRows | None, _query, by_asker=True),
         RowQuestion(NODE, Node | None, _node),
         RowQuestion(ADDRESS, AtAddress, _address),
         RowQuestion(NODE_ROWS, NodeRows, _node_rows),
+        RowQuestion(CONFIG_KIND, tuple[ConfigEntry, ...], _config_kind),
     )
 }
 
