@@ -23,7 +23,6 @@ from meshagent.agent.gossip.member import Member, Status
 from meshagent.agent.http.remote_views import IDLE_S
 from meshagent.agent.rpc import messages, questions
 from meshagent.agent.rpc.config_mirror import ConfigMirror
-from meshagent.agent.rpc.mesh_client import client_mesh
 from meshagent.agent.rpc.messages import Once, Question
 from meshagent.agent.rpc.names import RemoteNames
 from meshagent.agent.rpc.remote_log import RemoteLog
@@ -99,7 +98,6 @@ class Client:
         self.upstream.on_connected.append(self._connected)
         self.follow(pools)
         ConfigMirror(agent.local, self.rows, self.store)
-        agent.extras["make_mesh"] = lambda: client_mesh(agent, self.upstream, self.rows)
 
     def _connected(self) -> None:
         self._compared = True

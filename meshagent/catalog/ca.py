@@ -153,12 +153,6 @@ class ConnectCA:
             self.keys[root.id] = key
         self._changed(index)
 
-    def mirror(self, cluster_id: str, roots: Iterable[CARoot]) -> None:
-        """Take over what another table trusts, without keys."""
-        self.cluster_id = cluster_id
-        self.roots = {root.id: root for root in roots}
-        self._changed(max((root.modify_index for root in self.roots.values()), default=0))
-
     def _changed(self, index: int) -> None:
         self.index = self.roots_index = index
         self._watches.notify("ca-roots")

@@ -31,15 +31,13 @@ _WAIT_S = 600.0
 _JITTER_FRACTION = 16
 
 
-async def mesh_of(agent: Agent) -> Mesh:
-    """The mesh of this agent. A client agent has one from the first time that it is asked for.
+def mesh_of(agent: Agent) -> Mesh:
+    """The mesh of this agent.
 
     Raises:
         InternalError: it is switched off.
     """
     check_enabled(agent)
-    if "mesh" not in agent.extras:
-        agent.extras["mesh"] = await agent.extras["make_mesh"]()
     mesh: Mesh = agent.extras["mesh"]
     return mesh
 
@@ -136,7 +134,7 @@ async def _get_configuration(agent: Agent, request: Request) -> Response:
 
 
 async def _put_configuration(agent: Agent, request: Request) -> Response:
-    mesh = await mesh_of(agent)
+    mesh = mesh_of(agent)
     asked = decode_body(_Configuration, request.body)
     if asked.state:
         raise BadRequest("Provider State is read-only. It must be omitted or identical to the current value")
@@ -151,7 +149,7 @@ async def _put_configuration(agent: Agent, request: Request) -> Response:
 
 
 async def _leaf(agent: Agent, request: Request) -> Response:
-    leafs = (await mesh_of(agent)).leafs
+    leafs = mesh_of(agent).leafs
     if not request.name:
         raise InternalError("URI must be either service, agent, server, or kind")
     options = request.options

@@ -179,7 +179,7 @@ class _Authorize(msgspec.Struct):
 
 
 async def _authorize(agent: Agent, request: Request) -> Response:
-    mesh = await mesh_of(agent)
+    mesh = mesh_of(agent)
     asked = decode_body(_Authorize, request.body)
     if not asked.Target:
         raise BadRequest("Target service must be specified")

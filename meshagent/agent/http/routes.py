@@ -28,10 +28,6 @@ Encode: TypeAlias = "Callable[[Any, Request], bytes | Response]"
 Handle: TypeAlias = "Callable[[Agent, Request], Awaitable[Response | StreamingResponse]]"
 
 
-#: Endpoints of an agent that need what only servers have: intentions, roots.
-_OF_THE_SERVERS = frozenset({"/v1/agent/connect/authorize", "/v1/agent/connect/ca/roots"})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """One endpoint and method.
@@ -87,8 +83,6 @@ class Route:
     @property
     def local(self) -> bool:
         """Whether a client agent answers it itself: what concerns this host, and gossip."""
-        if self.path in _OF_THE_SERVERS:
-            return False
         return self.path.startswith(("/v1/agent/", "/v1/event/"))
 
     @property

@@ -16,7 +16,6 @@ import msgspec
 
 from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.catalog import queries
-from meshagent.catalog.ca import CARoot
 from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.model import Node, ServiceEntry
 from meshagent.catalog.query_execution import Source, execute
@@ -26,7 +25,6 @@ from meshagent.errors import MeshError, RemoteProtocolError
 
 __all__ = [
     "ADDRESS",
-    "CA_ROOTS",
     "CONFIG_KIND",
     "CONNECT",
     "INGRESS",
@@ -38,7 +36,6 @@ __all__ = [
     "VIRTUAL_IP",
     "AtAddress",
     "QueryRows",
-    "Roots",
     "RowQuestion",
     "decode_rows",
     "encode_rows",
@@ -55,7 +52,6 @@ NODE = "node"
 ADDRESS = "address"
 NODE_ROWS = "node-rows"
 CONFIG_KIND = "config-kind"
-CA_ROOTS = "ca-roots"
 
 
 class QueryRows(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
@@ -72,13 +68,6 @@ class AtAddress(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
 
     node: str
     service: str
-
-
-class Roots(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
-    """What is trusted in the mesh: certificates, never keys."""
-
-    cluster_id: str
-    roots: tuple[CARoot, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +138,6 @@ def _config_kind(store: Store, name: str, asker: str, datacenter: str) -> tuple[
     return found.rows, found.topics
 
 
-def _ca_roots(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
-    table = store.ca
-    return Roots(table.cluster_id, tuple(table.roots[at] for at in sorted(table.roots))), ("ca-roots",)
-
-
 def _own(topics: Topics) -> Topics:
     """The topics that name one thing: those of whole tables cannot make a missing name appear."""
     return tuple(topic for topic in topics if type(topic) is tuple) or topics
@@ -170,7 +154,6 @@ QUESTIONS: dict[str, RowQuestion] = {
         RowQuestion(NODE, Node | None, _node),
         RowQuestion(ADDRESS, AtAddress, _address),
         RowQuestion(NODE_ROWS, NodeRows, _node_rows),
-        RowQuestion(CA_ROOTS, Roots, _ca_roots),
         RowQuestion(CONFIG_KIND, tuple[ConfigEntry, ...], _config_kind),
     )
 }
