@@ -267,3 +267,20 @@ def test_a_server_of_another_cluster_is_refused(servers: Servers, tmp_path: Path
     victim.wait("HTTP", lambda: victim.http("GET", "/v1/status/leader").body == b'""')
     assert "belongs to cluster" in victim.log()
     leader.put("/v1/kv/a", body=b"1")
+
+
+def test_a_reload_takes_new_certificates_and_keeps_the_old_ones_when_they_are_bad(pki: Path, tmp_path: Path) -> None:
+    with Servers(3, tls(pki)) as servers:
+        victim = servers.followers()[0]
+        assert victim.config is not None
+        good = victim.config["tls"]
+        broken = tmp_path / "broken.pem"
+        broken.write_text("nonsense")
+        block = {**good["internal_rpc"], "cert_file": str(broken)}
+        (victim.directory / "agent.json").write_text(json.dumps({**victim.config, "tls": {"internal_rpc": block}}))
+        refused = victim.http("PUT", "/v1/agent/reload")
+        assert refused.status == 500
+        assert b"tls.internal_rpc" in refused.body
+        (victim.directory / "agent.json").write_text(json.dumps(victim.config))
+        assert victim.http("PUT", "/v1/agent/reload").status == 200
+        victim.put("/v1/kv/a", body=b"1")
