@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from meshagent.agent.proxies import Proxies
 from meshagent.catalog.model import Check
 from meshagent.clock import Clock
 from meshagent.connect.authority import Authority, AuthoritySettings
@@ -74,6 +75,7 @@ class Mesh:
             tasks=agent.tasks,
         )
         self._warned = ""
+        self.proxies = Proxies(agent, self)
         self._targets: dict[str, float] = {}
 
     def start(self) -> None:

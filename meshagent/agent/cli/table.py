@@ -76,6 +76,7 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand(
         "operator usage instances", "operator_usage", "instances", "CL12", "Count nodes, services and instances"
     ),
+    Subcommand("proxy config", "proxy_config", "config", "", "Show what a proxy works from"),
     Subcommand(
         "reference", "reference", "reference", "", "Print a reference as Markdown: config, http, cli or metrics"
     ),
@@ -105,6 +106,7 @@ GROUPS: dict[str, str] = {
     "operator raft": "Tools for the Raft cluster",
     "operator usage": "How much there is",
     "snapshot": "Save, restore and look into the state of the servers",
+    "proxy": "Proxies of the mesh",
     "services": "Register and deregister services",
     "tls": "Certificates for agents",
     "tls ca": "An authority for agents",

@@ -61,10 +61,9 @@ def _read(agent: Agent, request: Request) -> LiveResult[Any]:
     chain = compile_chain(entries, service, datacenter, store.ca.trust_domain, overrides)
     registrations = store.registrations
     topic: Topic = ("connect", service.lower())
-    seen = registrations.changed.get(topic, 0)
     topics = (*entries.topics, topic, "ca-config")
     rows = {"Chain": _shown(chain, registrations.virtual_ips.get(service.lower()))}
-    return LiveResult(rows, seen, topics, lambda: max(store.config.index, seen) or 1)
+    return LiveResult(rows, store.config.index, topics, lambda: store.config.index or 1)
 
 
 def _shown(chain: Chain, virtual_ip: str | None) -> dict[str, Any]:
