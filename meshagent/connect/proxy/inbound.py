@@ -16,7 +16,7 @@ import logging
 from collections.abc import Callable
 from typing import cast
 
-from meshagent.clock import Tasks
+from meshagent.clock import Clock, Tasks
 from meshagent.connect.intentions import Decision
 from meshagent.connect.proxy.authz import authorize
 from meshagent.connect.proxy.contexts import Contexts
@@ -33,9 +33,12 @@ log = logging.getLogger("proxy.inbound")
 class InboundListener:
     """Accepts mutual TLS and joins each connection to the application."""
 
-    def __init__(self, inbound: Inbound, tasks: Tasks, tallies: Tallies, state: Callable[[], ProxySnapshot]) -> None:
+    def __init__(
+        self, inbound: Inbound, clock: Clock, tasks: Tasks, tallies: Tallies, state: Callable[[], ProxySnapshot]
+    ) -> None:
         self.inbound = inbound
         self.contexts: Contexts | None = None
+        self._clock = clock
         self._tasks = tasks
         self._tallies = tallies
         self._state = state
@@ -102,6 +105,8 @@ class InboundListener:
         tls = side.tls
         identity = tls.identity if tls is not None else ""
         decision = authorize(self._state(), identity)
+        if tls is not None and tls.valid_until <= self._clock.now().timestamp():
+            decision = Decision(False, "the certificate has ended")
         if decision.audited:
             log.info("intention audit: would be denied: source=%s reason=%s", identity, decision.reason)
         if not decision.allowed:

@@ -122,7 +122,7 @@ class Sidecar:
             self._leaving.append(held)
             self.inbound = None
         if wanted is not None:
-            listener = InboundListener(wanted, self._tasks, self.tallies, self._now)
+            listener = InboundListener(wanted, self._clock, self._tasks, self.tallies, self._now)
             listener.contexts = self._contexts
             try:
                 await listener.start()

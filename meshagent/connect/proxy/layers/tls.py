@@ -90,6 +90,13 @@ class Tls:
         return uris[0] if len(uris) == 1 else ""
 
     @property
+    def valid_until(self) -> float:
+        """When the peer's certificate ends, in seconds since 1970; a resumed handshake does not look at it."""
+        certificate = self._object.getpeercert()
+        ends: Any = certificate.get("notAfter") if certificate else None
+        return float(ssl.cert_time_to_seconds(ends)) if ends else 0.0
+
+    @property
     def session(self) -> ssl.SSLSession | None:
         """What lets the next connection to the same peer resume; with TLS 1.3 it comes after the handshake."""
         return self._object.session
