@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check lint bench docs soak fmt lock venv venv-dev
+.PHONY: run test check lint bench bench-cluster chaos docs soak fmt lock venv venv-dev
 
 run: $(VENV)/.run-stamp
 	$(BIN)/meshagent demo
@@ -25,6 +25,15 @@ lint: $(VENV)/.dev-stamp
 bench: $(VENV)/.dev-stamp
 	tests/prepare
 	$(BIN)/python bench/run.py
+
+# The same for three servers on this machine, beside three of etcd.
+bench-cluster: $(VENV)/.dev-stamp
+	tests/prepare
+	$(BIN)/python bench/run.py --only cluster
+
+# Clients of three (or SERVERS=5) real servers while things go wrong; every answer is checked.
+chaos: $(VENV)/.dev-stamp
+	$(BIN)/python tests/chaos/run.py --seconds $(or $(SECONDS),300) --servers $(or $(SERVERS),3) $(if $(SEED),--seed $(SEED))
 
 # The pages of docs/ that are made from the tables of the code.
 docs: $(VENV)/.dev-stamp

@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT / "tests" / "lib"))
 
 from meshtest.gossipgolden import Ring  # noqa: E402
 from meshtest.gossipmachine import Recorder, peer  # noqa: E402
+from meshtest.serfnet import Net  # noqa: E402
 
 from meshagent.agent.gossip import messages as m  # noqa: E402
 from meshagent.agent.gossip.packet import PacketCodec  # noqa: E402
@@ -116,6 +117,23 @@ def handling(sealed: list[bytes], count: int) -> Callable[[], int]:
     return work
 
 
+def serf_handling(sealed: list[bytes], count: int) -> Callable[[], int]:
+    """The same with serf on the machine, which knows the same members."""
+    serf, now, packets = Net().peer("me", keys=[KEY], address=("127.0.0.1", 7946)).serf, 1.0, codec()
+    for number in range(MEMBERS):
+        alive = peer(f"node-{number}", meta=b"\xff\x81\xa4role\xa4node")
+        serf.handle(PacketRead(packets.encode([m.encode_alive(alive)])[0], SOURCE), now)
+
+    def work() -> int:
+        nonlocal now
+        for packet in sealed:
+            now += 0.00005
+            serf.handle(PacketRead(packet, SOURCE), now)
+        return count
+
+    return work
+
+
 async def over_sockets(sealed: list[bytes], count: int, seconds: float) -> float:
     """The same through a transport on the loopback; only the time of the receiving side counts."""
     packets, delegate = codec(), Recorder()
@@ -144,7 +162,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
-    print(f"{'workload':32} {'yardstick':>10} {'machine':>10} {'ratio':>6} {'transport':>10}   messages/s")
+    print(
+        f"{'workload':32} {'yardstick':>9} {'machine':>10} {'ratio':>6} {'with serf':>10} {'transport':>10} messages/s"
+    )
     for name, (sealed, count) in workloads().items():
         work = handling(sealed, count)
         if options.profile:
@@ -154,8 +174,9 @@ def main() -> None:
             continue
         bare = rate(yardstick(sealed, count), options.seconds)
         ours = rate(work, options.seconds)
+        stacked = rate(serf_handling(sealed, count), options.seconds)
         sockets = asyncio.run(over_sockets(sealed, count, options.seconds))
-        print(f"{name:32} {bare:10,.0f} {ours:10,.0f} {ours / bare:6.2f} {sockets:10,.0f}")
+        print(f"{name:32} {bare:10,.0f} {ours:10,.0f} {ours / bare:6.2f} {stacked:10,.0f} {sockets:10,.0f}")
 
 
 if __name__ == "__main__":

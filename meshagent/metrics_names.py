@@ -196,12 +196,20 @@ rpc.rate_limit.exceeded
 rpc.rate_limit.log_dropped
 rpc.request  Requests served
 rpc.request_error  Requests that failed
-serf.events
+serf.dropped  Messages of serf that were refused, by reason
+serf.events  User events taken
 serf.events.consul:new-leader
 serf.member.join
 serf.member.left
 serf.member.failed
-serf.member.flap
+serf.member.flap  Members that failed and were back within a minute
+serf.member.update
+serf.queries  Queries taken
+serf.query_acks
+serf.query_duplicate_acks
+serf.query_duplicate_responses
+serf.query_responses
+serf.queue.dropped  Broadcasts dropped because too many waited
 xds.server.streamDrained
 """
 
@@ -259,8 +267,8 @@ fsm.txn  Milliseconds that the state machine takes for a transaction
 intention.apply
 kvs.apply  Milliseconds that a write of a key took
 leader.barrier  Milliseconds until a leader knows that it is one
-leader.reapTombstones
-leader.reconcile
+leader.reapTombstones  Milliseconds that having deleted keys and nodes forgotten took
+leader.reconcile  Milliseconds that comparing members with the catalog took
 leader.reconcileMember
 memberlist.gossip
 memberlist.probeNode  Milliseconds that a probe took
@@ -282,9 +290,16 @@ raft.leader.lastContact  Milliseconds since a follower last answered the leader
 raft.rpc.installSnapshot
 raft.snapshot.persist  Milliseconds that writing a snapshot took
 raft.snapshot.takeSnapshot  Milliseconds that a snapshot took as a whole
-rpc.consistentRead  Milliseconds until a consistent read could be answered
+rpc.consistentRead  Milliseconds until the consistent reads that wait together could be answered
 runtime.gc_pause_ns
-serf.snapshot.appendLine
+serf.coordinate.adjustment-ms
+serf.msgs.received  Bytes
+serf.msgs.sent  Bytes
+serf.queue.Event  User events that wait to be gossiped
+serf.queue.Intent
+serf.queue.Query
+serf.snapshot.appendLine  Milliseconds that appending to a snapshot of members took
+serf.snapshot.compact
 session.apply
 session.renew
 session_ttl.invalidate

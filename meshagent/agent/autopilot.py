@@ -12,7 +12,8 @@ import logging
 from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from meshagent.agent.server_methods import SERVER_STATS, decode_answer, own_stats
+from meshagent.agent.operator_calls import SERVER_STATS, own_stats
+from meshagent.agent.server_calls import decode
 from meshagent.agent.settings import autopilot_bootstrap
 from meshagent.catalog.autopilot.decisions import Promote, Remove
 from meshagent.catalog.autopilot.health import AutopilotState, ServerStats, ServerView
@@ -144,7 +145,7 @@ class AutopilotKeeper:
         found = {}
         for node_id, answer in asked:
             try:
-                found[node_id] = decode_answer(await answer, ServerStats)
+                found[node_id] = decode(await answer, ServerStats)
             except MeshError as error:
                 log.debug("no statistics of a server: server=%s error=%s", node_id, error)
         return found
@@ -182,6 +183,7 @@ class AutopilotKeeper:
                 log.info("removing server: id=%s address=%s reason=%s", change.id, change.address, change.reason)
                 await cluster.remove_server(change.id)
                 await self._force_leave(change.id)
+            await self._look()  # so that who asks now sees the change
         except MeshError as error:
             log.warning("the servers could not be changed yet: id=%s error=%s", change.id, error)
         finally:

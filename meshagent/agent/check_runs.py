@@ -7,6 +7,7 @@ all there is between them. What may change here: no rule about checks; those are
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Protocol
 
 from meshagent.agent.checks.alias import AliasedHealth, AliasSource
@@ -16,11 +17,10 @@ from meshagent.agent.local import LocalState
 from meshagent.agent.registration import LocalCheck, LocalService, Observer
 from meshagent.catalog import queries
 from meshagent.catalog.store import Store
-from meshagent.catalog.watch import Subscription
 from meshagent.clock import Clock, Tasks
 from meshagent.errors import MeshError
 
-__all__ = ["CheckRuns", "Runner", "alias_source"]
+__all__ = ["CheckRuns", "Follow", "Followed", "Runner", "alias_source", "node_follower"]
 
 log = logging.getLogger("agent")
 
@@ -31,6 +31,29 @@ class Runner(Protocol):
     def add(self, check_id: str, definition: Definition, *, status: str, output: str) -> None: ...
     def remove(self, check_id: str) -> None: ...
     def aliased_changed(self, node: str = "", service_id: str = "") -> None: ...
+
+
+class Followed(Protocol):
+    """One call to come; `catalog.watch.Subscription` is one."""
+
+    def cancel(self) -> None: ...
+
+
+class Follow(Protocol):
+    """How to hear of the checks of a node."""
+
+    def __call__(self, node: str, callback: Callable[[], None]) -> Followed:
+        """Call `callback` once, when the checks or services of `node` have changed."""
+
+
+def node_follower(store: Store) -> Follow:
+    """Hears of it from the catalog."""
+
+    def follow(node: str, callback: Callable[[], None]) -> Followed:
+        key = node.lower()
+        return store.watches.subscribe([("node-checks", key), ("node", key)], callback)
+
+    return follow
 
 
 def alias_source(local: LocalState, store: Store) -> AliasSource:
@@ -50,15 +73,15 @@ def alias_source(local: LocalState, store: Store) -> AliasSource:
 class CheckRuns(Observer):
     """Runs the checks of a local state, and removes services whose checks have been critical for too long."""
 
-    def __init__(self, local: LocalState, runner: Runner, store: Store, clock: Clock, tasks: Tasks) -> None:
+    def __init__(self, local: LocalState, runner: Runner, follow: Follow, clock: Clock, tasks: Tasks) -> None:
         self._local = local
         self._runner = runner
-        self._store = store
+        self._follow = follow
         self._clock = clock
         self._tasks = tasks
         self._nodes: dict[str, set[str]] = {}
         """Names of nodes as alias checks write them -> those checks."""
-        self._watched: dict[str, Subscription] = {}
+        self._watched: dict[str, Followed] = {}
         self._alias_status: dict[str, str] = {}
         local.observe(self)
 
@@ -129,13 +152,11 @@ class CheckRuns(Observer):
             self._subscribe(node)
 
     def _subscribe(self, node: str) -> None:
-        key = node.lower()
-
         def fired() -> None:
             self._subscribe(node)
             self._runner.aliased_changed(node)
 
-        self._watched[node] = self._store.watches.subscribe([("node-checks", key), ("node", key)], fired)
+        self._watched[node] = self._follow(node, fired)
 
     def _forget(self, check_id: str) -> None:
         if self._alias_status.pop(check_id, None) is None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from meshagent.agent import settings
 from meshagent.agent.cluster_id import ClusterId
 from meshagent.catalog.raft.replica import RaftLog, open_raft_log
 from meshagent.catalog.results import revive
+from meshagent.catalog.rpc.ask_once import ask_once
 from meshagent.catalog.rpc.forward import ForwardingLog
 from meshagent.catalog.rpc.hello import SERVER, Identity, Peer
 from meshagent.catalog.rpc.leader_calls import LeaderCalls
@@ -65,7 +67,7 @@ class Cluster:
     ) -> None:
         """Raises ConfigError."""
         self._config = config
-        self._data_dir = data_dir
+        self._clock, self._rng, self._metrics = clock, rng, metrics
         self.security = load_security(settings.tls_settings(config), config.domain)
         rpc = settings.rpc_settings(config)
         self.identity = Identity(node_id, config.node_name, config.datacenter)
@@ -113,6 +115,27 @@ class Cluster:
     def link(self, node_id: str) -> Link | None:
         """The connection to another server, while it can be used."""
         return None if self.peers is None else self.peers.link(node_id)
+
+    def set_addresses(self, addresses: Mapping[str, str]) -> None:
+        """Where the servers are by what gossip says: node id to `host:port`."""
+        if self.peers is not None:
+            self.peers.set_addresses(addresses)
+
+    async def ask(self, node_id: str, address: str, method: str, payload: bytes, timeout_s: float) -> bytes:
+        """Ask a server that need not be in the configuration. Raises Unavailable, or what it answers."""
+        return await ask_once(
+            address,
+            method,
+            payload,
+            timeout_s,
+            expected_node_id=node_id,
+            identity=lambda: self.identity,
+            security=lambda: self.security,
+            clock=self._clock,
+            rng=self._rng,
+            metrics=self._metrics,
+            settings=self.server.settings,
+        )
 
     def serve(self, methods: Methods) -> None:
         """Answer `methods` on the RPC port, too."""

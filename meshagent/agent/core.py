@@ -12,16 +12,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshagent.agent.session_keeper import SessionKeeper
+from meshagent.agent.write_ids import current_writes
 from meshagent.catalog.commands import Command, encode
 from meshagent.catalog.log import ReplicatedLog, ServingLog
 from meshagent.catalog.store import Store
 from meshagent.clock import Clock, Tasks
+from meshagent.ids import new_uuid
 from meshagent.metrics import Metrics
 
 if TYPE_CHECKING:
     from meshagent.agent.config import Config
     from meshagent.agent.local import LocalState
     from meshagent.agent.logs import LogHub
+    from meshagent.agent.rpc.upstream import Upstream
 
 __all__ = ["Agent", "Lifecycle"]
 
@@ -53,6 +56,8 @@ class Agent:
     node_id: str
     datacenter: str
     lifecycle: Lifecycle
+    upstream: Upstream | None = None
+    """The way to the servers when this is a client agent; its store is empty then."""
     extras: dict[str, Any] = field(default_factory=dict)
     """Parts that only some families need, by name (`dns`, `http`, `checks`, `sync`, `raft`, `leader_calls`)."""
 
@@ -63,7 +68,15 @@ class Agent:
 
     async def write(self, command: Command) -> Any:
         """Have `command` applied everywhere; its result. Raises NoLeader, or the MeshError that refuses it."""
-        return await self.log.propose(encode(command))
+        writes = current_writes()
+        if writes is None:
+            return await self.log.propose(encode(command))
+        return await self.log.propose(encode(command), writes.next_id())
+
+    def new_id(self) -> str:
+        """A UUID for something that is about to be written; the same one when the request is tried again."""
+        writes = current_writes()
+        return new_uuid() if writes is None else writes.next_uuid()
 
     async def write_as_leader(self, command: Command) -> Any:
         """The same for what only the leader may decide: never forwarded. Raises NoLeader when it leads no more."""

@@ -21,30 +21,24 @@ from typing import TYPE_CHECKING, Any
 
 from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent import settings
-from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.central import CentralConfig
-from meshagent.agent.check_runs import CheckRuns, alias_source
+from meshagent.agent.check_runs import CheckRuns
 from meshagent.agent.checks.scheduler import CheckRunner
-from meshagent.agent.cluster import Cluster
+from meshagent.agent.coordinate_batches import CoordinateBatches, tell_coordinate
 from meshagent.agent.core import Agent, Lifecycle
-from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.agent.event_wire import gossip_events
 from meshagent.agent.events import UserEvents
 from meshagent.agent.file_registrations import apply_files
-from meshagent.agent.fsm_metrics import MeasuredStore
 from meshagent.agent.gossip.pools import Pools
 from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
-from meshagent.agent.leadership import Leadership, init_cluster, reap_tombstones
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
-from meshagent.agent.mesh import Mesh
 from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
 from meshagent.agent.remote_exec import EVENT, RemoteExec
-from meshagent.agent.self_registration import ServerFacts, node_row, server_registration
-from meshagent.agent.server_calls import server_methods
-from meshagent.agent.server_methods import all_methods
+from meshagent.agent.role import make_role
+from meshagent.agent.self_registration import node_row
 from meshagent.agent.spool import Spools
 from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.telemetry import observe
@@ -59,7 +53,6 @@ from meshagent.metrics import Metrics
 if TYPE_CHECKING:
     from meshagent.agent.config import Config, Listen, Loaded
     from meshagent.agent.reload import Report
-    from meshagent.catalog.rpc.link import Methods
 
 __all__ = ["Daemon"]
 
@@ -83,8 +76,7 @@ class Daemon:
         self._reloading = asyncio.Lock()
         self._warnings = loaded.warnings
         self._leaving = False
-        self.failure = ""
-        """Why the process ends by itself; empty while it does not, or was asked to."""
+        self.exit_status = 0
         self._https: ssl.SSLContext | None = None
 
     # --- starting ----------------------------------------------------------------------------------------------
@@ -105,17 +97,8 @@ class Daemon:
         log.info("version: meshagent=%s consul=%s", __version__, CONSUL_VERSION)
         log.info("node: name=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
         self.metrics = Metrics(settings.metrics_settings(config, socket.gethostname()), self._clock.monotonic)
-        self.store = MeasuredStore()
-        self.store.measure(self.metrics, self._clock.monotonic)
-        self.cluster = Cluster(
-            self.store,
-            config,
-            node_id,
-            data_dir,
-            clock=self._clock,
-            rng=self._rng,
-            metrics=self.metrics,
-            tasks=self._tasks,
+        self.role = make_role(
+            config, node_id, data_dir, clock=self._clock, rng=self._rng, metrics=self.metrics, tasks=self._tasks
         )
         self._build_local(config, node_id, data_dir)
         self.pools = Pools(
@@ -136,53 +119,51 @@ class Daemon:
             metrics=self.metrics,
             logs=self._logs,
             tasks=self._tasks,
-            store=self.store,
-            log=self.cluster.log,
+            store=self.role.store,
+            log=self.role.log,
             local=self.local,
             node_name=config.node_name,
             node_id=node_id,
             datacenter=config.datacenter,
             lifecycle=Lifecycle(reload=self.reload, leave=self.leave),
+            upstream=self.role.upstream,
             extras={
                 "checks": self.runner,
                 "members": self.pools,
-                "raft": self.cluster.raft,
-                "leader_calls": self.cluster.leader_calls,
-                **({"peers": self.cluster.peers} if self.cluster.peers is not None else {}),
                 "events": events,
                 **({"saver": self.saver} if self.saver is not None else {}),
             },
         )
         self.agent.extras["spools"] = Spools(data_dir, self._clock)
         self.sync = AntiEntropy(
-            self.local, self.store, self.agent.write, self._clock, self._rng, self._tasks, read=self._own_rows
+            self.local,
+            self.role.store,
+            self.agent.write,
+            self._clock,
+            self._rng,
+            self._tasks,
+            members=lambda: len(self.pools.members()),
+            read=self.role.own_rows,
         )
-        self.autopilot = self.agent.extras["autopilot"] = AutopilotKeeper(self.agent)
+        self.agent.extras["coordinates"] = CoordinateBatches(self.agent)
         if config.enable_central_service_config:
-            CentralConfig(self.local, self.store)
-        if config.connect.enabled:
-            self.agent.extras["mesh"] = Mesh(self.agent, settings.authority_settings(config))
-        self.leadership = self.agent.extras["leadership"] = self._leadership(node_id)
-        self.cluster.serve({**server_methods(self.agent), **all_methods(self.agent), **self._mesh_methods()})
-        await self.cluster.start()
+            CentralConfig(self.local, self.role.store)
+        self.role.attach(self.agent, self.pools, self.sync)
+        await self.role.start()
         await self.pools.start()
         gossip_events(events, self.pools)
         await self._listen(config)
-        self._tasks.start(self.leadership.run(), name="leadership")
+        self.role.run(self.http)
+        self.pools.start_joining(self._give_up)
         self._tasks.start(self._measure(), name="metrics")
-        if config.connect.enabled:
-            self.agent.extras["mesh"].start()
         self.check_runs.start()
         self.sync.start()
         self.watches = WatchRunner(lambda target, token: self._ask("GET", target, token), self._clock)
         await self.watches.configure(config.watches)
-        self.agent.extras["events"].handlers[EVENT] = RemoteExec(
-            self._ask,
-            config.node_name,
-            self._tasks,
-            enabled=lambda: not self.config.disable_remote_exec,
-        ).announced
-        self.pools.start_joining(self._give_up)
+        jobs = RemoteExec(self._ask, config.node_name, self._tasks, enabled=lambda: not self.config.disable_remote_exec)
+        events.handlers[EVENT] = jobs.announced
+        if not config.disable_coordinates:
+            self._tasks.start(tell_coordinate(self.agent, self.pools, self._ask), name="coordinate")
         log.info("started")
 
     def _build_local(self, config: Config, node_id: str, data_dir: Path | None) -> None:
@@ -200,9 +181,9 @@ class Daemon:
             tasks=self._tasks,
             report=self.local.update_check,
             config=settings.check_settings(config, self._environ.get("DOCKER_HOST", "")),
-            aliased=alias_source(self.local, self.store),
+            aliased=self.role.alias_source(self.local),
         )
-        self.check_runs = CheckRuns(self.local, self.runner, self.store, self._clock, self._tasks)
+        self.check_runs = CheckRuns(self.local, self.runner, self.role.follow_node, self._clock, self._tasks)
         self.saver = Saver(data_dir, self.local, self._tasks) if data_dir is not None else None
         problems = apply_files(self.local, config.services, config.checks, _file_token(config))
         if self.saver is not None and data_dir is not None:
@@ -220,13 +201,14 @@ class Daemon:
         for listen in network.https:
             await self._listen_http(listen, "ports.https", self._https)
         self.dns = DnsServer(
-            self.store,
+            self.role.store,
             settings.dns_settings(config),
             self._clock,
             self._rng,
             self.metrics,
             config.datacenter,
             config.node_name,
+            view=self.role.names,
         )
         self.agent.extras["dns"] = self.dns
         await self.dns.start([(listen.host, listen.port) for listen in network.dns])
@@ -251,47 +233,11 @@ class Daemon:
 
     # --- running -----------------------------------------------------------------------------------------------
 
-    def _leadership(self, node_id: str) -> Leadership:
-        """What this server does when it leads, in order."""
-        agent, config = self.agent, self.config
-        facts = ServerFacts(
-            node_id=node_id,
-            name=config.node_name,
-            address=config.network.advertise_addr,
-            datacenter=config.datacenter,
-            server_port=config.ports.server,
-            grpc_port=config.ports.grpc,
-            grpc_tls_port=config.ports.grpc_tls or 0,
-        )
-        leadership = Leadership(
-            self.cluster.raft,
-            agent,
-            first=(
-                ("giving the cluster an id", lambda: init_cluster(agent)),
-                ("configuring autopilot", self.autopilot.configure),
-                ("registering this server", lambda: agent.write_as_leader(server_registration(facts))),
-            ),
-            duties=(
-                ("sessions", lambda: agent.sessions.lead(agent)),
-                ("tombstones", lambda: reap_tombstones(agent)),
-                ("autopilot", self._run_autopilot),
-                *([("certificate authority", agent.extras["mesh"].lead)] if config.connect.enabled else []),
-            ),
-        )
-        leadership.on_leader.append(lambda: self.sync.trigger_full(now=self.cluster.raft.is_ready))
-        return leadership
-
-    def _mesh_methods(self) -> Methods:
-        return self.agent.extras["mesh"].rpc_methods() if self.config.connect.enabled else {}
-
-    async def _run_autopilot(self) -> None:
-        self.autopilot.forget()  # what it saw in an earlier reign says nothing now
-        await self.autopilot.run()
-
-    async def _own_rows(self) -> NodeRows:
-        """What the catalog holds of this node, as the leader knows it."""
-        await self.agent.log.read_barrier()
-        return node_rows(self.store, self.local.node_name)
+    def _give_up(self, reason: str) -> None:
+        """Nobody could be joined: the process ends, and says so by its status."""
+        self.exit_status = 1
+        log.error("%s", reason)
+        self._done.set()
 
     async def _ask(self, method: str, target: str, token: str = "", body: bytes = b"") -> Any:
         """This agent's own API, as its watches and jobs use it."""
@@ -329,7 +275,7 @@ class Daemon:
             self.http.configure(settings.http_settings(config))
             self.runner.configure(settings.check_settings(config, self._environ.get("DOCKER_HOST", "")))
             self.local.settings = settings.local_settings(config)
-            self.cluster.reload(config)
+            self.role.reload(config)
             self._logs.set_level(config.log_level)
             self.metrics.settings = settings.metrics_settings(config, socket.gethostname())
             self.config = self.agent.config = config
@@ -351,32 +297,34 @@ class Daemon:
     # --- ending ------------------------------------------------------------------------------------------------
 
     async def leave(self) -> None:
-        """Leave gracefully: servers give clients time to move on, then the process ends."""
-        if not self._leaving:
-            self._leaving = True
-            log.info("leaving")
-            self._done.set()
+        """Leave gracefully: the others know that it is meant, clients have time to move on, then the process ends."""
+        if self._leaving:
+            return
+        self._leaving = True
+        log.info("leaving")
+        others = await self.role.hand_over()
+        await self.pools.leave()
+        if others:
+            await self._clock.sleep(self.config.performance.leave_drain_time)
+        self._done.set()
 
     def interrupted(self, number: int) -> None:
         """A signal asks to end (surface row G5)."""
         config = self.config
         graceful = not config.skip_leave_on_interrupt if number == signal.SIGINT else bool(config.leave_on_terminate)
         log.info("caught %s, %s", signal.Signals(number).name, "leaving" if graceful else "stopping")
-        if self._done.is_set():
+        if self._done.is_set() or self._leaving:
             log.error("second signal, ending at once")
             os._exit(1)
-        self._leaving = graceful
-        self._done.set()
-
-    def _give_up(self, reason: str) -> None:
-        """The process is to end, and to say that it failed."""
-        self.failure = reason
-        self._done.set()
+        if graceful:
+            self._tasks.start(self.leave(), name="leave")
+        else:
+            self._done.set()
 
     async def stop(self) -> None:
-        """Stop everything, after telling the cluster if this agent leaves; what was acknowledged is on disk."""
-        if self._leaving and hasattr(self, "pools"):
-            await self.pools.leave()
+        """Stop everything, listeners first; what was acknowledged is on disk."""
+        if hasattr(self, "agent") and not self._leaving:
+            await self.role.hand_over()
         for name in ("watches", "http", "dns", "sync"):
             part = getattr(self, name, None)
             if part is not None:
@@ -390,10 +338,9 @@ class Daemon:
             except MeshError as error:
                 log.error("%s", error)
         await self._tasks.cancel()
-        if hasattr(self, "pools"):
-            await self.pools.stop()
-        if hasattr(self, "cluster"):
-            await self.cluster.stop()
+        for name in ("pools", "role"):
+            if hasattr(self, name):
+                await getattr(self, name).stop()
         log.info("stopped")
         self._logs.detach()
 
@@ -405,11 +352,6 @@ def _warn(warnings: list[str]) -> None:
 
 def _refuse_unbuilt(config: Config) -> None:
     """Say clearly what this release cannot run as, before anything is touched."""
-    if not config.server:
-        raise ConfigError(
-            "server: this release runs servers only; client agents need gossip, which is not built yet. "
-            "Set server = true and bootstrap_expect = 1, or start with -dev"
-        )
     if config.acl.enabled:
         raise ConfigError(
             "acl.enabled: ACLs are not built yet, and an agent that promised them would let everyone in. "

@@ -13,7 +13,6 @@ Consul decodes it through an embedded alias, which shows in its messages). The w
 from __future__ import annotations
 
 import base64
-import binascii
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ from typing import Annotated, Any, TypeVar, Union
 
 import msgspec
 
+from meshagent.agent.go_base64 import decode_base64
 from meshagent.durations import MAX_NS, format_duration, parse_duration
 from meshagent.errors import BadRequest, MeshError
 from meshagent.gojson import first_value
@@ -304,10 +304,9 @@ def _bytes(value: Any, _: _Reading) -> bytes:
     if not isinstance(value, str):
         raise _mismatch(value, "[]uint8", "base64 text")
     try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        at = next((i for i, c in enumerate(value) if not (c.isascii() and (c.isalnum() or c in "+/="))), len(value))
-        raise Problem(f"illegal base64 data at input byte {at}", "is not base64") from None
+        return decode_base64(value)
+    except ValueError as error:
+        raise Problem(str(error), "is not base64") from None
 
 
 def _anything(value: Any, _: _Reading) -> Any:

@@ -39,6 +39,11 @@ _NAMES: dict[type, tuple[str, str]] = {
     commands.ConfigEntrySet: ("fsm.config_entry", "upsert"),
     commands.ConfigEntryDelete: ("fsm.config_entry", "delete"),
     commands.AutopilotSet: ("fsm.autopilot", ""),
+    commands.FederationStateSet: ("fsm.federation_state", ""),
+    commands.CASet: ("fsm.ca", "set"),
+    commands.CASerials: ("fsm.ca.leaf", ""),
+    commands.CADrop: ("fsm.ca", "drop"),
+    commands.ClusterInit: ("fsm.system_metadata", ""),
 }
 #: By the number of the command, which is the second byte of its encoding as long as it is below 128.
 _BY_TAG = {kind.__struct_config__.tag: row for kind, row in _NAMES.items()}  # type: ignore[attr-defined]

@@ -14,10 +14,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from meshagent.agent.leader import REAP_STEP_S, TombstoneReaper
-from meshagent.catalog.commands import ClusterInit
+from meshagent.catalog.commands import ClusterInit, FederationStateSet
 from meshagent.clock import Tasks
 from meshagent.errors import MeshError
 from meshagent.ids import new_uuid
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from meshagent.agent.core import Agent
     from meshagent.catalog.raft.replica import RaftLog
 
-__all__ = ["Duty", "Leadership", "init_cluster", "reap_tombstones"]
+__all__ = ["Duty", "Leadership", "init_cluster", "init_federation", "reap_tombstones"]
 
 log = logging.getLogger("agent.server")
 
@@ -50,6 +51,8 @@ class Leadership:
         self._reign = 0  # the term that this server leads in, or 0
         self._leader: str | None = None
         self._again = False
+        #: Whether this server leads and has done its first steps.
+        self.established = False
         #: Called when a leader is known who was not before.
         self.on_leader: list[Callable[[], None]] = []
         raft.on_change.append(self._changed.set)
@@ -77,6 +80,7 @@ class Leadership:
         if self._reign and self._reign != reign:
             log.info("cluster leadership lost")
         await self._tasks.cancel()
+        self.established = False
         if reign and self._reign != reign:
             log.info("cluster leadership acquired")
         self._reign = reign
@@ -96,6 +100,7 @@ class Leadership:
                 else:
                     break
         metrics.measure("leader.barrier", started)
+        self.established = True
         for name, duty in self._duties:
             self._tasks.start(_forever(duty), name=name)
 
@@ -126,6 +131,13 @@ async def init_cluster(agent: Agent) -> None:
         await agent.write_as_leader(ClusterInit(new_uuid()))
 
 
+async def init_federation(agent: Agent) -> None:
+    """Write this datacenter's federation state if there is none."""
+    if agent.datacenter not in agent.store.federation.rows:
+        now = agent.clock.now().astimezone(UTC).isoformat().replace("+00:00", "Z")
+        await agent.write_as_leader(FederationStateSet(agent.datacenter, now))
+
+
 async def reap_tombstones(agent: Agent) -> None:
     """Have tombstones forgotten when they are old enough, for ever."""
     reaper = TombstoneReaper()
@@ -133,7 +145,10 @@ async def reap_tombstones(agent: Agent) -> None:
         await agent.clock.sleep(REAP_STEP_S)
         due = reaper.step(agent.clock.monotonic(), agent.store.index)
         if due is not None and agent.store.has_tombstones(due.index):
+            started = agent.clock.monotonic()
             try:
                 await agent.write_as_leader(due)
             except MeshError as error:
                 log.warning("tombstones could not be reaped yet: %s", error)
+            else:
+                agent.metrics.measure("leader.reapTombstones", started)

@@ -13,6 +13,7 @@ from meshagent.agent.gossip.member import Member
 
 if TYPE_CHECKING:
     from meshagent.agent.config import Config
+    from meshagent.catalog.model import Coordinate
 
 __all__ = ["Member", "Membership", "member_tags"]
 
@@ -28,6 +29,9 @@ class Membership(Protocol):
 
     async def force_leave(self, name: str, *, prune: bool = False, wan: bool = False) -> None:
         """Take a failed member for left. Raises InternalError for an unknown one."""
+
+    def coordinate(self, *, wan: bool = False) -> Coordinate:
+        """Where this agent is among the others."""
 
     def stats(self, *, wan: bool = False) -> dict[str, str]:
         """Facts for `agent/self`, under serf's names."""

@@ -85,10 +85,7 @@ async def _main(loaded: Loaded, read_config: Callable[[], Loaded]) -> int:
         await daemon.stop()
     finally:
         _remove_pid(daemon.config.pid_file)
-    if daemon.failure:
-        print(f"==> {daemon.failure}", file=sys.stderr)
-        return 1
-    return 0
+    return daemon.exit_status
 
 
 def _write_pid(path: str) -> None:

@@ -2,8 +2,8 @@
 
 Source: surface rows SN1, SN2; `catalog/archive.py` for the form. A save is of the leader unless a stale one will do:
 the leader keeps the archive on disk for a moment, the server that was asked fetches it piece by piece. A restore goes
-the other way. So nobody holds an archive in memory, and a slow client slows nobody else. Compressing runs on a thread,
-encoding in slices on the loop.
+the other way, once the whole of it has come in and is sound. So nobody holds an archive in memory, and a slow client
+slows nobody else. Compressing runs on a thread, encoding in slices on the loop.
 
 What may be changed: slices and pieces, with a measurement. Methods and their payloads are on the wire: append-only.
 """
@@ -19,14 +19,16 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from meshagent import __version__
-from meshagent.agent.server_methods import at_leader, decode_answer
+from meshagent.agent.operator_calls import at_leader
+from meshagent.agent.server_calls import decode, encode
 from meshagent.agent.spool import PIECE_BYTES, Spool, Spools
 from meshagent.catalog.archive import ArchiveMeta, ArchiveReader, ArchiveWriter
 from meshagent.catalog.raft.snapshots import SnapshotId
-from meshagent.errors import BadRequest, CorruptData, NoLeader
+from meshagent.errors import BadRequest, CorruptData, NoLeader, NotFound, Timeout, Unavailable
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
+    from meshagent.agent.leadership import Leadership
     from meshagent.catalog.rpc.hello import Peer
     from meshagent.catalog.rpc.link import Handler
 
@@ -45,8 +47,12 @@ SNAPSHOT_RESTORE = "snapshot-restore"  # since 0.1: ticket -> nothing
 SLICE_S = 0.004
 #: Decompressed at once before the log is given some of it.
 BATCH_BYTES = 4 << 20
+#: The leader makes a whole archive before it answers the first question.
+PIECE_S = 600.0
 #: A restore is applied everywhere before it is answered: a large one takes its time.
 RESTORE_S = 3600.0
+ATTEMPTS = 4
+PAUSE_S = 2.0
 
 
 class SnapshotLog(Protocol):
@@ -74,6 +80,14 @@ class Saved:
     pieces: AsyncIterator[bytes]
 
 
+async def _ask(agent: Agent, method: str, payload: bytes, *, timeout_s: float = PIECE_S) -> bytes:
+    """Once: a piece that was taken must not come again, and another leader has nothing of it."""
+    try:
+        return await at_leader(agent, method, payload, timeout_s=timeout_s, again=False)
+    except NotFound as error:
+        raise Unavailable(f"{error}; nothing was changed by it, try again") from error
+
+
 # --- saving --------------------------------------------------------------------------------------------------------
 
 
@@ -87,7 +101,7 @@ async def save(agent: Agent, *, stale: bool = False) -> Saved:
         contact_ms = 0 if agent.log.is_leader else agent.log.last_contact_ms
         meta, pieces = _archive(agent)
         return Saved(meta.index, contact_ms, pieces)
-    opened = decode_answer(await at_leader(agent, SNAPSHOT_OPEN, b""), _Opened)
+    opened = decode(await _ask(agent, SNAPSHOT_OPEN, b""), _Opened)
     return Saved(opened.index, 0, _fetch(agent, opened))
 
 
@@ -98,6 +112,7 @@ def _archive(agent: Agent) -> tuple[ArchiveMeta, AsyncIterator[bytes]]:
         index=agent.store.index,
         term=snapshot.term,
         time=agent.clock.now(),
+        cluster_id=agent.store.cluster_id,
         datacenter=agent.datacenter,
         node=agent.node_name,
         release=__version__,
@@ -141,7 +156,7 @@ async def _fetch(agent: Agent, opened: _Opened) -> AsyncIterator[bytes]:
     offset = 0
     try:
         while offset < opened.size:
-            piece = await at_leader(agent, SNAPSHOT_READ, msgspec.msgpack.encode((opened.ticket, offset)))
+            piece = await _ask(agent, SNAPSHOT_READ, encode((opened.ticket, offset)))
             if not piece:
                 raise CorruptData("the leader's snapshot ends too early")
             offset += len(piece)
@@ -152,7 +167,7 @@ async def _fetch(agent: Agent, opened: _Opened) -> AsyncIterator[bytes]:
 
 async def _close(agent: Agent, ticket: str) -> None:
     try:
-        await at_leader(agent, SNAPSHOT_CLOSE, msgspec.msgpack.encode(ticket))
+        await _ask(agent, SNAPSHOT_CLOSE, encode(ticket))
     except NoLeader:
         return  # it is given up when it was idle for long enough
 
@@ -163,26 +178,40 @@ async def _close(agent: Agent, ticket: str) -> None:
 async def restore(agent: Agent, pieces: AsyncIterator[bytes], expected_bytes: int = 0) -> None:
     """Replace the state of the cluster by that of the archive in `pieces`. Nothing changes when it is not whole.
 
+    A large restore keeps all servers busy, and a leader may be lost over it: then it is tried again at the next one.
+
     Raises:
         CorruptData: it is damaged, cut short, empty, or not ours; in Consul's words.
         TooLarge: the disk has no room for it. NoLeader, Unavailable, Conflict: not now.
     """
+    spool = _spools(agent).make()
+    try:
+        await spool.expect(expected_bytes)
+        async for piece in _checked(pieces):
+            await spool.write(piece)
+        for attempt in range(ATTEMPTS):
+            try:
+                return await _restore_once(agent, spool)
+            except (NoLeader, Unavailable, Timeout) as error:
+                log.warning("restoring a snapshot failed: attempt=%d error=%s", attempt + 1, error)
+                if attempt == ATTEMPTS - 1:
+                    raise
+                await agent.clock.sleep(PAUSE_S)
+    finally:
+        spool.close()
+
+
+async def _restore_once(agent: Agent, spool: Spool) -> None:
+    """Here if this server leads, else where the leader is."""
     if agent.log.is_leader:
-        spool = _spools(agent).make()
-        try:
-            await spool.expect(expected_bytes)
-            async for piece in _checked(pieces):
-                await spool.write(piece)
-            await _restore_spool(agent, spool)
-        finally:
-            spool.close()
+        await _restore_spool(agent, spool)
         return
-    ticket = decode_answer(await at_leader(agent, SNAPSHOT_BEGIN, msgspec.msgpack.encode(expected_bytes)), str)
+    ticket = decode(await _ask(agent, SNAPSHOT_BEGIN, encode(spool.size)), str)
     offset = 0
-    async for piece in _checked(pieces):
-        await at_leader(agent, SNAPSHOT_WRITE, msgspec.msgpack.encode((ticket, offset, piece)))
+    async for piece in spool.pieces():
+        await _ask(agent, SNAPSHOT_WRITE, encode((ticket, offset, piece)))
         offset += len(piece)
-    await at_leader(agent, SNAPSHOT_RESTORE, msgspec.msgpack.encode(ticket), timeout_s=RESTORE_S)
+    await _ask(agent, SNAPSHOT_RESTORE, encode(ticket), timeout_s=RESTORE_S)
 
 
 async def _checked(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -213,6 +242,9 @@ async def _restore_spool(agent: Agent, spool: Spool) -> None:
     started = agent.clock.monotonic()
     log.info("restoring a snapshot: bytes=%d", spool.size)
     await snapshots.restore_snapshot(_chunks(spool))
+    leadership: Leadership | None = agent.extras.get("leadership")
+    if leadership is not None:
+        leadership.reassert()  # registers the servers again, and what else a new leader sees to
     log.warning(
         "the state was replaced by that of a snapshot: index=%d seconds=%.1f",
         agent.store.index,
@@ -264,29 +296,29 @@ def snapshot_methods(agent: Agent) -> dict[str, Handler]:
         except BaseException:
             spool.close()
             raise
-        return msgspec.msgpack.encode(_Opened(ticket, meta.index, spool.size))
+        return encode(_Opened(ticket, meta.index, spool.size))
 
     async def read(_: Peer, payload: bytes) -> bytes:
-        ticket, offset = decode_answer(payload, tuple[str, int])
+        ticket, offset = decode(payload, tuple[str, int])
         return await _spools(agent).get(ticket).read(max(0, offset))
 
     async def close(_: Peer, payload: bytes) -> bytes:
-        _spools(agent).drop(decode_answer(payload, str))
+        _spools(agent).drop(decode(payload, str))
         return b""
 
     async def begin(_: Peer, payload: bytes) -> bytes:
         _require_leader(agent)
         spool = _spools(agent).make()
         try:
-            await spool.expect(decode_answer(payload, int))
+            await spool.expect(decode(payload, int))
             ticket = _spools(agent).lend(spool)
         except BaseException:
             spool.close()
             raise
-        return msgspec.msgpack.encode(ticket)
+        return encode(ticket)
 
     async def write(_: Peer, payload: bytes) -> bytes:
-        ticket, offset, piece = decode_answer(payload, tuple[str, int, bytes])
+        ticket, offset, piece = decode(payload, tuple[str, int, bytes])
         spool = _spools(agent).get(ticket)
         if offset != spool.size:
             raise BadRequest(f"a piece of the snapshot for offset {offset} came at {spool.size}")
@@ -295,7 +327,7 @@ def snapshot_methods(agent: Agent) -> dict[str, Handler]:
 
     async def restore_(_: Peer, payload: bytes) -> bytes:
         _require_leader(agent)
-        spool = _spools(agent).take(decode_answer(payload, str))
+        spool = _spools(agent).take(decode(payload, str))
         try:
             await _restore_spool(agent, spool)
         finally:

@@ -122,7 +122,7 @@ class Spools:
         self._expire()
         found = self._held.get(ticket)
         if found is None:
-            raise NotFound("the snapshot is not here (any more): the leader has changed, or it was idle for too long")
+            raise NotFound("the snapshot is not here any more: the leader has changed, or it was idle for too long")
         self._held[ticket] = (self._clock.monotonic() + TICKET_S, found[1])
         return found[1]
 

@@ -28,6 +28,7 @@ __all__ = [
     "ConfigEntrySet",
     "CoordinateBatch",
     "Deregister",
+    "FederationStateSet",
     "KVCas",
     "KVDelete",
     "KVDeleteCas",
@@ -35,6 +36,7 @@ __all__ = [
     "KVLock",
     "KVSet",
     "KVUnlock",
+    "ManualIPsSet",
     "PreparedQueryDelete",
     "PreparedQuerySet",
     "ReapTombstones",
@@ -268,6 +270,23 @@ class AutopilotSet(msgspec.Struct, frozen=True, array_like=True, tag=90):  # sin
     cas: int | None = None
 
 
+class FederationStateSet(msgspec.Struct, frozen=True, array_like=True, tag=91):  # since 0.1
+    """Write what a datacenter says of itself, at the time `updated_at` (RFC 3339). Result: None."""
+
+    datacenter: str
+    updated_at: str
+
+
+class ManualIPsSet(msgspec.Struct, frozen=True, array_like=True, tag=92):  # since 0.1
+    """Give a service its manual virtual addresses, in place of those it had.
+
+    Result: the names of the services that lost one of them to it; None: it is no service of the mesh, nothing is done.
+    """
+
+    service: str
+    addresses: tuple[str, ...]
+
+
 Command = (
     Register
     | Deregister
@@ -292,6 +311,8 @@ Command = (
     | CADrop
     | ClusterInit
     | AutopilotSet
+    | FederationStateSet
+    | ManualIPsSet
 )
 
 _encoder = msgspec.msgpack.Encoder()

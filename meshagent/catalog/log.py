@@ -100,11 +100,12 @@ class ReplicatedLog(Protocol):
     async def stop(self) -> None:
         """Stop; what was acknowledged is on disk."""
 
-    def propose(self, command: bytes) -> asyncio.Future[Any]:
+    def propose(self, command: bytes, request_id: bytes | None = None) -> asyncio.Future[Any]:
         """Ask for `command` to be applied; the future has `StateMachine.apply`'s result or error.
 
-        It is done only after the command is on a quorum of disks and applied here. NoLeader when no leader is known;
-        the command may or may not be applied later if leadership was lost on the way.
+        Of all proposals with one `request_id`, on any server, one is applied and all have its result. It is done only
+        after the command is on a quorum of disks and applied here. NoLeader when no leader is known; the command may
+        or may not be applied later if leadership was lost on the way.
         """
 
     async def barrier(self) -> None:
@@ -159,6 +160,7 @@ class MemoryLog:
         self._machine = machine
         self._address = address
         self._waiting: list[tuple[bytes, asyncio.Future[Any]]] = []
+        self._once: dict[bytes, asyncio.Future[Any]] = {}
         self._last_index = 0
 
     async def start(self) -> None:
@@ -167,9 +169,13 @@ class MemoryLog:
     async def stop(self) -> None:
         self._apply_waiting()
 
-    def propose(self, command: bytes) -> asyncio.Future[Any]:
+    def propose(self, command: bytes, request_id: bytes | None = None) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
+        if request_id is not None and request_id in self._once:
+            return self._once[request_id]
         future: asyncio.Future[Any] = loop.create_future()
+        if request_id is not None:
+            self._once[request_id] = future
         if not self._waiting:
             loop.call_soon(self._apply_waiting)
         self._waiting.append((command, future))

@@ -47,16 +47,21 @@ class Restoring:
     def take_place(self, *, lifted: bool = False) -> Iterator[None]:
         """Be the store's state from now on, and wake every reader; the steps returned let go of the old one.
 
-        `lifted`: it is an older state put back into a log that goes on: the index stays above all that was answered.
+        `lifted`: it is an older state put back into a log that goes on: the index stays above all that was answered,
+        and the cluster is the one that it is, whichever one the state was saved in.
         """
         store, fresh = self._store, self._fresh
         if lifted:
             fresh.index = max(store.index, fresh.index) + 1
+            fresh.cluster_id = store.cluster_id  # the cluster stays the one it is, wherever the state comes from
         fresh.sessions.on_freed = store.sessions.on_freed
         fresh.sessions.freed = store.sessions.freed
+        fresh.on_replaced = store.on_replaced
         old = vars(store).copy()
         vars(store).update(vars(fresh))
         store.watches.notify_all()
+        for listener in store.on_replaced:
+            listener()
         return _let_go(old)
 
 

@@ -19,6 +19,7 @@ import msgspec
 from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.ca import CAState
 from meshagent.catalog.entries.table import ConfigEntry
+from meshagent.catalog.federation_state import FederationState
 from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, PreparedQuery, Service, Session
 from meshagent.catalog.watch import Topic
 from meshagent.errors import CorruptData
@@ -54,6 +55,7 @@ class _Facts(msgspec.Struct, array_like=True):
     gateway_index: int = 0
     gateway_lost: int = 0
     cluster_id: str = ""
+    manual_ips: dict[str, tuple[str, tuple[str, ...]]] = {}
 
 
 class _Pairs:
@@ -96,6 +98,7 @@ def _tables(store: Store) -> list[tuple[str, list[Any] | _Pairs]]:
         ("config-entries", list(store.config.entries.values())),
         ("connect-ca", list(store.ca.state())),
         ("autopilot", store.autopilot.rows),
+        ("federation-states", list(store.federation.rows.values())),
     ]
 
 
@@ -143,6 +146,10 @@ _LOADERS: dict[str, _Loader] = {
         msgspec.msgpack.Decoder(tuple[str, list[CAState]]),
         lambda store, rows: store.ca.load(rows),
     ),
+    "federation-states": (
+        msgspec.msgpack.Decoder(tuple[str, list[FederationState]]),
+        lambda store, rows: store.federation.load(rows),
+    ),
     "autopilot": (
         msgspec.msgpack.Decoder(tuple[str, list[AutopilotConfig]]),
         lambda store, rows: store.autopilot.load(rows),
@@ -169,6 +176,7 @@ def write(store: Store) -> Iterator[bytes]:
         gateway_index=store.config.gateway_index,
         gateway_lost=store.config.gateway_lost,
         cluster_id=store.cluster_id,
+        manual_ips=dict(registrations.virtual_ips.manual),
     )
     return _encode(store.index, facts, _tables(store))
 
@@ -273,6 +281,7 @@ def _load_facts(store: Store, index: int, facts: _Facts) -> None:
     registrations.service_extinction = facts.service_extinction
     registrations.gone_nodes = dict(facts.gone_nodes)
     registrations.virtual_ips.load(facts.virtual_ips)
+    registrations.virtual_ips.load_manual(facts.manual_ips)
     store.kv.index = facts.kv_index
     store.coordinates.index = facts.coordinates_index
     store.prepared_queries.index = facts.prepared_queries_index
@@ -302,6 +311,7 @@ def digest(store: Store) -> str:
         store.config.gateway_index,
         store.config.gateway_lost,
         store.cluster_id,
+        sorted(registrations.virtual_ips.manual.items()),
     )
     sha.update(_encoder.encode(facts))
     return sha.hexdigest()

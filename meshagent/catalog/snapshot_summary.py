@@ -31,6 +31,8 @@ _TYPES = {
     "prepared-queries": "PreparedQuery",
     "config-entries": "ConfigEntry",
     "autopilot": "Autopilot",
+    "federation-states": "FederationState",
+    "connect-ca": "ConnectCA",
 }
 
 

@@ -18,11 +18,16 @@ OVERSAMPLED = 8  # keys in the sample for each bucket: more make the buckets mor
 
 
 def sorted_in_steps(runs: list[list[str]]) -> Iterator[list[str]]:
-    """The keys of all `runs` (each sorted, all keys different) in ascending lists; an empty list is a pause."""
+    """The keys of all `runs` (each sorted, all keys different) in ascending lists; an empty list is a pause.
+
+    `runs` is emptied on the way.
+    """
     total = sum(map(len, runs))
     splitters = _splitters(runs, total)
     buckets: list[list[str]] = [[] for _ in range(len(splitters) + 1)]
-    for run in runs:
+    runs.reverse()
+    while runs:
+        run = runs.pop()
         begin = 0
         for bucket in range(bisect_left(splitters, run[0]) if run else 0, len(splitters)):
             if begin == len(run):

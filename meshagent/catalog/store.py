@@ -18,6 +18,7 @@ from meshagent.catalog.autopilot.table import AutopilotTable
 from meshagent.catalog.ca import ConnectCA
 from meshagent.catalog.config_entries import ConfigEntries, virtual_names
 from meshagent.catalog.coordinates import Coordinates
+from meshagent.catalog.federation import FederationStates
 from meshagent.catalog.kv import KVTable
 from meshagent.catalog.prepared_queries import PreparedQueries
 from meshagent.catalog.registrations import Registrations
@@ -38,6 +39,8 @@ class Store:
         self.undo = Undo()
         self.index = 1  # an empty read answers index 1, so the first change must be above it
         self.cluster_id = ""
+        #: Called when another state has taken this one's place: every row may be another.
+        self.on_replaced: list[Callable[[], None]] = []
         self.kv: KVTable = KVTable(self.watches, self.undo)
         self.coordinates: Coordinates = Coordinates(self.watches, self.undo)
         self.prepared_queries: PreparedQueries = PreparedQueries(self.watches, self.undo)
@@ -52,6 +55,7 @@ class Store:
         )
         self.ca: ConnectCA = ConnectCA(self.watches)
         self.autopilot: AutopilotTable = AutopilotTable(self.watches)
+        self.federation: FederationStates = FederationStates(self.watches)
 
     def apply(self, command: bytes) -> Any:
         """Apply an encoded command. Raises MeshError when the state refuses it; nothing but the index has moved."""
@@ -148,6 +152,13 @@ class Store:
                 self.registrations.virtual_ips.release(name)
                 self.watches.notify(("connect", name))
 
+    def set_manual_ips(self, command: commands.ManualIPsSet, index: int) -> list[str] | None:
+        """Give a service its manual addresses."""
+        losers = self.registrations.virtual_ips.set_manual(command.service, command.addresses)
+        if losers is not None:
+            self.watches.notify("virtual-ips")
+        return losers
+
     def _reap(self, command: commands.ReapTombstones, index: int) -> None:
         self.kv.reap(command.index)
         self.registrations.reap(command.index)
@@ -182,5 +193,7 @@ _APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
     commands.CASerials: lambda store, command, index: store.ca.take_serials(command, index),
     commands.CADrop: lambda store, command, index: store.ca.drop(command, index),
     commands.ClusterInit: Store._init_cluster,
+    commands.FederationStateSet: lambda store, command, index: store.federation.set(command, index),
+    commands.ManualIPsSet: Store.set_manual_ips,
     commands.AutopilotSet: lambda store, command, index: store.autopilot.set(command, index),
 }

@@ -11,7 +11,7 @@ the id, by transport) under its facts; from its plan come the bytes:
   is drawn for itself, at 100,000 a second a draw costs nothing.
 * `Hot.timed`: query -> answer that is true for this second only (it holds the SOA serial, which is the unix time).
 
-Names asked for once leave no trace but a hash (`_Seen`): random names neither fill the memory nor pay for an entry.
+Names asked for once leave no trace but a hash (`Seen`): random names neither fill the memory nor pay for an entry.
 Everything is bounded, in number and in bytes; the oldest goes first, and what is refilled becomes the newest.
 
 What may change here: the limits. The edge relies on `Hot` alone.
@@ -30,7 +30,7 @@ from meshagent.dns.answer import Plan
 from meshagent.dns.sections import Sections
 from meshagent.dns.wire import Record
 
-__all__ = ["AnswerCache", "Facts", "Hot"]
+__all__ = ["AnswerCache", "Facts", "Hot", "Seen"]
 
 MAX_ENTRIES: Final = 16384
 MAX_FACTS: Final = 16384
@@ -88,7 +88,7 @@ class Entry:
         self.size_bytes = 0
 
 
-class _Seen:
+class Seen:
     """Remembers what was asked for lately, by hash: a repeated question is worth keeping."""
 
     __slots__ = ("_limit", "_now", "_past")
@@ -136,8 +136,8 @@ class AnswerCache:
         self.size_bytes = 0
         self._entries_bytes = 0
         self._facts: dict[Name, Facts] = {}
-        self._seen_names = _Seen(8192)
-        self._seen_queries = _Seen(8192)
+        self._seen_names = Seen(8192)
+        self._seen_queries = Seen(8192)
 
     def __len__(self) -> int:
         """How many exact queries are kept."""

@@ -19,7 +19,7 @@ from meshagent.dns.sections import Sections, nothing_here, unknown_name
 from meshagent.dns.settings import DnsSettings
 from meshagent.dns.view import (
     Addresses,
-    CatalogView,
+    NamesView,
     Topics,
     addresses_of_instance,
     addresses_of_node,
@@ -68,7 +68,7 @@ class Scene(NamedTuple):
     qtype: int
     zones: Zones
     settings: DnsSettings
-    view: CatalogView
+    view: NamesView
     datacenter: str
     resolved: Mapping[str, tuple[Record, ...]]
     depth: int = MAX_CNAME_DEPTH

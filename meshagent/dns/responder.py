@@ -10,7 +10,7 @@ here only when they have nothing ready.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from meshagent.catalog.store import Store
@@ -21,7 +21,7 @@ from meshagent.dns.names import Asked, Kind, Zones, parse_name
 from meshagent.dns.records import Scene, build, zone_record
 from meshagent.dns.sections import Sections
 from meshagent.dns.settings import DnsSettings
-from meshagent.dns.view import CatalogView
+from meshagent.dns.view import CatalogView, NamesView, NotYet
 from meshagent.dns.wire import (
     NXDOMAIN,
     REFUSED,
@@ -33,23 +33,26 @@ from meshagent.dns.wire import (
     Record,
     parse_question,
 )
+from meshagent.errors import Unavailable
 
 __all__ = ["Elsewhere", "Responder"]
 
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """A query that needs a recursor: the whole of it (`wants` empty), or the addresses of outside host names."""
+    """A query that must wait: for the view (`ready`), or for a recursor: the whole of it (`wants` empty), or the
+    addresses of outside host names."""
 
     question: Question
     data: bytes
     tcp: bool
     wants: tuple[str, ...]
     asked: Asked
+    ready: Callable[[], Awaitable[None]] | None = None
 
 
 class Responder:
-    """Answers queries from a store.
+    """Answers queries from a store, or from another `view`.
 
     The SOA carries the unix time in seconds; it is right until monotonic second `second_ends`, then `tick` is due.
     """
@@ -62,12 +65,13 @@ class Responder:
         rng: random.Random,
         datacenter: str,
         node_name: str = "",
+        view: NamesView | None = None,
     ) -> None:
         self._clock = clock
         self._rng = rng
         self._datacenter = datacenter
-        self._view = CatalogView(store, node_name, datacenter)
-        self.cache = AnswerCache(store.watches, rng)
+        self._view: NamesView = view or CatalogView(store, node_name, datacenter)
+        self.cache = AnswerCache(self._view.watches, rng)
         self.malformed = 0
         """Queries answered with FORMERR or NOTIMP, or dropped."""
         self.reverse = 0
@@ -120,7 +124,12 @@ class Responder:
                 if self.settings.recursors:
                     return Elsewhere(question, data, tcp, (), asked)
                 return failure(question, REFUSED, self.settings)
-            sections = self._build(asked, qtype, {})
+            try:
+                sections = self._build(asked, qtype, {})
+            except NotYet as missing:
+                return Elsewhere(question, data, tcp, (), asked, missing.ready)
+            except Unavailable:
+                return failure(question, SERVFAIL, self.settings)
             if asked.kind is Kind.REVERSE:
                 self.reverse += 1
                 if sections.rcode == NXDOMAIN and self.settings.recursors:
@@ -147,7 +156,7 @@ class Responder:
         return plan.render(self._rng, self._soa)
 
     def gave_up(self, elsewhere: Elsewhere) -> bytes:
-        """SERVFAIL: no recursor answered (row D31)."""
+        """SERVFAIL: no recursor answered (row D31), or the view could not be had."""
         return failure(elsewhere.question, SERVFAIL, self.settings)
 
     def _build(self, asked: Asked, qtype: int, resolved: Mapping[str, tuple[Record, ...]]) -> Sections:

@@ -24,8 +24,9 @@ from meshagent.dns.settings import DnsSettings
 from meshagent.dns.tcp import Connection, Connections
 from meshagent.dns.telemetry import MetricsSink, Telemetry
 from meshagent.dns.upstream import Upstream
+from meshagent.dns.view import NamesView, NotYet
 from meshagent.dns.wire import NOTIMP, SERVFAIL
-from meshagent.errors import ConfigError
+from meshagent.errors import ConfigError, MeshError
 from meshagent.listening import cannot_listen
 
 __all__ = ["DnsServer"]
@@ -40,12 +41,14 @@ _RECEIVE_BUFFER: Final = 4 * 1024 * 1024
 _BACKLOG: Final = 256
 _LOG_EVERY_S: Final = 10.0
 _SWEEP_S: Final = 1.0
+#: How often one query is asked again of a view that has not all of it yet.
+_MAX_ROUNDS: Final = 8
 
 Address = tuple[str, int]
 
 
 class DnsServer:
-    """Answers DNS from a store.
+    """Answers DNS from a store, or from another `view`.
 
     `rng` orders answers; ids of forwarded queries come from the operating system's generator.
     """
@@ -59,11 +62,12 @@ class DnsServer:
         metrics: MetricsSink | None = None,
         datacenter: str = "dc1",
         node_name: str = "",
+        view: NamesView | None = None,
     ) -> None:
         _check(settings)
         self._clock = clock
         self._monotonic = clock.monotonic
-        self._responder = Responder(store, settings, clock, rng, datacenter, node_name)
+        self._responder = Responder(store, settings, clock, rng, datacenter, node_name, view)
         self._upstream = Upstream(settings, clock, random.SystemRandom())
         self._telemetry = Telemetry(metrics, node_name)
         self._tasks = Tasks()
@@ -221,12 +225,38 @@ class DnsServer:
         send(await self._from_outside(elsewhere))
 
     async def _from_outside(self, elsewhere: Elsewhere) -> bytes:
-        """The answer to a query that needs recursors, behind the id."""
+        """The answer to a query that needs recursors, or what its view does not have yet, behind the id."""
+        if elsewhere.ready is not None:
+            return await self._when_ready(elsewhere)
         if elsewhere.wants:
             resolved = {host: await self._upstream.addresses(host, elsewhere.question.type) for host in elsewhere.wants}
-            return self._responder.with_resolved(elsewhere, resolved)
+            for _ in range(_MAX_ROUNDS):
+                try:
+                    return self._responder.with_resolved(elsewhere, resolved)
+                except NotYet as missing:
+                    try:
+                        await missing.ready()
+                    except MeshError:
+                        break
+            return self._responder.gave_up(elsewhere)
         reply = await self._upstream.forward(elsewhere.data, elsewhere.tcp)
         return reply[2:] if reply is not None else self._responder.gave_up(elsewhere)
+
+    async def _when_ready(self, elsewhere: Elsewhere) -> bytes:
+        """Ask again whenever the view has more; a name may need several things, one after the other."""
+        for _ in range(_MAX_ROUNDS):
+            if elsewhere.ready is None:
+                return await self._from_outside(elsewhere)
+            try:
+                await elsewhere.ready()
+            except MeshError as error:
+                log.debug("view not ready: name=%s: %s", elsewhere.question.text, error)
+                break
+            found = self._answer(elsewhere.data, elsewhere.tcp, self._monotonic())
+            if not isinstance(found, Elsewhere):
+                return found if found is not None else self._responder.gave_up(elsewhere)
+            elsewhere = found
+        return self._responder.gave_up(elsewhere)
 
     def _sweep(self) -> None:
         self._connections.sweep(self._monotonic())

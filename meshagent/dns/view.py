@@ -9,19 +9,32 @@ What may change here: a read another kind of name needs; access control will sit
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from meshagent.catalog import queries
 from meshagent.catalog.model import Node, ServiceEntry
 from meshagent.catalog.query_execution import Source, execute
 from meshagent.catalog.store import Store
-from meshagent.catalog.watch import Topic
+from meshagent.catalog.watch import Topic, Watches
 from meshagent.dns.wire import packed_address
 from meshagent.durations import parse_duration
 from meshagent.errors import MeshError
 
-__all__ = ["Addresses", "CatalogView", "QueryAnswer", "addresses_of_instance", "addresses_of_node", "canonical"]
+__all__ = [
+    "Addresses",
+    "CatalogView",
+    "NamesView",
+    "NotYet",
+    "QueryAnswer",
+    "addresses_of_instance",
+    "addresses_of_node",
+    "canonical",
+    "query_answer",
+    "usable",
+    "usable_gateways",
+]
 
 Topics = tuple[Topic, ...]
 
@@ -45,6 +58,14 @@ class QueryAnswer(NamedTuple):
     service: str
     ttl_s: int | None
     ordered: bool
+
+
+class NotYet(Exception):
+    """A view that does not have the answer yet: ask it again when `ready()` returns, which may raise a MeshError."""
+
+    def __init__(self, ready: Callable[[], Awaitable[None]]) -> None:
+        super().__init__("not held yet")
+        self.ready = ready
 
 
 def addresses_of_node(node: Node) -> Addresses:
@@ -108,6 +129,62 @@ def _weight(entry: ServiceEntry) -> int:
     return min(max(weights.passing if healthy else weights.warning, 0), 65535)
 
 
+def usable(
+    entries: Iterable[ServiceEntry], tag: str = "", *, only_passing: bool = False
+) -> list[tuple[ServiceEntry, int]]:
+    """The instances that may be used, each with its weight (0 to 65535)."""
+    if tag:
+        entries = [entry for entry in entries if tag in map(str.lower, entry.service.tags)]
+    found: list[tuple[ServiceEntry, int]] = []
+    for entry in entries:
+        weights = entry.service.weights
+        weight = weights.passing
+        for check in entry.checks:
+            status = check.status
+            if status != "passing":
+                if status != "warning" or only_passing:
+                    break
+                weight = weights.warning
+        else:
+            found.append((entry, weight if 0 <= weight <= 65535 else min(max(weight, 0), 65535)))
+    return found
+
+
+def usable_gateways(entries: Iterable[ServiceEntry]) -> list[tuple[ServiceEntry, int]]:
+    """The gateways that may be used, with their weights."""
+    return [
+        (entry, _weight(entry))
+        for entry in entries
+        if all(check.status in {"passing", "warning"} for check in entry.checks)
+    ]
+
+
+def query_answer(
+    entries: Iterable[ServiceEntry], topics: Topics, service: str, ttl: str, *, ordered: bool
+) -> QueryAnswer:
+    """What a prepared query gave, for DNS; `ttl` is a duration, "" leaves it to the service."""
+    ttl_s = parse_duration(ttl) // 1_000_000_000 if ttl else None
+    return QueryAnswer([(entry, _weight(entry)) for entry in entries], topics, service, ttl_s, ordered)
+
+
+class NamesView(Protocol):
+    """What names are answered from. A method may raise `NotYet`. `watches` tells of changed topics."""
+
+    named_nodes: dict[tuple[str, int, str], tuple[Node, Any, Any]]
+
+    @property
+    def watches(self) -> Watches: ...
+
+    def instances(
+        self, name: str, tag: str, *, connect: bool, only_passing: bool
+    ) -> tuple[list[tuple[ServiceEntry, int]], Topics]: ...
+    def ingress(self, name: str, *, only_passing: bool) -> tuple[list[tuple[ServiceEntry, int]], Topics]: ...
+    def virtual_ip(self, name: str) -> tuple[bytes | None, Topics]: ...
+    def query(self, name: str) -> QueryAnswer | None: ...
+    def node(self, name: str) -> tuple[Node | None, Topics]: ...
+    def names_at(self, address: str) -> tuple[str, str, Topics]: ...
+
+
 class CatalogView:
     """Reads of one store, asked of the agent on `node_name`."""
 
@@ -115,6 +192,7 @@ class CatalogView:
         self._store = store
         self._source = Source(node_name)
         self._datacenter = datacenter
+        self.watches = store.watches
         self.named_nodes: dict[tuple[str, int, str], tuple[Node, Any, Any]] = {}
         """What `records.py` made of a node's row, by name, TTL and domain; stale when the row is another object."""
 
@@ -127,21 +205,7 @@ class CatalogView:
         """
         entries = self._store.registrations.entries(name, connect=connect)
         topics: Topics = (("connect" if connect else "service-health", name),)
-        if tag:
-            entries = [entry for entry in entries if tag in map(str.lower, entry.service.tags)]
-        usable: list[tuple[ServiceEntry, int]] = []
-        for entry in entries:
-            weights = entry.service.weights
-            weight = weights.passing
-            for check in entry.checks:
-                status = check.status
-                if status != "passing":
-                    if status != "warning" or only_passing:
-                        break
-                    weight = weights.warning
-            else:
-                usable.append((entry, weight if 0 <= weight <= 65535 else min(max(weight, 0), 65535)))
-        return usable, topics
+        return usable(entries, tag, only_passing=only_passing), topics
 
     def ingress(self, name: str, *, only_passing: bool) -> tuple[list[tuple[ServiceEntry, int]], Topics]:
         """Instances of the gateways that let a service's traffic in, that may be used, with their weights (row D9).
@@ -149,12 +213,7 @@ class CatalogView:
         What exposes a service is said by config entries, so their topic counts although it names a whole table.
         """
         found = queries.health_ingress(self._store, name, passing=only_passing)
-        usable = [
-            (entry, _weight(entry))
-            for entry in found.rows
-            if all(check.status in {"passing", "warning"} for check in entry.checks)
-        ]
-        return usable, found.topics
+        return usable_gateways(found.rows), found.topics
 
     def virtual_ip(self, name: str) -> tuple[bytes | None, Topics]:
         """The virtual address of a service (lower case), packed (row D8)."""
@@ -173,9 +232,7 @@ class CatalogView:
         if query is None:
             return None
         done = execute(self._store, query, self._source, None, datacenter=self._datacenter)
-        ttl_s = parse_duration(query.dns.ttl) // 1_000_000_000 if query.dns.ttl else None
-        usable = [(entry, _weight(entry)) for entry in done.entries]
-        return QueryAnswer(usable, done.topics, query.service.service, ttl_s, done.sorted)
+        return query_answer(done.entries, done.topics, query.service.service, query.dns.ttl, ordered=done.sorted)
 
     def node(self, name: str) -> tuple[Node | None, Topics]:
         """The node of that name."""

@@ -12,7 +12,7 @@ from meshtest.inprocess import NODE_ID, InProcess, server_config
 from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.config.server import Autopilot
 from meshagent.agent.membership import Member
-from meshagent.agent.server_methods import own_stats
+from meshagent.agent.operator_calls import own_stats
 from meshagent.agent.settings import autopilot_bootstrap
 from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.raft.configuration import Server

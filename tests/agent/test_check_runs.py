@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from meshagent.agent.check_runs import CheckRuns, alias_source
+from meshagent.agent.check_runs import CheckRuns, alias_source, node_follower
 from meshagent.agent.checks.probe import CheckSettings
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.definitions import CheckDefinition, ConnectDefinition, ServiceCheck, ServiceDefinition
@@ -29,7 +29,7 @@ async def running():
         config=CheckSettings(),
         aliased=alias_source(local, store),
     )
-    runs = CheckRuns(local, runner, store, clock, tasks)
+    runs = CheckRuns(local, runner, node_follower(store), clock, tasks)
     runs.start()
     yield local, runner, store, clock
     runner.stop()

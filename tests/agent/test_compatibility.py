@@ -8,8 +8,8 @@ from meshagent.agent.compatibility import WAITING, command_waits_for, waits_for
 @pytest.mark.parametrize(
     ("option", "feature"),
     [
-        ("encrypt", "gossip and client agents"),
-        ("gossip_lan.probe_interval", "gossip and client agents"),
+        ("auto_encrypt.tls", "gossip and client agents"),
+        ("gossip_lan.probe_interval", ""),
         ("tls.internal_rpc.verify_server_hostname", "clusters of servers"),
         ("tls.https.cert_file", ""),
         ("ports.http", ""),

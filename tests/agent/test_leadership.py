@@ -68,8 +68,10 @@ async def test_a_reign_begins_with_its_first_steps_and_ends_with_its_term() -> N
     world = World()
     await world.raft.become(term=2, leader="me", ready=True)
     assert world.done == ["leader me", "one", "two", "ever"]
+    assert world.leadership.established
     world.done.clear()
     await world.raft.become(term=3, leader="other")
+    assert not world.leadership.established
     assert world.done == ["over", "leader other"]
     await world.agent.tasks.cancel()
 

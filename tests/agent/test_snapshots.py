@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from meshtest.httpapi import Log, make_agent
 
 from meshagent.agent.core import Agent
-from meshagent.agent.server_methods import all_methods
+from meshagent.agent.operator_calls import all_methods
 from meshagent.agent.snapshots import (
     SNAPSHOT_BEGIN,
     SNAPSHOT_OPEN,
@@ -26,6 +27,7 @@ from meshagent.agent.spool import Spools
 from meshagent.catalog.archive import ArchiveReader
 from meshagent.catalog.commands import KVSet
 from meshagent.catalog.raft.snapshots import SnapshotId
+from meshagent.clock import VirtualClock
 from meshagent.errors import BadRequest, CorruptData, MeshError, NoLeader, NotFound, RemoteProtocolError
 
 
@@ -54,7 +56,8 @@ class Calls:
         self.asked: list[str] = []
         self.broken = ""
 
-    async def call(self, method: str, payload: bytes, timeout_s: float) -> bytes:
+    async def call(self, method: str, payload: bytes, timeout_s: float, *, again: bool = True) -> bytes:
+        assert not again, method
         self.asked.append(method)
         if method == self.broken:
             raise NoLeader
@@ -173,14 +176,47 @@ async def test_what_is_not_whole_changes_nothing(tmp_path: Path, through: str, d
     assert leader.extras["raft"].restored == 0
 
 
-async def test_a_leader_that_goes_ends_the_restore(tmp_path: Path) -> None:
+async def test_a_restore_is_tried_again_at_the_next_leader(tmp_path: Path) -> None:
+    leader, source = server(tmp_path, keys=7), server(tmp_path, keys=2000)
+    asking = follower(tmp_path, leader)
+    calls, clock = asking.extras["leader_calls"], asking.clock
+    assert isinstance(clock, VirtualClock)
+    calls.broken = SNAPSHOT_RESTORE
+    restoring = asking.tasks.start(restore(asking, pieces(await saved(source))), name="restore")
+    while calls.asked.count(SNAPSHOT_RESTORE) < 2:
+        await clock.advance(0.1)
+        await asyncio.sleep(0.001)
+    calls.broken = ""
+    while not restoring.done():
+        await clock.advance(0.1)
+        await asyncio.sleep(0.001)
+    await restoring
+    assert leader.store.digest() == source.store.digest()
+
+
+async def test_without_a_leader_it_is_given_up(tmp_path: Path) -> None:
     leader = server(tmp_path, keys=7)
     asking = follower(tmp_path, leader)
     asking.extras["leader_calls"].broken = SNAPSHOT_WRITE
+    clock = asking.clock
+    assert isinstance(clock, VirtualClock)
     before = leader.store.digest()
-    with pytest.raises(NoLeader):
-        await restore(asking, pieces(await saved(server(tmp_path, keys=2000))))
+    restoring = asking.tasks.start(
+        _failing(restore(asking, pieces(await saved(server(tmp_path, keys=2000))))), name="restore"
+    )
+    while not restoring.done():
+        await clock.advance(1)
+        await asyncio.sleep(0.001)
+    assert isinstance(restoring.result(), NoLeader)
     assert leader.store.digest() == before
+
+
+async def _failing(work: Any) -> BaseException | None:
+    try:
+        await work
+    except MeshError as error:
+        return error
+    return None
 
 
 async def test_methods_refuse_what_they_do_not_expect(tmp_path: Path) -> None:

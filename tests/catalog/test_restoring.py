@@ -88,3 +88,24 @@ def test_an_older_state_does_not_take_indexes_back() -> None:
         list(restoring.settle())
         restoring.take_place(lifted=True)
         assert store.index == expected
+
+
+def test_the_cluster_stays_the_one_it_is() -> None:
+    store, source = filled(1), filled(3)
+    store.cluster_id, source.cluster_id = "here", "elsewhere"
+    for lifted, expected in ((True, "here"), (False, "elsewhere")):
+        restoring = store.begin_restore()
+        for chunk in source.snapshot():
+            restoring.load(chunk)
+        list(restoring.settle())
+        restoring.take_place(lifted=lifted)
+        assert store.cluster_id == expected
+
+
+def test_who_wants_to_know_is_told_each_time() -> None:
+    store = filled(3)
+    told: list[int] = []
+    store.on_replaced.append(lambda: told.append(store.index))
+    for count in (5, 7):
+        store.restore(list(filled(count).snapshot()))
+    assert told == [filled(5).index, filled(7).index]

@@ -29,3 +29,21 @@ def test_no_two_services_share_one_also_after_a_restore(steps):
     copy.load(table.offsets)
     new = copy.assign("new")
     assert new not in {table.get(name) for name in table.offsets}
+
+
+def test_manual_ones_belong_to_one_service_and_go_with_it():
+    table = VirtualIPs()
+    assert table.set_manual("Web", ("10.0.0.1",)) is None
+    table.assign("web")
+    table.assign("db")
+    assert table.set_manual("Web", ("10.0.0.1", "10.0.0.2")) == []
+    assert table.set_manual("db", ("10.0.0.2", "10.0.0.3")) == ["Web"]
+    assert table.manual == {"web": ("Web", ("10.0.0.1",)), "db": ("db", ("10.0.0.2", "10.0.0.3"))}
+    assert table.set_manual("web", ("10.0.0.4",)) == []
+    assert table.set_manual("db", ()) == []
+    assert table.manual == {"web": ("web", ("10.0.0.4",))}
+    memento = table.memento()
+    table.release("web")
+    assert not table.manual
+    table.rewind(memento)
+    assert table.manual == {"web": ("web", ("10.0.0.4",))}

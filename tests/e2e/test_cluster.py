@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -240,7 +241,10 @@ def test_garbage_and_plain_tcp_are_refused_and_counted(pki: Path) -> None:
     with Servers(3, tls(pki)) as servers:
         leader = servers.leader()
         for words, reason in ((b"GET / HTTP/1.1\r\n\r\n", "garbage"), (b"MSH1" + bytes(50), "plain")):
-            with socket.create_connection(("127.0.0.1", leader.ports["server"]), timeout=5) as peer:
+            with (
+                socket.create_connection(("127.0.0.1", leader.ports["server"]), timeout=5) as peer,
+                contextlib.suppress(ConnectionResetError),
+            ):
                 peer.sendall(words)
                 assert peer.recv(100) == b""
             leader.wait(reason, lambda reason=reason: metric(leader, "rpc.refused", reason=reason) >= 1, within_s=15)

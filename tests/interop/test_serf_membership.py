@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, ExitStack
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from meshtest.gossipgolden import Ring
@@ -36,17 +37,19 @@ KEY = bytes(range(32))
 
 
 class Ours:
-    def __init__(self, name: str, key: bytes | None = None, *, compression: bool = False) -> None:
+    def __init__(
+        self, name: str, key: bytes | None = None, *, compression: bool = False, host: str = "127.0.0.1"
+    ) -> None:
         packets = PacketCodec(Seal(Ring(*([key] if key else [])), lambda: os.urandom(12)), compression=compression)
         streams = StreamCodec(packets)
         self.delegate = Recorder()
         self.delegate.meta = b"\xff\x81\xa4role\xa4ours"
         self.metrics = Metrics()
         self.transport = GossipTransport(None, streams, SystemClock())  # type: ignore[arg-type]
-        self.address = self.transport.listen("127.0.0.1", 0)
+        self.address = self.transport.listen(host, 0)
         self.machine = self.transport.machine = Memberlist(  # type: ignore[assignment]
             name,
-            parse_ip("127.0.0.1"),
+            parse_ip(host),
             self.address[1],
             settings=SETTINGS,
             delegate=self.delegate,
@@ -78,7 +81,7 @@ MakeSerf = Callable[..., SerfAgent]
 async def ours() -> AsyncIterator[Make]:
     async with AsyncExitStack() as stack:
 
-        def make(name: str = "ours", key: bytes | None = None, **options: bool) -> Ours:
+        def make(name: str = "ours", key: bytes | None = None, **options: Any) -> Ours:
             one = Ours(name, key, **options)
             stack.push_async_callback(one.transport.close)
             return one
@@ -89,12 +92,12 @@ async def ours() -> AsyncIterator[Make]:
 @pytest.fixture
 async def serf(tmp_path: Path) -> AsyncIterator[MakeSerf]:
     with ExitStack() as stack:
-        yield lambda name, *flags, key=None: stack.enter_context(serf_agent(tmp_path, name, *flags, key=key))
+        yield lambda name, *flags, **more: stack.enter_context(serf_agent(tmp_path, name, *flags, **more))
 
 
-async def started(make: MakeSerf, name: str, *flags: str, key: bytes | None = None) -> SerfAgent:
+async def started(make: MakeSerf, name: str, *flags: str, **more: Any) -> SerfAgent:
     """In a thread: it waits for the agent, which may want to talk to us meanwhile."""
-    return await asyncio.to_thread(make, name, *flags, key=key)
+    return await asyncio.to_thread(make, name, *flags, **more)
 
 
 async def sees(agent: SerfAgent, **members: str) -> None:
@@ -129,6 +132,16 @@ async def test_we_join_serf(ours: Make, serf: MakeSerf, key: bytes | None) -> No
     await sees(agent, real="alive", ours="alive")
     assert we.state("real") is NodeState.ALIVE
     assert any(kind == "state" for kind, _ in we.delegate.heard)
+
+
+async def test_both_on_ipv6(ours: Make, serf: MakeSerf) -> None:
+    we = ours(key=KEY, host="::1")
+    agent = await started(serf, "real", f"-join=[::1]:{we.address[1]}", key=KEY, host="::1")
+    await sees(agent, real="alive", ours="alive")
+    node = we.machine.node("real")
+    assert node is not None
+    assert node.address == agent.address
+    await until(lambda: any(kind == "rtt" for kind, _ in we.delegate.heard))
 
 
 async def test_we_compress_as_serf_does(ours: Make, serf: MakeSerf) -> None:

@@ -86,7 +86,7 @@ def test_the_example_loads(where: str, kind: str, text: str) -> None:
     assert len(examples()) >= 5
 
 
-ROOMS = ("agent", "agent/checks", "agent/http", "catalog", "catalog/raft", "connect", "dns")
+ROOMS = ("agent", "agent/checks", "agent/gossip", "agent/http", "catalog", "catalog/raft", "connect", "dns")
 
 
 @pytest.mark.parametrize("room", ROOMS)

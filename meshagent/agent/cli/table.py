@@ -36,6 +36,7 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("config read", "config_entries", "read", "CL17", "Show a config entry"),
     Subcommand("config write", "config_entries", "write", "CL17", "Write a config entry from a file"),
     Subcommand("demo", "demo", "demo", "", "Run an agent and two demo services, and say what to try"),
+    Subcommand("event", "event", "event", "CL9", "Fire a user event"),
     Subcommand("exec", "exec", "exec_", "CL10", "Run a command on the nodes of the cluster"),
     Subcommand("force-leave", "members", "force_leave", "CL3", "Make a failed member count as left"),
     Subcommand("health", "health", "health", "", "Show services with their checks and outputs at a glance"),
@@ -49,6 +50,7 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("intention match", "intention", "match", "CL18", "Show the intentions that concern a service"),
     Subcommand("join", "members", "join", "CL3", "Have the agent join a cluster"),
     Subcommand("keygen", "lifecycle", "keygen", "CL11", "Make a key for gossip encryption"),
+    Subcommand("keyring", "keyring", "keyring", "CL11", "Manage the keys of gossip encryption"),
     Subcommand("kv delete", "kv", "delete", "CL6", "Delete a key, or all keys under a prefix"),
     Subcommand("kv export", "kv_transfer", "export", "CL7", "Print keys as JSON"),
     Subcommand("kv get", "kv", "get", "CL6", "Show a key, or all keys under a prefix"),
@@ -82,6 +84,7 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
         "reference", "reference", "reference", "", "Print a reference as Markdown: config, http, cli or metrics"
     ),
     Subcommand("reload", "lifecycle", "reload", "CL4", "Have the agent read its configuration again"),
+    Subcommand("rtt", "rtt", "rtt", "CL24", "Estimate the round-trip time between two nodes"),
     Subcommand("services deregister", "services", "deregister", "CL8", "Remove services from the agent"),
     Subcommand("services register", "services", "register", "CL8", "Add services to the agent"),
     Subcommand("tls ca create", "tls", "ca_create", "CL22", "Make an authority for agents"),

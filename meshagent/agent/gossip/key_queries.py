@@ -11,7 +11,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from meshagent.agent.gossip.keyring import Keyring, encode_key
-from meshagent.agent.gossip.serf_messages import KeyRequest, KeyResponse, decode, encode
+from meshagent.agent.gossip.serf_codec import decode, encode
+from meshagent.agent.gossip.serf_messages import KeyRequest, KeyResponse
 from meshagent.agent.gossip.serf_signals import QueryResult
 from meshagent.errors import BadRequest, RemoteProtocolError
 

@@ -6,10 +6,14 @@ serf uses three of them. The first value is 1, so that 0 means "never". What may
 
 from __future__ import annotations
 
-__all__ = ["MAX_TIME", "LamportClock"]
+from meshagent.errors import RemoteProtocolError
+
+__all__ = ["MAX_TIME", "LamportClock", "check_times"]
 
 #: Times travel as unsigned 64-bit numbers. One step is kept free, so that `witness` never leaves the range.
 MAX_TIME = 2**64 - 2
+#: No clock gets here by counting: whoever says so means harm, or is broken.
+_FAR_FUTURE = 2**63
 
 
 class LamportClock:
@@ -31,3 +35,9 @@ class LamportClock:
         """Another member's message bore `seen`: ours come after it."""
         if seen >= self.time:
             self.time = min(seen, MAX_TIME) + 1
+
+
+def check_times(*times: int) -> None:
+    """Refuse times that would leave no room for those after them. Raises RemoteProtocolError."""
+    if any(time >= _FAR_FUTURE for time in times):
+        raise RemoteProtocolError("a Lamport time that nobody can have counted to")

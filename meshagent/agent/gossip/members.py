@@ -73,7 +73,7 @@ class MemberTable:
         """The next node of the round that is not dead and not `local`; None if there is none."""
         for _ in range(len(self._ring) + 1):
             if self._next >= len(self._ring):
-                self._new_round(now, keep_dead_s)
+                self._new_round(local, now, keep_dead_s)
             name = self._ring[self._next]
             self._next += 1
             node = self.nodes[name]
@@ -81,11 +81,11 @@ class MemberTable:
                 return node
         return None
 
-    def _new_round(self, now: float, keep_dead_s: float) -> None:
+    def _new_round(self, local: str, now: float, keep_dead_s: float) -> None:
         old = [
             name
             for name, since in self.changed.items()
-            if self.nodes[name].state >= NodeState.DEAD and now - since > keep_dead_s
+            if self.nodes[name].state >= NodeState.DEAD and now - since > keep_dead_s and name != local
         ]
         for name in old:
             del self.nodes[name], self.changed[name]

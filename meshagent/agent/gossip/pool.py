@@ -11,7 +11,6 @@ import asyncio
 import logging
 import os
 import random
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +26,11 @@ from meshagent.agent.gossip.member import Member
 from meshagent.agent.gossip.member_table import MemberTable
 from meshagent.agent.gossip.node import Address, parse_ip
 from meshagent.agent.gossip.packet import PacketCodec
+from meshagent.agent.gossip.pool_telemetry import PoolTelemetry
 from meshagent.agent.gossip.seal import Seal
 from meshagent.agent.gossip.serf import Serf
-from meshagent.agent.gossip.serf_messages import Event, KeyRequest, KeyResponse, Query, encode
+from meshagent.agent.gossip.serf_codec import encode
+from meshagent.agent.gossip.serf_messages import Event, KeyRequest, KeyResponse, Query
 from meshagent.agent.gossip.serf_settings import SerfSettings
 from meshagent.agent.gossip.serf_signals import (
     Change,
@@ -42,6 +43,7 @@ from meshagent.agent.gossip.serf_signals import (
     QueryResult,
     UserEventCame,
 )
+from meshagent.agent.gossip.serf_stats import serf_stats
 from meshagent.agent.gossip.settings import GossipSettings
 from meshagent.agent.gossip.snapshot_file import SnapshotFile
 from meshagent.agent.gossip.snapshot_log import Replayed
@@ -59,10 +61,6 @@ log = logging.getLogger("agent.gossip")
 
 #: How often what was noted goes to disk, as serf does, and what was counted into the metrics.
 _TICK_S = 0.5
-#: serf samples the lengths of its queues so often.
-_QUEUE_SAMPLE_TICKS = 60
-#: Events counted under their own names; others choose those, so there is an end.
-_NAMED_EVENTS = 256
 _NONCE_BYTES = 12
 
 
@@ -119,12 +117,9 @@ class Pool:
         self._tasks = Tasks()
         self._queries: dict[int, asyncio.Future[QueryResult]] = {}
         self._left = asyncio.Event()
-        self._published: Counter[str] = Counter()
-        self._event_names: set[str] = set()
         self._snapshot = SnapshotFile(settings.snapshot_path, remembered) if settings.snapshot_path else None
         packets = PacketCodec(
             Seal(ring, lambda: os.urandom(_NONCE_BYTES)),
-            compression=True,
             verify_incoming=settings.verify_incoming,
             verify_outgoing=settings.verify_outgoing,
         )
@@ -143,7 +138,17 @@ class Pool:
                 labels=settings.labels,
             )
 
-        self.serf = Serf(make_pool=make_pool, tags=tags, ring=ring, rng=rng, settings=settings.serf, gate=gate)
+        self.serf = Serf(
+            make_pool=make_pool,
+            tags=tags,
+            ring=ring,
+            rng=rng,
+            settings=settings.serf,
+            gate=gate,
+            metrics=metrics,
+            labels=settings.labels,
+        )
+        self._telemetry = PoolTelemetry(self.serf, metrics, settings.labels)
         self.transport = connect(
             self.serf, StreamCodec(packets), clock, on_command=self._do, option=settings.option, logger=log
         )
@@ -154,7 +159,7 @@ class Pool:
     async def start(self) -> None:
         """Begin to gossip, and to rejoin those whom the snapshot names."""
         self.serf.clock.witness(self.remembered.clock)
-        self.serf.event_clock.witness(self.remembered.event_clock)
+        self.serf.events.clock.witness(self.remembered.event_clock)
         self.serf.queries.clock.witness(self.remembered.query_clock)
         self.transport.start()
         self._tasks.start(self._tick(), name="gossip tick")
@@ -182,10 +187,8 @@ class Pool:
         await self.transport.close()
         for waiting in self._queries.values():
             waiting.cancel()
-        self._publish()
-        if self._snapshot is not None:
-            self._note_clocks()
-            await self._snapshot.flush()
+        self._telemetry.publish(self._clock.monotonic())
+        await self._flush()
 
     async def _rejoin(self) -> None:
         """Full exchanges with those of the last run, in random order, until one succeeds."""
@@ -206,15 +209,9 @@ class Pool:
             log.warning("nobody of the last run could be rejoined")
 
     async def _tick(self) -> None:
-        count = 0
         while True:
-            self._publish()
-            if count % _QUEUE_SAMPLE_TICKS == 0:
-                self._sample()
-            count += 1
-            if self._snapshot is not None:
-                self._note_clocks()
-                await self._snapshot.flush()
+            self._telemetry.publish(self._clock.monotonic())
+            await self._flush()
             await self._clock.sleep(_TICK_S)
 
     # --- what is asked of it ---------------------------------------------------------------------------------------
@@ -246,7 +243,7 @@ class Pool:
 
     def respond(self, query: Query, payload: bytes) -> None:
         """Answer a query that came. Raises InternalError: too large."""
-        self.serf.respond(query, payload, self._clock.monotonic())
+        self.serf.queries.respond(query, payload, self._clock.monotonic())
         self.transport.flush()
 
     async def query(
@@ -265,7 +262,7 @@ class Pool:
             InternalError: it is too large.
             Unavailable: too many queries run.
         """
-        number = self.serf.query(
+        number = self.serf.queries.ask(
             name,
             payload,
             self._clock.monotonic(),
@@ -288,7 +285,7 @@ class Pool:
 
     def stats(self) -> dict[str, str]:
         """Facts for `agent/self`, under serf's names."""
-        return {**self.serf.stats(), "encrypted": "true" if self.ring.keys else "false"}
+        return serf_stats(self.serf, encrypted=bool(self.ring.keys))
 
     # --- what the machine asks for ---------------------------------------------------------------------------------
 
@@ -308,10 +305,7 @@ class Pool:
         self._tell(self.on_change, command.kind, member)
 
     def _event_came(self, command: UserEventCame) -> None:
-        name = command.event.name
-        if name in self._event_names or len(self._event_names) < _NAMED_EVENTS:
-            self._event_names.add(name)
-            self._metrics.counter(f"serf.events.{name}", self.settings.labels).incr()
+        self._telemetry.event(command.event.name)
         self._tell(self.on_event, command.event)
 
     def _query_came(self, command: QueryCame) -> None:
@@ -342,7 +336,7 @@ class Pool:
                 log.error("keyring %s cannot be written: %s", path, error.strerror)
                 response = KeyResponse(False, f"Failed to write keyring file: {error.strerror}")
         log.info("gossip keys changed: %d installed", len(command.keys))
-        self.serf.keys_kept(command.token, response, self._clock.monotonic())
+        self.serf.queries.keys_kept(command.token, response, self._clock.monotonic())
         self.transport.flush()
 
     def _leave_ended(self, _command: LeaveEnded) -> None:
@@ -360,29 +354,20 @@ class Pool:
 
     # --- what is kept and counted ----------------------------------------------------------------------------------
 
+    async def _flush(self) -> None:
+        """Bring what was noted to disk."""
+        if self._snapshot is None:
+            return
+        self._note_clocks()
+        started = self._clock.monotonic()
+        done = await self._snapshot.flush()
+        if done:
+            self._metrics.measure(done, started, self.settings.labels)
+
     def _note_clocks(self) -> None:
         if self._snapshot is not None:
             serf = self.serf
-            self._snapshot.log.clocks(serf.clock.time - 1, serf.event_clock.time - 1, serf.queries.clock.time - 1)
-
-    def _publish(self) -> None:
-        """Put what was counted since the last time into the metrics."""
-        serf = self.serf
-        counts = serf.counts + serf.members.counts + serf.queries.counts
-        for name, count in counts.items():
-            more = count - self._published[name]
-            if more:
-                dropped = name.removeprefix("dropped.")
-                labels = self.settings.labels if dropped == name else (*self.settings.labels, ("reason", dropped))
-                self._metrics.counter(name if dropped == name else "serf.dropped", labels).incr_many(1, more)
-        self._published = counts
-
-    def _sample(self) -> None:
-        outbox, labels = self.serf.outbox, self.settings.labels
-        for name, queue in (("Intent", outbox.intents), ("Query", outbox.queries), ("Event", outbox.events)):
-            self._metrics.sample(f"serf.queue.{name}", len(queue), labels)
-        adjustment_ms = self.serf.vivaldi.coordinate.adjustment * 1000
-        self._metrics.sample("serf.coordinate.adjustment-ms", adjustment_ms, labels)
+            self._snapshot.log.clocks(serf.clock.time - 1, serf.events.clock.time - 1, serf.queries.clock.time - 1)
 
 
 _DO: dict[type[Command], Callable[[Pool, Any], None]] = {

@@ -97,7 +97,7 @@ class Pools:
             pool.on_change.append(self._relay(wan))
             await pool.start()
             log.info(
-                "listening: protocol=serf-%s address=%s", "wan" if wan else "lan", show_address(pool.settings.bind)
+                "listening: protocol=serf_%s address=%s", "wan" if wan else "lan", show_address(pool.settings.bind)
             )
 
     def start_joining(self, on_give_up: Callable[[str], None]) -> None:
@@ -124,12 +124,10 @@ class Pools:
     def _build(self, wan: bool, listen: Listen) -> Pool:
         config = self._config
         kind, stem = ("wan", "remote") if wan else ("lan", "local")
-        options, allowed = (
-            (config.gossip_wan, config.serf_wan_allowed_cidrs)
-            if wan
-            else (config.gossip_lan, config.serf_lan_allowed_cidrs)
-        )
-        gossip = with_options(WAN if wan else LAN, options, allowed)
+        if wan:
+            gossip = with_options(WAN, config.gossip_wan, config.serf_wan_allowed_cidrs)
+        else:
+            gossip = with_options(LAN, config.gossip_lan, config.serf_lan_allowed_cidrs)
         directory = self._serf_dir
         snapshot_path = directory / f"{stem}.snapshot" if directory is not None else None
         ring_path = directory / f"{stem}.keyring" if directory is not None and not config.disable_keyring_file else None
@@ -170,9 +168,10 @@ class Pools:
         )
 
     def _tags(self, wan: bool) -> dict[str, str]:
-        tags = member_tags(self._config, self._node_name, self._node_id, wan=wan)
-        if not wan and self._config.advertise_reconnect_timeout > 0:
-            tags["rc_tm"] = format_duration(round(self._config.advertise_reconnect_timeout * 1e9))
+        config = self._config
+        tags = member_tags(config, self._node_name, self._node_id, wan=wan)
+        if not wan and config.advertise_reconnect_timeout > 0:
+            tags["rc_tm"] = format_duration(round(config.advertise_reconnect_timeout * 1e9))
         return tags
 
     def _lan_gate(self, members: MemberTable) -> Gate:
@@ -298,11 +297,11 @@ class Pools:
 
     def coordinate(self, *, wan: bool = False) -> Coordinate:
         """Where this agent is among the members of the pool."""
-        return self._pool(wan).serf.vivaldi.coordinate
+        return self._pool(wan).serf.placing.vivaldi.coordinate
 
     def coordinates(self, *, wan: bool = False) -> Mapping[str, Coordinate]:
         """Where others last said they are, by name."""
-        return self._pool(wan).serf.coordinates
+        return self._pool(wan).serf.placing.known
 
 
 def _host_port(address: str, default: int) -> tuple[str, int]:

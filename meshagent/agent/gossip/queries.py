@@ -23,6 +23,7 @@ from meshagent.agent.gossip.member_table import MemberTable
 from meshagent.agent.gossip.node import format_ip
 from meshagent.agent.gossip.query_filters import meant_for
 from meshagent.agent.gossip.seen import SeenWindow
+from meshagent.agent.gossip.serf_codec import encode
 from meshagent.agent.gossip.serf_messages import (
     FLAG_ACK,
     FLAG_NO_BROADCAST,
@@ -31,7 +32,6 @@ from meshagent.agent.gossip.serf_messages import (
     Query,
     QueryResponse,
     Relay,
-    encode,
 )
 from meshagent.agent.gossip.serf_settings import SerfSettings
 from meshagent.agent.gossip.serf_signals import KeysChanged, QueryCame

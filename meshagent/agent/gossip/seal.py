@@ -49,6 +49,7 @@ class Seal:
         self.overhead = MIN_SEALED_BYTES + (_BLOCK_BYTES if self._padded else 0)
         self._ring_version = -1
         self._ciphers: list[Any] = []
+        self._invalid_tag: type[Exception] = ValueError
 
     @property
     def enabled(self) -> bool:
@@ -57,8 +58,10 @@ class Seal:
 
     def _current(self) -> list[Any]:
         if self._ring.version != self._ring_version:
+            from cryptography.exceptions import InvalidTag
             from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+            self._invalid_tag = InvalidTag
             self._ring_version = self._ring.version
             self._ciphers = [AESGCM(key) for key in self._ring.keys]
         return self._ciphers
@@ -81,14 +84,13 @@ class Seal:
         """The plain text. Raises Dropped: too short, an unknown version, or no key opens it."""
         if len(sealed) < MIN_SEALED_BYTES or sealed[0] > 1:
             raise Dropped(Drop.PLAIN, "not sealed, or with an unknown version")
-        from cryptography.exceptions import InvalidTag
-
+        ciphers = self._current()
         nonce = sealed[1 : 1 + _NONCE_BYTES]
         text = sealed[1 + _NONCE_BYTES :]
-        for cipher in self._current():
+        for cipher in ciphers:
             try:
                 plain: bytes = cipher.decrypt(nonce, text, aad)
-            except InvalidTag:
+            except self._invalid_tag:
                 continue
             return plain if sealed[0] else _unpad(plain)
         raise Dropped(Drop.DECRYPT, "no installed key could decrypt the message")

@@ -14,54 +14,45 @@ import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 
-from meshagent.agent.gossip.coordinate_wire import decode_coordinate, encode_coordinate
-from meshagent.agent.gossip.coordinates import Vivaldi
 from meshagent.agent.gossip.delegate import Delegate, Pool
 from meshagent.agent.gossip.departure import Departure, Step
 from meshagent.agent.gossip.gate import Gate, open_gate
 from meshagent.agent.gossip.keyring import Keyring
-from meshagent.agent.gossip.lamport import LamportClock
+from meshagent.agent.gossip.lamport import LamportClock, check_times
 from meshagent.agent.gossip.member import Member, Status
 from meshagent.agent.gossip.member_table import MemberTable
-from meshagent.agent.gossip.name_conflict import is_lost
+from meshagent.agent.gossip.name_conflict import NameConflict
 from meshagent.agent.gossip.node import Address, Node, show_address
 from meshagent.agent.gossip.outbox import Outbox
+from meshagent.agent.gossip.placing import Placing
 from meshagent.agent.gossip.queries import CONFLICT, Queries
-from meshagent.agent.gossip.seen import SeenWindow
+from meshagent.agent.gossip.serf_codec import decode, encode
 from meshagent.agent.gossip.serf_messages import (
     Event,
-    EventsAt,
     Join,
-    KeyResponse,
     Leave,
     Message,
     PushPull,
     Query,
     QueryResponse,
     Relay,
-    decode,
-    encode,
 )
 from meshagent.agent.gossip.serf_settings import SerfSettings
-from meshagent.agent.gossip.serf_signals import LeaveEnded, NameLost, QueryEnded, UserEventCame
+from meshagent.agent.gossip.serf_signals import LeaveEnded, UserEventCame
 from meshagent.agent.gossip.signals import JoinEnded, LeaveSent
-from meshagent.agent.gossip.tags import decode_tags, encode_tags
-from meshagent.catalog.model import Coordinate
-from meshagent.durations import parse_seconds
-from meshagent.errors import InternalError, RemoteProtocolError
+from meshagent.agent.gossip.tags import encode_tags, shared_tags
+from meshagent.agent.gossip.upkeep import Upkeep
+from meshagent.agent.gossip.user_events import UserEvents
+from meshagent.errors import RemoteProtocolError
 from meshagent.machine import Command, Log, SetTimer, TimerFired
 from meshagent.machine import Event as MachineEvent
+from meshagent.metrics import Labels, Metrics
 
 __all__ = ["TIMER", "Serf"]
 
 #: The name of serf's timer.
 TIMER = "serf"
-#: Tag of a member that asks to be forgotten sooner or later than others once it failed.
-_RECONNECT_TAG = "rc_tm"
-#: No clock gets here by counting: whoever says so means harm, or is broken.
-_FAR_FUTURE = 1 << 63
 
 
 class Serf(Delegate):
@@ -76,6 +67,8 @@ class Serf(Delegate):
         rng: random.Random,
         settings: SerfSettings | None = None,
         gate: Callable[[MemberTable], Gate] | None = None,
+        metrics: Metrics | None = None,
+        labels: Labels = (),
     ) -> None:
         """`make_pool` builds memberlist with this as its delegate; `gate` says whom to let in.
 
@@ -83,20 +76,20 @@ class Serf(Delegate):
             LocalProtocolError: the tags do not fit.
         """
         self.settings = settings or SerfSettings()
-        self.counts: Counter[str] = Counter()
         self.clock = LamportClock()
-        self.event_clock = LamportClock()
         self.members = MemberTable(prune_delay_s=self.settings.broadcast_timeout_s + self.settings.leave_propagate_s)
         self.outbox = Outbox(self.settings.retransmit_mult)
-        self.vivaldi = Vivaldi(rng)
-        self.coordinates: dict[str, Coordinate] = {}
-        """Where others said they are, by name."""
-        self._tags = dict(tags)
-        self._meta = encode_tags(self._tags)
-        self._rng = rng
+        self.placing = Placing(rng, enabled=self.settings.coordinates)
+        self.events = UserEvents(self.settings)
+        self._upkeep = Upkeep(self.members, self.settings, rng)
+        self._counts: Counter[str] = Counter()
+        metrics = metrics or Metrics()
+        self._received = metrics.sampler("serf.msgs.received", labels)
+        self._sent = metrics.sampler("serf.msgs.sent", labels)
+        self.tags = dict(tags)
+        """Ours; `set_tags` changes them."""
+        self._meta = encode_tags(self.tags)
         self._out: list[Command] = []
-        self._events: SeenWindow[tuple[str, bytes | None]] = SeenWindow(self.event_clock)
-        self._events.least = self.settings.least_event_time
         self._gate = gate(self.members) if gate is not None else open_gate
         self.pool = make_pool(self)
         self.queries = Queries(
@@ -111,9 +104,8 @@ class Serf(Delegate):
         self._departure = Departure(tell_s=self.settings.broadcast_timeout_s, stay_s=self.settings.leave_propagate_s)
         self._now = 0.0
         self._wake: float | None = None
-        self._reap_at = self._reconnect_at = float("inf")
         self._joins: dict[int, bool] = {}
-        self._conflict: int | None = None
+        self._conflict = NameConflict()
 
     # --- driving ---------------------------------------------------------------------------------------------------
 
@@ -132,10 +124,10 @@ class Serf(Delegate):
         self._pass(self.pool.take_commands(), self._now)
         self._leave_on(self._now)
         for change in self.members.changes:
-            self._say(20, f"{change.kind}: {change.member.name} {change.member.addr}")
+            self._say(logging.INFO, f"{change.kind}: {change.member.name} {change.member.addr}")
             self._out.append(change)
         self.members.changes.clear()
-        self._mind_conflict()
+        self._conflict.settle(self._out, self.pool.local)
         wake = self._next_wake()
         if wake != self._wake:
             self._wake = wake
@@ -147,8 +139,7 @@ class Serf(Delegate):
     def start(self, now: float) -> None:
         """Become a member of a pool of one."""
         self._now = now
-        self._reap_at = now + self.settings.reap_interval_s
-        self._reconnect_at = now + self.settings.reconnect_interval_s
+        self._upkeep.start(now)
         self.pool.start(now)
 
     def _pass(self, commands: Sequence[Command], now: float) -> None:
@@ -165,7 +156,7 @@ class Serf(Delegate):
             self._out.append(command)
 
     def _next_wake(self) -> float:
-        wake = min(self._reap_at, self._reconnect_at)
+        wake = min(self._upkeep.reap_at, self._upkeep.reconnect_at)
         for other in (self._departure.due, self.members.next_prune(), self.queries.asked.next_deadline()):
             if other is not None and other < wake:
                 wake = other
@@ -173,13 +164,15 @@ class Serf(Delegate):
 
     def _on_timer(self, now: float) -> None:
         self.queries.expire(now)
-        self._forget(self.members.prune(now))
-        if now >= self._reap_at:
-            self._reap_at = now + self.settings.reap_interval_s
-            self._reap(now)
-        if now >= self._reconnect_at:
-            self._reconnect_at = now + self.settings.reconnect_interval_s
-            self._reconnect(now)
+        self.placing.forget(self.members.prune(now) + self._upkeep.reap(now))
+        node = self._upkeep.reconnect(now)
+        if node is not None and self._departure.step is Step.HERE:
+            self._say(logging.INFO, f"attempting reconnect to {node.name} {show_address(node.address)}")
+            self.pool.join(node.address, now)
+        dropped = self.outbox.prune(self.settings.max_queue)
+        if dropped:
+            self._counts["serf.queue.dropped"] += dropped
+            self._say(logging.WARNING, f"dropped {dropped} broadcasts: more than {self.settings.max_queue} wait")
 
     def _say(self, level: int, message: str) -> None:
         self._out.append(Log(level, f"serf: {message}"))
@@ -218,79 +211,30 @@ class Serf(Delegate):
             InternalError: it is too large for gossip.
         """
         self._now = now
-        limit = self.settings.user_event_bytes
-        if len(name.encode()) + len(payload or b"") > limit:
-            raise InternalError(f"user event exceeds configured limit of {limit} bytes before encoding")
-        event = Event(self.event_clock.time, name, payload, coalesce)
-        data = encode(event)
-        if len(data) > limit:
-            raise InternalError(f"encoded user event exceeds configured limit of {limit} bytes after encoding")
-        self.event_clock.increment()
+        event, data = self.events.made(name, payload, coalesce=coalesce)
         self._take_event(event, data)
         return event.ltime
-
-    def query(
-        self,
-        name: str,
-        payload: bytes | None,
-        now: float,
-        *,
-        filters: tuple[bytes, ...] = (),
-        ack: bool = False,
-        relay_factor: int = 0,
-        timeout_s: float = 0.0,
-    ) -> int:
-        """Ask everybody; see `Queries.ask`."""
-        self._now = now
-        return self.queries.ask(
-            name, payload, now, filters=filters, ack=ack, relay_factor=relay_factor, timeout_s=timeout_s
-        )
-
-    def respond(self, query: Query, payload: bytes, now: float) -> None:
-        """Answer a `QueryCame`. Raises InternalError: too large."""
-        self._now = now
-        self.queries.respond(query, payload, now)
-
-    def keys_kept(self, token: int, response: KeyResponse, now: float) -> None:
-        """The keys of a `KeysChanged` are on disk, or `response` says what went wrong."""
-        self._now = now
-        self.queries.keys_kept(token, response, now)
 
     def set_tags(self, tags: Mapping[str, str], now: float) -> None:
         """Tell other tags of ourselves. Raises LocalProtocolError: they do not fit."""
         self._now = now
         meta = encode_tags(tags)
-        self._tags, self._meta = dict(tags), meta
+        self.tags, self._meta = dict(tags), meta
         self.pool.update_meta(now)
         entry = self.members.get(self.pool.local.name)
-        if entry is not None and entry.tags != self._tags:
-            self.members.updated(self.pool.local, self._tags)
+        if entry is not None and entry.tags != self.tags:
+            self.members.updated(self.pool.local, self.tags)
 
     @property
-    def tags(self) -> dict[str, str]:
-        """Our tags."""
-        return dict(self._tags)
+    def counts(self) -> Counter[str]:
+        """How often what happened since the start, by name; `dropped.<why>` is input that was refused."""
+        parts = (self.members, self.queries, self.events, self.placing, self._upkeep)
+        return sum((part.counts for part in parts), Counter(self._counts))
 
     def local_member(self) -> Member | None:
         """Ourselves, once started."""
         entry = self.members.get(self.pool.local.name)
         return entry.member() if entry is not None else None
-
-    def stats(self) -> dict[str, str]:
-        """Facts for `agent/self`, under serf's names."""
-        return {
-            "coordinate_resets": str(self.vivaldi.resets),
-            "event_queue": str(len(self.outbox.events)),
-            "event_time": str(self.event_clock.time),
-            "failed": str(len(self.members.in_state(Status.FAILED))),
-            "health_score": str(self.pool.health_score),
-            "intent_queue": str(len(self.outbox.intents)),
-            "left": str(len(self.members.in_state(Status.LEFT))),
-            "member_time": str(self.clock.time),
-            "members": str(len(self.members)),
-            "query_queue": str(len(self.outbox.queries)),
-            "query_time": str(self.queries.clock.time),
-        }
 
     # --- memberlist's delegate -------------------------------------------------------------------------------------
 
@@ -298,23 +242,24 @@ class Serf(Delegate):
         return self._meta
 
     def user_message(self, payload: bytes, source: Address, now: float) -> None:
-        self.counts["serf.msgs.received"] += 1
+        self._received.sample(len(payload))
         try:
             self._take(decode(payload), payload, now)
         except RemoteProtocolError as error:
-            self.counts["dropped.malformed"] += 1
+            self._counts["dropped.malformed"] += 1
             self._say(logging.DEBUG, f"dropped a message from {show_address(source)}: {error}")
 
     def broadcasts(self, overhead: int, limit: int) -> list[bytes]:
-        taken = self.outbox.take(overhead, limit, self._size)
-        self.counts["serf.msgs.sent"] += len(taken)
+        taken = self.outbox.take(overhead, limit, lambda: self.pool.size)
+        for payload in taken:
+            self._sent.sample(len(payload))
         return taken
 
     def local_state(self, join: bool) -> bytes:
-        events = tuple(EventsAt(ltime, keys) for ltime, keys in self._events)
         left = tuple(entry.node.name for entry in self.members.in_state(Status.LEFT))
         status = self.members.status_times()
-        state = PushPull(self.clock.time, status, left, self.event_clock.time, events, self.queries.clock.time)
+        events = self.events
+        state = PushPull(self.clock.time, status, left, events.clock.time, events.remembered(), self.queries.clock.time)
         return encode(state)
 
     def merge_remote_state(self, state: bytes, join: bool, now: float) -> None:
@@ -323,14 +268,14 @@ class Serf(Delegate):
             if not isinstance(told, PushPull):
                 raise RemoteProtocolError("the state of a full exchange is none")
             times = (told.ltime, told.event_ltime, told.query_ltime, *told.status.values())
-            _check_times(*times, *(at.ltime for at in told.events))
+            check_times(*times, *(at.ltime for at in told.events))
         except RemoteProtocolError as error:
-            self.counts["dropped.malformed"] += 1
+            self._counts["dropped.malformed"] += 1
             self._say(logging.WARNING, f"dropped a remote state: {error}")
             return
         for clock, time in (
             (self.clock, told.ltime),
-            (self.event_clock, told.event_ltime),
+            (self.events.clock, told.event_ltime),
             (self.queries.clock, told.query_ltime),
         ):
             if time > 0:
@@ -343,7 +288,7 @@ class Serf(Delegate):
             if name not in left:
                 self.members.join_intent(Join(time, name), now)
         if join and any(self._joins.values()):
-            self._events.least = max(self._events.least, told.event_ltime)
+            self.events.ignore_before(told.event_ltime)
         for at in told.events:
             for name, payload in at.events:
                 self._take_event(Event(at.ltime, name, payload), None)
@@ -358,12 +303,12 @@ class Serf(Delegate):
         self.members.updated(node, self._tags_of(node))
 
     def notify_conflict(self, existing: Node, other: Node, now: float) -> None:
-        self.counts["serf.conflict"] += 1
+        self._counts["serf.conflict"] += 1
         own = existing.name == self.pool.local.name
         who = "this agent's name" if own else f"the name {existing.name}"
         self._say(logging.ERROR, f"{show_address(other.address)} claims {who}; names must be unique")
-        if own and self.settings.resolve_conflicts and self._conflict is None:
-            self._conflict = self.query(CONFLICT, existing.name.encode(), now)
+        if own and self.settings.resolve_conflicts and not self._conflict.asking:
+            self._conflict.asking = self.queries.ask(CONFLICT, existing.name.encode(), now)
 
     def refuse_merge(self, peers: Sequence[Node], now: float) -> str | None:
         for peer in peers:
@@ -373,42 +318,33 @@ class Serf(Delegate):
 
     def refuse_alive(self, peer: Node, now: float) -> str | None:
         try:
-            return self._gate(peer.name, _decoded(peer.meta))
+            return self._gate(peer.name, shared_tags(peer.meta))
         except RemoteProtocolError as error:
             return f"Member '{peer.name}': {error}"
 
     def ack_payload(self) -> bytes:
-        return encode_coordinate(self.vivaldi.coordinate) if self.settings.coordinates else b""
+        return self.placing.payload()
 
     def ping_complete(self, node: Node, rtt_s: float, payload: bytes, now: float) -> None:
-        if not self.settings.coordinates or not payload:
-            return
-        try:
-            other = decode_coordinate(payload)
-            self.vivaldi.update(node.name, other, rtt_s)
-        except RemoteProtocolError as error:
-            self.counts["serf.coordinate.rejected"] += 1
-            self._say(logging.DEBUG, f"coordinate of {node.name}: {error}")
-        else:
-            self.coordinates[node.name] = other
+        self.placing.acked(node.name, rtt_s, payload)
 
     # --- messages --------------------------------------------------------------------------------------------------
 
     def _take(self, message: Message, data: bytes, now: float) -> None:
         match message:
             case Leave():
-                _check_times(message.ltime)
+                check_times(message.ltime)
                 self._take_leave(message, data, now)
             case Join():
-                _check_times(message.ltime)
+                check_times(message.ltime)
                 self.clock.witness(message.ltime)
                 if self.members.join_intent(message, now):
                     self.outbox.intents.add(data)
             case Event():
-                _check_times(message.ltime)
+                check_times(message.ltime)
                 self._take_event(message, data)
             case Query():
-                _check_times(message.ltime)
+                check_times(message.ltime)
                 self.queries.take(message, data, now)
             case QueryResponse():
                 self.queries.answer(message)
@@ -430,10 +366,8 @@ class Serf(Delegate):
             self.outbox.intents.add(data)
 
     def _take_event(self, event: Event, data: bytes | None) -> None:
-        self.event_clock.witness(event.ltime)
-        if not self._events.take(event.ltime, (event.name, event.payload)):
+        if not self.events.take(event):
             return
-        self.counts["serf.events"] += 1
         if data is not None:
             self.outbox.events.add(data)
         self._out.append(UserEventCame(event))
@@ -456,79 +390,11 @@ class Serf(Delegate):
         if step is Step.GONE:
             self._out.append(LeaveEnded())
 
-    def _reap(self, now: float) -> None:
-        settings = self.settings
-        own = {}
-        for entry in self.members.in_state(Status.FAILED):
-            wish = entry.tags.get(_RECONNECT_TAG)
-            if wish:
-                try:
-                    own[entry.node.name] = parse_seconds(wish)
-                except ValueError:
-                    self.counts["dropped.reconnect_timeout"] += 1
-        self._forget(
-            self.members.reap(
-                now,
-                failed_s=settings.reconnect_timeout_s,
-                left_s=settings.tombstone_timeout_s,
-                intent_s=settings.intent_timeout_s,
-                own=own,
-            )
-        )
-        dropped = self.outbox.prune(settings.max_queue)
-        if dropped:
-            self.counts["serf.queue.dropped"] += dropped
-            self._say(logging.WARNING, f"dropped {dropped} broadcasts: more than {settings.max_queue} wait")
-
-    def _forget(self, names: list[str]) -> None:
-        for name in names:
-            self.vivaldi.forget(name)
-            self.coordinates.pop(name, None)
-
-    def _reconnect(self, now: float) -> None:
-        """Try one failed member; each is tried about once an interval, whoever does it."""
-        failed = self.members.in_state(Status.FAILED)
-        if not failed or self._departure.step is not Step.HERE:
-            return
-        alive = len(self.members) - len(failed) - len(self.members.in_state(Status.LEFT))
-        if self._rng.random() <= len(failed) / max(alive, 1):
-            node = self._rng.choice(failed).node
-            self._say(20, f"attempting reconnect to {node.name} {show_address(node.address)}")
-            self.pool.join(node.address, now)
-
-    # --- conflicts over our name -----------------------------------------------------------------------------------
-
-    def _mind_conflict(self) -> None:
-        """Take the end of our own question about our name out of what goes to the edge."""
-        if self._conflict is None:
-            return
-        for command in self._out:
-            if isinstance(command, QueryEnded) and command.number == self._conflict:
-                self._conflict = None
-                self._out.remove(command)
-                if is_lost(self.pool.local, command.result):
-                    self._out.append(NameLost())
-                return
-
     # --- small ones ------------------------------------------------------------------------------------------------
-
-    def _size(self) -> int:
-        return self.pool.size
 
     def _tags_of(self, node: Node) -> dict[str, str]:
         try:
-            return _decoded(node.meta)
+            return shared_tags(node.meta)
         except RemoteProtocolError:
-            self.counts["dropped.tags"] += 1
+            self._counts["dropped.tags"] += 1
             return {}
-
-
-@lru_cache(maxsize=8192)
-def _decoded(meta: bytes) -> dict[str, str]:
-    """The tags in `meta`; shared, so nobody may change them."""
-    return decode_tags(meta)
-
-
-def _check_times(*times: int) -> None:
-    if any(time >= _FAR_FUTURE for time in times):
-        raise RemoteProtocolError("a Lamport time that nobody can have counted to")

@@ -51,7 +51,7 @@ class UserEventCame(Command):
 
 @dataclass(frozen=True, slots=True)
 class QueryCame(Command):
-    """A query that is meant for us and not serf's own; `Serf.respond` answers it, before `deadline`."""
+    """A query that is meant for us and not serf's own; `Queries.respond` answers it, before `deadline`."""
 
     query: Query
     deadline: float
@@ -69,7 +69,7 @@ class QueryResult:
 
 @dataclass(frozen=True, slots=True)
 class QueryEnded(Command):
-    """The query that `Serf.query` began is over: its time is up, or everybody has answered."""
+    """The query that `Queries.ask` began is over: its time is up, or everybody has answered."""
 
     number: int
     result: QueryResult
@@ -77,7 +77,7 @@ class QueryEnded(Command):
 
 @dataclass(frozen=True, slots=True)
 class KeysChanged(Command):
-    """A key query changed the keyring: keep `keys` (primary first), then say so with `Serf.keys_kept`."""
+    """A key query changed the keyring: keep `keys` (primary first), then say so with `Queries.keys_kept`."""
 
     token: int
     keys: tuple[bytes, ...]

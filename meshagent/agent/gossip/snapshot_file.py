@@ -46,13 +46,13 @@ class SnapshotFile:
         self._failing = False
         self._writing = asyncio.Lock()
 
-    async def flush(self) -> None:
-        """Write what has been noted."""
+    async def flush(self) -> str:
+        """Write what has been noted; the metric that the time it took belongs to, "" if there was nothing to do."""
         async with self._writing:
             lines = self.log.take()
             anew = not self._opened or self._failing or self.log.is_long
             if not lines and not anew:
-                return
+                return ""
             data = self.log.compacted() if anew else lines
             try:
                 await asyncio.get_running_loop().run_in_executor(None, _rewrite if anew else _append, self._path, data)
@@ -62,6 +62,7 @@ class SnapshotFile:
                 self._failing = True
             else:
                 self._opened, self._failing = True, False
+        return "serf.snapshot.compact" if anew else "serf.snapshot.appendLine"
 
 
 def _append(path: Path, data: bytes) -> None:

@@ -190,9 +190,10 @@ class Memberlist:
         for node in core.table.draw(settings.gossip_nodes, lambda node: self._hears(node, now)):
             messages = messages or core.gather(room)
             if not messages:
-                return
+                break
             core.send_all(node.address, messages, crc=node.protocol_max >= CRC_PROTOCOL)
             messages = []
+        core.telemetry.gossiped(now)
 
     def _hears(self, node: Node, now: float) -> bool:
         """Whom to gossip to: all that are up, and the dead for a while, as they may not be."""

@@ -7,11 +7,12 @@ Source: surface row S43: byte ff, then a msgpack map of text to text. Metadata w
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from meshagent.agent.gossip import fields as go
 from meshagent.errors import LocalProtocolError, RemoteProtocolError
 
-__all__ = ["META_MAX", "decode_tags", "encode_tags"]
+__all__ = ["META_MAX", "decode_tags", "encode_tags", "shared_tags"]
 
 #: memberlist's limit of a node's metadata.
 META_MAX = 512
@@ -48,3 +49,9 @@ def decode_tags(meta: bytes) -> dict[str, str]:
             raise RemoteProtocolError("tags hold something other than text")
         tags[name.decode("utf-8", "replace")] = (value or b"").decode("utf-8", "replace")
     return tags
+
+
+@lru_cache(maxsize=8192)
+def shared_tags(meta: bytes) -> dict[str, str]:
+    """`decode_tags`, once for all members that say the same: nobody may change what it returns."""
+    return decode_tags(meta)

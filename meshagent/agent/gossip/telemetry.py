@@ -49,6 +49,10 @@ class Telemetry:
         """Of a push/pull's user state; `side` is local or remote."""
         self.metrics.sample(f"memberlist.size.{side}", len(user_state), self.labels)
 
+    def gossiped(self, began: float) -> None:
+        """A round of gossip that began at monotonic second `began` is done."""
+        self.metrics.measure("memberlist.gossip", began, self.labels)
+
     def took(self, what: str, seconds: float) -> None:
         """`what` is probeNode or pushPullNode."""
         self.metrics.sample(f"memberlist.{what}", seconds * 1000, self.labels)

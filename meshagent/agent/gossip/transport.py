@@ -5,7 +5,7 @@ machine decides; here is only how bytes get in and out and who waits for what. U
 as many datagrams in one turn of the loop as wait (at most `_TURN`): the hot path of a large pool makes no objects but
 events.
 
-What a peer can make us keep: `MAX_STREAMS` streams at once, each at most `streams.MAX_STREAM_BYTES` and
+What peers can make us keep: `MAX_STREAMS` streams at once with `MAX_HELD_BYTES` in all, each at most
 `tcp_timeout_s` long; more are closed and counted. What may be changed: limits; adding a command is a row in `_DO`.
 """
 
@@ -20,9 +20,9 @@ from typing import Any, Protocol
 
 from meshagent.agent.checks.dial import describe
 from meshagent.agent.gossip import signals
-from meshagent.agent.gossip.drops import Drop, reason_of
+from meshagent.agent.gossip.drops import Drop, Dropped, reason_of
 from meshagent.agent.gossip.node import Address, show_address
-from meshagent.agent.gossip.streams import StreamCodec, StreamMessage, StreamReader
+from meshagent.agent.gossip.streams import MAX_STREAM_BYTES, StreamCodec, StreamMessage, StreamReader
 from meshagent.clock import Clock, Tasks
 from meshagent.errors import InternalError, RemoteProtocolError, Timeout
 from meshagent.listening import cannot_listen
@@ -34,12 +34,18 @@ log = logging.getLogger("agent.gossip")
 
 #: Streams of peers that are read at once (memberlist: 128 push/pulls, the last is refused).
 MAX_STREAMS = 127
+#: Bytes of all streams of peers that are not whole yet: three of the largest there can be.
+MAX_HELD_BYTES = 3 * MAX_STREAM_BYTES
+#: From here on a message is taken apart in a thread: LZW in Python takes a second for some megabytes.
+_HEAVY_BYTES = 1 << 20
 _TURN = 64  # datagrams read in one turn, so that other work of the loop is not starved
 _DATAGRAM_BYTES = 65536
 _CHUNK_BYTES = 65536
 #: What memberlist asks of the kernel: a burst of a large pool fits.
 _UDP_BUFFER_BYTES = 2 << 20
 _BIND_ATTEMPTS = 10
+#: A timer that fires so much later than it should tells of a process that stood still.
+_LATE_S = 0.1
 
 
 class GossipMachine(Protocol):
@@ -81,9 +87,10 @@ class GossipTransport:
         self._read_timeout_s = read_timeout_s
         self._log = logger
         self._tasks = Tasks()
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._timers: dict[str, tuple[asyncio.TimerHandle, float]] = {}
         self._writers: dict[int, asyncio.Future[bytes | None]] = {}
         self._stream_count = 0
+        self._held_bytes = 0
         self._joins: dict[int, asyncio.Future[str | None]] = {}
         self._left: asyncio.Event = asyncio.Event()
         self._udp: socket.socket | None = None
@@ -136,7 +143,7 @@ class GossipTransport:
         if self._closed:
             return
         self._closed = True
-        for timer in self._timers.values():
+        for timer, _ in self._timers.values():
             timer.cancel()
         self._timers.clear()
         if self._udp is not None:
@@ -223,18 +230,23 @@ class GossipTransport:
                 action(self, command)
 
     def _set_timer(self, command: SetTimer) -> None:
-        if (timer := self._timers.pop(command.name, None)) is not None:
-            timer.cancel()
+        self._cancel_timer(command)
         if not self._closed:
+            loop = asyncio.get_running_loop()
             delay = max(0.0, command.at - self._clock.monotonic())
-            self._timers[command.name] = asyncio.get_running_loop().call_later(delay, self._fire, command.name)
+            # uvloop's handle of a timer that is due at once cannot say when.
+            self._timers[command.name] = (loop.call_later(delay, self._fire, command.name), loop.time() + delay)
 
-    def _cancel_timer(self, command: CancelTimer) -> None:
+    def _cancel_timer(self, command: SetTimer | CancelTimer) -> None:
         if (timer := self._timers.pop(command.name, None)) is not None:
-            timer.cancel()
+            timer[0].cancel()
 
     def _fire(self, name: str) -> None:
-        self._timers.pop(name, None)
+        timer = self._timers.pop(name, None)
+        if timer is not None and asyncio.get_running_loop().time() - timer[1] > _LATE_S:
+            # We were paused, or busy: the acks that came meanwhile count before the timers that say there were none.
+            for _ in range(_UDP_BUFFER_BYTES // _DATAGRAM_BYTES):
+                self._readable()
         self._take(TimerFired(name))
 
     def _write_log(self, command: Log) -> None:
@@ -309,7 +321,7 @@ class GossipTransport:
             async with asyncio.timeout(self._read_timeout_s):
                 reader, writer = await asyncio.open_connection(sock=connection)
                 try:
-                    message = await _read_message(reader, self._streams.reader(dialled=True))
+                    message = await self._read_peer(reader)
                 except RemoteProtocolError as error:
                     self._take(signals.StreamRefused(stream, reason_of(error), str(error), source))
                 else:
@@ -331,6 +343,22 @@ class GossipTransport:
             else:
                 connection.close()
 
+    async def _read_peer(self, reader: asyncio.StreamReader) -> StreamMessage:
+        """One message of a peer, within what all of them together may make us keep."""
+        held = 0
+
+        def hold(size: int) -> None:
+            nonlocal held
+            held += size
+            self._held_bytes += size
+            if self._held_bytes > MAX_HELD_BYTES:
+                raise Dropped(Drop.BUSY, "too many bytes of unfinished streams")
+
+        try:
+            return await _read_message(reader, self._streams.reader(dialled=True), hold)
+        finally:
+            self._held_bytes -= held
+
     def _reply(self, command: signals.Reply) -> None:
         self._answer(command.stream, command.data)
 
@@ -343,10 +371,16 @@ class GossipTransport:
             waiting.set_result(data)
 
 
-async def _read_message(reader: asyncio.StreamReader, parser: StreamReader) -> StreamMessage:
-    """One message. Raises RemoteProtocolError: it is none, or the peer closed before its end."""
+async def _read_message(
+    reader: asyncio.StreamReader, parser: StreamReader, hold: Callable[[int], None] = lambda size: None
+) -> StreamMessage:
+    """One message. Raises RemoteProtocolError: it is none, the peer closed before its end, or `hold` refused."""
     while data := await reader.read(_CHUNK_BYTES):
-        message = parser.feed(data)
+        hold(len(data))
+        if parser.received < _HEAVY_BYTES:
+            message = parser.feed(data)
+        else:
+            message = await asyncio.to_thread(parser.feed, data)
         if message is not None:
             return message
     raise RemoteProtocolError("closed before a whole message came")

@@ -16,8 +16,6 @@ from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import Response, json_response
 from meshagent.agent.http.routes import Route
 from meshagent.agent.membership import Membership
-from meshagent.catalog import queries
-from meshagent.catalog.model import Coordinate
 from meshagent.errors import Denied, MeshError
 
 if TYPE_CHECKING:
@@ -62,7 +60,7 @@ async def _self(agent: Agent, request: Request) -> Response:
                 "BuildDate": _BUILD_DATE,
             },
             "DebugConfig": debug,
-            "Coord": _coordinate(agent),
+            "Coord": membership.coordinate(),
             "Member": own,
             "Stats": _stats(agent, membership),
             "Meta": agent.local.node.meta or {},
@@ -73,11 +71,6 @@ async def _self(agent: Agent, request: Request) -> Response:
             },
         }
     )
-
-
-def _coordinate(agent: Agent) -> Coordinate:
-    rows = queries.coordinate_node(agent.store, agent.node_name).rows
-    return rows[0].coord if rows else Coordinate()
 
 
 def _stats(agent: Agent, membership: Membership) -> dict[str, dict[str, str]]:

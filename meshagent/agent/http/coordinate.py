@@ -1,23 +1,25 @@
 """`/v1/coordinate/*`: network coordinates of nodes.
 
-Updates are gathered and written together, as Consul does: at most 128 in a batch, five batches in five seconds; the
-newest of a node counts.
+Those of servers come from the WAN pool, where each ping brings one, those of nodes from the catalog, where agents write
+theirs now and then (`agent/coordinate_batches.py`).
 
 Source: surface rows CO1-CO3; developer.hashicorp.com/consul/api-docs/coordinate.
 """
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from meshagent.agent.coordinate_batches import CoordinateBatches
 from meshagent.agent.decode import decode_body
+from meshagent.agent.gossip.coordinates import DIMENSIONS, is_usable
+from meshagent.agent.gossip.pools import Pools
 from meshagent.agent.http.datacenters import require_local
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import Response, encode_json, json_response
 from meshagent.agent.http.routes import Route
 from meshagent.agent.http.views import LiveResult
-from meshagent.catalog import commands, queries
+from meshagent.catalog import queries
 from meshagent.catalog.model import Coordinate, CoordinateRow, Row
 from meshagent.catalog.queries import Result
 from meshagent.errors import InternalError, MeshError, NotFound
@@ -26,12 +28,6 @@ if TYPE_CHECKING:
     from meshagent.agent.core import Agent
 
 __all__ = ["ROUTES"]
-
-#: Consul's `coordinate_update_batch_size` and `..._max_batches` in each `..._period`.
-BATCH_SIZE = 128
-MAX_BATCHES = 5
-PERIOD_S = 5.0
-DIMENSIONS = 8
 
 
 class Disabled(MeshError):
@@ -72,8 +68,18 @@ def _require_enabled(agent: Agent) -> None:
 
 async def _datacenters(agent: Agent, request: Request) -> Response:
     _require_enabled(agent)
-    server = CoordinateRow(node=f"{agent.node_name}.{agent.datacenter}")
-    return json_response([{"Datacenter": agent.datacenter, "AreaID": "wan", "Coordinates": [server]}])
+    pools: Pools = agent.extras["members"]
+    own = pools.local(wan=True)
+    found: dict[str, list[CoordinateRow]] = {}
+    if own is not None:
+        known = {**pools.coordinates(wan=True), own.name: pools.coordinate(wan=True)}
+        for member in pools.members(wan=True):
+            rows = found.setdefault(member.tags.get("dc", ""), [])
+            if member.name in known:
+                rows.append(CoordinateRow(node=member.name, coord=known[member.name]))
+    return json_response(
+        [{"Datacenter": name, "AreaID": "wan", "Coordinates": rows} for name, rows in sorted(found.items())]
+    )
 
 
 def _in_segment(request: Request, rows: list[CoordinateRow]) -> list[CoordinateRow]:
@@ -101,48 +107,18 @@ def _encode_node(rows: list[CoordinateRow], _: Request) -> bytes:
     return encode_json(rows)
 
 
-class _Batcher:
-    """Gathers updates and writes them once a period."""
-
-    def __init__(self, agent: Agent) -> None:
-        self._agent = agent
-        self._waiting: dict[tuple[str, str], CoordinateRow] = {}
-        self._running = False
-
-    def add(self, row: CoordinateRow) -> None:
-        """Take an update; it is written within a period."""
-        if len(self._waiting) >= BATCH_SIZE * MAX_BATCHES and (row.node.lower(), row.segment) not in self._waiting:
-            return
-        self._waiting[row.node.lower(), row.segment] = row
-        if not self._running:
-            self._running = True
-            self._agent.tasks.start(self._flush(), name="coordinate batches")
-
-    async def _flush(self) -> None:
-        try:
-            await self._agent.clock.sleep(PERIOD_S)
-        finally:
-            self._running = False
-            rows, self._waiting = list(self._waiting.values()), {}
-        for start in range(0, len(rows), BATCH_SIZE):
-            await self._agent.write(commands.CoordinateBatch(tuple(rows[start : start + BATCH_SIZE])))
-
-
 async def _update(agent: Agent, request: Request) -> Response:
     _require_enabled(agent)
     body = decode_body(UpdateBody, request.body)
     require_local(agent, request)
     coord = body.coord or CoordBody()
-    numbers = (*coord.vec, coord.error, coord.adjustment, coord.height)
     if len(coord.vec) != DIMENSIONS:
         raise InternalError("incompatible coordinate")
-    if not all(math.isfinite(number) for number in numbers):
-        raise InternalError("rejected bad coordinate")
-    batcher = agent.extras.get("coordinates")
-    if batcher is None:
-        batcher = agent.extras["coordinates"] = _Batcher(agent)
     value = Coordinate(vec=coord.vec, error=coord.error, adjustment=coord.adjustment, height=coord.height)
-    batcher.add(CoordinateRow(node=body.node, segment=body.segment, coord=value))
+    if not is_usable(value):
+        raise InternalError("rejected bad coordinate")
+    batches: CoordinateBatches = agent.extras["coordinates"]
+    batches.add(CoordinateRow(node=body.node, segment=body.segment, coord=value))
     return Response(200)
 
 

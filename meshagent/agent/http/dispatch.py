@@ -13,7 +13,7 @@ import html
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from meshagent.agent.http.ratelimit import RateLimits
 from meshagent.agent.http.reads import Dress, Reads
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from meshagent.agent.http.settings import HttpSettings
     from meshagent.metrics import Sampler
 
-__all__ = ["Dispatcher", "Incoming", "Outcome", "always_lines", "token_of", "too_large", "without_token"]
+__all__ = ["Dispatcher", "Forward", "Incoming", "Outcome", "always_lines", "token_of", "too_large", "without_token"]
 
 log = logging.getLogger("agent.http")
 
@@ -44,9 +44,9 @@ _VARY = b"Vary: Accept-Encoding\r\n"
 
 class Incoming:
     """A request as the connection hands it over. `read_body(limit)` gives the body or raises TooLarge; `pieces()` gives
-    it as it comes."""
+    it as it comes. `asker` is the node whose agent was asked, when it was another one."""
 
-    __slots__ = ("headers", "method", "pieces", "read_body", "remote", "target")
+    __slots__ = ("asker", "headers", "method", "pieces", "read_body", "remote", "target")
 
     def __init__(
         self,
@@ -56,6 +56,7 @@ class Incoming:
         remote: str,
         read_body: Callable[[int], Awaitable[bytes]],
         pieces: Callable[[], AsyncIterator[bytes] | None] = lambda: None,
+        asker: str = "",
     ) -> None:
         self.method = method
         self.target = target
@@ -63,6 +64,7 @@ class Incoming:
         self.remote = remote
         self.read_body = read_body
         self.pieces = pieces
+        self.asker = asker
 
 
 class Outcome:
@@ -83,18 +85,32 @@ class Outcome:
         self.sampler = sampler
 
 
+Forward: TypeAlias = "Callable[[Route, Request], Awaitable[Outcome]]"
+
+
 class Dispatcher:
     """Answers requests for one agent."""
 
-    def __init__(self, agent: Agent, settings: HttpSettings, routes: tuple[Route, ...] | None = None) -> None:
+    def __init__(
+        self, agent: Agent, settings: HttpSettings, routes: tuple[Route, ...] | None = None, *, bare: bool = False
+    ) -> None:
         self.agent = agent
         self.settings = settings
         self.routes = load_routes() if routes is None else routes
-        self._router = Router(self.routes)
-        self.always = always_lines(settings)
+        self.router = Router(self.routes)
+        #: What every answer says; nothing when `bare`: then another agent adds its own.
+        self.always = b"" if bare else always_lines(settings)
         #: The same for paths behind which there is no endpoint: they do not name the policy.
-        self._unrouted = _VARY + header_block(settings.response_headers)
+        self._unrouted = b"" if bare else _VARY + header_block(settings.response_headers)
+        self._forward: Forward | None = None
         self.reads = Reads(agent, settings, self.always)
+        if agent.upstream is not None:
+            from meshagent.agent.http.forwarding import Forwarder
+            from meshagent.agent.http.remote_reads import RemoteReads  # what only clients need
+
+            forwarder = Forwarder(agent.upstream, settings, self.always)
+            self._forward = forwarder.outcome
+            self.reads = RemoteReads(agent, settings, self.always, agent.upstream, forwarder)
         self.limits = RateLimits(settings.rates, agent.clock.monotonic())
         self._samplers = {id(route): _sampler(agent, route) for route in self.routes}
 
@@ -113,7 +129,7 @@ class Dispatcher:
             return Outcome(finish(Response(400, content_type=None), b"", gzip=False))
         if not target.clean:
             return Outcome(self._redirect(307, clean_path(target.raw_path), target.query, incoming.method))
-        found = self._router.find(target.raw_path)
+        found = self.router.find(target.raw_path)
         if found is None:
             return Outcome(self._no_route(target, incoming.method))
         methods = found.methods
@@ -139,7 +155,13 @@ class Dispatcher:
         started = self.agent.clock.monotonic()
         sampler = self._samplers[id(route)]
         request = Request(
-            incoming.method, target.path, parse_query(target.query), incoming.headers, name=name, remote=incoming.remote
+            incoming.method,
+            target.path,
+            parse_query(target.query),
+            incoming.headers,
+            name=name,
+            remote=incoming.remote,
+            asker=incoming.asker,
         )
         try:
             _check_tenancy(route, request)
@@ -162,6 +184,8 @@ class Dispatcher:
                 request.body = await self._body(route, incoming)
             elif incoming.headers.get("Content-Length", "0") != "0":
                 log.warning("GET request has a non-empty body that will be ignored: path=%s", target.path)
+            if self._forward is not None and not route.local:
+                return await self._forward(route, request)
             response = await handle(self.agent, request)
             if isinstance(response, StreamingResponse):
                 return Outcome(response)
@@ -169,6 +193,8 @@ class Dispatcher:
                 response.body = indent(response.body)
             return Outcome(finish(response, self.always, gzip=gzip))
         except MeshError as error:
+            if route.limited:
+                self.agent.metrics.incr("rpc.request_error")
             closing = isinstance(error, TooLarge) or route.upload  # the rest of an upload is not awaited
             return Outcome(error_answer(error.http_status, str(error), self.always, close=closing))
         except Exception:
@@ -222,7 +248,7 @@ class Dispatcher:
     def _no_route(self, target: Target, method: str) -> Answer:
         path = target.raw_path
         settings = self.settings
-        if self._router.is_prefix(path + "/"):
+        if self.router.is_prefix(path + "/"):
             return self._redirect(307, path + "/", target.query, method)
         if path == "/":
             if settings.ui_enabled:

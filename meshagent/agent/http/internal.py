@@ -2,7 +2,7 @@
 
 Not built yet: the rows are here so that methods, documentation and 501 answers are right.
 
-Source: surface rows IN1-IN7; developer.hashicorp.com/consul/api-docs/internal.
+Source: surface rows IN1-IN5; developer.hashicorp.com/consul/api-docs/internal.
 """
 
 from __future__ import annotations
@@ -76,38 +76,4 @@ ROUTES = (
         summary="services exported to a peer",
     ),
     Route(row="IN5", method="GET", path="/v1/internal/ui/metrics-proxy/", summary="the metrics proxy of the web page"),
-    Route(
-        row="IN6",
-        method="GET",
-        path="/v1/internal/federation-states",
-        acl="operator:read",
-        flags="B",
-        summary="federation states",
-        tenancy="",
-    ),
-    Route(
-        row="IN6",
-        method="GET",
-        path="/v1/internal/federation-states/mesh-gateways",
-        acl="operator:read",
-        flags="B",
-        summary="mesh gateways of all datacenters",
-        tenancy="",
-    ),
-    Route(
-        row="IN6",
-        method="GET",
-        path="/v1/internal/federation-state/",
-        acl="operator:read",
-        flags="B",
-        summary="the federation state of a datacenter",
-        tenancy="",
-    ),
-    Route(
-        row="IN7",
-        method="PUT",
-        path="/v1/internal/service-virtual-ip",
-        acl="mesh:write",
-        summary="set the manual virtual addresses of a service",
-    ),
 )

@@ -52,7 +52,7 @@ def narrow(
     rows = filtered(request, kind, result.rows)
     if not near:
         return result if rows is result.rows else Result(rows, result.index, result.topics)
-    origin = agent.node_name if near == "_agent" else near
+    origin = (request.asker or agent.node_name) if near == "_agent" else near
     if near == "_ip":
         nodes, _ = queries.by_address(agent.store, request.remote).rows
         origin = nodes[0].name if nodes else ""

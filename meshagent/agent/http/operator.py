@@ -1,8 +1,6 @@
-"""`/v1/operator`: operating the cluster.
+"""`/v1/operator/raft`: the servers of the Raft cluster.
 
-Most is not built yet: the rows are here so that methods, documentation and 501 answers are right.
-
-Source: surface rows OP1-OP3, OP7; developer.hashicorp.com/consul/api-docs/operator.
+Source: surface rows OP1-OP3; developer.hashicorp.com/consul/api-docs/operator/raft.
 """
 
 from __future__ import annotations
@@ -107,14 +105,4 @@ ROUTES = (
         summary="hand leadership to another server",
         example="curl -X POST localhost:8500/v1/operator/raft/transfer-leader",
     ),
-    Route(row="OP7", method="GET", path="/v1/operator/keyring", acl="keyring:read", summary="gossip keys of each pool"),
-    Route(row="OP7", method="POST", path="/v1/operator/keyring", acl="keyring:write", summary="install a gossip key"),
-    Route(
-        row="OP7",
-        method="PUT",
-        path="/v1/operator/keyring",
-        acl="keyring:write",
-        summary="use a gossip key as the primary one",
-    ),
-    Route(row="OP7", method="DELETE", path="/v1/operator/keyring", acl="keyring:write", summary="remove a gossip key"),
 )

@@ -17,7 +17,7 @@ from meshagent.agent.http.reads import wait_ready
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import JSON, Response, json_response
 from meshagent.agent.http.routes import Route
-from meshagent.agent.server_methods import autopilot_state
+from meshagent.agent.operator_calls import autopilot_state
 from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.autopilot.health import AutopilotState, ServerHealth
 from meshagent.catalog.commands import AutopilotSet

@@ -25,7 +25,7 @@ from meshagent.catalog.prepared_queries import validate
 from meshagent.catalog.queries import Result
 from meshagent.catalog.query_execution import Source, execute
 from meshagent.errors import InternalError, NotFound
-from meshagent.ids import is_uuid, new_uuid
+from meshagent.ids import is_uuid
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
@@ -108,7 +108,7 @@ async def _create(agent: Agent, request: Request) -> Response:
     require_local(agent, request)
     if query.id:
         raise InternalError("ID must be empty when creating a new prepared query")
-    query = msgspec.structs.replace(query, id=new_uuid())
+    query = msgspec.structs.replace(query, id=agent.new_id())
     await _set(agent, query)
     return json_response({"ID": query.id})
 
@@ -167,7 +167,7 @@ def _execute(agent: Agent, request: Request) -> Result[Any]:
     done = execute(
         agent.store,
         _resolve(agent, request),
-        Source(agent.node_name, _caller(request)),
+        Source(request.asker or agent.node_name, _caller(request)),
         agent.rng,
         datacenter=agent.datacenter,
         near=request.options.near,

@@ -92,6 +92,7 @@ class Reads:
         except MeshError as error:
             if error.http_status not in {404, 500} or isinstance(error, BadOption):
                 raise
+            self.agent.metrics.incr("rpc.request_error")
             meta = _ERROR_META if (route.effective and not route.streaming) or route.meta_on_error else b""
             return error_answer(error.http_status, str(error), self.always, meta), None, None
 
@@ -141,16 +142,9 @@ class Reads:
     def dressed(self, view: View, dress: Dress) -> Answer:
         """The answer of a fresh view."""
         body, gzipped = view.encoded(pretty=dress.pretty, gzip=dress.gzip)
-        # What is not stale is as the leader's own answer, wherever it is given.
-        known, contact = "true", 0
-        if dress.streaming:
-            known = "false"
-        elif dress.mode == "stale":
-            log = self.agent.log
-            known, contact = "true" if log.leader else "false", log.last_contact_ms
+        known, contact, age = self.standing(dress)
         backend = "streaming" if dress.streaming else "blocking-query"
         effective = f"X-Consul-Effective-Consistency: {dress.effective}\r\n" if dress.effective else ""
-        age = f"Age: {dress.age_s}\r\n" if dress.cache == "HIT" else ""
         cache = f"X-Cache: {dress.cache}\r\n" if dress.cache else ""
         meta = (
             f"{age}{cache}{effective}X-Consul-Index: {view.index}\r\nX-Consul-Knownleader: {known}\r\n"
@@ -161,6 +155,17 @@ class Reads:
         if view.headers:
             meta += header_block(view.headers)
         return Answer(view.status, head(view.status, self.always, meta, view.content_type, len(body), gzipped), body)
+
+    def standing(self, dress: Dress) -> tuple[str, int, str]:
+        """What the headers say of this server: whether it knows a leader, since when, and the line of the age."""
+        # What is not stale is as the leader's own answer, wherever it is given.
+        known, contact = "true", 0
+        if dress.streaming:
+            known = "false"
+        elif dress.mode == "stale":
+            log = self.agent.log
+            known, contact = "true" if log.leader else "false", log.last_contact_ms
+        return known, contact, f"Age: {dress.age_s}\r\n" if dress.cache == "HIT" else ""
 
     def _mode(self, route: Route, options: ReadOptions) -> str:
         mode = options.consistency

@@ -166,11 +166,14 @@ _PLAIN = ReadOptions()
 class Request:
     """One request. `path` is decoded; `name` is its rest after a prefix route (and before its suffix), decoded.
 
-    `remote` is the caller's IP address, or "" on a Unix socket. `token` is a secret: never log it. `headers` maps names
-    without regard to case. `pieces` gives the body of a route that takes uploads, once, as it comes.
+    `remote` is the caller's IP address, or "" on a Unix socket. `asker` is the node whose agent was asked, "" for this
+    one. `token` is a secret: never log it. `headers` maps names without regard to case. `pieces` gives the body of a
+    route that takes uploads, once, as it comes.
     """
 
-    __slots__ = ("_options", "body", "headers", "memo", "method", "name", "path", "pieces", "query", "remote", "token")
+    __slots__ = (
+        "_options", "asker", "body", "headers", "memo", "method", "name", "path", "pieces", "query", "remote", "token",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -183,6 +186,7 @@ class Request:
         name: str = "",
         remote: str = "127.0.0.1",
         token: str = "",
+        asker: str = "",
     ) -> None:
         self.method = method
         self.path = path
@@ -193,6 +197,7 @@ class Request:
         self.pieces: AsyncIterator[bytes] | None = None
         self.remote = remote
         self.token = token
+        self.asker = asker
         #: What a read keeps from one run to the next of the same question (see `fragments.py`).
         self.memo: dict[Any, Any] = {}
         self._options: ReadOptions | None = None

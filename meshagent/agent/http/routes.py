@@ -81,6 +81,11 @@ class Route:
         return not self.path.startswith(("/v1/agent/", "/v1/status/", "/v1/operator/"))
 
     @property
+    def local(self) -> bool:
+        """Whether a client agent answers it itself: what concerns this host, and gossip."""
+        return self.path.startswith(("/v1/agent/", "/v1/event/"))
+
+    @property
     def built(self) -> bool:
         """Whether there is something behind the row."""
         return self.read is not None or self.handle is not None
@@ -109,8 +114,11 @@ FAMILIES: tuple[str, ...] = (
     "peering",
     "operator",
     "operator_autopilot",
+    "operator_keyring",
     "operator_usage",
     "internal",
+    "internal_federation",
+    "internal_virtual_ips",
     "snapshot",
 )
 

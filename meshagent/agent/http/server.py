@@ -29,6 +29,7 @@ from meshagent.errors import InternalError, MeshError
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
+    from meshagent.agent.http.reads import Reads
     from meshagent.agent.http.routes import Route
     from meshagent.agent.http.settings import HttpSettings
 
@@ -49,6 +50,7 @@ class HttpServer:
         self.hot = HotReads(agent.metrics)
         self.stopping = False
         self._routes = routes
+        self._reads: Reads | None = None
         self._per_client: dict[str, int] = {}
         self._listeners: list[asyncio.AbstractServer] = []
         self._sockets: list[Path] = []
@@ -67,13 +69,21 @@ class HttpServer:
         """Take new settings; answers that depended on the old ones are forgotten."""
         self.settings = settings
         self.hot.clear()
+        if self._reads is not None:
+            self._reads.views.clear()
         self.dispatcher = Dispatcher(self.agent, settings, self._routes)
-        self.dispatcher.reads.views.on_forget = self.hot.forget
+        self._reads = self.dispatcher.reads
+        self._reads.views.on_forget = self.hot.forget
         self._plain = {done: self._plain_answer(done) for done in (True, False)}
         #: Counting against a rate needs the long way.
         self.shortcuts = not self.dispatcher.limits.active
-        self._shortcut = self.shortcuts and not any(
-            "/v1/kv/".startswith(prefix) or prefix.startswith("/v1/kv/") for prefix in settings.block_endpoints
+        # A client agent has no log to write to.
+        self._shortcut = (
+            self.shortcuts
+            and self.agent.upstream is None
+            and not any(
+                "/v1/kv/".startswith(prefix) or prefix.startswith("/v1/kv/") for prefix in settings.block_endpoints
+            )
         )
         self._update_plain()
 

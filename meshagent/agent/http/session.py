@@ -20,7 +20,6 @@ from meshagent.catalog.model import Row, ServiceCheck, Session, always
 from meshagent.catalog.queries import Result
 from meshagent.durations import format_duration, parse_duration
 from meshagent.errors import BadRequest, InternalError, MeshError, NotFound
-from meshagent.ids import new_uuid
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
@@ -56,7 +55,7 @@ _FIELDS = frozenset({"name", "node", "lockdelay", "behavior", "ttl", "checks", "
 
 async def _create(agent: Agent, request: Request) -> Response:
     started = agent.clock.monotonic()
-    session = _session(agent, request.body)
+    session = _session(agent, request)
     require_local(agent, request)
     _refuse(agent, session)
     try:
@@ -70,13 +69,14 @@ async def _create(agent: Agent, request: Request) -> Response:
     return json_response({"ID": session.id})
 
 
-def _session(agent: Agent, body: bytes) -> Session:
+def _session(agent: Agent, request: Request) -> Session:
+    body = request.body
     raw: dict[str, Any] = decode_body(dict[str, Any], body, go_value=_GO_BODY) if body else {}
     wanted = decode(SessionBody, {key: value for key, value in raw.items() if key.lower() in _FIELDS}, snake_case=False)
     return Session(
-        id=new_uuid(),
+        id=agent.new_id(),
         name=wanted.name,
-        node=agent.node_name if wanted.node is None else wanted.node,
+        node=(request.asker or agent.node_name) if wanted.node is None else wanted.node,
         lock_delay=_lock_delay(wanted.lock_delay),
         behavior=wanted.behavior or "release",
         ttl=wanted.ttl,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from meshagent.agent.http.routes import Route
     from meshagent.catalog.watch import Subscription
 
-__all__ = ["LiveResult", "View", "Views"]
+__all__ = ["CONTROL", "LiveResult", "View", "Views"]
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ MAX_VIEWS = 8192
 MAX_BYTES = 64 * 1024 * 1024
 
 #: Parameters that say how to answer, not what is asked.
-_CONTROL = frozenset(
+CONTROL = frozenset(
     {
         "index", "wait", "hash", "stale", "consistent", "leader", "max_stale", "cached", "pretty", "token",
         "dc", "datacenter", "ns", "partition", "ap",
@@ -75,6 +75,7 @@ class View:
         "headers",
         "key",
         "lookup",
+        "on_change",
         "request",
         "row_index",
         "size",
@@ -105,6 +106,8 @@ class View:
         self.row_index = 1
         self.size = 0
         self.used = False
+        #: Called, without more, when the answer may have changed; it is not made anew for that.
+        self.on_change: Callable[[], None] | None = None
         #: When `?cached` first asked for it, in monotonic seconds.
         self.cached_since: float | None = None
         self._live: Callable[[], int] | None = None
@@ -200,6 +203,8 @@ class View:
         self._drop()
         if self._waiters:
             self._waiters.soon(self._wake)
+        if self.on_change is not None:
+            self.on_change()
 
     def _drop(self) -> None:
         self.body = b""
@@ -309,18 +314,27 @@ def _key(route: Route, request: Request) -> tuple[object, ...]:
     query = request.query
     if not query and not request.body:
         return (route.path, route.suffix, request.name)
-    asked = tuple((name, *query.all(name)) for name in query.names() if name not in _CONTROL)
-    if query.get("near") == "_ip":
+    asked = tuple((name, *query.all(name)) for name in query.names() if name not in CONTROL)
+    near = query.get("near")
+    if near == "_ip":
         return (route.path, route.suffix, request.name, asked, request.remote)
+    if near == "_agent":
+        return (route.path, route.suffix, request.name, asked, request.asker)
     if request.body:
         return (route.path, route.suffix, request.name, asked, request.body)
     return (route.path, route.suffix, request.name, asked)
 
 
 def _question(request: Request) -> Request:
-    """The request without headers, body and token: what a view may keep."""
+    """The request without headers and token: what a view may keep."""
     question = Request(
-        request.method, request.path, request.query, body=request.body, name=request.name, remote=request.remote
+        request.method,
+        request.path,
+        request.query,
+        body=request.body,
+        name=request.name,
+        remote=request.remote,
+        asker=request.asker,
     )
     raw = request.query.raw
     if "token" in raw:

@@ -18,7 +18,8 @@ from meshagent.catalog.autopilot.health import ServerHealth
 __all__ = ["Promote", "Remove", "decide"]
 
 #: States of gossip in which a server will not come back by itself soon.
-DEAD = frozenset({"failed", "left", "none"})
+LEFT = "left"
+DEAD = frozenset({"failed", LEFT, "none"})
 
 
 @dataclass(frozen=True, slots=True)

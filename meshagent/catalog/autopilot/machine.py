@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from meshagent.catalog.autopilot.configuration import AutopilotConfig
-from meshagent.catalog.autopilot.decisions import DEAD, Promote, Remove, decide
+from meshagent.catalog.autopilot.decisions import DEAD, LEFT, Promote, Remove, decide
 from meshagent.catalog.autopilot.health import (
     AutopilotState,
     ServerHealth,
@@ -82,7 +82,7 @@ class Autopilot:
         if memory is None or memory.healthy != healthy:
             dead_s = None if memory is None else memory.dead_s
             memory = self._memory[view.id] = _Memory(healthy, now, wall, dead_s)
-        if view.status not in DEAD:
+        if not _is_dead(view):
             memory.dead_s = None
         elif memory.dead_s is None:
             memory.dead_s = now
@@ -103,3 +103,8 @@ class Autopilot:
             stable_since=memory.since,
             reason=problem,
         )
+
+
+def _is_dead(view: ServerView) -> bool:
+    """Whether it is gone by all we know: one that gossip has lost but that answers is cut off from gossip alone."""
+    return view.status == LEFT or (view.status in DEAD and view.stats is None)

@@ -65,14 +65,15 @@ class Compaction:
         self._at_snapshot = 0
         self._notes: deque[tuple[int, int]] = deque()  # (entry, commands up to it)
         self._noted = 0
-        self._note_every = max(1, settings.trailing_logs // NOTES)
+        self._rng: random.Random | None = None
+        self._looking: asyncio.Task[None] | None = None
         self._finished_at = clock.monotonic()
         self._loop_s = 0.0  # how long the last one held the loop, in all
 
     def count(self, index: int, commands: int) -> None:
         """Entry `index` with `commands` commands has been applied."""
         self._commands += commands
-        if self._commands - self._noted >= self._note_every:
+        if self._commands - self._noted >= max(1, self.settings.trailing_logs // NOTES):
             self._noted = self._commands
             self._notes.append((index, self._commands))
 
@@ -80,7 +81,16 @@ class Compaction:
             self.begin()
 
     def start(self, rng: random.Random) -> None:
-        self._tasks.start(self._look(rng), name="raft-compaction")
+        self._rng = rng
+        self._looking = self._tasks.start(self._look(rng), name="raft-compaction")
+
+    def reload(self, settings: RaftSettings) -> None:
+        """Take the settings of snapshots; the interval that is running begins anew when it has another length."""
+        changed = settings.snapshot_interval_s != self.settings.snapshot_interval_s
+        self.settings = settings
+        if changed and self._looking is not None and self._rng is not None:
+            self._looking.cancel()
+            self.start(self._rng)
 
     async def stop(self) -> None:
         """What is under way is given up."""

@@ -62,7 +62,8 @@ class Elections(Standing):
             return
         for node_id in sorted(self.voters - {self.node_id}):
             epoch = self._transport.epoch(node_id)
-            self._send(node_id, PreVote(self.node_id, self._pre_term, epoch, self.last_index, self.last_term))
+            asked = PreVote(self.node_id, self._pre_term, epoch, self.last_index, self.last_term, self.address)
+            self._send(node_id, asked)
 
     def _stand(self, now: float, *, transfer: bool) -> None:
         """Begin a term and ask for votes in it. The requests leave when term and vote are on disk."""
@@ -74,8 +75,10 @@ class Elections(Standing):
         self._granted = frozenset((self.node_id,))
         for node_id in sorted(self.voters - {self.node_id}):
             epoch = self._transport.epoch(node_id)
-            request = RequestVote(self.node_id, self.term, epoch, self.last_index, self.last_term, transfer)
-            self._send(node_id, request)
+            self._send(
+                node_id,
+                RequestVote(self.node_id, self.term, epoch, self.last_index, self.last_term, transfer, self.address),
+            )
         if self._is_quorum(self._granted):
             self._become_leader(now)
 

@@ -46,7 +46,10 @@ CAUGHT_UP_ENTRIES = 64  # a server that is this close to the end of the log may 
 
 
 class Courier(Protocol):
-    """Who sends and takes snapshots; messages come here when their term has been checked."""
+    """Who sends and takes snapshots; messages come here when their term has been checked.
+
+    `on_behind`: a server needs what is not in memory, `supply` or `snapshot_delivered` or `snapshot_failed` follows.
+    """
 
     def on_behind(self, node_id: str) -> None: ...
     def on_chunk(self, message: InstallSnapshot) -> None: ...
@@ -178,6 +181,8 @@ class Engine(Replication):
             return
         self._epochs[node_id] = epoch
         now = self._clock.monotonic()
+        if isinstance(message, PreVote | RequestVote | AppendEntries) and message.address:
+            self._meet(node_id, message.address)
         if isinstance(message, PreVote):
             self._on_pre_vote(message, now)
         elif isinstance(message, RequestVote):
@@ -269,6 +274,19 @@ class Engine(Replication):
         """Send for the courier, when what is staged is on disk."""
         if not self._halted:
             self._send(node_id, message)
+
+    def needs(self, node_id: str) -> int:
+        """The entry before the one that server `node_id` needs next, or 0."""
+        progress = self._progress.get(node_id)
+        return 0 if progress is None else progress.next - 1
+
+    def supply(self, node_id: str, entries: list[Entry]) -> None:
+        """The log on disk, from `needs` on."""
+        progress = self._progress.get(node_id)
+        if progress is not None and progress.installing:
+            progress.installing = False
+            progress.behind = entries
+            self._feed(node_id, progress, beat=False)
 
     def snapshot_delivered(self, node_id: str, index: int) -> None:
         """Server `node_id` has the state behind entry `index` on its disk."""

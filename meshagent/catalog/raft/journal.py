@@ -129,6 +129,14 @@ class MemoryJournal:
             self._bytes -= len(payload) - len(PLACEHOLDER)
             self._entries[0] = (PLACEHOLDER, index, term)
 
+    async def read_back(self, index: int) -> list[Entry]:
+        """Entry `index` and some behind it, from the disk; empty when they are gone.
+
+        Raises:
+            CorruptData, OSError.
+        """
+        return []
+
     def read_snapshot(self, snapshot: SnapshotId | None = None) -> Iterator[bytes]:
         """The chunks of `snapshot` (the newest). Raises CorruptData."""
         return iter(())
@@ -231,6 +239,7 @@ class Journal(Protocol):
     def is_new(self) -> bool: ...
     async def keep_members(self, members: Members) -> None: ...
     def trim(self, applied: int) -> None: ...
+    async def read_back(self, index: int) -> list[Entry]: ...
     def read_snapshot(self, snapshot: SnapshotId | None = None) -> Iterator[bytes]: ...
     def begin_snapshot(self, snapshot: SnapshotId) -> SnapshotWriter: ...
     async def end_snapshot(self, snapshot: SnapshotId, keep_from: int) -> None: ...
@@ -251,6 +260,8 @@ class Journal(Protocol):
 class FileJournal(MemoryJournal):
     """Segments, vote and snapshots in one directory.
 
+    `kept_bytes` of the log stay on disk behind a snapshot, for followers that were away for a while.
+
     An error of the disk fails the whole group that was being written, and everything after it, until `heal`: after a
     failed fdatasync nobody knows what is on disk, and asking again would get a wrong yes.
     """
@@ -265,8 +276,10 @@ class FileJournal(MemoryJournal):
         segment_bytes: int = SEGMENT_BYTES,
         reserve_bytes: int = RESERVE_BYTES,
         window_bytes: int = WINDOW_BYTES,
+        kept_bytes: int = 0,
     ) -> None:
         super().__init__(window_bytes=window_bytes)
+        self._kept_bytes = kept_bytes
         self._disk = disk
         self._worker = worker
         self._segments = SegmentLog(disk, segment_bytes=segment_bytes, reserve_bytes=reserve_bytes)
@@ -443,6 +456,14 @@ class FileJournal(MemoryJournal):
         self.mark += 1
         return True
 
+    async def read_back(self, index: int) -> list[Entry]:
+        if index >= self._entries[0][1]:
+            return []
+        entries = await run(self._worker, partial(self._segments.read, index))
+        if len(entries) == 1:  # the last of its segment
+            entries += await run(self._worker, partial(self._segments.read, index + 1))
+        return entries[: max(0, self._entries[0][1] + 1 - index)]  # behind that the log in memory is right
+
     def read_snapshot(self, snapshot: SnapshotId | None = None) -> Iterator[bytes]:
         snapshot = snapshot or self.snapshot
         return iter(()) if snapshot == BEFORE_ALL else read_snapshot(self._disk, snapshot)
@@ -458,7 +479,7 @@ class FileJournal(MemoryJournal):
     def _compact(self, keep_from: int) -> None:
         for old in list_snapshots(self._disk.names())[KEPT:]:
             self._disk.remove(old.name)
-        self._segments.drop_through(keep_from)
+        self._segments.drop_through(keep_from, keep_bytes=self._kept_bytes)
 
     async def close(self) -> None:
         self.failed = Unavailable("the journal is closed")

@@ -7,6 +7,8 @@ Every message carries `term` (the sender's, or for `PreVote` the one it would be
 connection on which the asking server sent. An answer repeats the `epoch` of what it answers, so that an answer to
 something said on an earlier connection is known by it and dropped.
 
+`address` is where the sender can be reached: who does not belong to the cluster yet learns from it whom to answer.
+
 What may be changed: tags are append-only and fields are appended with defaults; both are on the wire between versions.
 """
 
@@ -36,6 +38,7 @@ MAX_MESSAGE_BYTES = 72 << 20  # one entry of the largest size that a segment tak
 MAX_ENTRIES = 1 << 16
 MAX_NUMBER = (1 << 62) - 1
 MAX_NAME = 255
+MAX_ADDRESS = 300
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True):
@@ -50,6 +53,7 @@ class RequestVote(Message, frozen=True, array_like=True, tag=1):
     last_index: int
     last_term: int
     transfer: bool = False
+    address: str = ""
 
 
 class PreVote(Message, frozen=True, array_like=True, tag=2):
@@ -57,6 +61,7 @@ class PreVote(Message, frozen=True, array_like=True, tag=2):
 
     last_index: int
     last_term: int
+    address: str = ""
 
 
 class VoteReply(Message, frozen=True, array_like=True, tag=3):
@@ -76,6 +81,7 @@ class AppendEntries(Message, frozen=True, array_like=True, tag=4):
     prev_term: int
     commit: int
     entries: list[Entry]
+    address: str = ""
 
 
 class AppendReply(Message, frozen=True, array_like=True, tag=5):
@@ -141,6 +147,8 @@ def decode_message(data: bytes | memoryview) -> Message:
         raise RemoteProtocolError(f"Raft message does not decode: {error}") from error
     if not 0 < len(message.sender) <= MAX_NAME:
         raise RemoteProtocolError("Raft message without a sender")
+    if len(getattr(message, "address", "")) > MAX_ADDRESS:
+        raise RemoteProtocolError(f"Raft message {type(message).__name__}: address is too long")
     for name in _CHECKED[type(message)]:
         if not 0 <= getattr(message, name) <= MAX_NUMBER:
             raise RemoteProtocolError(f"Raft message {type(message).__name__}: {name} is out of range")

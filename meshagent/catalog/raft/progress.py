@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from meshagent.catalog.raft.records import Entry
+
 __all__ = ["WINDOW_BYTES", "Progress"]
 
 WINDOW_BYTES = 8 << 20
@@ -29,12 +31,20 @@ class Progress:
     awaiting: bool = False  # a probe is under way
     installing: bool = False  # a snapshot is under way
     said_commit: int = 0
+    behind: list[Entry] = field(default_factory=list)  # entries around `next` that are only on the leader's disk
     flying: deque[tuple[int, int]] = field(default_factory=deque)  # (last index, bytes) of what is under way
     flying_bytes: int = 0
 
     @property
     def is_full(self) -> bool:
         return self.flying_bytes >= WINDOW_BYTES or len(self.flying) >= WINDOW_MESSAGES
+
+    def is_behind(self, first: int) -> bool:
+        """Whether what it needs next is neither in the log in memory, which begins at `first`, nor in `behind`."""
+        if self.next > first:
+            self.behind = []
+            return False
+        return not (self.behind and self.behind[0][1] < self.next <= self.behind[-1][1])
 
     def probe(self, next_index: int) -> None:
         self.next = max(self.match + 1, next_index)

@@ -115,11 +115,11 @@ class RaftLog:
         self._gathering = False
         self._waiting: dict[int, _Batch] = {}  # by the index of their entry
         self._waiters = Waiting()
-        self._restorer = Restorer(self._state, clock, rng, self._settings.slice_s, self._discard)
         self._standing: tuple[int, int, str | None, bool] = (-1, 0, None, False)
         self._ever_heard = False
         #: Called, on the loop, when role, term or leader has changed, or when a new leader is ready.
         self.on_change: list[Callable[[], None]] = []
+        self._restorer = Restorer(self._state, clock, rng, self._settings.slice_s, self._discard)
         self._time_since = (0, 0.0, 0)  # (the term in which this server leads, since when, log time then)
         self._restores = False  # an operator's snapshot is on its way
         self._keeps_time = False
@@ -298,11 +298,6 @@ class RaftLog:
         return int((self._clock.monotonic() - self._engine.heard_at) * 1000)
 
     @property
-    def has_state(self) -> bool:
-        """Whether this server has ever been part of a cluster; known after the start."""
-        return self._started and not (self._journal.is_new and not self._engine.configuration.servers)
-
-    @property
     def term(self) -> int:
         return self._engine.term if self._started else 0
 
@@ -320,6 +315,11 @@ class RaftLog:
     def has_heard(self) -> bool:
         """Whether it leads, or has heard a leader since its start: before that its state may be years old."""
         return self._ever_heard
+
+    @property
+    def has_state(self) -> bool:
+        """Whether this server has ever been part of a cluster; known after the start."""
+        return self._started and not (self._journal.is_new and not self._engine.configuration.servers)
 
     @property
     def servers(self) -> tuple[Server, ...]:
@@ -421,7 +421,25 @@ class RaftLog:
             self._engine.replicate()
 
     def on_behind(self, node_id: str) -> None:
-        self._sender.begin(node_id)
+        self._tasks.start(self._catch_up(node_id, self._engine.term), name="raft-catch-up")
+
+    async def _catch_up(self, node_id: str, term: int) -> None:
+        """Bring a server that is behind nearer, by the log on disk or by the state."""
+        needed = self._engine.needs(node_id)
+        try:
+            entries = await self._journal.read_back(needed)
+        except (CorruptData, OSError) as error:
+            log.error("the log on disk cannot be sent to server %s: %s", node_id, error)
+            entries = []
+        engine = self._engine
+        if engine.term != term or not engine.takes_commands:
+            engine.snapshot_failed(node_id)
+        elif len(entries) > 1 and engine.needs(node_id) == needed:
+            engine.supply(node_id, entries)
+        elif engine.needs(node_id) == needed:
+            self._sender.begin(node_id)
+        else:
+            engine.snapshot_failed(node_id)
 
     def on_chunk(self, message: InstallSnapshot) -> None:
         self._receiver.on_chunk(message)
@@ -470,7 +488,7 @@ class RaftLog:
     def reload(self, settings: RaftSettings) -> None:
         """Take the snapshot settings of `settings` (surface row G4); the others need a restart."""
         if self._compaction is not None:
-            self._compaction.settings = settings
+            self._compaction.reload(settings)
 
     # -- proposals become entries
 
@@ -523,7 +541,11 @@ class RaftLog:
     def _tick_soon(self) -> None:
         if not self._ticking:
             self._ticking = True
-            self._loop.call_soon(self._tick)
+            self._loop.call_soon(self._tick_now)
+
+    def _tick_now(self) -> None:
+        self._ticking = False  # only here: a tick for another reason must not lead to two of these in a row
+        self._tick()
 
     def _guarded(self, step: Callable[[], None]) -> bool:
         """Let the engine do `step`; False when it cannot go on."""
@@ -541,7 +563,6 @@ class RaftLog:
         return True
 
     def _tick(self) -> None:
-        self._ticking = False
         engine = self._engine
         before = engine.applied_index
         if not self._guarded(engine.tick):
@@ -794,6 +815,7 @@ def open_raft_log(
             segment_bytes=settings.segment_bytes,
             reserve_bytes=settings.reserve_bytes,
             window_bytes=window_bytes,
+            kept_bytes=0 if transport is None else settings.kept_log_bytes,
         )
     return RaftLog(
         machine,

@@ -122,12 +122,12 @@ class Replication(Elections):
         if not transport.connected(node_id):
             return
         first, last = self._journal[0][1], self.last_index
-        if progress.next <= first and not progress.installing:
+        if not progress.installing and progress.is_behind(first):
             progress.installing = True
             self._on_behind(node_id)
         if progress.installing:
             if beat:
-                self._say(node_id, progress, first, [])
+                self._say(node_id, progress, first, [], beat=True)
             return
         while beat or progress.next <= last:
             if progress.awaiting and not beat:
@@ -135,16 +135,19 @@ class Replication(Elections):
             room = progress.next <= last and not progress.is_full
             if not room and not beat:
                 return
-            entries = self._entries(progress.next) if room else []
-            self._say(node_id, progress, progress.next - 1, entries)
+            entries = self._entries(progress) if room else []
+            self._say(node_id, progress, progress.next - 1, entries, beat=beat)
             if entries or progress.probing:
                 end = entries[-1][1] if entries else progress.next - 1
                 progress.sent(end, sum(len(entry[0]) for entry in entries))
             beat = False
+            if progress.is_behind(first):  # the next piece of the log on disk, when this one is acknowledged
+                return
 
-    def _entries(self, begin: int) -> list[Entry]:
-        position = begin - self._journal[0][1]
-        entries = self._journal[position : position + 256]
+    def _entries(self, progress: Progress) -> list[Entry]:
+        source = progress.behind if progress.next <= self._journal[0][1] else self._journal
+        position = progress.next - source[0][1]
+        entries = source[position : position + 256]
         size = 0
         for count, entry in enumerate(entries):
             size += len(entry[0])
@@ -152,7 +155,7 @@ class Replication(Elections):
                 return entries[:count]
         return entries
 
-    def _say(self, node_id: str, progress: Progress, prev: int, entries: list[Entry]) -> None:
+    def _say(self, node_id: str, progress: Progress, prev: int, entries: list[Entry], *, beat: bool) -> None:
         progress.said_commit = self.commit_index
         message = AppendEntries(
             self.node_id,
@@ -160,9 +163,10 @@ class Replication(Elections):
             progress.epoch,
             self._round,
             prev,
-            self._term_at(prev),
+            self._term_at(prev) if prev >= self._journal[0][1] else progress.behind[prev - progress.behind[0][1]][2],
             self.commit_index,
             entries,
+            self.address if beat else "",
         )
         self._hold(self._led_mark, node_id, message)  # needs the term on this disk, not the entries
 

@@ -26,6 +26,7 @@ _SUFFIX = ".log"
 @dataclass(frozen=True, slots=True)
 class _Closed:
     sequence: int
+    lowest: int  # of what is written in it; a later segment with a lower one replaces what follows from there
     highest: int  # no entry in it has a higher index
 
 
@@ -41,7 +42,8 @@ class SegmentLog:
         self._sequence = 0
         self._offset = 0  # all before it is on disk; moves only after a sync
         self._reserved = 0
-        self._highest = 0  # in the open segment
+        self._lowest = 0  # in the open segment
+        self._highest = 0
 
     def recover(self, *, snapshot_index: int = 0) -> tuple[list[Entry], int]:
         """(all entries, without a gap; the bytes of a torn tail that were cut off). What is returned is on disk.
@@ -66,13 +68,15 @@ class SegmentLog:
                 )
             self._take(log, segment, path, snapshot_index)
             torn = segment.torn
+            if log and log[-1][1] <= snapshot_index:
+                del log[:-1]  # kept on disk for followers that are behind; not needed here
         if names and self._sequence:
             self._reopen()
         return log, torn
 
     def _take(self, log: list[Entry], segment: Segment, path: str, snapshot_index: int) -> None:
         if self._sequence:
-            self._closed.append(_Closed(self._sequence, self._highest))
+            self._closed.append(_Closed(self._sequence, self._lowest, self._highest))
         expected = log[-1][1] + 1 if log else segment.first_index
         if segment.first_index > expected:
             # A snapshot from the leader replaced the log; the older segments were about to be removed.
@@ -82,6 +86,7 @@ class SegmentLog:
         self._sequence = segment.sequence
         self._offset = segment.end
         entries = segment.entries
+        self._lowest = min((entry[1] for entry in entries), default=segment.first_index)
         self._highest = max((entry[1] for entry in entries), default=segment.first_index - 1)
         if not entries:
             return
@@ -114,6 +119,7 @@ class SegmentLog:
             file.write(self._offset, group)
         file.sync()
         self._offset = end
+        self._lowest = min(self._lowest, entries[0][1])
         self._highest = max(self._highest, max(entry[1] for entry in entries))
 
     def _roll(self, first_index: int) -> DiskFile:
@@ -130,6 +136,7 @@ class SegmentLog:
         self._sequence += 1
         self._offset = HEADER_BYTES
         self._reserved = HEADER_BYTES + reserve
+        self._lowest = first_index
         self._highest = first_index - 1
         return file
 
@@ -139,7 +146,7 @@ class SegmentLog:
             self._file.sync()
             self._file.close()
             self._file = None
-            self._closed.append(_Closed(self._sequence, self._highest))
+            self._closed.append(_Closed(self._sequence, self._lowest, self._highest))
 
     def heal(self, next_index: int) -> None:
         """After an OSError: drop what may be half-written and begin a new segment. Raises OSError if it still fails."""
@@ -151,13 +158,39 @@ class SegmentLog:
         while self._closed:
             self._remove_oldest()
 
-    def drop_through(self, index: int) -> int:
-        """Remove the closed segments that hold nothing behind `index`; how many."""
+    def drop_through(self, index: int, *, keep_bytes: int = 0) -> int:
+        """Remove the closed segments that hold nothing behind `index`, but not the newest `keep_bytes`; how many."""
+        kept = keep_bytes // self._segment_bytes
         count = 0
-        while self._closed and self._closed[0].highest <= index:
+        while len(self._closed) > kept and self._closed[0].highest <= index:
             self._remove_oldest()
             count += 1
         return count
+
+    def read(self, index: int) -> list[Entry]:
+        """Entries from `index` on, as many as the segment that has it holds; empty when none has it any more.
+
+        Entries that were cut off and not written anew are among them: ask only for what is in the log. Raises
+        CorruptData, OSError.
+        """
+        segments = [*self._closed, _Closed(self._sequence, self._lowest, self._highest)]
+        end = self._highest + 1
+        for segment in reversed(segments):
+            end = min(end, segment.highest + 1)
+            if segment.lowest <= index:
+                return self._read(segment, index, end)
+            end = segment.lowest
+        return []
+
+    def _read(self, segment: _Closed, begin: int, end: int) -> list[Entry]:
+        name = _name(segment.sequence)
+        data = self._disk.read(name)
+        if segment.sequence == self._sequence:
+            data = data[: self._offset]
+        scanned = scan(data, name=self._disk.path(name), last=False)
+        # A later record replaces an earlier one.
+        found = {entry[1]: entry for entry in (() if scanned is None else scanned.entries)}
+        return [found[index] for index in range(begin, end)]
 
     def _remove_oldest(self) -> None:
         self._disk.remove(_name(self._closed[0].sequence))

@@ -23,6 +23,7 @@ class RaftSettings:
     trailing_logs: int = 10240  # commands before the snapshot that stay on disk, for followers that are a little behind
     segment_bytes: int = SEGMENT_BYTES
     reserve_bytes: int = RESERVE_BYTES
+    kept_log_bytes: int = 48 << 20  # ... or as many bytes: 250,000 writes; sending them is quicker than a large state
     multiplier: int = 5  # scales the three below, as `raft_multiplier` does (1 is for fast machines and -dev)
     heartbeat_s: float = 0.02
     election_min_s: float = 0.1

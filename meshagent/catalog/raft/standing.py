@@ -31,6 +31,7 @@ from meshagent.clock import Clock
 __all__ = ["CANDIDATE", "FOLLOWER", "LEADER", "Standing"]
 
 FOLLOWER, CANDIDATE, LEADER = RAFT_STATE.FOLLOWER, RAFT_STATE.CANDIDATE, RAFT_STATE.LEADER
+MAX_STRANGERS = 32
 STATE_NAMES = {FOLLOWER: "Follower", CANDIDATE: "Candidate", LEADER: "Leader"}
 
 
@@ -81,6 +82,7 @@ class Standing(SyncObj):  # type: ignore[misc]
         self._deadline = self._heard_at + self._timeout()
         self._configurations = [configuration]
         self._voters: frozenset[str] = frozenset()
+        self._strangers: dict[str, str] = {}  # who spoke here and is not in the configuration: address by node id
         use(clock)
         super().__init__(
             Node(node_id),
@@ -196,7 +198,20 @@ class Standing(SyncObj):  # type: ignore[misc]
         self._voters = self.configuration.voters
         addresses = self.configuration.addresses
         addresses.pop(self.node_id, None)
-        self._transport.set_servers(addresses)
+        self._transport.set_servers({**self._strangers, **addresses})
+
+    def _meet(self, node_id: str, address: str) -> None:
+        """`node_id` spoke and says where it is: it must be answered though it is not in the configuration."""
+        if address and self.configuration.get(node_id) is None and self._strangers.get(node_id) != address:
+            if len(self._strangers) >= MAX_STRANGERS:
+                self._strangers.clear()
+            self._strangers[node_id] = address
+            self._on_configuration()
+
+    @property
+    def address(self) -> str:
+        """This server's, as the others know it."""
+        return self.configuration.addresses.get(self.node_id, "")
 
     # -- words
 

@@ -94,6 +94,12 @@ class Dialler:
         """Begin to dial."""
         self._tasks.start(self._run(), name=f"rpc dial {self.address}")
 
+    async def once(self) -> Attempt:
+        """Dial a single time instead of `start`; why it failed, or why the connection ended."""
+        reason, detail = await self._attempt(next(self._epochs))
+        self._note(reason, detail)
+        return reason, detail
+
     def nudge(self) -> None:
         """Do not wait for the end of the pause: there is news of this server."""
         self._nudge.set()

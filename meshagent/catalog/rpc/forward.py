@@ -110,7 +110,7 @@ class ForwardingLog:
         self._leader: str | None = None
         hold_s = self.settings.hold_timeout_s
         self._default = ReadGate(partial(self._question, consistent=False), timeout_s=hold_s)
-        self._consistent = ReadGate(partial(self._question, consistent=True), timeout_s=hold_s)
+        self._consistent = ReadGate(self._confirmation, timeout_s=hold_s)
         log.on_change.append(self._on_change)
 
     # -- ReplicatedLog
@@ -128,15 +128,15 @@ class ForwardingLog:
             self._look.cancel()
         await self._log.stop()
 
-    def propose(self, command: bytes) -> asyncio.Future[Any]:
+    def propose(self, command: bytes, request_id: bytes | None = None) -> asyncio.Future[Any]:
         """As `ReplicatedLog.propose`, on any server; it waits up to `hold_timeout_s` for a leader.
 
         NoLeader, Unavailable or Timeout: it may or may not be applied later.
         """
-        if self._log.is_alone:  # nobody else to try it again with: it needs no id
-            return self._log.propose(command)
+        if self._log.is_alone:  # nobody else to try it again with: it needs no id of ours
+            return self._log.propose(command, request_id)
         future: asyncio.Future[Any] = self._loop.create_future()
-        id = self._origin + next(self._count).to_bytes(8, "big")
+        id = request_id or self._origin + next(self._count).to_bytes(8, "big")
         write = _Write(id, command, future, self._clock.monotonic() + self.settings.hold_timeout_s)
         if self._log.is_leader:
             self._propose_here(write)
@@ -370,6 +370,15 @@ class ForwardingLog:
         call = link.call(READ_INDEX, encode_read(consistent=consistent), self.settings.hold_timeout_s)
         call.add_done_callback(lambda done: self._told(done, ready))
         return ready
+
+    def _confirmation(self) -> asyncio.Future[None]:
+        """The question of all consistent reads that wait now. Raises NoLeader, Unavailable."""
+        started = self._clock.monotonic()
+        question = self._question(consistent=True)
+        question.add_done_callback(
+            lambda _: self._metrics.sample("rpc.consistentRead", (self._clock.monotonic() - started) * 1000)
+        )
+        return question
 
     def _told(self, call: asyncio.Future[bytes], ready: asyncio.Future[None]) -> None:
         """The leader has said how far this server must have applied."""

@@ -46,6 +46,7 @@ class RpcMetrics(Protocol):
     """The part of `meshagent.metrics.Metrics` that is used here."""
 
     def incr(self, name: str, value: float = 1.0, labels: tuple[tuple[str, str], ...] = ()) -> None: ...
+    def sample(self, name: str, value_ms: float) -> None: ...
 
 
 class Link(asyncio.Protocol):

@@ -47,12 +47,25 @@ class Peers:
         self._methods = methods
         self._epochs = epochs()
         self._diallers: dict[str, Dialler] = {}
+        self._servers: dict[str, str] = {}
+        self._heard_at: dict[str, str] = {}
         self._tasks = Tasks()
 
     def set_servers(self, servers: Mapping[str, str]) -> None:
         """Node id to `host:port` of all servers, ourselves or not: connect to the others, drop the rest."""
+        self._servers = dict(servers)
+        self._connect()
+
+    def set_addresses(self, addresses: Mapping[str, str]) -> None:
+        """Where servers say they are now, by node id. It overrides `set_servers`: servers that all came back with
+        other addresses could not agree on them while they look for each other at the old ones."""
+        self._heard_at = dict(addresses)
+        self._connect()
+
+    def _connect(self) -> None:
         own = self._identity().node_id
-        wanted = {node: address for node, address in servers.items() if node != own}
+        heard_at = self._heard_at
+        wanted = {node: heard_at.get(node, address) for node, address in self._servers.items() if node != own}
         for node_id, dialler in list(self._diallers.items()):
             if wanted.get(node_id) != dialler.address:
                 del self._diallers[node_id]

@@ -98,7 +98,7 @@ def test_completion_scripts(cli: Any, shell: str) -> None:
 
 @pytest.mark.parametrize(
     ("words", "incomplete", "found"),
-    [([], "k", {"keygen", "kv"}), (["kv"], "", {"delete", "export", "get", "import", "put"}),
+    [([], "k", {"keygen", "keyring", "kv"}), (["kv"], "", {"delete", "export", "get", "import", "put"}),
      (["kv", "get"], "-rec", {"-recurse"}), (["kv", "get"], "--k", {"-keys"})],
 )  # fmt: skip
 def test_completion_knows_commands_and_flags(words: list[str], incomplete: str, found: set[str]) -> None:

@@ -119,14 +119,14 @@ def test_what_has_no_effect_yet_is_told_once_each_with_what_it_waits_for(configu
         "b.hcl:1:7: acl.enabled has no effect yet: it waits for ACLs",
         "b.hcl:1:22: acl.default_policy has no effect yet: it waits for ACLs",
     ]
-    assert configure.warnings("ports { serf_lan = 9301 }") == [
-        "b.hcl:1:9: ports.serf_lan has no effect yet: it waits for gossip and client agents"
+    assert configure.warnings("ports { expose_min_port = 9301 }") == [
+        "b.hcl:1:9: ports.expose_min_port has no effect yet: it waits for the mesh"
     ]
-    assert configure.warnings("ports { serf_lan = 9301 }", "ports { serf_lan = 9302 }") == [
-        "c.hcl:1:9: ports.serf_lan has no effect yet: it waits for gossip and client agents"
+    assert configure.warnings("ports { expose_min_port = 9301 }", "ports { expose_min_port = 9302 }") == [
+        "c.hcl:1:9: ports.expose_min_port has no effect yet: it waits for the mesh"
     ]
-    assert configure.warnings('retry_join = ["a"]', 'retry_join = ["b"]') == [
-        "c.hcl:1:1: retry_join has no effect yet: it waits for gossip and client agents"
+    assert configure.warnings('ui_config { dir = "a" }', 'ui_config { dir = "b" }') == [
+        "c.hcl:1:13: ui_config.dir has no effect yet: it waits for the web page"
     ]
 
 

@@ -76,6 +76,14 @@ def test_the_long_dead_are_forgotten_between_rounds() -> None:
     assert set(made.nodes) == {"me", "c"}
 
 
+def test_we_are_not_forgotten_even_when_we_left() -> None:
+    made = table("me", "a")
+    put(made, "me", NodeState.LEFT, 0)
+    for _ in range(5):
+        made.next_to_probe("me", 1000, 30)
+    assert "me" in made.nodes
+
+
 def test_chance_is_fair() -> None:
     made = table(*NAMES)
     drawn = Counter(node.name for _ in range(4000) for node in made.draw(3, lambda node: True))

@@ -27,6 +27,7 @@ def test_all_names_are_declared() -> None:
     telemetry.queue(1)
     telemetry.size("local", b"x")
     telemetry.size("remote", b"x")
+    telemetry.gossiped(0.0)
     for what in ("probeNode", "pushPullNode"):
         telemetry.took(what, 0.1)
     declared = {row.name.replace(".", "_") for row in DECLARED}

@@ -19,15 +19,16 @@ from meshagent.agent.gossip.node import Address, NodeState, parse_ip
 from meshagent.agent.gossip.packet import PacketCodec
 from meshagent.agent.gossip.seal import Seal
 from meshagent.agent.gossip.settings import LOCAL
+from meshagent.agent.gossip.signals import PacketRead
 from meshagent.agent.gossip.streams import StreamCodec
 from meshagent.agent.gossip.swim import Memberlist
 from meshagent.agent.gossip.transport import GossipTransport
 from meshagent.clock import SystemClock
 from meshagent.errors import ConfigError, InternalError, Timeout
-from meshagent.machine import Command
+from meshagent.machine import Command, Event, SetTimer, TimerFired
 from meshagent.metrics import Metrics
 
-FAST = replace(LOCAL, probe_interval_s=0.1, probe_timeout_s=0.05, gossip_interval_s=0.02, push_pull_interval_s=0)
+FAST = replace(LOCAL, probe_interval_s=0.1, probe_timeout_s=0.05, gossip_interval_s=0.02, push_pull_interval_s=0.5)
 
 
 class Here:
@@ -195,6 +196,31 @@ async def test_only_so_many_streams_at_once(make: Make, monkeypatch: pytest.Monk
     await make("b").transport.join(a.address)
 
 
+async def test_only_so_much_of_unfinished_streams(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge, "MAX_HELD_BYTES", 10_000)
+    a = make("a")
+    writers = []
+    for _ in range(2):
+        _, writer = await asyncio.open_connection(*a.address)
+        writer.write(b"\x08\x81\xaaUserMsgLen\xcd\xff\xff" + b"x" * 6000)
+        writers.append(writer)
+    await wait(lambda: a.counted('memberlist_dropped{reason="busy"} 1'))
+    for writer in writers:
+        writer.close()
+    await wait(lambda: not a.transport._writers)
+    assert a.transport._held_bytes == 0
+    await make("b").transport.join(a.address)
+
+
+async def test_large_streams_are_taken_apart_beside_the_loop(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge, "_HEAVY_BYTES", 1)
+    a, b = make("a"), make("b", key=None)
+    await b.transport.join(a.address)
+    b.machine.send_user_reliable(a.address, b"x" * 300_000, asyncio.get_running_loop().time())
+    b.transport.flush()
+    await wait(lambda: ("user", b"x" * 300_000) in a.delegate.heard)
+
+
 async def test_any_bytes_leave_it_alive(make: Make) -> None:
     a, b = make("a", key=b"k" * 16), make("b", key=b"k" * 16)
     random = Random(5)
@@ -232,3 +258,52 @@ async def test_a_join_that_is_under_way_ends_with_it(make: Make) -> None:
         await a.transport.close()
         with pytest.raises(InternalError, match="stopping"):
             await joining
+
+
+class Script:
+    """A machine that notes what it is given."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def handle(self, event: Event, now: float) -> list[Command]:
+        self.events.append(event)
+        return []
+
+    def take_commands(self) -> list[Command]:
+        return []
+
+    def start(self, now: float) -> None:
+        return
+
+    def join(self, address: Address, now: float) -> int:
+        return 1
+
+    def leave(self, now: float) -> None:
+        return
+
+
+@pytest.mark.parametrize(("late_s", "first"), [(1.0, PacketRead), (0.0, TimerFired)])
+async def test_after_standing_still_packets_go_before_timers(late_s: float, first: type[Event]) -> None:
+    """A process that was stopped finds the acks of its probes in the socket, and the probes' timers due."""
+    script = Script()
+    one = GossipTransport(script, StreamCodec(PacketCodec()), SystemClock())
+    address = one.listen("127.0.0.1", 0)
+    loop = asyncio.get_running_loop()
+    one._timers["probe"] = (loop.call_later(0, lambda: None), loop.time() - late_s)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.sendto(b"ack", address)
+        one._fire("probe")
+    await one.close()
+    assert type(script.events[0]) is first
+    assert TimerFired("probe") in script.events
+
+
+async def test_timers_that_are_due_at_once_fire() -> None:
+    """On uvloop such a timer's handle has no `when`."""
+    script = Script()
+    one = GossipTransport(script, StreamCodec(PacketCodec()), SystemClock())
+    one._do([SetTimer("now", 0.0)])
+    await wait(lambda: script.events)
+    await one.close()
+    assert script.events == [TimerFired("now")]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from meshtest.httpapi import Api
+from meshtest.inprocess import InProcess
 
 from meshagent.catalog import commands
 from meshagent.catalog.model import Node
@@ -61,9 +62,11 @@ async def test_co3_refusals(api: Api, body: Any, status: int, text: str) -> None
     assert (answer.status, answer.text) == (status, text)
 
 
-async def test_co1_datacenters(api: Api) -> None:
-    (row,) = (await api.get("/v1/coordinate/datacenters")).json
-    assert (row["Datacenter"], row["AreaID"], row["Coordinates"][0]["Node"]) == ("dc1", "wan", "n1.dc1")
+async def test_co1_datacenters(live: InProcess) -> None:
+    (row,) = await live.get("/v1/coordinate/datacenters")
+    assert (row["Datacenter"], row["AreaID"]) == ("dc1", "wan")
+    (server,) = row["Coordinates"]
+    assert (server["Node"], len(server["Coord"]["Vec"]), server["Coord"]["Error"]) == ("n1.dc1", 8, 1.5)
 
 
 async def test_co2_disabled(api: Api) -> None:

@@ -211,6 +211,14 @@ async def test_g42_requests_are_measured(api: Api) -> None:
     assert api.agent.metrics.sampler("api.http", (("method", "GET"), ("path", "v1_status_leader"))).count == 1
 
 
+async def test_g42_refused_requests_are_counted(api: Api) -> None:
+    await api.get("/v1/catalog/nodes?dc=dc9")
+    await api.put("/v1/txn", b"nope")
+    await api.put("/v1/kv/a?cas=x")
+    await api.get("/v1/agent/monitor?loglevel=zz")  # which no server sees
+    assert api.agent.metrics.counter("rpc.request_error").count == 3
+
+
 async def test_c30_translation_is_announced(make_api: MakeApi) -> None:
     api = await make_api(HttpSettings(translate_wan_addrs=True))
     assert (await api.get("/v1/kv/?keys")).headers["x-consul-translate-addresses"] == "true"

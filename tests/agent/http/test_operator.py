@@ -5,8 +5,6 @@ from typing import Any
 import pytest
 from meshtest.httpapi import Api, LeaderHere
 
-from meshagent.agent.http.operator import ROUTES
-from meshagent.agent.http.routes import Route
 from meshagent.catalog import commands
 from meshagent.catalog.model import Node
 from meshagent.catalog.raft.configuration import Server
@@ -103,15 +101,3 @@ async def test_op3_leadership_goes_to_another(api: Api, raft: Raft) -> None:
 async def test_op3_refusals(api: Api, raft: Raft, query: str, text: str) -> None:
     answer = await api.ask("POST", f"/v1/operator/raft/transfer-leader{query}")
     assert (answer.status, answer.text) == (500, text)
-
-
-@pytest.mark.parametrize(
-    "route",
-    [route for route in ROUTES if not route.built],
-    ids=lambda route: f"{route.method} {route.path}{route.suffix}",
-)
-async def test_what_is_not_built_says_so(api: Api, route: Route) -> None:
-    name = "x" if route.path.endswith("/") else ""
-    answer = await api.ask(route.method, f"{route.path}{name}{route.suffix}")
-    assert answer.status == 501
-    assert answer.text == f"{route.method} {route.path}{route.suffix} is not built yet in meshagent: {route.summary}"

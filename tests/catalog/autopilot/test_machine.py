@@ -102,6 +102,17 @@ def test_a_new_leader_that_knows_nobody_yet_removes_nobody_at_once() -> None:
     assert run.at(60)[1] is None  # a majority is never removed
 
 
+def test_a_server_that_gossip_has_lost_but_that_answers_is_not_dead() -> None:
+    run = Run()
+    run.set("c", status="failed")
+    run.at(0)
+    assert run.at(60)[1] is None
+    assert run.at(60)[0].servers[2].reason == "gossip says failed"
+    run.set("c", status="left")
+    run.at(61)
+    assert isinstance(run.at(61 + DEAD_FOR_S)[1], Remove)
+
+
 def test_a_removed_server_is_forgotten() -> None:
     run = Run()
     run.set("c", status="failed", stats=None)

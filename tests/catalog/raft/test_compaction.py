@@ -109,3 +109,35 @@ async def test_large_chunks_are_handed_to_the_disk_at_once() -> None:
     await compaction(disk, VirtualClock()).take(SnapshotId(9, 2), iter([bytes(600_000)] * 4))
     writes = [name for operation, name in disk.trace if operation == "write"]
     assert len(writes) == 1 + 2 + 1 + 1  # header, two slices of two, the last empty one, the end
+
+
+async def test_a_reload_is_taken_at_once() -> None:
+    clock = VirtualClock()
+    counts = compaction(SimDisk(), clock, snapshot_threshold=100, snapshot_interval_s=36_000, trailing_logs=10_240)
+    begun: list[float] = []
+    counts.begin = lambda: begun.append(clock.monotonic())  # type: ignore[method-assign]
+    counts.start(random.Random(1))
+    counts.count(2, 60)
+    await clock.advance(100)
+    counts.reload(RaftSettings(snapshot_threshold=50, snapshot_interval_s=5, trailing_logs=64))
+    await clock.advance(11)
+    assert begun
+    assert begun[0] <= 110
+    for index in range(3, 12):
+        counts.count(index, 4)
+    assert len(counts._notes) >= 9  # every second command of the 64 that stay is a place to cut at
+    await counts.stop()
+
+
+async def test_a_reload_of_other_settings_does_not_put_the_look_off() -> None:
+    clock = VirtualClock()
+    counts = compaction(SimDisk(), clock, snapshot_threshold=100, snapshot_interval_s=30)
+    begun: list[float] = []
+    counts.begin = lambda: begun.append(clock.monotonic())  # type: ignore[method-assign]
+    counts.start(random.Random(1))
+    counts.count(2, 60)
+    for _ in range(70):
+        counts.reload(RaftSettings(snapshot_threshold=50, snapshot_interval_s=30))
+        await clock.advance(1)
+    assert begun
+    await counts.stop()

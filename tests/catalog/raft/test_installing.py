@@ -132,3 +132,24 @@ def test_a_consistent_read_at_a_leader_that_was_cut_off_gets_no_answer() -> None
             await leader.log.barrier()
 
     story(main)
+
+
+def test_who_was_away_for_less_gets_the_log_from_the_leaders_disk() -> None:
+    async def main() -> None:
+        cluster = await running()
+        away = next(server for server in cluster.servers.values() if server is not cluster.leader)
+        leader = cluster.leader
+        assert leader is not None
+        leader.log._journal._kept_bytes = 1 << 20  # type: ignore[attr-defined]
+        sent: list[str] = []
+        leader.log._sender.begin = sent.append  # type: ignore[method-assign]
+        away.crash()
+        await write(cluster, 0, 300)
+        first = leader.log._journal[0][1]
+        await away.start()
+        assert away.log.last_index < first, "it needs what is no more in memory"
+        await asyncio.sleep(2)
+        assert away.machine.digest == leader.machine.digest
+        assert sent == []
+
+    story(main)

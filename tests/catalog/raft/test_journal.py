@@ -183,7 +183,7 @@ async def test_in_memory_durable_comes_a_turn_later() -> None:
         (prepared(last=9), 1, 9),
         (prepared(snapshot=SnapshotId(5, 1), last=9), 2, 9),
         (prepared(snapshot=SnapshotId(5, 1), first=6, last=9), 5, 9),
-        (prepared(snapshot=SnapshotId(9, 1), last=9), 2, 9),
+        (prepared(snapshot=SnapshotId(9, 1), last=9), 9, 9),
         (prepared(snapshot=SnapshotId(9, 1)), 9, 9),
         # A snapshot from a leader is ahead of the log, or of another history: it replaces the log.
         (prepared(snapshot=SnapshotId(20, 1), last=9), 20, 20),

@@ -168,7 +168,7 @@ async def test_a_snapshot_cuts_the_log_but_keeps_the_trailing_commands() -> None
     after = [name for name in disk if name.endswith(".log")]
     assert len(after) < len(before)
     await log.stop()
-    entries, _ = SegmentLog(disk).recover(snapshot_index=10**6)
+    entries, _ = SegmentLog(disk).recover()
     assert entries[0][1] <= 202 - SMALL.trailing_logs + 1
     assert entries[0][1] > 100
 
@@ -435,3 +435,29 @@ async def test_a_real_full_disk_is_what_the_simulated_one_says(tmp_path: Path) -
 async def _until(condition: Any) -> None:
     while not condition():
         await asyncio.sleep(0.05)
+
+
+async def test_a_backlog_takes_one_slice_in_a_turn_of_the_loop_whatever_else_ticks() -> None:
+    """Mutation: `_tick` itself clears the flag of `_tick_soon`: each tick in between makes one more slice a turn."""
+    disk, machine = SimDisk(), History()
+    log = await started(disk, machine, settings=RaftSettings(slice_s=0.0, max_entry_commands=1))
+    ticks = 0
+    tick = log._engine.tick
+
+    def counted() -> None:
+        nonlocal ticks
+        ticks += 1
+        tick()
+
+    log._engine.tick = counted  # type: ignore[method-assign]
+    futures = [log.propose(b"%d" % number) for number in range(60)]
+    while not machine.commands:
+        await asyncio.sleep(0)
+    for _ in range(5):
+        log._tick()  # as when the disk is done, or a deadline is over
+    before = ticks
+    await asyncio.sleep(0)
+    assert ticks - before <= 2
+    assert len(machine.commands) < 30
+    await asyncio.gather(*futures)
+    await log.stop()

@@ -169,3 +169,44 @@ def test_what_was_torn_off_does_not_come_back_behind_a_record_of_the_same_length
     log.append([(b"new", 2, 2)])
     log.close()
     assert SegmentLog(disk).recover()[0] == [(b"new", 2, 2)]
+
+
+class TestReadBack:
+    """What is no more in memory is read from the segment that has it."""
+
+    def test_each_segment_gives_what_it_has(self) -> None:
+        log = SegmentLog(SimDisk(), segment_bytes=200, reserve_bytes=64)
+        log.recover()
+        for index in range(2, 30):
+            log.append(entries(index, index))
+        index, pieces = 2, 0
+        while index < 30:
+            piece = log.read(index)
+            assert piece == entries(index, piece[-1][1])
+            index, pieces = piece[-1][1] + 1, pieces + 1
+        assert pieces > 2
+        assert log.read(30) == []
+
+    def test_the_newest_record_of_an_entry_counts(self) -> None:
+        log = SegmentLog(SimDisk(), segment_bytes=10_000)
+        log.recover()
+        log.append(entries(2, 9))
+        log.append(entries(5, 7, term=2))
+        assert log.read(3)[:5] == [*entries(3, 4), *entries(5, 7, term=2)]
+
+    def test_a_later_segment_replaces_the_end_of_an_earlier_one(self) -> None:
+        log = SegmentLog(SimDisk(), segment_bytes=100)
+        log.recover()
+        log.append(entries(2, 9))
+        log.append(entries(6, 8, term=2))
+        assert log.read(2) == entries(2, 5)
+        assert log.read(6) == entries(6, 8, term=2)
+
+    def test_what_was_dropped_is_gone_and_what_is_kept_is_not(self) -> None:
+        log = SegmentLog(SimDisk(), segment_bytes=200, reserve_bytes=64)
+        log.recover()
+        for index in range(2, 60):
+            log.append(entries(index, index))
+        assert log.drop_through(50, keep_bytes=400) > 0
+        assert log.read(2) == []
+        assert log.read(51)[0][1] == 51

@@ -35,6 +35,9 @@ class Counts:
         key = (name, *(text for _, text in labels))
         self.seen[key] = self.seen.get(key, 0) + value
 
+    def sample(self, name: str, value_ms: float) -> None:
+        self.incr(name)
+
     def __getitem__(self, key: tuple[str, ...] | str) -> float:
         return self.seen.get((key,) if isinstance(key, str) else tuple(str(part) for part in key), 0)
 

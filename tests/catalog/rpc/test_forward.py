@@ -333,6 +333,16 @@ def test_reads_of_one_moment_are_one_question(play: Play) -> None:
     play(scenario)
 
 
+def test_the_questions_of_consistent_reads_are_timed(play: Play) -> None:
+    async def scenario(world: World) -> None:
+        _, _, (node, following, _) = await pair(world)
+        await asyncio.gather(*(following.read_barrier(consistent=True) for _ in range(100)))
+        await following.read_barrier()
+        assert node.counts["rpc.consistentRead"] == 1
+
+    play(scenario)
+
+
 def test_stopping_refuses_what_waits(play: Play) -> None:
     async def scenario(world: World) -> None:
         cluster, (_, _, alice), (_, following, bob) = await pair(world)

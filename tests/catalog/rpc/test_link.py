@@ -217,3 +217,6 @@ def test_one_that_is_not_connected_refuses() -> None:
 class _Nothing:
     def incr(self, name: str, value: float = 1.0, labels: tuple[tuple[str, str], ...] = ()) -> None:
         return
+
+    def sample(self, name: str, value_ms: float) -> None:
+        return

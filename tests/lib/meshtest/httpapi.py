@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
+from meshagent.agent.coordinate_batches import CoordinateBatches
 from meshagent.agent.core import Agent
 from meshagent.agent.http.server import HttpServer
+from meshagent.agent.operator_calls import all_methods
 from meshagent.agent.server_calls import server_methods
 from meshagent.catalog import commands
 from meshagent.catalog.log import MemoryLog
@@ -33,9 +35,12 @@ class LeaderHere:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
 
-    async def call(self, method: str, payload: bytes = b"", timeout_s: float | None = None) -> bytes:
+    async def call(
+        self, method: str, payload: bytes = b"", timeout_s: float | None = None, *, again: bool = True
+    ) -> bytes:
         peer = Peer("", "n1", "dc1", "", SERVER, 1, 0)
-        answer: Any = server_methods(self._agent)[method](peer, payload)
+        methods = {**server_methods(self._agent), **all_methods(self._agent)}
+        answer: Any = methods[method](peer, payload)
         found: bytes = await answer
         return found
 
@@ -82,12 +87,12 @@ class Log(MemoryLog):
             future.set_result(None)
         return future
 
-    def propose(self, command: bytes) -> asyncio.Future[Any]:
+    def propose(self, command: bytes, request_id: bytes | None = None) -> asyncio.Future[Any]:
         if self.refuse is not None:
             future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
             future.set_exception(self.refuse)
             return future
-        return super().propose(command)
+        return super().propose(command, request_id)
 
 
 def make_agent(clock: Clock | None = None, log: type[MemoryLog] | None = None) -> Agent:
@@ -118,6 +123,7 @@ def make_agent(clock: Clock | None = None, log: type[MemoryLog] | None = None) -
         lifecycle=nothing,
     )
     agent.extras["leader_calls"] = LeaderHere(agent)
+    agent.extras["coordinates"] = CoordinateBatches(agent)
     return agent
 
 

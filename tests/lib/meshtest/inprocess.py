@@ -13,10 +13,11 @@ from multidict import CIMultiDict
 
 from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.central import CentralConfig
-from meshagent.agent.check_runs import CheckRuns, alias_source
+from meshagent.agent.check_runs import CheckRuns, alias_source, node_follower
 from meshagent.agent.checks.probe import CheckSettings
 from meshagent.agent.checks.scheduler import CheckRunner
 from meshagent.agent.config import Config, Listen, Network
+from meshagent.agent.coordinate_batches import CoordinateBatches
 from meshagent.agent.core import Agent, Lifecycle
 from meshagent.agent.event_wire import gossip_events
 from meshagent.agent.events import UserEvents
@@ -102,7 +103,7 @@ class InProcess:
             config=CheckSettings(),
             aliased=alias_source(self.local, self.store),
         )
-        CheckRuns(self.local, self.runner, self.store, self.clock, self.tasks)
+        CheckRuns(self.local, self.runner, node_follower(self.store), self.clock, self.tasks)
         metrics = Metrics()
         self.pools = Pools(
             config=self.config,
@@ -138,6 +139,7 @@ class InProcess:
         CentralConfig(self.local, self.store)
         self.mesh = extras["mesh"] = Mesh(self.agent, AuthoritySettings(apart=False))
         self.agent.extras["leader_calls"] = LeaderHere(self.agent)
+        extras["coordinates"] = CoordinateBatches(self.agent)
         self.autopilot = extras["autopilot"] = AutopilotKeeper(self.agent)
         self.sync = AntiEntropy(self.local, self.store, self.agent.write, self.clock, rng, self.tasks)
         self.dispatcher = Dispatcher(self.agent, HttpSettings())

@@ -85,7 +85,9 @@ class AgentProcess:
         ports: Mapping[str, int] | None = None,
         directory: Path | None = None,
         env: Mapping[str, str] | None = None,
+        address: str = "127.0.0.1",
     ) -> None:
+        self.address = address
         self.command = list(command or meshagent_command())
         self.ports = dict(ports or free_ports())
         self._own_directory = directory is None
@@ -202,11 +204,11 @@ class AgentProcess:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.ports['http']}"
+        return f"http://{self.address}:{self.ports['http']}"
 
     def http(self, method: str, path: str, *, json: Any = None, body: bytes | None = None, **more: Any) -> Answer:
         data = json_body(json) if json is not None else body
-        return http_request(("127.0.0.1", self.ports["http"]), method, path, body=data, **more)
+        return http_request((self.address, self.ports["http"]), method, path, body=data, **more)
 
     def get(self, path: str, **more: Any) -> Any:
         """The JSON of a GET that must answer 200."""
@@ -220,7 +222,7 @@ class AgentProcess:
         return answer
 
     def dns(self, packet: bytes, **more: Any) -> bytes | None:
-        return dns_exchange(("127.0.0.1", self.ports["dns"]), packet, **more)
+        return dns_exchange((self.address, self.ports["dns"]), packet, **more)
 
     # -- waiting -------------------------------------------------------------------------------------------------
 

@@ -182,7 +182,7 @@ class Net:
             else:
                 peer.said.append(command)
                 if isinstance(command, KeysChanged):
-                    peer.do(lambda serf, now, it=command: serf.keys_kept(it.token, it.response, now))
+                    peer.do(lambda serf, now, it=command: serf.queries.keys_kept(it.token, it.response, now))
 
     def _set(self, peer: Peer, timer: SetTimer) -> None:
         self._count += 1

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from meshagent.agent.gossip.node import show_address
 from meshtest.peers import Peer, program, running
 from meshtest.process import free_ports
 
@@ -20,10 +21,11 @@ class SerfAgent:
     port: int
     rpc: int
     process: Peer
+    host: str = "127.0.0.1"
 
     @property
     def address(self) -> tuple[str, int]:
-        return ("127.0.0.1", self.port)
+        return (self.host, self.port)
 
     def ask(self, *words: str) -> str:
         """Output of `serf WORDS` against this agent."""
@@ -43,14 +45,16 @@ class SerfAgent:
 
 
 @contextlib.contextmanager
-def serf_agent(directory: Path, name: str, *flags: str, key: bytes | None = None) -> Iterator[SerfAgent]:
+def serf_agent(
+    directory: Path, name: str, *flags: str, key: bytes | None = None, host: str = "127.0.0.1"
+) -> Iterator[SerfAgent]:
     """A running agent with the `local` profile; `flags` are `serf agent`'s."""
     ports = free_ports(["gossip", "rpc"])
     argv = [
         program("serf"),
         "agent",
         f"-node={name}",
-        f"-bind=127.0.0.1:{ports['gossip']}",
+        f"-bind={show_address((host, ports['gossip']))}",
         f"-rpc-addr=127.0.0.1:{ports['rpc']}",
         "-profile=local",
         *flags,
@@ -60,4 +64,4 @@ def serf_agent(directory: Path, name: str, *flags: str, key: bytes | None = None
     folder = directory / name
     folder.mkdir()
     with running(argv, folder, port=ports["rpc"]) as process:
-        yield SerfAgent(name, ports["gossip"], ports["rpc"], process)
+        yield SerfAgent(name, ports["gossip"], ports["rpc"], process, host)

@@ -1,6 +1,4 @@
-"""I/O edge: several real server processes that form one cluster, told of each other by the file `raft/members`.
-
-The file is what bootstrapping leaves behind (`catalog/raft/members.py`), so that a cluster can begin without gossip.
+"""I/O edge: several real server processes that find each other by gossip and form one cluster, and client agents.
 
 Used by tests/e2e, tests/chaos and bench. What may change here: further ways to begin a cluster.
 """
@@ -17,11 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from meshagent.catalog.raft.configuration import initial
-from meshagent.catalog.raft.members import Members, encode_members
 from meshtest.process import AgentFailed, AgentProcess, free_ports
 
-__all__ = ["Servers", "peers_json"]
+__all__ = ["Servers", "client_of", "peers_json"]
 
 
 def peers_json(servers: Sequence[AgentProcess], node_ids: Sequence[str]) -> str:
@@ -31,6 +27,21 @@ def peers_json(servers: Sequence[AgentProcess], node_ids: Sequence[str]) -> str:
         for server, node_id in zip(servers, node_ids, strict=True)
     ]
     return json.dumps(rows)
+
+
+def client_of(servers: Sequence[AgentProcess], name: str = "c1", **extra: Any) -> AgentProcess:
+    """A client agent that joins these; not started."""
+    ports: dict[str, int] = {**free_ports(_CLIENT_PORTS), "serf_wan": -1, "grpc": -1, "grpc_tls": -1}
+    config = {
+        "server": False,
+        "bootstrap_expect": 0,
+        "node_name": name,
+        "ports": ports,
+        "retry_join": [f"127.0.0.1:{server.ports['serf_lan']}" for server in servers],
+        "retry_interval": "1s",
+        **extra,
+    }
+    return AgentProcess.server(config, ports=ports)
 
 
 class Servers:
@@ -65,13 +76,17 @@ class Servers:
             server._own_directory = False
             self.all.append(server)
         if count > 1:
-            rows = {
-                node_id: f"127.0.0.1:{server.ports['server']}"
-                for server, node_id in zip(self.all, self.node_ids, strict=True)
-            }
-            members = encode_members(Members(0, initial(rows)))
             for server in self.all:
-                (server.directory / "data" / "raft" / "members").write_bytes(members)
+                assert server.config is not None
+                server.config = {**self.joining, **server.config}
+
+    @property
+    def joining(self) -> dict[str, Any]:
+        """The configuration with which an agent finds these servers."""
+        return {
+            "retry_join": [f"127.0.0.1:{server.ports['serf_lan']}" for server in self.all],
+            "retry_interval": "1s",
+        }
 
     def __enter__(self) -> Servers:
         try:
@@ -135,4 +150,5 @@ class Servers:
         return None
 
 
+_CLIENT_PORTS = ("http", "dns", "server", "serf_lan")
 _PORTS = ("http", "dns", "server", "serf_lan", "serf_wan", "grpc", "grpc_tls")

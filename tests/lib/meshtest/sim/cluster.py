@@ -178,6 +178,7 @@ class SimServer:
                 segment_bytes=SETTINGS.segment_bytes,
                 reserve_bytes=SETTINGS.reserve_bytes,
                 window_bytes=WINDOW_BYTES,
+                kept_bytes=2 * SETTINGS.segment_bytes if self.rng.random() < 0.5 else 0,
             ),
             clock=ServerClock(self, self.rate, self.offset),
             rng=random.Random(self.rng.random()),

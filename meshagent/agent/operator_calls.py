@@ -8,18 +8,16 @@ What may be changed: names and layouts are on the wire: append-only.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from meshagent.agent.http.reads import wait_ready
+from meshagent.agent.server_calls import decode, encode
 from meshagent.catalog.autopilot.health import AutopilotState, ServerStats
-from meshagent.errors import RemoteProtocolError
 
 if TYPE_CHECKING:
     from meshagent.agent.autopilot import AutopilotKeeper
     from meshagent.agent.core import Agent
     from meshagent.catalog.rpc.hello import Peer
+    from meshagent.catalog.rpc.leader_calls import LeaderCalls
     from meshagent.catalog.rpc.link import Handler
 
 __all__ = [
@@ -27,7 +25,7 @@ __all__ = [
     "SERVER_STATS",
     "all_methods",
     "at_leader",
-    "decode_answer",
+    "decode",
     "operator_methods",
     "own_stats",
 ]
@@ -35,8 +33,6 @@ __all__ = [
 SERVER_STATS = "server-stats"  # since 0.1
 AUTOPILOT_STATE = "autopilot-state"  # since 0.1
 _ANSWER_S = 10.0
-
-T = TypeVar("T")
 
 
 def own_stats(agent: Agent) -> ServerStats:
@@ -51,10 +47,10 @@ def operator_methods(agent: Agent) -> dict[str, Handler]:
     """The state of the log, and autopilot's."""
 
     async def stats(_: Peer, payload: bytes) -> bytes:
-        return msgspec.msgpack.encode(own_stats(agent))
+        return encode(own_stats(agent))
 
     async def state(_: Peer, payload: bytes) -> bytes:
-        return msgspec.msgpack.encode(await _autopilot(agent).current())
+        return encode(await _autopilot(agent).current())
 
     return {SERVER_STATS: stats, AUTOPILOT_STATE: state}
 
@@ -67,19 +63,19 @@ def _autopilot(agent: Agent) -> AutopilotKeeper:
 async def autopilot_state(agent: Agent) -> AutopilotState:
     """What the leader's autopilot knows. Raises NoLeader, Unavailable, Timeout."""
     answer = await at_leader(agent, AUTOPILOT_STATE, b"")
-    return decode_answer(answer, AutopilotState)
+    return decode(answer, AutopilotState)
 
 
-async def at_leader(agent: Agent, method: str, payload: bytes, *, timeout_s: float = _ANSWER_S) -> bytes:
-    """Have the leader serve `method`, which may be this server. Raises NoLeader, Unavailable, Timeout."""
-    calls: Any = agent.extras.get("leader_calls")
-    if calls is not None:
-        answer: bytes = await calls.call(method, payload, timeout_s)
-        return answer
-    await wait_ready(agent, "")
-    handler: Any = all_methods(agent)[method]
-    here: bytes = await handler(None, payload)
-    return here
+async def at_leader(
+    agent: Agent, method: str, payload: bytes, *, timeout_s: float = _ANSWER_S, again: bool = True
+) -> bytes:
+    """Have the leader serve `method`, which may be this server; `again` as in `LeaderCalls.call`.
+
+    Raises:
+        NoLeader, Unavailable, Timeout; what the leader raises.
+    """
+    calls: LeaderCalls = agent.extras["leader_calls"]
+    return await calls.call(method, payload, timeout_s, again=again)
 
 
 def all_methods(agent: Agent) -> dict[str, Handler]:
@@ -87,11 +83,3 @@ def all_methods(agent: Agent) -> dict[str, Handler]:
     from meshagent.agent.snapshots import snapshot_methods  # which asks the leader through this module
 
     return {**operator_methods(agent), **snapshot_methods(agent)}
-
-
-def decode_answer(answer: bytes, type_: type[T]) -> T:
-    """Raises RemoteProtocolError."""
-    try:
-        return msgspec.msgpack.decode(answer, type=type_)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RemoteProtocolError(f"a server's answer does not decode as {type_.__name__}: {error}") from error

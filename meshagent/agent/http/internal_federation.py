@@ -1,0 +1,95 @@
+"""`/v1/internal/federation-state*`: what the datacenters say of their ways in. There is one datacenter.
+
+Source: surface row IN6; developer.hashicorp.com/consul/docs/connect/gateways/mesh-gateway/wan-federation-via-mesh-
+gateways. Mesh gateways are read from the catalog.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from meshagent.agent.http.request import Request
+from meshagent.agent.http.routes import Route
+from meshagent.agent.http.shapes import HealthEntry, health_entry
+from meshagent.catalog import queries
+from meshagent.catalog.queries import Result
+from meshagent.errors import BadRequest, NotFound
+
+if TYPE_CHECKING:
+    from meshagent.agent.core import Agent
+    from meshagent.catalog.federation_state import FederationState
+
+__all__ = ["ROUTES"]
+
+_TOPICS = ("federation-states", "services", "nodes")
+
+
+def _gateways(agent: Agent) -> tuple[list[HealthEntry], int]:
+    """The mesh gateways of this datacenter, and the index of their last change."""
+    store = agent.store
+    names = {row.name for row in store.registrations.services.values() if row.kind == "mesh-gateway"}
+    found = [queries.health_service(store, name) for name in sorted(names)]
+    return [health_entry(row) for result in found for row in result.rows], max(
+        (result.index for result in found), default=0
+    )
+
+
+def _shown(row: FederationState, gateways: list[HealthEntry]) -> dict[str, Any]:
+    shown = msgspec.to_builtins(row)
+    if not gateways:
+        return dict(shown)
+    return {"Datacenter": shown.pop("Datacenter"), "MeshGateways": gateways, **shown}
+
+
+def _list(agent: Agent, request: Request) -> Result[Any]:
+    gateways, index = _gateways(agent)
+    states = agent.store.federation
+    rows = [_shown(states.rows[name], gateways) for name in sorted(states.rows)]
+    return Result(rows, max(states.index, index, 1), _TOPICS)
+
+
+def _list_gateways(agent: Agent, request: Request) -> Result[Any]:
+    gateways, index = _gateways(agent)
+    rows = {agent.datacenter: gateways} if gateways else {}
+    return Result(rows, max(agent.store.federation.index, index, 1), _TOPICS)
+
+
+def _one(agent: Agent, request: Request) -> Result[Any]:
+    if not request.name:
+        raise BadRequest("Missing datacenter name")
+    row = agent.store.federation.rows.get(request.name)
+    gateways, index = _gateways(agent)
+    index = max(agent.store.federation.index, index, 1)
+    if row is None:
+        raise NotFound("")
+    state = {
+        "State": _shown(row, gateways),
+        "Index": index,
+        "LastContact": agent.log.last_contact_ms * 1_000_000,
+        "KnownLeader": bool(agent.log.leader),
+        "ConsistencyLevel": "",
+        "NotModified": False,
+        "Backend": 0,
+        "ResultsFilteredByACLs": False,
+    }
+    return Result(state, index, _TOPICS)
+
+
+ROUTES = (
+    Route(
+        row="IN6", method="GET", path="/v1/internal/federation-states", acl="operator:read", flags="B", tenancy="",
+        read=_list, summary="federation states", example="curl localhost:8500/v1/internal/federation-states",
+    ),
+    Route(
+        row="IN6", method="GET", path="/v1/internal/federation-states/mesh-gateways", acl="operator:read", flags="B",
+        tenancy="", read=_list_gateways, summary="mesh gateways of all datacenters",
+        example="curl localhost:8500/v1/internal/federation-states/mesh-gateways",
+    ),
+    Route(
+        row="IN6", method="GET", path="/v1/internal/federation-state/", acl="operator:read", flags="B", tenancy="",
+        read=_one, summary="the federation state of a datacenter",
+        example="curl localhost:8500/v1/internal/federation-state/dc1",
+    ),
+)  # fmt: skip

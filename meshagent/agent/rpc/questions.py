@@ -1,0 +1,165 @@
+"""The questions that clients ask for rows, not for HTTP answers: what DNS, alias checks and anti-entropy need.
+
+A row of `QUESTIONS` names a question: how a server reads it (value and topics that change it), and the type a client
+decodes. Source: the surface rows of those who ask (D1-D16, K19, E1). Pure.
+
+What may be changed: kinds are on the wire: append-only. A value may grow by fields with a default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from meshagent.agent.differences import NodeRows, node_rows
+from meshagent.catalog import queries
+from meshagent.catalog.model import Node, ServiceEntry
+from meshagent.catalog.query_execution import Source, execute
+from meshagent.catalog.store import Store
+from meshagent.catalog.watch import Topic
+from meshagent.errors import MeshError, RemoteProtocolError
+
+__all__ = [
+    "ADDRESS",
+    "CONNECT",
+    "INGRESS",
+    "NODE",
+    "NODE_ROWS",
+    "QUERY",
+    "QUESTIONS",
+    "SERVICE",
+    "VIRTUAL_IP",
+    "AtAddress",
+    "QueryRows",
+    "RowQuestion",
+    "decode_rows",
+    "encode_rows",
+]
+
+Topics = tuple[Topic, ...]
+
+SERVICE = "service"
+CONNECT = "connect"
+INGRESS = "ingress"
+VIRTUAL_IP = "virtual-ip"
+QUERY = "query"
+NODE = "node"
+ADDRESS = "address"
+NODE_ROWS = "node-rows"
+
+
+class QueryRows(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
+    """What a prepared query gives one asker: instances, nearest first when `ordered`, and how DNS keeps them."""
+
+    entries: tuple[ServiceEntry, ...]
+    service: str
+    ttl: str
+    ordered: bool
+
+
+class AtAddress(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
+    """Names of the node and of the service that have an address, "" for none."""
+
+    node: str
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowQuestion:
+    """One kind. `read(store, name, asker, datacenter)`, where `asker` is the name of the node that asks."""
+
+    kind: str
+    type: Any
+    read: Callable[[Store, str, str, str], tuple[Any, Topics]]
+
+
+def _instances(kind: str) -> Callable[[Store, str, str, str], tuple[Any, Topics]]:
+    connect = kind == CONNECT
+    topic = "connect" if connect else "service-health"
+
+    def read(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
+        lower = name.lower()
+        return store.registrations.entries(lower, connect=connect), ((topic, lower),)
+
+    return read
+
+
+def _ingress(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
+    found = queries.health_ingress(store, name)
+    return found.rows, found.topics
+
+
+def _virtual_ip(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
+    lower = name.lower()
+    return store.registrations.virtual_ips.get(lower) or "", (("connect", lower), ("service", lower))
+
+
+def _query(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
+    try:
+        query = store.prepared_queries.resolve(name)
+    except MeshError:  # the id of a template
+        query = None
+    if query is None:
+        return None, ("prepared-queries",)
+    done = execute(store, query, Source(asker), None, datacenter=datacenter)
+    rows = QueryRows(tuple(done.entries), query.service.service, query.dns.ttl, done.sorted)
+    return rows, done.topics
+
+
+def _node(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
+    found = queries.node(store, name)
+    return found.rows, _own(found.topics)
+
+
+def _address(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
+    found = queries.by_address(store, name)
+    nodes, entries = found.rows
+    at = AtAddress(nodes[0].name if nodes else "", entries[0].service.name if entries else "")
+    return at, _own(found.topics)
+
+
+def _node_rows(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
+    lower = name.lower()
+    return node_rows(store, name), (("node", lower), ("node-checks", lower))
+
+
+def _own(topics: Topics) -> Topics:
+    """The topics that name one thing: those of whole tables cannot make a missing name appear."""
+    return tuple(topic for topic in topics if type(topic) is tuple) or topics
+
+
+QUESTIONS: dict[str, RowQuestion] = {
+    row.kind: row
+    for row in (
+        RowQuestion(SERVICE, tuple[ServiceEntry, ...], _instances(SERVICE)),
+        RowQuestion(CONNECT, tuple[ServiceEntry, ...], _instances(CONNECT)),
+        RowQuestion(INGRESS, tuple[ServiceEntry, ...], _ingress),
+        RowQuestion(VIRTUAL_IP, str, _virtual_ip),
+        RowQuestion(QUERY, QueryRows | None, _query),
+        RowQuestion(NODE, Node | None, _node),
+        RowQuestion(ADDRESS, AtAddress, _address),
+        RowQuestion(NODE_ROWS, NodeRows, _node_rows),
+    )
+}
+
+_encoder = msgspec.msgpack.Encoder()
+_decoders: dict[str, msgspec.msgpack.Decoder[Any]] = {}
+
+
+def encode_rows(value: object) -> bytes:
+    """The value of a question as bytes."""
+    return _encoder.encode(value)
+
+
+def decode_rows(kind: str, body: bytes) -> Any:
+    """The value of a question of `kind`. Raises RemoteProtocolError."""
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        decoder = _decoders[kind] = msgspec.msgpack.Decoder(QUESTIONS[kind].type)
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, OverflowError) as error:
+        raise RemoteProtocolError(f"the rows of a {kind!r} do not decode: {error}") from error

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from meshagent.agent.rpc import messages
+from meshagent.agent.rpc.session import Session
+from meshagent.agent.servers import Server
+from meshagent.errors import NoLeader, Unavailable
+
+
+class FakeLink:
+    def __init__(self) -> None:
+        self.calls: list[asyncio.Future[bytes]] = []
+
+    def call(self, method: str, payload: bytes, timeout_s: float) -> asyncio.Future[bytes]:
+        assert method == messages.SYNC
+        self.calls.append(asyncio.get_running_loop().create_future())
+        return self.calls[-1]
+
+
+async def test_reads_that_wait_share_a_question() -> None:
+    link: Any = FakeLink()
+    task: Any = None
+    session = Session(Server("a:1"), link, task, 1.0)
+    gates = [session.gate.ready() for _ in range(10)]
+    await asyncio.sleep(0)
+    assert len(link.calls) == 1
+    link.calls[0].set_result(b"")
+    await asyncio.gather(*gates)
+
+
+@pytest.mark.parametrize("error", [NoLeader(), None])
+async def test_a_failure_reaches_all(error: NoLeader | None) -> None:
+    link: Any = FakeLink()
+    task: Any = None
+    session = Session(Server("a:1"), link, task, 1.0)
+    gate = session.gate.ready()
+    await asyncio.sleep(0)
+    if error is None:
+        link.calls[0].cancel()
+    else:
+        link.calls[0].set_exception(error)
+    with pytest.raises((NoLeader, Unavailable)):
+        await gate
