@@ -22,6 +22,7 @@ from meshagent.connect.authority import Authority, AuthoritySettings
 from meshagent.connect.ca import SignedLeaf
 from meshagent.connect.intentions import Decision
 from meshagent.connect.leafs import LeafStore
+from meshagent.connect.parts import Instances
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
@@ -52,8 +53,10 @@ class Mesh:
         agent: Agent,
         settings: AuthoritySettings | None,
         sign: Callable[[bytes], Awaitable[SignedLeaf]] | None = None,
+        instances: Instances | None = None,
     ) -> None:
-        """With `settings` this agent is a server and signs itself; else `sign` asks one."""
+        """With `settings` this agent is a server and signs itself; else `sign` asks one, and instances of upstreams
+        come from `instances`."""
         self._agent = agent
         self._clock: Clock = agent.clock
         self._subscription: Subscription | None = None
@@ -75,7 +78,7 @@ class Mesh:
             tasks=agent.tasks,
         )
         self._warned = ""
-        self.proxies = Proxies(agent, self)
+        self.proxies = Proxies(agent, self, instances)
         self._targets: dict[str, float] = {}
 
     def start(self) -> None:

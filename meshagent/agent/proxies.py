@@ -14,7 +14,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from meshagent.agent.http.intention_shapes import default_of
-from meshagent.connect.parts import SnapshotParts
+from meshagent.connect.parts import Instances, SnapshotParts
 from meshagent.connect.snapshot import ProxySnapshot
 from meshagent.errors import MeshError, NotFound
 
@@ -36,7 +36,7 @@ class _Proxy:
     def __init__(self, owner: Proxies, proxy_id: str, now: float) -> None:
         self._owner = owner
         self._id = proxy_id
-        self.parts = SnapshotParts(owner.agent.store, owner.agent.datacenter, self.changed)
+        self.parts = SnapshotParts(owner.agent.store, owner.agent.datacenter, self.changed, owner.instances)
         self.snapshot: ProxySnapshot | None = None
         self.digest = ""
         self.used = now
@@ -65,8 +65,10 @@ class _Proxy:
 class Proxies:
     """All proxies of this agent that are asked about."""
 
-    def __init__(self, agent: Agent, mesh: Mesh) -> None:
+    def __init__(self, agent: Agent, mesh: Mesh, instances: Instances | None = None) -> None:
+        """`instances` is where instances of upstreams come from on an agent whose store has none."""
         self.agent = agent
+        self.instances = instances
         self._mesh = mesh
         self._proxies: dict[str, _Proxy] = {}
         mesh.leafs.on_leaf.append(self._new_leaf)

@@ -20,7 +20,7 @@ from meshagent.connect import spiffe
 from meshagent.connect.ca import SignedLeaf
 from meshagent.connect.leaf import Renewal, health
 from meshagent.connect.signing_limit import TooManyRequests
-from meshagent.errors import MeshError
+from meshagent.errors import MeshError, Unavailable
 
 __all__ = ["Leaf", "LeafStore"]
 
@@ -256,7 +256,9 @@ class LeafStore:
     async def _asked(self, service: str) -> Leaf:
         from meshagent.connect import certs
 
-        trust_domain, _ = self._authority()
+        trust_domain, root = self._authority()
+        if not trust_domain or not root:
+            raise Unavailable("the certificate authority has no root yet, try again in a moment")
         uri = spiffe.format(spiffe.service_id(trust_domain, self._datacenter, service))
         # A leaf's key is always EC P-256, whatever the root's is (surface row M62).
         key = certs.new_key("ec", 256)

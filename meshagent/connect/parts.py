@@ -24,9 +24,11 @@ from meshagent.connect.intentions import Default, Intention, matching
 from meshagent.connect.snapshot import Cluster, Endpoint, Outbound, ProxySnapshot, inbound_of, outbound_of
 from meshagent.errors import MeshError
 
-__all__ = ["SnapshotParts", "endpoints_of"]
+__all__ = ["Instances", "SnapshotParts", "endpoints_of"]
 
 T = TypeVar("T")
+#: The instances that give mesh access to a service, with the topics of their change.
+Instances = Callable[[str], tuple[Iterable[ServiceEntry], tuple[Topic, ...]]]
 
 
 @dataclass(slots=True)
@@ -38,8 +40,12 @@ class _Part:
 class SnapshotParts:
     """The parts of one proxy's snapshot. `on_change` is called (once or more) when `build` would give another value."""
 
-    def __init__(self, store: Store, datacenter: str, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, store: Store, datacenter: str, on_change: Callable[[], None], instances: Instances | None = None
+    ) -> None:
+        """`instances` gives those of a service in place of the store's."""
         self._store = store
+        self._instances = instances or self._stored
         self._datacenter = datacenter
         self._on_change = on_change
         self._parts: dict[tuple[str, ...], _Part] = {}
@@ -151,9 +157,12 @@ class SnapshotParts:
             return Cluster(target, ()), ("ca-roots",)
         trust_domain = self._store.ca.trust_domain
         identity = spiffe.format(spiffe.service_id(trust_domain, target.datacenter, target.service))
-        result = queries.health_service(self._store, target.service, connect=True)
-        endpoints = endpoints_of(result.rows, target)
-        return Cluster(target, (identity,), endpoints), (*result.topics, "ca-roots")
+        rows, topics = self._instances(target.service)
+        return Cluster(target, (identity,), endpoints_of(rows, target)), (*topics, "ca-roots")
+
+    def _stored(self, service: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
+        result = queries.health_service(self._store, service, connect=True)
+        return result.rows, result.topics
 
 
 def endpoints_of(rows: Iterable[ServiceEntry], target: Target) -> tuple[Endpoint, ...]:

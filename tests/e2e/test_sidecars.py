@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from meshtest.process import AgentProcess
+from meshtest.servers import client_of
 from meshtest.sidecars import Echo, Sidecars, dial, exchange, free_port, sidecars
 
 
@@ -222,3 +223,34 @@ def test_a_limit_of_connections_holds(agent: AgentProcess, tmp_path: Path) -> No
         for connection in held:
             connection.close()
         agent.wait("room again", lambda: exchange(port) == b"hello")
+
+
+def test_sidecars_at_client_agents(agent: AgentProcess, tmp_path: Path) -> None:
+    """Leafs are signed by a server, snapshots are put together from what servers tell, entries reach registrations."""
+    with client_of([agent], "c1") as one, client_of([agent], "c2") as two:
+        (tmp_path / "1").mkdir()
+        (tmp_path / "2").mkdir()
+        with sidecars(one, tmp_path / "1") as here, sidecars(two, tmp_path / "2") as there:
+            api, port = Echo(), free_port()
+            # both agents are on one host: the sidecars' ports must differ
+            there.register("api", api.port, sidecar_port=free_port())
+            here.register("web", free_port(), {"api": port}, sidecar_port=free_port())
+            there.start("api")
+            here.start("web")
+            agent.wait("a first exchange", lambda: exchange(port) == b"hello", within_s=20.0)
+            defaults = {"Kind": "proxy-defaults", "Name": "global", "Config": {"local_connect_timeout_ms": 700}}
+            assert one.put("/v1/config", defaults).status == 200
+            path = "/v1/agent/service/api-sidecar-proxy"
+            two.wait("central configuration", lambda: "local_connect_timeout_ms" in str(two.get(path)))
+            with dial(port) as live:
+                live.sendall(b"live")
+                assert live.recv(4) == b"live"
+                one.put("/v1/connect/intentions/exact?source=web&destination=api", {"Action": "deny"})
+                try:
+                    assert live.recv(10) == b""
+                except ConnectionError:
+                    pass
+            uri = f"spiffe://{one.get('/v1/agent/connect/ca/roots')['TrustDomain']}/ns/default/dc/dc1/svc/web"
+            body = {"Target": "api", "ClientCertURI": uri}
+            answer = two.http("POST", "/v1/agent/connect/authorize", json=body)
+            assert b'"Authorized":false' in answer.body.replace(b" ", b"")

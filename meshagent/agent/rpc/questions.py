@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.catalog import queries
+from meshagent.catalog.ca import CAState
+from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.model import Node, ServiceEntry
 from meshagent.catalog.query_execution import Source, execute
 from meshagent.catalog.store import Store
@@ -26,6 +28,7 @@ __all__ = [
     "ADDRESS",
     "CONNECT",
     "INGRESS",
+    "MESH",
     "NODE",
     "NODE_ROWS",
     "QUERY",
@@ -33,6 +36,7 @@ __all__ = [
     "SERVICE",
     "VIRTUAL_IP",
     "AtAddress",
+    "MeshRows",
     "QueryRows",
     "RowQuestion",
     "decode_rows",
@@ -49,6 +53,7 @@ QUERY = "query"
 NODE = "node"
 ADDRESS = "address"
 NODE_ROWS = "node-rows"
+MESH = "mesh"
 
 
 class QueryRows(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
@@ -65,6 +70,14 @@ class AtAddress(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
 
     node: str
     service: str
+
+
+class MeshRows(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
+    """All config entries and the roots of the mesh, without a private key."""
+
+    index: int
+    entries: tuple[ConfigEntry, ...]
+    ca: CAState | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +139,13 @@ def _node_rows(store: Store, name: str, asker: str, datacenter: str) -> tuple[An
     return node_rows(store, name), (("node", lower), ("node-checks", lower))
 
 
+def _mesh(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
+    entries = tuple(store.config.all())
+    states = [msgspec.structs.replace(state, serial=0, keys=()) for state in store.ca.state()]
+    rows = MeshRows(store.config.index, cast("tuple[ConfigEntry, ...]", entries), states[0] if states else None)
+    return rows, ("config-entries", "ca-roots", "ca-config")
+
+
 def _own(topics: Topics) -> Topics:
     """The topics that name one thing: those of whole tables cannot make a missing name appear."""
     return tuple(topic for topic in topics if type(topic) is tuple) or topics
@@ -142,6 +162,7 @@ QUESTIONS: dict[str, RowQuestion] = {
         RowQuestion(NODE, Node | None, _node),
         RowQuestion(ADDRESS, AtAddress, _address),
         RowQuestion(NODE_ROWS, NodeRows, _node_rows),
+        RowQuestion(MESH, MeshRows, _mesh),
     )
 }
 

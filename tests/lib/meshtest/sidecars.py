@@ -66,6 +66,8 @@ class Sidecars:
         wanted = [{"DestinationName": to, "LocalBindPort": at} for to, at in (upstreams or {}).items()]
         proxy = {"Upstreams": wanted, **more.pop("proxy", {})}
         sidecar = {"Proxy": proxy, "Checks": [{"Name": "up", "TTL": "1h", "Status": "passing"}]}
+        if "sidecar_port" in more:
+            sidecar["Port"] = more.pop("sidecar_port")
         definition = {"Name": name, "Port": port, "Connect": {"SidecarService": sidecar}, **more}
         assert self.agent.put("/v1/agent/service/register", definition).status == 200
 
