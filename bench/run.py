@@ -29,7 +29,8 @@ from meshtest.dnstext import question_bytes
 from meshtest.peers import accepts, running
 from meshtest.process import AgentProcess, free_ports
 
-import bench.cluster  # noqa: F401  its rows
+import bench.clients
+import bench.cluster  # noqa: F401
 from bench.table import INSTANCES, ROWS, Bench, Figure, Row, absolute, instance, row
 
 RESULTS = Path(__file__).parent / "results.json"

@@ -26,6 +26,7 @@ from meshagent.agent.http.remote_views import IDLE_S
 from meshagent.agent.mesh import Mesh
 from meshagent.agent.mesh_replica import MeshReplica
 from meshagent.agent.rpc import messages, questions
+from meshagent.agent.rpc.config_mirror import ConfigMirror
 from meshagent.agent.rpc.messages import Once, Question
 from meshagent.agent.rpc.names import RemoteNames
 from meshagent.agent.rpc.remote_log import RemoteLog
@@ -87,7 +88,7 @@ class Client:
         self.log = RemoteLog(self.upstream, origin=os.urandom(8), clock=clock)
         self.rows = Rows(self.upstream, clock, _max_age_s(config))
         self.names = RemoteNames(self.rows)
-        self._replica = MeshReplica(self.rows, self.store)
+        self._replica = MeshReplica(self.rows, self.store, clock)
         self.mesh: Mesh | None = None
         self._node_name = config.node_name
         self._clock = clock
@@ -103,8 +104,9 @@ class Client:
         self.upstream.on_connected.append(lambda: sync.trigger_full(now=not self._compared))
         self.upstream.on_connected.append(self._connected)
         if agent.config.connect.enabled:
-            self.mesh = agent.extras["mesh"] = Mesh(agent, None, self._sign, self._replica.instances)
+            self.mesh = agent.extras["mesh"] = Mesh(agent, None, self._sign, self._replica)
         self.follow(pools)
+        ConfigMirror(agent.local, self.rows, self.store)
 
     async def _sign(self, request: bytes) -> SignedLeaf:
         """Have a request for a leaf signed by a server."""

@@ -31,7 +31,6 @@ WAITING: tuple[Waiting, ...] = (
         options=(
             "limits.rpc_max_burst",
             "limits.rpc_rate",
-            "performance.leave_drain_time",
             "raft_protocol",
             "server_rejoin_age_max",
             "tls.defaults.verify_outgoing",

@@ -38,7 +38,7 @@ from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
 from meshagent.agent.remote_exec import EVENT, RemoteExec
 from meshagent.agent.role import make_role
-from meshagent.agent.self_registration import node_row
+from meshagent.agent.self_registration import own_node
 from meshagent.agent.spool import Spools
 from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.telemetry import observe
@@ -174,7 +174,7 @@ class Daemon:
             settings=settings.local_settings(config),
             rng=self._rng,
         )
-        self.local.set_node(_own_node(config, node_id))
+        self.local.set_node(own_node(config, node_id))
         self.runner = CheckRunner(
             clock=self._clock,
             rng=self._rng,
@@ -209,6 +209,7 @@ class Daemon:
             config.datacenter,
             config.node_name,
             view=self.role.names,
+            serving=self.role.log if self.role.names is None else None,
         )
         self.agent.extras["dns"] = self.dns
         await self.dns.start([(listen.host, listen.port) for listen in network.dns])
@@ -279,7 +280,7 @@ class Daemon:
             self._logs.set_level(config.log_level)
             self.metrics.settings = settings.metrics_settings(config, socket.gethostname())
             self.config = self.agent.config = config
-            self.local.set_node(_own_node(config, self.agent.node_id))
+            self.local.set_node(own_node(config, self.agent.node_id))
             for problem in apply_files(self.local, config.services, config.checks, _file_token(config)):
                 log.error("%s", problem)
             self.sync.trigger()
@@ -365,19 +366,6 @@ def _made(data_dir: Path) -> Path:
     except OSError as error:
         raise ConfigError(f"data_dir: cannot make {data_dir}: {error.strerror}") from error
     return data_dir
-
-
-def _own_node(config: Config, node_id: str) -> Any:
-    network = config.network
-    return node_row(
-        node_id=node_id,
-        name=config.node_name,
-        datacenter=config.datacenter,
-        address=network.advertise_addr,
-        address_wan=network.advertise_addr_wan,
-        tagged=dict(network.tagged_addresses),
-        meta=config.node_meta,
-    )
 
 
 def _file_token(config: Config) -> str:

@@ -25,6 +25,7 @@ from meshagent.ids import new_uuid
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
+    from meshagent.agent.membership import Membership
     from meshagent.catalog.raft.replica import RaftLog
 
 __all__ = ["Duty", "Leadership", "init_cluster", "init_federation", "reap_tombstones"]
@@ -117,8 +118,13 @@ class Leadership:
             listener()
 
     def _name(self, node_id: str) -> str:
-        nodes = self._agent.store.registrations.nodes.values()
-        return next((node.name for node in nodes if node.id == node_id), node_id)
+        """The name of a server: of the catalog, or of the pool before it is there."""
+        for node in self._agent.store.registrations.nodes.values():
+            if node.id == node_id:
+                return node.name
+        pool: Membership | None = self._agent.extras.get("members")
+        members = [] if pool is None else pool.members()
+        return next((member.name for member in members if member.tags.get("id") == node_id), node_id)
 
 
 async def _forever(duty: Callable[[], Awaitable[Any]]) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from meshagent.agent.mesh_replica import MeshReplica
 from meshagent.agent.proxies import Proxies
 from meshagent.catalog.model import Check
 from meshagent.clock import Clock
@@ -22,7 +23,6 @@ from meshagent.connect.authority import Authority, AuthoritySettings
 from meshagent.connect.ca import SignedLeaf
 from meshagent.connect.intentions import Decision
 from meshagent.connect.leafs import LeafStore
-from meshagent.connect.parts import Instances
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
@@ -53,10 +53,10 @@ class Mesh:
         agent: Agent,
         settings: AuthoritySettings | None,
         sign: Callable[[bytes], Awaitable[SignedLeaf]] | None = None,
-        instances: Instances | None = None,
+        replica: MeshReplica | None = None,
     ) -> None:
-        """With `settings` this agent is a server and signs itself; else `sign` asks one, and instances of upstreams
-        come from `instances`."""
+        """With `settings` this agent is a server and signs itself; else `sign` asks one, and `replica` knows what the
+        servers tell."""
         self._agent = agent
         self._clock: Clock = agent.clock
         self._subscription: Subscription | None = None
@@ -78,7 +78,8 @@ class Mesh:
             tasks=agent.tasks,
         )
         self._warned = ""
-        self.proxies = Proxies(agent, self, instances)
+        self._replica = replica
+        self.proxies = Proxies(agent, self, replica.instances if replica is not None else None)
         self._targets: dict[str, float] = {}
 
     def start(self) -> None:
@@ -112,6 +113,11 @@ class Mesh:
         self.leafs.root_changed()
 
     # --- decisions about connections ---------------------------------------------------------------------------
+
+    async def known(self) -> None:
+        """Return when this agent knows the entries that decisions are made of. Raises Unavailable."""
+        if self._replica is not None:
+            await self._replica.known()
 
     def asked_before(self, target: str) -> int | None:
         """Whole seconds since intentions to `target` were asked for first, None for the first time."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from meshagent.agent.server_calls import decode, encode
+from meshagent.agent.server_calls import Method, decode, encode, servers_only
 from meshagent.catalog.autopilot.health import AutopilotState, ServerStats
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def own_stats(agent: Agent) -> ServerStats:
     return ServerStats(contact, int(stats.get("last_log_term", "0")), int(stats.get("last_log_index", "0")))
 
 
-def operator_methods(agent: Agent) -> dict[str, Handler]:
+def operator_methods(agent: Agent) -> dict[str, Method]:
     """The state of the log, and autopilot's."""
 
     async def stats(_: Peer, payload: bytes) -> bytes:
@@ -82,4 +82,5 @@ def all_methods(agent: Agent) -> dict[str, Handler]:
     """What to add to the methods of the RPC server."""
     from meshagent.agent.snapshots import snapshot_methods  # which asks the leader through this module
 
-    return {**operator_methods(agent), **snapshot_methods(agent)}
+    methods = {**operator_methods(agent), **snapshot_methods(agent)}
+    return {name: servers_only(method) for name, method in methods.items()}

@@ -90,6 +90,7 @@ class Proxies:
 
     async def _current(self, proxy_id: str) -> tuple[ProxySnapshot, str]:
         service = self._registered(proxy_id)
+        await self._mesh.known()
         name = service.proxy.destination_service_name or service.name
         leafs = self._mesh.leafs
         if not leafs.index_of(name):

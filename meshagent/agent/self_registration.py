@@ -10,10 +10,14 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from meshagent import CONSUL_VERSION
 from meshagent.catalog import commands
 from meshagent.catalog.model import Check, Node, Service
+
+if TYPE_CHECKING:
+    from meshagent.agent.config import Config
 
 __all__ = [
     "SERF_ALIVE",
@@ -21,6 +25,7 @@ __all__ = [
     "SERF_HEALTH",
     "ServerFacts",
     "node_row",
+    "own_node",
     "serf_health",
     "server_registration",
     "tagged_addresses",
@@ -102,6 +107,20 @@ def node_row(
         datacenter=datacenter,
         tagged_addresses={**tagged_addresses(address, address_wan or address), **(tagged or {})},
         meta={**(meta or {}), "consul-network-segment": segment, "consul-version": version},
+    )
+
+
+def own_node(config: Config, node_id: str) -> Node:
+    """What an agent of that configuration says of its own node."""
+    network = config.network
+    return node_row(
+        node_id=node_id,
+        name=config.node_name,
+        datacenter=config.datacenter,
+        address=network.advertise_addr,
+        address_wan=network.advertise_addr_wan,
+        tagged=dict(network.tagged_addresses),
+        meta=config.node_meta,
     )
 
 

@@ -9,7 +9,7 @@ What may change here: a method is a row in `server_methods`; names and layouts a
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
 
@@ -28,6 +28,7 @@ __all__ = [
     "RAFT_REMOVE",
     "RAFT_TRANSFER",
     "SESSION_RENEW",
+    "Method",
     "RaftRow",
     "RaftRows",
     "decode",
@@ -35,6 +36,7 @@ __all__ = [
     "hand_over",
     "raft_rows",
     "server_methods",
+    "servers_only",
 ]
 
 #: Methods, since 0.1.
@@ -66,6 +68,8 @@ class RaftRows(msgspec.Struct, frozen=True, array_like=True):
 
 
 T = TypeVar("T")
+#: Serves one method with one answer.
+Method: TypeAlias = "Callable[[Peer, bytes], Awaitable[bytes]]"
 
 
 def encode(value: object) -> bytes:
@@ -140,8 +144,8 @@ def server_methods(agent: Agent) -> dict[str, Handler]:
     return {
         SESSION_RENEW: renew,
         RAFT_CONFIGURATION: configuration,
-        RAFT_REMOVE: _servers_only(remove),
-        RAFT_TRANSFER: _servers_only(transfer),
+        RAFT_REMOVE: servers_only(remove),
+        RAFT_TRANSFER: servers_only(transfer),
     }
 
 
@@ -170,7 +174,9 @@ async def hand_over(agent: Agent, node_id: str = "") -> bool:
         raft.on_change.remove(changed.set)
 
 
-def _servers_only(handler: Callable[[Peer, bytes], Awaitable[bytes]]) -> Handler:
+def servers_only(handler: Method) -> Handler:
+    """A method that client agents may not ask: what their users want of it goes by HTTP, with its token."""
+
     async def checked(peer: Peer, payload: bytes) -> bytes:
         if peer.role != SERVER:
             raise Denied("Permission denied: only servers ask this")

@@ -19,6 +19,7 @@ from meshagent.agent.check_runs import Followed, alias_source, node_follower
 from meshagent.agent.cluster import Cluster
 from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.agent.fsm_metrics import MeasuredStore
+from meshagent.agent.gossip.member import Status
 from meshagent.agent.leadership import Leadership, init_cluster, init_federation, reap_tombstones
 from meshagent.agent.mesh import Mesh
 from meshagent.agent.operator_calls import all_methods
@@ -179,7 +180,8 @@ class ServerRole:
         """The pool has changed: servers are looked for where they are now, and the leader tells the catalog."""
         if not event.wan:
             datacenter = self.agent.datacenter
-            servers = [server for member in self.pools.members() if (server := read_server(member, datacenter))]
+            present = [member for member in self.pools.members() if member.status != Status.LEFT]
+            servers = [server for member in present if (server := read_server(member, datacenter))]
             self.cluster.set_addresses({server.node_id: server.address for server in servers})
         self.reconcile.on_members(event)
 

@@ -17,17 +17,16 @@ from meshagent.agent.http.ratelimit import RateSettings
 from meshagent.agent.http.settings import HttpSettings
 from meshagent.agent.logs import LogSettings
 from meshagent.agent.registration import LocalSettings
-from meshagent.catalog.autopilot.configuration import AutopilotConfig
-from meshagent.catalog.raft.settings import RaftSettings
 from meshagent.catalog.rpc.settings import RpcSettings, TlsSettings
-from meshagent.connect.authority import AuthoritySettings
-from meshagent.connect.sealing import SealingKey
 from meshagent.dns.settings import DnsSettings, Soa
 from meshagent.errors import ConfigError
 from meshagent.metrics import MetricsSettings
 
 if TYPE_CHECKING:
     from meshagent.agent.config import Config
+    from meshagent.catalog.autopilot.configuration import AutopilotConfig
+    from meshagent.catalog.raft.settings import RaftSettings
+    from meshagent.connect.authority import AuthoritySettings
 
 __all__ = [
     "authority_settings",
@@ -77,6 +76,8 @@ def metrics_settings(config: Config, hostname: str = "") -> MetricsSettings:
 
 def raft_settings(config: Config) -> RaftSettings:
     """How the log behaves (surface row G21)."""
+    from meshagent.catalog.raft.settings import RaftSettings  # servers only
+
     return RaftSettings(
         snapshot_threshold=config.raft_snapshot_threshold,
         snapshot_interval_s=config.raft_snapshot_interval,
@@ -120,6 +121,8 @@ def server_address(config: Config) -> str:
 
 def autopilot_bootstrap(config: Config) -> AutopilotConfig:
     """How the leader of a new cluster cares for its servers; later the replicated configuration counts (OP4)."""
+    from meshagent.catalog.autopilot.configuration import AutopilotConfig  # servers only
+
     block = config.autopilot
     return AutopilotConfig(
         cleanup_dead_servers=block.cleanup_dead_servers,
@@ -183,6 +186,8 @@ def dns_settings(config: Config) -> DnsSettings:
         recursors=config.recursors,
         recursor_strategy=dns.recursor_strategy,
         recursor_timeout_s=dns.recursor_timeout,
+        allow_stale=dns.allow_stale,
+        max_stale_s=dns.max_stale,
     )
 
 
@@ -223,6 +228,9 @@ def authority_settings(config: Config) -> AuthoritySettings:
     Raises:
         ConfigError: the key file cannot be used.
     """
+    from meshagent.connect.authority import AuthoritySettings  # servers only
+    from meshagent.connect.sealing import SealingKey
+
     connect = config.connect
     sealing = None
     if connect.ca_key_file:

@@ -20,7 +20,7 @@ import msgspec
 
 from meshagent import __version__
 from meshagent.agent.operator_calls import at_leader
-from meshagent.agent.server_calls import decode, encode
+from meshagent.agent.server_calls import Method, decode, encode
 from meshagent.agent.spool import PIECE_BYTES, Spool, Spools
 from meshagent.catalog.archive import ArchiveMeta, ArchiveReader, ArchiveWriter
 from meshagent.catalog.raft.snapshots import SnapshotId
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from meshagent.agent.core import Agent
     from meshagent.agent.leadership import Leadership
     from meshagent.catalog.rpc.hello import Peer
-    from meshagent.catalog.rpc.link import Handler
 
 __all__ = ["Saved", "SnapshotLog", "restore", "save", "snapshot_methods"]
 
@@ -282,8 +281,8 @@ def _spools(agent: Agent) -> Spools:
     return spools
 
 
-def snapshot_methods(agent: Agent) -> dict[str, Handler]:
-    """What to add to the methods of the RPC server."""
+def snapshot_methods(agent: Agent) -> dict[str, Method]:
+    """What servers ask each other for these."""
 
     async def open_(_: Peer, payload: bytes) -> bytes:
         _require_leader(agent)

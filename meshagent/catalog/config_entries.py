@@ -135,6 +135,20 @@ class ConfigEntries:
         """Fill the table from a snapshot."""
         self.entries.update(((row.kind, row.name.lower()), row) for row in rows)
 
+    def mirror(self, kind: str, rows: Iterable[Entry]) -> None:
+        """Take over the entries of a kind from another table, as they are, and name what changed."""
+        fresh: dict[Key, Entry] = {(kind, row.name.lower()): row for row in rows if row.kind == kind}
+        held = {key: row for key, row in self.entries.items() if key[0] == kind}
+        for key in sorted(fresh.keys() | held.keys()):
+            row = fresh.get(key)
+            if row == held.get(key):
+                continue
+            if row is None:
+                del self.entries[key]
+            else:
+                self.entries[key] = row
+            self._changed(key, max(self.index, row.modify_index if row is not None else 0))
+
     def _refuse(self, kind: str, name: str, entry: Entry | None) -> None:
         """Raise if the change would leave another entry invalid."""
         key = (kind, name.lower())

@@ -17,6 +17,7 @@ from meshagent.catalog.store import Store
 from meshagent.clock import Clock
 from meshagent.dns.answer import Plan, answer_once, failure
 from meshagent.dns.cache import AnswerCache
+from meshagent.dns.gate import Gate
 from meshagent.dns.names import Asked, Kind, Zones, parse_name
 from meshagent.dns.records import Scene, build, zone_record
 from meshagent.dns.sections import Sections
@@ -66,7 +67,9 @@ class Responder:
         datacenter: str,
         node_name: str = "",
         view: NamesView | None = None,
+        gate: Gate | None = None,
     ) -> None:
+        self._gate = gate
         self._clock = clock
         self._rng = rng
         self._datacenter = datacenter
@@ -84,6 +87,8 @@ class Responder:
     def reconfigure(self, settings: DnsSettings) -> None:
         """Answer by other settings from now on."""
         self.settings = settings
+        if self._gate is not None:
+            self._gate.settings = settings
         self._zones = Zones.of(settings.domain, settings.alt_domain)
         self.cache.clear()
         self.second_ends = float("-inf")
@@ -95,9 +100,14 @@ class Responder:
         self._soa = zone_record(self.settings, ZONE_OWNER, serial)
         self.second_ends = now + 1.0 - (unix - serial)
         self.cache.new_second()
+        if self._gate is not None and not self._gate.is_open():
+            self.cache.clear()
 
-    def reply(self, data: bytes, tcp: bool, now: float) -> bytes | Elsewhere | None:
-        """The answer to the packet `data` behind its id, or None for no answer."""
+    def reply(self, data: bytes, tcp: bool, now: float, *, waited: bool = False) -> bytes | Elsewhere | None:
+        """The answer to the packet `data` behind its id, or None for no answer.
+
+        `waited`: what an `Elsewhere` of this query asked for is there.
+        """
         if now >= self.second_ends:
             self.tick(now)
         cache = self.cache
@@ -119,6 +129,9 @@ class Responder:
         name = (question.text if question.plain else f"\x00{question.text}", qtype)
         facts = cache.facts(name)
         asked = parse_name(question.text, question.plain, qtype, self._zones)
+        gate = self._gate
+        if gate is not None and not waited and asked.kind is not Kind.OUTSIDE and not gate.is_open():
+            return Elsewhere(question, data, tcp, (), asked, gate.wait)
         if facts is None:
             if asked.kind is Kind.OUTSIDE:
                 if self.settings.recursors:
@@ -141,7 +154,7 @@ class Responder:
             sections = facts.sections
         if facts is not None:
             plan = Plan(question, sections, asked.zone, self.settings, tcp)
-            if cache.offer_query(query, tcp, plan, facts):
+            if (gate is None or gate.keeps) and cache.offer_query(query, tcp, plan, facts):
                 ready = cache.refill(query, tcp, now, self._soa)
                 if ready is not None:
                     return ready

@@ -16,8 +16,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
 
+from meshagent.catalog.log import ServingLog
 from meshagent.catalog.store import Store
 from meshagent.clock import Clock, Tasks
+from meshagent.dns.gate import Gate
 from meshagent.dns.recursor import parse_recursor
 from meshagent.dns.responder import Elsewhere, Responder
 from meshagent.dns.settings import DnsSettings
@@ -63,11 +65,13 @@ class DnsServer:
         datacenter: str = "dc1",
         node_name: str = "",
         view: NamesView | None = None,
+        serving: ServingLog | None = None,
     ) -> None:
         _check(settings)
         self._clock = clock
         self._monotonic = clock.monotonic
-        self._responder = Responder(store, settings, clock, rng, datacenter, node_name, view)
+        gate = Gate(serving, settings) if serving is not None else None
+        self._responder = Responder(store, settings, clock, rng, datacenter, node_name, view, gate)
         self._upstream = Upstream(settings, clock, random.SystemRandom())
         self._telemetry = Telemetry(metrics, node_name)
         self._tasks = Tasks()
@@ -198,10 +202,10 @@ class DnsServer:
 
     # --- what the cache has not --------------------------------------------------------------------------------
 
-    def _answer(self, packet: bytes, tcp: bool, now: float) -> bytes | Elsewhere | None:
+    def _answer(self, packet: bytes, tcp: bool, now: float, *, waited: bool = False) -> bytes | Elsewhere | None:
         """The responder's answer; a failure of ours is answered SERVFAIL and logged, but never ends the server."""
         try:
-            found = self._responder.reply(packet, tcp, now)
+            found = self._responder.reply(packet, tcp, now, waited=waited)
         except Exception as error:
             if now - self._logged_at >= _LOG_EVERY_S:
                 self._logged_at = now
@@ -252,7 +256,7 @@ class DnsServer:
             except MeshError as error:
                 log.debug("view not ready: name=%s: %s", elsewhere.question.text, error)
                 break
-            found = self._answer(elsewhere.data, elsewhere.tcp, self._monotonic())
+            found = self._answer(elsewhere.data, elsewhere.tcp, self._monotonic(), waited=True)
             if not isinstance(found, Elsewhere):
                 return found if found is not None else self._responder.gave_up(elsewhere)
             elsewhere = found

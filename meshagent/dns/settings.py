@@ -50,6 +50,8 @@ class DnsSettings:
     recursors: tuple[str, ...] = ()
     recursor_strategy: str = "sequential"
     recursor_timeout_s: float = 2.0
+    allow_stale: bool = True
+    max_stale_s: float = 87_600 * 3600.0
 
     def ttl_of(self, service: str) -> int:
         """TTL of a service's records in seconds (row D29): the exact name, else the longest `prefix*`."""

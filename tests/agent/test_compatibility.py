@@ -10,7 +10,8 @@ from meshagent.agent.compatibility import WAITING, command_waits_for, waits_for
     [
         ("auto_encrypt.tls", "gossip and client agents"),
         ("gossip_lan.probe_interval", ""),
-        ("tls.internal_rpc.verify_server_hostname", "clusters of servers"),
+        ("limits.rpc_rate", "clusters of servers"),
+        ("tls.internal_rpc.verify_server_hostname", ""),
         ("tls.https.cert_file", ""),
         ("ports.http", ""),
         ("connector", ""),

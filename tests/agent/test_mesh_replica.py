@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ from meshagent.catalog.entries.table import parse
 from meshagent.catalog.model import Node, Proxy, Service
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic, Watches
+from meshagent.clock import VirtualClock
 from meshagent.dns.view import NotYet
+from meshagent.errors import Unavailable
 
 AT = "2024-01-01T00:00:00Z"
 ROOT = CARoot("r", "n", 7, "s", "t", AT, AT, "pem")
@@ -51,25 +54,29 @@ class FakeRows:
 def world() -> tuple[Store, FakeRows, Store, MeshReplica]:
     server, client = Store(), Store()
     rows = FakeRows(server)
-    replica = MeshReplica(rows, client)  # type: ignore[arg-type]
+    replica = MeshReplica(rows, client, VirtualClock())  # type: ignore[arg-type]
     replica.start()
     return server, rows, client, replica
 
 
-def test_entries_and_roots_come_without_a_key_and_wake_who_watches(world: Any) -> None:
-    server, rows, client, _ = world
+async def test_entries_and_roots_come_without_a_key_and_wake_who_watches(world: Any) -> None:
+    server, rows, client, replica = world
+    asked = asyncio.ensure_future(replica.known())
+    await replica._clock.advance(0.1)
+    assert not asked.done()
     woken: list[str] = []
     for topic in ("ca-roots", ("config-entry", "service-defaults/web"), ("config-entry", "service-defaults/other")):
         client.watches.subscribe([topic], lambda topic=topic: woken.append(topic))
     server.execute(c.CASet(CAConfig(), 0, AT, "cluster", ROOT, CAKey("r", b"secret")))
     server.execute(c.ConfigEntrySet(parse({"Kind": "service-defaults", "Name": "web", "Protocol": "http"}), None, AT))
     rows.tell()
+    await replica._clock.advance(0.1)
+    assert asked.done()
     assert set(woken) == {"ca-roots", ("config-entry", "service-defaults/web")}
     assert client.ca.trust_domain == "cluster.consul"
     assert client.ca.active.root_cert == "pem"
     assert client.ca.keys == {}
     assert client.config.get("service-defaults", "web") == server.config.get("service-defaults", "web")
-    assert client.config.index == server.config.index
     server.execute(c.ConfigEntryDelete("service-defaults", "web", None, AT))
     rows.tell()
     assert client.config.get("service-defaults", "web") is None
@@ -78,9 +85,9 @@ def test_entries_and_roots_come_without_a_key_and_wake_who_watches(world: Any) -
 def test_no_private_key_is_ever_sent() -> None:
     server = Store()
     server.execute(c.CASet(CAConfig(), 0, AT, "cluster", ROOT, CAKey("r", b"secret")))
-    value, topics = QUESTIONS[questions.MESH].read(server, "", "n", "dc1")
+    value, topics = QUESTIONS[questions.ROOTS].read(server, "", "n", "dc1")
     assert b"secret" not in encode_rows(value)
-    assert set(topics) == {"config-entries", "ca-roots", "ca-config"}
+    assert set(topics) == {"ca-roots", "ca-config"}
 
 
 def test_instances_are_followed_from_the_first_question_on(world: Any) -> None:
@@ -96,11 +103,23 @@ def test_instances_are_followed_from_the_first_question_on(world: Any) -> None:
     assert [entry.service.id for entry in found] == ["p"]
 
 
-def test_what_is_known_stays_while_there_is_no_answer(world: Any) -> None:
-    server, rows, client, _ = world
+async def test_what_is_not_known_yet_is_not_taken_for_the_default(world: Any) -> None:
+    _, _, _, replica = world
+    asked = asyncio.ensure_future(replica.known())
+    await replica._clock.advance(5.0)
+    with pytest.raises(Unavailable, match="has told this agent the intentions yet"):
+        await asked
+
+
+async def test_what_is_known_stays_while_there_is_no_answer(world: Any) -> None:
+    server, rows, client, replica = world
     server.execute(c.ConfigEntrySet(parse({"Kind": "service-defaults", "Name": "web", "Protocol": "http"}), None, AT))
+    asked = asyncio.ensure_future(replica.known())
+    await replica._clock.advance(0.1)
     rows.tell()
+    await replica._clock.advance(0.1)
+    assert asked.done()
     rows.known.clear()
-    rows.watches.notify(("rows", "mesh "))
+    rows.watches.notify(("rows", "config-kind service-defaults"))
     rows.watches.flush()
     assert client.config.get("service-defaults", "web") is not None

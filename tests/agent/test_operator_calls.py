@@ -22,14 +22,17 @@ from meshagent.agent.operator_calls import (
 from meshagent.agent.server_calls import decode
 from meshagent.catalog.autopilot.health import AutopilotState, ServerStats
 from meshagent.catalog.commands import KVSet
+from meshagent.catalog.rpc.hello import SERVER, Peer
 from meshagent.errors import NoLeader, RemoteProtocolError
+
+SERVER_PEER = Peer("id", "n2", "dc1", "", SERVER, 1, 1)
 
 
 async def test_a_server_says_how_far_its_log_is() -> None:
     agent = make_agent()
     await agent.write(KVSet("a", b"1"))
     methods: Any = operator_methods(agent)
-    answer = await methods[SERVER_STATS](None, b"")
+    answer = await methods[SERVER_STATS](SERVER_PEER, b"")
     assert decode(answer, ServerStats) == ServerStats(0, 1, 1)
 
 
@@ -62,7 +65,7 @@ async def test_without_a_leader_nobody_answers() -> None:
     log.leading = False
     methods: Any = operator_methods(agent)
     with pytest.raises(NoLeader):
-        await methods[AUTOPILOT_STATE](None, b"")
+        await methods[AUTOPILOT_STATE](SERVER_PEER, b"")
     with pytest.raises(NoLeader):
         await at_leader(agent, AUTOPILOT_STATE, b"")
 

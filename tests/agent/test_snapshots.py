@@ -27,8 +27,11 @@ from meshagent.agent.spool import Spools
 from meshagent.catalog.archive import ArchiveReader
 from meshagent.catalog.commands import KVSet
 from meshagent.catalog.raft.snapshots import SnapshotId
+from meshagent.catalog.rpc.hello import CLIENT, SERVER, Peer
 from meshagent.clock import VirtualClock
-from meshagent.errors import BadRequest, CorruptData, MeshError, NoLeader, NotFound, RemoteProtocolError
+from meshagent.errors import BadRequest, CorruptData, Denied, MeshError, NoLeader, NotFound, RemoteProtocolError
+
+SERVER_PEER = Peer("id", "n2", "dc1", "", SERVER, 1, 1)
 
 
 class Snapshots:
@@ -61,7 +64,7 @@ class Calls:
         self.asked.append(method)
         if method == self.broken:
             raise NoLeader
-        answer: bytes = await self.methods[method](None, payload)
+        answer: bytes = await self.methods[method](SERVER_PEER, payload)
         return answer
 
 
@@ -224,13 +227,20 @@ async def test_methods_refuse_what_they_do_not_expect(tmp_path: Path) -> None:
     methods: Any = all_methods(leader)
     encode = msgspec.msgpack.encode
     with pytest.raises(NotFound):
-        await methods[SNAPSHOT_READ](None, encode(("guess", 0)))
+        await methods[SNAPSHOT_READ](SERVER_PEER, encode(("guess", 0)))
     with pytest.raises(RemoteProtocolError):
-        await methods[SNAPSHOT_READ](None, b"\xc1")
-    ticket = msgspec.msgpack.decode(await methods[SNAPSHOT_BEGIN](None, encode(0)))
+        await methods[SNAPSHOT_READ](SERVER_PEER, b"\xc1")
+    ticket = msgspec.msgpack.decode(await methods[SNAPSHOT_BEGIN](SERVER_PEER, encode(0)))
     with pytest.raises(BadRequest, match="for offset 5 came at 0"):
-        await methods[SNAPSHOT_WRITE](None, encode((ticket, 5, b"x")))
+        await methods[SNAPSHOT_WRITE](SERVER_PEER, encode((ticket, 5, b"x")))
     leader.log.leading = False  # type: ignore[attr-defined]
     for method in (SNAPSHOT_OPEN, SNAPSHOT_BEGIN, SNAPSHOT_RESTORE):
         with pytest.raises(MeshError):
-            await methods[method](None, encode(ticket))
+            await methods[method](SERVER_PEER, encode(ticket))
+
+
+async def test_a_client_agent_gets_no_state_past_its_users_tokens(tmp_path: Path) -> None:
+    client = Peer("id", "c1", "dc1", "", CLIENT, 1, 1)
+    for method in all_methods(server(tmp_path, keys=7)).values():
+        with pytest.raises(Denied, match="only servers ask this"):
+            await method(client, b"")  # type: ignore[misc]

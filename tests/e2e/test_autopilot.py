@@ -20,7 +20,7 @@ def voters(server: AgentProcess) -> dict[str, bool]:
     return {row["Node"]: row["Voter"] for row in rows}
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(240)
 def test_a_server_joins_gets_its_vote_and_replaces_a_dead_one(tmp_path: Path) -> None:
     with Servers(3, QUICK) as servers:
         leader = servers.leader()
@@ -50,6 +50,11 @@ def test_a_server_joins_gets_its_vote_and_replaces_a_dead_one(tmp_path: Path) ->
                 within_s=20,
             )
             assert health.body.startswith(b'{"Healthy":true,"FailureTolerance":1')
+
+            dead.start()  # it believes that it votes, and is told otherwise
+            fourth.wait("the lost server's return", lambda: voters(fourth).get(name), within_s=60)
+            dead.put("/v1/kv/back", body=b"1")
+            assert fourth.get("/v1/kv/back")[0]["Value"] == "MQ=="
 
 
 @pytest.mark.timeout(120)

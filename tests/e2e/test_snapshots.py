@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 import subprocess
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from meshtest.process import AgentProcess, meshagent_command
 from meshtest.servers import Servers, client_of
+
+from meshagent.catalog.archive import ArchiveMeta, ArchiveWriter
+from meshagent.catalog.commands import KVSet
+from meshagent.catalog.store import Store
 
 KEYS = 3000
 
@@ -142,6 +148,45 @@ def test_what_is_not_a_snapshot_changes_no_server(old: Servers, tmp_path: Path) 
         for server in (leader, follower):
             assert "Error restoring snapshot: " in run(server, "snapshot", "restore", str(file), status=1)
             assert server.get("/v1/kv/kept")[0]["Value"] == "MQ=="
+
+
+@pytest.mark.timeout(180)
+def test_a_leader_that_is_killed_over_a_restore_leaves_one_state_everywhere(tmp_path: Path) -> None:
+    file = tmp_path / "large.snap"
+    file.write_bytes(large_archive(60_000))
+    with Servers(3, {"performance": {"raft_multiplier": 5}}) as servers:
+        servers.leader().put("/v1/kv/doomed", body=b"1")
+        asked = servers.followers()[0]
+        address = f"-http-addr=127.0.0.1:{asked.ports['http']}"
+        command = [*meshagent_command(), "snapshot", "restore", address, str(file)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as restoring:
+
+            def begun() -> AgentProcess | None:
+                return next((server for server in servers.all if "restoring a snapshot" in server.log()), None)
+
+            victim = servers.all[0].wait("the restore to begin", begun, within_s=30, every_s=0.01)
+            if victim is not asked:  # which may have been elected meanwhile
+                victim.kill()
+            said, _ = restoring.communicate(timeout=120)
+        if not victim.alive:
+            victim.start()
+        assert (restoring.returncode, said) == (0, "Restored snapshot\n")
+        for server in servers.all:
+            server.wait(
+                "the restored state",
+                lambda server=server: len(server.get("/v1/kv/k?keys&stale")) == 60_000,
+                within_s=30,
+            )
+            assert server.http("GET", "/v1/kv/doomed").status == 404
+
+
+def large_archive(keys: int) -> bytes:
+    store = Store()
+    rng = random.Random(1)
+    for number in range(keys):
+        store.execute(KVSet(f"k/{number:06}", rng.randbytes(300)))
+    writer = ArchiveWriter(ArchiveMeta(index=store.index, term=1, time=datetime(2024, 1, 1, tzinfo=UTC)))
+    return writer.begin() + b"".join(map(writer.add, store.snapshot())) + writer.end()
 
 
 @pytest.mark.timeout(120)

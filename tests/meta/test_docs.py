@@ -28,8 +28,6 @@ TOLD = {
     "acl.enabled": "a header of HTTP answers",
     "acl.tokens.agent": "sent with the agent's own coordinate",
     "acl.tokens.config_file_service_registration": "kept with registrations from files",
-    "ports.grpc": "meta of the service `consul`; nobody listens",
-    "ports.grpc_tls": "meta of the service `consul`; nobody listens",
     "telemetry.dogstatsd_addr": "the host's name in names of gauges",
     "telemetry.statsd_address": "the host's name in names of gauges",
     "telemetry.statsite_address": "the host's name in names of gauges",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 from meshtest import gossipexperiments as experiments
@@ -179,3 +180,64 @@ class TestHostilePeers:
             assert known.ip == "10.0.0.5"
         assert sim.counts["dead"] == 0
         assert sim.counts["conflict"] == 20
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_whatever_goes_wrong_one_pool_comes_of_it(number: int) -> None:
+    """Kills, restarts, pauses, slow and deaf nodes, leaves, and lost packets, by chance; then quiet.
+
+    In the end every running node takes exactly the running ones for up. Who was out for long asks to join again, as the
+    layer above does (reconnect, retry_join).
+    """
+    chance = Random(number)
+    sim = GossipSim(15, seed=number, loss=chance.choice([0.0, 0.05, 0.2]))
+    gone: set[int] = set()
+    out: set[int] = set()
+    for _ in range(25):
+        sim.run(chance.uniform(0.1, 12))
+        node = sim.nodes[chance.randrange(len(sim.nodes))]
+        if node.index in gone:
+            continue
+        trouble = chance.choice(["kill", "restart", "pause", "slow", "deaf", "resume", "leave", "new", "meta"])
+        if trouble in ("kill", "restart"):
+            sim.kill(node)
+            sim.run(chance.uniform(0, 40))
+            sim.restart(node)
+            out.add(node.index)
+        elif trouble == "leave" and len(gone) < 5 and node.index not in out:
+            sim.call(node, lambda machine, now: machine.leave(now))
+            sim.run(3)
+            sim.kill(node)
+            gone.add(node.index)
+        elif trouble == "new":
+            out.add(sim.add().index)
+        elif trouble == "meta":
+            node.delegate.meta = bytes((0xFF, 0x80, chance.randrange(100)))
+            sim.call(node, lambda machine, now: machine.update_meta(now))
+        elif trouble == "resume":
+            node.deaf = False
+            sim.resume(node)
+        else:
+            node.deaf = node.deaf or trouble == "deaf"
+            node.paused = node.paused or trouble == "pause"
+            node.slow = node.slow or trouble == "slow"
+            out.add(node.index)
+    sim.loss = 0.0
+    running = [node for node in sim.nodes if node.index not in gone]
+    for node in running:
+        node.deaf = False
+        sim.resume(node)
+    for _ in range(3):
+        sim.run(30)
+        for node in running:
+            known = {other.name for other in node.machine.up_nodes()}
+            for other in running:
+                if other.name not in known:
+                    sim.join(node, other)
+                    break
+    sim.run(120)
+    names = {node.name for node in running}
+    for node in running:
+        assert {other.name for other in node.machine.up_nodes()} == names, (number, node.name)
+        for other in running:
+            assert node.machine.node(other.name).meta == other.machine.local.meta  # type: ignore[union-attr]

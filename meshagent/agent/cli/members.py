@@ -124,4 +124,7 @@ def force_leave(client: Client, args: tuple[str, ...], prune: bool, wan: bool) -
     """Make a failed member count as left; one that lives will come back."""
     expect(args, 1, 1, "A single node name must be specified to force leave.")
     query = {name: "1" for name, on in (("prune", prune), ("wan", wan)) if on}
-    client.put(f"agent/force-leave/{args[0]}", query)
+    try:
+        client.put(f"agent/force-leave/{args[0]}", query)
+    except MeshError as error:
+        raise fail(f"Error force leaving: {error}") from None

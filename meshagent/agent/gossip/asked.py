@@ -74,7 +74,7 @@ class Asked:
 
     def next_deadline(self) -> float | None:
         """When the next query is over."""
-        return min((running.deadline for running in self._running.values()), default=None)
+        return min(running.deadline for running in self._running.values()) if self._running else None
 
     def expire(self, now: float) -> list[QueryEnded]:
         """End what is over by now."""

@@ -171,7 +171,7 @@ class MemberTable:
 
     def next_prune(self) -> float | None:
         """When the next member is to be pruned."""
-        return min(self._prunes.values(), default=None)
+        return min(self._prunes.values()) if self._prunes else None
 
     def prune(self, now: float) -> list[str]:
         """Forget those that were to be pruned by now; their names."""

@@ -150,7 +150,13 @@ class Pool:
         )
         self._telemetry = PoolTelemetry(self.serf, metrics, settings.labels)
         self.transport = connect(
-            self.serf, StreamCodec(packets), clock, on_command=self._do, option=settings.option, logger=log
+            self.serf,
+            StreamCodec(packets),
+            clock,
+            on_command=self._do,
+            option=settings.option,
+            read_timeout_s=settings.gossip.tcp_timeout_s,
+            logger=log,
         )
         self.transport.listen(*settings.bind)
 

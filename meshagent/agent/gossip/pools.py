@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshagent.agent.definitions import multierror
+from meshagent.agent.gossip.flood import FLOOD_S, missing_in_wan
 from meshagent.agent.gossip.gate import Gate, lan_gate, wan_gate
 from meshagent.agent.gossip.keyring_file import load_ring
 from meshagent.agent.gossip.member import Member
@@ -25,6 +26,7 @@ from meshagent.agent.gossip.pool import Connect, Pool, PoolSettings
 from meshagent.agent.gossip.retry_join import RetryJoin
 from meshagent.agent.gossip.serf_messages import Event
 from meshagent.agent.gossip.serf_settings import SerfSettings
+from meshagent.agent.gossip.serf_signals import Change
 from meshagent.agent.gossip.settings import LAN, WAN, with_options
 from meshagent.agent.gossip.snapshot_file import read_snapshot
 from meshagent.agent.gossip.snapshot_log import Replayed
@@ -81,6 +83,8 @@ class Pools:
         self._observers: list[Callable[[MemberEvent], None]] = []
         self._pools: dict[bool, Pool] = {}
         self._stopped = False
+        self._server_joined = asyncio.Event()
+        self._flooding = Tasks()
 
     # --- life ------------------------------------------------------------------------------------------------------
 
@@ -99,6 +103,24 @@ class Pools:
             log.info(
                 "listening: protocol=serf_%s address=%s", "wan" if wan else "lan", show_address(pool.settings.bind)
             )
+        if True in self._pools:
+            self._flooding.start(self._flood(), name="WAN flood")
+
+    async def _flood(self) -> None:
+        """Bring the servers of this datacenter into the WAN pool, now and then and when one joins."""
+        lan, wan = self._pools[False], self._pools[True]
+        while True:
+            self._server_joined.clear()
+            for address in missing_in_wan(lan.members(), wan.members(), self._config.datacenter):
+                try:
+                    await wan.join(address)
+                except InternalError as error:
+                    log.debug("WAN join of %s: %s", show_address(address), error)
+            try:
+                async with asyncio.timeout(FLOOD_S):
+                    await self._server_joined.wait()
+            except TimeoutError:
+                continue
 
     def start_joining(self, on_give_up: Callable[[str], None]) -> None:
         """Keep trying `retry_join` and `retry_join_wan`; `on_give_up` is told when their attempts are used up."""
@@ -113,12 +135,14 @@ class Pools:
 
     async def leave(self) -> None:
         """Leave all pools for good."""
+        await self._flooding.cancel()
         await asyncio.gather(*(pool.leave() for pool in self._pools.values()))
 
     async def stop(self) -> None:
         """Close the sockets; what was noted is on disk."""
         if not self._stopped:
             self._stopped = True
+            await self._flooding.cancel()
             await asyncio.gather(*(pool.stop() for pool in self._pools.values()))
 
     def _build(self, wan: bool, listen: Listen) -> Pool:
@@ -264,6 +288,8 @@ class Pools:
 
     def _relay(self, wan: bool) -> Callable[[str, Member], None]:
         def relay(kind: str, member: Member) -> None:
+            if kind == Change.JOIN and not wan:
+                self._server_joined.set()
             event = MemberEvent(kind, (member,), wan)
             for observer in self._observers:
                 observer(event)

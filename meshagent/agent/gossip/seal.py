@@ -58,12 +58,14 @@ class Seal:
 
     def _current(self) -> list[Any]:
         if self._ring.version != self._ring_version:
-            from cryptography.exceptions import InvalidTag
-            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-            self._invalid_tag = InvalidTag
             self._ring_version = self._ring.version
-            self._ciphers = [AESGCM(key) for key in self._ring.keys]
+            self._ciphers = []
+            if self._ring.keys:  # the library takes 6 MB, which an agent without keys never uses
+                from cryptography.exceptions import InvalidTag
+                from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+                self._invalid_tag = InvalidTag
+                self._ciphers = [AESGCM(key) for key in self._ring.keys]
         return self._ciphers
 
     def sealed_size(self, size: int) -> int:

@@ -9,7 +9,7 @@ many messages may bear one time, when members that know nothing of each other se
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 from meshagent.agent.gossip.lamport import LamportClock
@@ -25,9 +25,14 @@ K = TypeVar("K", bound=Hashable)
 class SeenWindow(Generic[K]):
     """Keys by Lamport time, for the last `size` times of `clock`."""
 
-    def __init__(self, clock: LamportClock, size: int = 512) -> None:
+    def __init__(
+        self, clock: LamportClock, size: int = 512, *, weight: Callable[[K], int] | None = None, budget: int = 0
+    ) -> None:
+        """With `weight` all that is remembered together weighs at most `budget`; what is beyond it is dropped."""
         self._clock = clock
         self._size = size
+        self._weight = weight
+        self._left = budget
         self._slots: list[tuple[int, dict[K, None]] | None] = [None] * size
         self.least = 0
         """Times below this are dropped: they were before our time."""
@@ -40,12 +45,19 @@ class SeenWindow(Generic[K]):
         number = ltime % self._size
         slot = self._slots[number]
         if slot is None or slot[0] < ltime:
+            if slot is not None and self._weight is not None:
+                self._left += sum(map(self._weight, slot[1]))
             slot = self._slots[number] = (ltime, {})
         elif slot[0] > ltime:
             return False
         keys = slot[1]
         if key in keys or len(keys) >= MAX_AT_ONE_TIME:
             return False
+        if self._weight is not None:
+            weight = self._weight(key)
+            if weight > self._left:
+                return False
+            self._left -= weight
         keys[key] = None
         return True
 

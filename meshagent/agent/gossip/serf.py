@@ -44,7 +44,7 @@ from meshagent.agent.gossip.signals import JoinEnded, LeaveSent
 from meshagent.agent.gossip.tags import encode_tags, shared_tags
 from meshagent.agent.gossip.upkeep import Upkeep
 from meshagent.agent.gossip.user_events import UserEvents
-from meshagent.errors import RemoteProtocolError
+from meshagent.errors import InternalError, RemoteProtocolError
 from meshagent.machine import Command, Log, SetTimer, TimerFired
 from meshagent.machine import Event as MachineEvent
 from meshagent.metrics import Labels, Metrics
@@ -111,23 +111,29 @@ class Serf(Delegate):
 
     def handle(self, event: MachineEvent, now: float) -> list[Command]:
         """Take one event at monotonic second `now`; what is to be done, in order."""
+        self._now = now
         if isinstance(event, TimerFired) and event.name == TIMER:
             self._wake = None
             self._on_timer(now)
-        else:
-            self._pass(self.pool.handle(event, now), now)
-        self._now = now
-        return self.take_commands()
+            return self.take_commands()
+        self._pass(self.pool.handle(event, now), now)
+        return self._gathered()
 
     def take_commands(self) -> list[Command]:
         """What calls from outside queued."""
         self._pass(self.pool.take_commands(), self._now)
-        self._leave_on(self._now)
-        for change in self.members.changes:
-            self._say(logging.INFO, f"{change.kind}: {change.member.name} {change.member.addr}")
-            self._out.append(change)
-        self.members.changes.clear()
-        self._conflict.settle(self._out, self.pool.local)
+        return self._gathered()
+
+    def _gathered(self) -> list[Command]:
+        if self._departure.step is not Step.HERE:
+            self._leave_on(self._now)
+        if self.members.changes:
+            for change in self.members.changes:
+                self._say(logging.INFO, f"{change.kind}: {change.member.name} {change.member.addr}")
+                self._out.append(change)
+            self.members.changes.clear()
+        if self._conflict.asking:
+            self._conflict.settle(self._out, self.pool.local)
         wake = self._next_wake()
         if wake != self._wake:
             self._wake = wake
@@ -156,11 +162,8 @@ class Serf(Delegate):
             self._out.append(command)
 
     def _next_wake(self) -> float:
-        wake = min(self._upkeep.reap_at, self._upkeep.reconnect_at)
-        for other in (self._departure.due, self.members.next_prune(), self.queries.asked.next_deadline()):
-            if other is not None and other < wake:
-                wake = other
-        return wake
+        others = (self._departure.due, self.members.next_prune(), self.queries.asked.next_deadline())
+        return min(self._upkeep.reap_at, self._upkeep.reconnect_at, *(at for at in others if at is not None))
 
     def _on_timer(self, now: float) -> None:
         self.queries.expire(now)
@@ -245,7 +248,7 @@ class Serf(Delegate):
         self._received.sample(len(payload))
         try:
             self._take(decode(payload), payload, now)
-        except RemoteProtocolError as error:
+        except (RemoteProtocolError, InternalError) as error:  # the second: an answer that would be too large
             self._counts["dropped.malformed"] += 1
             self._say(logging.DEBUG, f"dropped a message from {show_address(source)}: {error}")
 
@@ -378,8 +381,6 @@ class Serf(Delegate):
         self.members.join_intent(intent, now)
         self.outbox.intents.add(encode(intent))
 
-    # --- timers ----------------------------------------------------------------------------------------------------
-
     def _leave_on(self, now: float) -> None:
         """The next step of leaving, if it is due."""
         step = self._departure.advance(now, others=self.pool.alive_others())
@@ -389,8 +390,6 @@ class Serf(Delegate):
             step = self._departure.advance(now, others=self.pool.alive_others())
         if step is Step.GONE:
             self._out.append(LeaveEnded())
-
-    # --- small ones ------------------------------------------------------------------------------------------------
 
     def _tags_of(self, node: Node) -> dict[str, str]:
         try:

@@ -17,6 +17,9 @@ from meshagent.errors import InternalError
 
 __all__ = ["UserEvents"]
 
+#: Names and payloads that are remembered, together; a push/pull carries all. 512 full events are 256 KiB.
+_REMEMBERED_BYTES = 4 << 20
+
 
 class UserEvents:
     """The events of one pool."""
@@ -25,7 +28,9 @@ class UserEvents:
         self.counts: Counter[str] = Counter()
         self.clock = LamportClock()
         self._limit = settings.user_event_bytes
-        self._seen: SeenWindow[tuple[str, bytes | None]] = SeenWindow(self.clock)
+        self._seen: SeenWindow[tuple[str, bytes | None]] = SeenWindow(
+            self.clock, weight=_weight, budget=_REMEMBERED_BYTES
+        )
         self._seen.least = settings.least_event_time
 
     def made(self, name: str, payload: bytes | None, *, coalesce: bool = False) -> tuple[Event, bytes]:
@@ -53,3 +58,7 @@ class UserEvents:
     def remembered(self) -> tuple[EventsAt, ...]:
         """What a push/pull hands on."""
         return tuple(EventsAt(ltime, events) for ltime, events in self._seen)
+
+
+def _weight(event: tuple[str, bytes | None]) -> int:
+    return len(event[0]) + len(event[1] or b"")

@@ -118,6 +118,7 @@ class _Configuration(msgspec.Struct, rename="pascal"):
 
 async def _get_configuration(agent: Agent, request: Request) -> Response:
     check_enabled(agent)
+    await agent.log.read_barrier()
     row = agent.store.ca.config
     if row is None:
         raise InternalError("CA has not been initialized: there is no configuration yet, try again in a moment")
@@ -141,6 +142,7 @@ async def _put_configuration(agent: Agent, request: Request) -> Response:
     if mesh.authority is None:
         raise InternalError("only servers change the configuration of the certificate authority")
     config: Mapping[str, Any] = asked.config or {}
+    await agent.log.read_barrier()
     await mesh.authority.configure(asked.provider, config, asked.force_without_cross_signing)
     return Response(200)
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshagent.agent.http.reads import Dress, Reads
-from meshagent.agent.http.remote_views import RemoteViews, followable, question_of
+from meshagent.agent.http.remote_views import RemoteViews, followable
 from meshagent.agent.http.response import StreamingResponse
 from meshagent.agent.http.tallies import EMPTY, count_lookup
 from meshagent.agent.http.views import View
@@ -95,7 +95,7 @@ class RemoteReads(Reads):
     async def _view(self, route: Route, request: Request, *, eager: bool) -> View | None:
         """The view of a question if it is followed, or worth it from now on."""
         token = request.token if self.agent.config.acl.enabled else ""
-        question = question_of(route, request, token=token)
+        question = self.views.question(route, request, token)
         view = self.views.find(question)
         if view is not None or not followable(question):
             return view

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from meshagent.agent.http.forwarding import target_of
 from meshagent.agent.http.response import JSON
-from meshagent.agent.http.views import CONTROL, View, Views
+from meshagent.agent.http.views import CONTROL, View, Views, view_key
 from meshagent.agent.rpc.messages import HTTP, MAX_QUESTION_CHARS, Question
 from meshagent.dns.cache import Seen
 from meshagent.errors import MeshError
@@ -29,6 +29,8 @@ __all__ = ["IDLE_S", "RemoteView", "RemoteViews", "followable", "question_of"]
 
 #: What nobody asked for or waits on for one to two times this is not followed any longer.
 IDLE_S = 120.0
+#: Spellings of questions that are remembered.
+MAX_SPELLINGS = 4096
 
 
 class RemoteView(View):
@@ -72,7 +74,17 @@ class RemoteViews(Views):
         super().__init__(agent)
         self._upstream = upstream
         self._seen = Seen(8192)
-        self._closed = False
+        self._questions: dict[tuple[object, ...], Question] = {}
+
+    def question(self, route: Route, request: Request, token: str = "") -> Question:
+        """As `question_of`; the same object when it is asked in the same spelling again."""
+        key = (view_key(route, request), token)
+        question = self._questions.get(key)
+        if question is None:
+            if len(self._questions) >= MAX_SPELLINGS:
+                self._questions.clear()
+            question = self._questions[key] = question_of(route, request, token=token)
+        return question
 
     def find(self, question: Question) -> View | None:
         """The view of a question that is followed already."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from meshagent.agent.http.routes import Route
     from meshagent.catalog.watch import Subscription
 
-__all__ = ["CONTROL", "LiveResult", "View", "Views"]
+__all__ = ["CONTROL", "LiveResult", "View", "Views", "view_key"]
 
 T = TypeVar("T")
 
@@ -245,7 +245,7 @@ class Views:
         Raises:
             MeshError: the question is wrong.
         """
-        key = _key(route, request)
+        key = view_key(route, request)
         view = self._views.get(key)
         if view is None:
             view = View(self, key, route, _question(request))
@@ -310,7 +310,8 @@ class Views:
             view.close()
 
 
-def _key(route: Route, request: Request) -> tuple[object, ...]:
+def view_key(route: Route, request: Request) -> tuple[object, ...]:
+    """What tells one question from another, in the spelling it came."""
     query = request.query
     if not query and not request.body:
         return (route.path, route.suffix, request.name)

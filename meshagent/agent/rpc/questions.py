@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
@@ -26,17 +26,17 @@ from meshagent.errors import MeshError, RemoteProtocolError
 
 __all__ = [
     "ADDRESS",
+    "CONFIG_KIND",
     "CONNECT",
     "INGRESS",
-    "MESH",
     "NODE",
     "NODE_ROWS",
     "QUERY",
     "QUESTIONS",
+    "ROOTS",
     "SERVICE",
     "VIRTUAL_IP",
     "AtAddress",
-    "MeshRows",
     "QueryRows",
     "RowQuestion",
     "decode_rows",
@@ -53,7 +53,8 @@ QUERY = "query"
 NODE = "node"
 ADDRESS = "address"
 NODE_ROWS = "node-rows"
-MESH = "mesh"
+ROOTS = "roots"
+CONFIG_KIND = "config-kind"
 
 
 class QueryRows(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
@@ -72,21 +73,17 @@ class AtAddress(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
     service: str
 
 
-class MeshRows(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
-    """All config entries and the roots of the mesh, without a private key."""
-
-    index: int
-    entries: tuple[ConfigEntry, ...]
-    ca: CAState | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class RowQuestion:
-    """One kind. `read(store, name, asker, datacenter)`, where `asker` is the name of the node that asks."""
+    """One kind. `read(store, name, asker, datacenter)`, where `asker` is the name of the node that asks.
+
+    `by_asker`: the answer depends on it, so that each asker has an own one.
+    """
 
     kind: str
     type: Any
     read: Callable[[Store, str, str, str], tuple[Any, Topics]]
+    by_asker: bool = False
 
 
 def _instances(kind: str) -> Callable[[Store, str, str, str], tuple[Any, Topics]]:
@@ -139,11 +136,15 @@ def _node_rows(store: Store, name: str, asker: str, datacenter: str) -> tuple[An
     return node_rows(store, name), (("node", lower), ("node-checks", lower))
 
 
-def _mesh(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
-    entries = tuple(store.config.all())
+def _roots(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
+    """The state of the certificate authority without its private keys."""
     states = [msgspec.structs.replace(state, serial=0, keys=()) for state in store.ca.state()]
-    rows = MeshRows(store.config.index, cast("tuple[ConfigEntry, ...]", entries), states[0] if states else None)
-    return rows, ("config-entries", "ca-roots", "ca-config")
+    return states[0] if states else None, ("ca-roots", "ca-config")
+
+
+def _config_kind(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
+    found = queries.config_entries(store, name)
+    return found.rows, found.topics
 
 
 def _own(topics: Topics) -> Topics:
@@ -158,11 +159,12 @@ QUESTIONS: dict[str, RowQuestion] = {
         RowQuestion(CONNECT, tuple[ServiceEntry, ...], _instances(CONNECT)),
         RowQuestion(INGRESS, tuple[ServiceEntry, ...], _ingress),
         RowQuestion(VIRTUAL_IP, str, _virtual_ip),
-        RowQuestion(QUERY, QueryRows | None, _query),
+        RowQuestion(QUERY, QueryRows | None, _query, by_asker=True),
         RowQuestion(NODE, Node | None, _node),
         RowQuestion(ADDRESS, AtAddress, _address),
         RowQuestion(NODE_ROWS, NodeRows, _node_rows),
-        RowQuestion(MESH, MeshRows, _mesh),
+        RowQuestion(ROOTS, CAState | None, _roots),
+        RowQuestion(CONFIG_KIND, tuple[ConfigEntry, ...], _config_kind),
     )
 }
 

@@ -26,6 +26,7 @@ from meshagent.agent.http.wire import header_block, status_line
 from meshagent.agent.rpc import messages
 from meshagent.agent.rpc.feed import Feed
 from meshagent.agent.rpc.messages import Answered, Forwarded, Once, Part, Question, Standing, Unwatch, WatchBatch
+from meshagent.agent.rpc.questions import QUESTIONS
 from meshagent.agent.rpc.registering import checked_command
 from meshagent.agent.rpc.shared import Answer, Refused, RowSource, Shared
 from meshagent.agent.rpc.uploads import Uploads
@@ -208,7 +209,7 @@ class Serving:
         return encode_index(self._agent.store.index)
 
     def _share(self, peer: Peer, question: Question) -> tuple[Any, Shared]:
-        key = (question, peer.node_name)
+        key = (question, peer.node_name if _by_asker(question) else "")
         shared = self._shared.get(key)
         if shared is None:
             source: Answer
@@ -320,6 +321,14 @@ class _OpenFeed:
             self._flushed.set_exception(Unavailable("the feed has ended"))
             self._flushed.exception()  # nobody may be left to look at it
         self.feed.close()
+
+
+def _by_asker(question: Question) -> bool:
+    """Whether the answer depends on which agent asks."""
+    if question.kind == messages.HTTP:
+        return "near=_agent" in question.target
+    found = QUESTIONS.get(question.kind)
+    return found is not None and found.by_asker
 
 
 def _bare(agent: Agent, settings: HttpSettings) -> Dispatcher:

@@ -48,7 +48,7 @@ class Peers:
         self._epochs = epochs()
         self._diallers: dict[str, Dialler] = {}
         self._servers: dict[str, str] = {}
-        self._heard_at: dict[str, str] = {}
+        self._heard_of: dict[str, str] = {}
         self._tasks = Tasks()
 
     def set_servers(self, servers: Mapping[str, str]) -> None:
@@ -57,15 +57,18 @@ class Peers:
         self._connect()
 
     def set_addresses(self, addresses: Mapping[str, str]) -> None:
-        """Where servers say they are now, by node id. It overrides `set_servers`: servers that all came back with
-        other addresses could not agree on them while they look for each other at the old ones."""
-        self._heard_at = dict(addresses)
+        """Servers by what they say themselves (gossip), node id to `host:port`: connect to these, too.
+
+        It overrides the addresses of `set_servers`: servers that all came back with other addresses could not agree on
+        them while they look for each other at the old ones. And a server that joins must be able to answer a leader
+        before it has learned from it who the servers are.
+        """
+        self._heard_of = dict(addresses)
         self._connect()
 
     def _connect(self) -> None:
         own = self._identity().node_id
-        heard_at = self._heard_at
-        wanted = {node: heard_at.get(node, address) for node, address in self._servers.items() if node != own}
+        wanted = {node: address for node, address in {**self._servers, **self._heard_of}.items() if node != own}
         for node_id, dialler in list(self._diallers.items()):
             if wanted.get(node_id) != dialler.address:
                 del self._diallers[node_id]

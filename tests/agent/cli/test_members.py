@@ -67,3 +67,12 @@ def test_missing_words_are_named(cli: Any, stub: Any, line: str) -> None:
     ran = cli(line)
     assert (ran.status, stub.asked) == (1, [])
     assert ran.err
+
+
+def test_a_member_that_nobody_knows_is_named(cli: Any, stub: Any) -> None:
+    stub.answer("agent/force-leave/zz", b"agent: No node found with name 'zz'", method="PUT", status=500)
+    ran = cli("force-leave zz")
+    assert (ran.status, ran.err) == (
+        1,
+        "Error force leaving: Unexpected response code: 500 (agent: No node found with name 'zz')\n",
+    )

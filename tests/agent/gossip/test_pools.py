@@ -99,8 +99,8 @@ async def until(holds: Callable[[], bool], seconds: float = 15.0) -> None:
 
 async def test_servers_join_over_lan_and_wan(hosts) -> None:
     a, b = await hosts("a"), await hosts("b")
+    """Whoever is joined in the LAN pool is found in the other by itself."""
     await a.pools.join(b.address)
-    await a.pools.join(f"127.0.0.1:{b.wan}", wan=True)
     await until(lambda: b.statuses() == {"a": 1, "b": 1} and b.statuses(wan=True) == {"a.dc1": 1, "b.dc1": 1})
     member = b.pools.members()[0]
     assert (member.addr, member.port, member.tags["role"], member.tags["id"]) == ("127.0.0.1", a.lan, "consul", "id-a")
@@ -236,6 +236,16 @@ async def test_keys_are_rotated_and_kept(hosts, tmp_path: Path) -> None:
     a.build()
     await a.pools.start()
     assert a.pools.pool().ring.keys == (NEXT,)
+
+
+async def test_a_key_that_cannot_be_kept_is_a_refusal(hosts, tmp_path: Path) -> None:
+    a = await hosts("a", tmp_path, encrypt=encode_key(KEY))
+    pool = a.pools.pool()
+    (tmp_path / "serf" / "local.tmp").mkdir()  # where the file is written beside itself
+    told = await pool.key_query(INSTALL, NEXT)
+    assert told.problem == "1/1 nodes reported failure"
+    assert told.messages["a"].startswith("Failed to write keyring file: ")
+    assert parse_ring((tmp_path / "serf" / "local.keyring").read_bytes()) == (KEY,)
 
 
 async def test_another_key_does_not_join(hosts) -> None:

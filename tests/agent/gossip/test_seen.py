@@ -48,6 +48,19 @@ def test_one_time_holds_a_bounded_number() -> None:
     assert sum(seen.take(1, str(number)) for number in range(MAX_AT_ONE_TIME + 50)) == MAX_AT_ONE_TIME
 
 
+def test_what_is_remembered_has_a_budget() -> None:
+    clock = LamportClock()
+    seen: SeenWindow[str] = SeenWindow(clock, 4, weight=len, budget=10)
+    clock.witness(1)
+    assert seen.take(1, "a" * 6)
+    assert not seen.take(1, "b" * 6)
+    assert seen.take(1, "c" * 4)
+    clock.witness(5)
+    assert seen.take(5, "d" * 10)  # its slot was that of time 1
+    clock.witness(6)
+    assert not seen.take(6, "e")
+
+
 @given(st.lists(st.tuples(st.integers(0, 60), st.sampled_from("ab"))))
 def test_nothing_is_news_twice(messages: list[tuple[int, str]]) -> None:
     clock, seen = window(8)

@@ -1,11 +1,16 @@
 """serf's machine in small pools on virtual time."""
 
+import random
+
 import pytest
+from meshtest.gossip import plain, recorded, serf_parts
 from meshtest.serfnet import Net, Peer
 
+from meshagent.agent.gossip import fields as go
 from meshagent.agent.gossip import serf_messages as wire
 from meshagent.agent.gossip.key_queries import INSTALL, LIST, REMOVE, USE, report
 from meshagent.agent.gossip.member import Status
+from meshagent.agent.gossip.node import Node
 from meshagent.agent.gossip.query_filters import encode_node_filter, encode_tag_filter
 from meshagent.agent.gossip.serf_codec import encode
 from meshagent.agent.gossip.serf_settings import SerfSettings
@@ -426,11 +431,41 @@ class TestHostileInput:
         net.advance(20)
         assert a.statuses()["n1"] is c.statuses()["n1"] is ALIVE
 
+    def test_an_answer_that_would_be_too_large_is_none(self) -> None:
+        net = Net()
+        a = net.peer("a")
+        name = "n" * 1100
+        a.do(lambda serf, now: serf.notify_join(Node(name, b"\x7f\0\0\x09", 1), now))
+        query = wire.Query(1, 1, b"\x7f\0\0\x09", 1, "x", name="_serf_conflict", payload=name.encode())
+        self.give(a, encode(query))
+        assert a.serf.counts["dropped.malformed"] == 1
+
+    def test_captured_messages_with_damage_do_no_harm(self) -> None:
+        """Whatever bytes come, the machine lives, and nobody who answers is taken for gone."""
+        rng = random.Random(11)
+        net = Net()
+        a, b = net.pool(2)
+        messages = [
+            bytes([part["type"]]) + go.pack(plain(part["body"]))
+            for line in recorded()
+            for part, _ in serf_parts(line["decoded"])
+            if "body" in part
+        ]
+        for _ in range(4000):
+            damaged = bytearray(rng.choice(messages))
+            for _ in range(rng.randrange(3)):
+                damaged[rng.randrange(len(damaged))] = rng.randrange(256)
+            data = bytes(damaged[: rng.randrange(len(damaged) + 1)])
+            self.give(a, data)
+            a.do(lambda serf, now, data=data: serf.merge_remote_state(data, rng.random() < 0.5, now))
+            a.do(lambda serf, now, data=data: serf.ping_complete(b.serf.pool.local, 0.01, data, now))
+        net.advance(40)
+        assert a.statuses()["n1"] in (ALIVE, LEAVING)
+        assert b.statuses() == {"n0": ALIVE, "n1": ALIVE}
+
     def test_tags_that_cannot_be_read_are_none(self) -> None:
         net = Net()
         a = net.peer("a")
-        from meshagent.agent.gossip.node import Node
-
         a.do(lambda serf, now: serf.notify_join(Node("odd", b"\x7f\0\0\x09", 1, b"\xff\x05"), now))
         assert a.serf.members.get("odd").tags == {}
         assert a.serf.counts["dropped.tags"] == 1

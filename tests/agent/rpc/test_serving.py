@@ -132,3 +132,24 @@ async def test_a_wrong_question_is_refused_in_the_same_words(world: ClientWorld)
         assert answer.status == 500
         assert "Selector" in answer.text or "failed" in answer.text.lower()
     assert (await client.get("/v1/kv/")).status == 400
+
+
+async def test_clients_that_ask_the_same_share_the_answer(world: ClientWorld) -> None:
+    from meshagent.agent.rpc.messages import Question
+
+    server = world.server()
+    clients = [await world.client(server, name=f"c{number}") for number in range(3)]
+    await world.write(instance("a", "web"))
+    questions = [
+        (Question("service", "web"), 1),
+        (Question("http", "/v1/health/service/web"), 1),
+        (Question("query", "q"), 3),
+        (Question("http", "/v1/health/service/web?near=_agent"), 3),
+    ]
+    watched = 0
+    for question, count in questions:
+        for client in clients:
+            held = client.client.upstream.holdings.follow(question)
+            await client.client.upstream.first_answer(held, 5)
+        watched += count
+        assert server.serving.watched == watched, question

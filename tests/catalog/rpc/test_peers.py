@@ -88,3 +88,20 @@ def test_what_an_old_dialler_says_is_not_news_of_the_new(play: Play) -> None:
         assert seen == [("id-b", False), ("id-b", True)]
 
     play(scenario)
+
+
+def test_servers_that_were_heard_of_are_dialled_where_they_say_they_are(play: Play) -> None:
+    """One that joins must be able to answer its leader, and one that moved must be found."""
+
+    async def scenario(world: World) -> None:
+        alice, bob, carol = (world.spawn(name) for name in ("alice", "bob", "carol"))
+        alice.peers.set_addresses({carol.identity.node_id: carol.address, alice.identity.node_id: alice.address})
+        await alice.connected(carol)
+        alice.peers.set_servers({bob.identity.node_id: "127.0.0.1:1"})
+        alice.peers.set_addresses({bob.identity.node_id: bob.address})
+        await alice.connected(bob)
+        await alice.disconnected(carol)
+        alice.peers.set_servers({})
+        assert alice.peers.link(bob.identity.node_id) is not None
+
+    play(scenario)

@@ -254,6 +254,15 @@ class GossipSim:
     def kill(self, node: SimNode) -> None:
         node.alive = False
 
+    def restart(self, node: SimNode) -> None:
+        """A new process with the name and address of a node that was killed; it knows nobody."""
+        fresh = self._make(node.index)
+        node.machine, node.delegate = fresh.machine, fresh.delegate
+        node.alive, node.paused, node.slow, node.deaf = True, False, False, False
+        node.held, node.unsent, node.wake_at = [], [], float("inf")
+        node.machine.start(self.now)
+        self._do(node, node.machine.take_commands())
+
     def pause(self, node: SimNode) -> None:
         node.paused = True
 

@@ -19,8 +19,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from meshagent.catalog.raft.configuration import initial
-from meshagent.catalog.raft.members import Members, encode_members
 from meshtest.chaos.network import Loopback
 from meshtest.process import AgentProcess, meshagent_command
 
@@ -74,15 +72,13 @@ class Cluster:
             options = f"size={DISK_MB}m,mode=0700"
             subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(data)], check=True)
             self._mounts.append(data)
-        (data / "raft").mkdir(mode=0o700)
-        members = {
-            self.ids[other]: f"{self.network.address(other)}:{self.network.ports(other)['server']}"
-            for other in self.network.names
-        }
-        (data / "raft" / "members").write_bytes(encode_members(Members(0, initial(members))))
         config: dict[str, Any] = {
             "server": True,
-            "bootstrap_expect": len(members),
+            "bootstrap_expect": len(self.network.names),
+            "retry_join": [
+                f"{self.network.address(other)}:{self.network.ports(other)['serf_lan']}" for other in self.network.names
+            ],
+            "retry_interval": "1s",
             "node_name": name,
             "node_id": self.ids[name],
             "datacenter": "dc1",
@@ -142,12 +138,18 @@ class Cluster:
     def fill_disk(self, server: Server) -> None:
         """Not a byte is left on its file system; where it has none of its own, its files may not grow."""
         if self._small_disks:
-            with open(server.data / "filler", "wb") as filler, contextlib.suppress(OSError):
+            with open(server.data / "filler", "wb", buffering=0) as filler, contextlib.suppress(OSError):
                 while True:
                     filler.write(bytes(1 << 16))
-                    filler.flush()
         elif server.agent.alive:
             resource.prlimit(server.agent.pid, resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+
+    def used_mb(self) -> int:
+        """Of the fullest data directory."""
+        return max(
+            sum(path.stat().st_blocks for path in server.data.rglob("*") if path.is_file()) * 512 >> 20
+            for server in self.servers.values()
+        )
 
     def free_disk(self, server: Server) -> None:
         if self._small_disks:

@@ -85,7 +85,8 @@ class Nemesis:
             self.problems.append(f"after {name}: {error}")
             return
         self.recoveries.append(recovery)
-        self.say(f"{name:30} {took:5.1f} s, writable everywhere {recovery:5.2f} s later")
+        used_mb = await asyncio.to_thread(self.cluster.used_mb)
+        self.say(f"{name:30} {took:5.1f} s, writable everywhere {recovery:5.2f} s later, {used_mb} MB")
 
     async def mend(self) -> None:
         """All faults undone, all servers started."""
