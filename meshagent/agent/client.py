@@ -126,7 +126,6 @@ class Client:
     def run(self, http: HttpServer) -> None:
         """Let go, from now on, of what nobody asks for."""
         self._tasks.start(self._sweep(http), name="client sweep")
-        self._replica.start()
         if self.mesh is not None:
             self.mesh.start()
 

@@ -114,8 +114,13 @@ class Mesh:
 
     # --- decisions about connections ---------------------------------------------------------------------------
 
+    def follow(self) -> None:
+        """The roots are wanted: have them followed on an agent that is told them."""
+        if self._replica is not None:
+            self._replica.follow()
+
     async def known(self) -> None:
-        """Return when this agent knows the entries that decisions are made of. Raises Unavailable."""
+        """Return when this agent knows roots and the entries that decisions are made of. Raises Unavailable."""
         if self._replica is not None:
             await self._replica.known()
 

@@ -1,9 +1,9 @@
 """What a client agent knows of the mesh: roots, config entries and instances of upstreams, as the servers tell.
 
 They are kept in the tables of the client's own store, with the topics of every change, so that decisions and snapshots
-of proxies work from a store on clients as on servers. Private keys never come here. Roots are followed from the start,
-the rest from when it is first needed; until all entries have come there are no decisions: what is not known yet must
-not be taken for the default.
+of proxies work from a store on clients as on servers. Private keys never come here. Everything is followed from when it
+is first needed; until all entries have come there are no decisions: what is not known yet must not be taken for the
+default.
 
 Source: our own; questions in agent/rpc/questions.py. What may change here: which tables are followed.
 """
@@ -48,20 +48,21 @@ class MeshReplica:
         self._clock = clock
         #: Topics of what is followed, by question.
         self._pinned: dict[tuple[str, str], Topic] = {}
-        self._missing = set(KINDS)
+        self._missing = {*KINDS, ""}
 
-    def start(self) -> None:
-        """Follow the roots from now on."""
+    def follow(self) -> None:
+        """Follow roots and entries from now on."""
         self._follow(questions.ROOTS, "")
+        for kind in KINDS:
+            self._follow(questions.CONFIG_KIND, kind)
 
     async def known(self) -> None:
-        """Return when the entries that decisions are made of are here; they are followed from the first call on.
+        """Return when roots and the entries that decisions are made of are here; they are followed from now on.
 
         Raises:
             Unavailable: no server has told them yet.
         """
-        for kind in KINDS:
-            self._follow(questions.CONFIG_KIND, kind)
+        self.follow()
         end = self._clock.monotonic() + FIRST_S
         while self._missing:
             if self._clock.monotonic() >= end:
@@ -106,6 +107,7 @@ class MeshReplica:
         elif kind == questions.CONNECT:
             store.watches.notify(("connect", name))
         elif found is not None:
+            self._missing.discard("")
             before = (store.ca.roots, store.ca.cluster_id)
             store.ca.load([found])
             if before != (store.ca.roots, store.ca.cluster_id):

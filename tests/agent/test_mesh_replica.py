@@ -55,7 +55,7 @@ def world() -> tuple[Store, FakeRows, Store, MeshReplica]:
     server, client = Store(), Store()
     rows = FakeRows(server)
     replica = MeshReplica(rows, client, VirtualClock())  # type: ignore[arg-type]
-    replica.start()
+    replica.follow()
     return server, rows, client, replica
 
 
@@ -113,6 +113,7 @@ async def test_what_is_not_known_yet_is_not_taken_for_the_default(world: Any) ->
 
 async def test_what_is_known_stays_while_there_is_no_answer(world: Any) -> None:
     server, rows, client, replica = world
+    server.execute(c.CASet(CAConfig(), 0, AT, "cluster", ROOT))
     server.execute(c.ConfigEntrySet(parse({"Kind": "service-defaults", "Name": "web", "Protocol": "http"}), None, AT))
     asked = asyncio.ensure_future(replica.known())
     await replica._clock.advance(0.1)

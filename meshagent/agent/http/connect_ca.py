@@ -53,6 +53,9 @@ def check_enabled(agent: Agent) -> None:
 
 def _roots(agent: Agent, request: Request) -> Result[Any]:
     check_enabled(agent)
+    mesh = agent.extras.get("mesh")
+    if mesh is not None:
+        mesh.follow()
     table = agent.store.ca
     roots = [table.roots[at] for at in sorted(table.roots)]
     pem = request.query.get("pem")
@@ -151,9 +154,11 @@ async def _put_configuration(agent: Agent, request: Request) -> Response:
 
 
 async def _leaf(agent: Agent, request: Request) -> Response:
-    leafs = mesh_of(agent).leafs
+    mesh = mesh_of(agent)
+    leafs = mesh.leafs
     if not request.name:
         raise InternalError("URI must be either service, agent, server, or kind")
+    await mesh.known()
     options = request.options
     if options.index:
         wait_s = min(options.wait_ns / 1e9 or _WAIT_S, _WAIT_S)
