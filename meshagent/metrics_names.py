@@ -176,18 +176,18 @@ raft.state.follower
 raft.snapshot.failed  Snapshots that could not be written
 raft.state.leader  Elections won
 raft.storage.failed  Times the disk refused the log
-raft.transition.heartbeat_timeout
-raft.verify_leader
-raft.wal.head_truncations
-raft.wal.log_appends
+raft.transition.heartbeat_timeout  Times no leader was heard for an election timeout
+raft.verify_leader  Rounds in which a leader asked whether it still leads
+raft.wal.head_truncations  Times the oldest part of the log was removed
+raft.wal.log_appends  Groups of entries written
 raft.wal.log_entries_read
-raft.wal.log_entries_written
+raft.wal.log_entries_written  Entries written
 raft.wal.log_entry_bytes_read
-raft.wal.log_entry_bytes_written
-raft.wal.segment_rotations
+raft.wal.log_entry_bytes_written  Bytes of entries written
+raft.wal.segment_rotations  Segments begun
 raft.wal.stable_gets
 raft.wal.stable_sets
-raft.wal.tail_truncations
+raft.wal.tail_truncations  Times the end of the log was replaced
 rpc.accept_conn
 rpc.cross-dc
 rpc.query  Queries served
@@ -284,10 +284,11 @@ raft.commitNumLogs  Commands in one entry
 raft.commitTime  Milliseconds from proposal to commit
 raft.fsm.apply
 raft.fsm.enqueue
-raft.leader.dispatchLog
-raft.leader.dispatchNumLogs
+raft.fsm.restore  Milliseconds that replacing the state took
+raft.leader.dispatchLog  Milliseconds until a leader's entries were on its own disk
+raft.leader.dispatchNumLogs  Commands that went to the disk together
 raft.leader.lastContact  Milliseconds since a follower last answered the leader
-raft.rpc.installSnapshot
+raft.rpc.installSnapshot  Milliseconds that taking a leader's state took
 raft.snapshot.persist  Milliseconds that writing a snapshot took
 raft.snapshot.takeSnapshot  Milliseconds that a snapshot took as a whole
 rpc.consistentRead  Milliseconds until the consistent reads that wait together could be answered

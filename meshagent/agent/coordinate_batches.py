@@ -84,7 +84,7 @@ async def tell_coordinate(agent: Agent, pools: Pools, ask: Ask) -> None:
     Each time a random part of the interval later, so that all spread.
     """
     while True:
-        between_s = interval_s(len(pools.members()))
+        between_s = interval_s(pools.size())
         await agent.clock.sleep(between_s + agent.rng.random() * between_s)
         row = CoordinateRow(node=agent.node_name, coord=pools.coordinate())
         token = agent.config.acl.tokens.agent or ""

@@ -142,7 +142,7 @@ class Daemon:
             self._clock,
             self._rng,
             self._tasks,
-            members=lambda: len(self.pools.members()),
+            members=self.pools.size,
             read=self.role.own_rows,
         )
         self.agent.extras["coordinates"] = CoordinateBatches(self.agent)

@@ -17,10 +17,12 @@ from meshagent.agent.gossip import fields as go
 from meshagent.agent.gossip.serf_messages import Event
 from meshagent.errors import RemoteProtocolError
 
-__all__ = ["PREFIX", "decode_event", "encode_event", "gossip_events"]
+__all__ = ["NEW_LEADER", "PREFIX", "decode_event", "encode_event", "gossip_events"]
 
 #: Consul's events have this before their name in gossip, so that serf's own are told apart.
 PREFIX = "consul:event:"
+#: The event of a new leader; its payload is the name of the leader's node.
+NEW_LEADER = "consul:new-leader"
 
 
 class _Gossip(Protocol):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from meshagent.agent.server_calls import Method, decode, encode, servers_only
+from meshagent.agent.snapshot_calls import snapshot_methods
 from meshagent.catalog.autopilot.health import AutopilotState, ServerStats
 
 if TYPE_CHECKING:
@@ -80,7 +81,5 @@ async def at_leader(
 
 def all_methods(agent: Agent) -> dict[str, Handler]:
     """What to add to the methods of the RPC server."""
-    from meshagent.agent.snapshots import snapshot_methods  # which asks the leader through this module
-
     methods = {**operator_methods(agent), **snapshot_methods(agent)}
     return {name: servers_only(method) for name, method in methods.items()}

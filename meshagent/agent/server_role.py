@@ -18,6 +18,7 @@ from meshagent.agent.bootstrap_keeper import BootstrapKeeper
 from meshagent.agent.check_runs import Followed, alias_source, node_follower
 from meshagent.agent.cluster import Cluster
 from meshagent.agent.differences import NodeRows, node_rows
+from meshagent.agent.event_wire import NEW_LEADER
 from meshagent.agent.fsm_metrics import MeasuredStore
 from meshagent.agent.gossip.member import Status
 from meshagent.agent.leadership import Leadership, init_cluster, init_federation, reap_tombstones
@@ -98,6 +99,7 @@ class ServerRole:
             first=(
                 ("giving the cluster an id", lambda: init_cluster(agent)),
                 ("configuring autopilot", self.autopilot.configure),
+                ("telling who leads", self._tell_leader),
                 ("registering members", self.reconcile.once),
                 ("federation state", lambda: init_federation(agent)),
             ),
@@ -119,6 +121,10 @@ class ServerRole:
     async def start(self) -> None:
         """Listen on the RPC port, and bring the log up. Raises ConfigError, CorruptData."""
         await self.cluster.start()
+
+    async def _tell_leader(self) -> None:
+        """Every agent hears it, Consul's too."""
+        self.pools.fire_event(NEW_LEADER, self.agent.node_name.encode())
 
     def run(self, http: HttpServer) -> None:
         """Begin with everything else: HTTP and DNS answer."""

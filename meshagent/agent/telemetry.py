@@ -19,10 +19,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from meshagent import CONSUL_VERSION
+from meshagent.agent.gossip.member import Member, Status
 
 if TYPE_CHECKING:
     from meshagent.agent.autopilot import AutopilotKeeper
     from meshagent.agent.core import Agent
+    from meshagent.agent.membership import Membership
     from meshagent.catalog.autopilot.health import AutopilotState
     from meshagent.catalog.model import Service
     from meshagent.metrics import Metrics
@@ -144,8 +146,10 @@ def agent_gauges(agent: Agent) -> Callable[[Metrics], None]:
         metrics.gauge("autopilot.healthy", 1 if (health.healthy if health else agent.log.leader) else 0)
         metrics.gauge("autopilot.failure_tolerance", health.failure_tolerance if health else (servers - 1) // 2)
         metrics.gauge("raft.peers", servers)
-        metrics.gauge("members.servers", servers, labels)
-        metrics.gauge("members.clients", 0, labels)
+        here = [member for member in _members(agent) if member.status == Status.ALIVE]
+        server_count = sum(member.tags.get("role") == "consul" for member in here)
+        metrics.gauge("members.servers", server_count or servers, labels)
+        metrics.gauge("members.clients", len(here) - server_count, labels)
         metrics.gauge("session_ttl.active", len(agent.store.sessions.with_ttl))
         metrics.gauge("state.nodes", len(registrations.nodes), labels)
         metrics.gauge("state.services", counts.names, labels)
@@ -166,6 +170,11 @@ def _health(agent: Agent) -> AutopilotState | None:
     extras: dict[str, Any] = getattr(agent, "extras", {})
     keeper: AutopilotKeeper | None = extras.get("autopilot")
     return None if keeper is None else keeper.state
+
+
+def _members(agent: Agent) -> list[Member]:
+    pool: Membership | None = agent.extras.get("members")
+    return [] if pool is None else pool.members()
 
 
 @dataclass(frozen=True, slots=True)

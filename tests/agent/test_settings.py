@@ -6,6 +6,7 @@ import pytest
 
 from meshagent.agent import settings
 from meshagent.agent.config import Config, Host, assemble, table_of
+from meshagent.catalog.raft.settings import RaftSettings
 from meshagent.located import Place
 
 
@@ -22,7 +23,7 @@ def test_defaults_are_those_of_the_parts():
     assert settings.check_settings(plain) == settings.CheckSettings()
     assert settings.log_settings(plain) == settings.LogSettings()
     assert settings.metrics_settings(plain) == settings.MetricsSettings()
-    raft = dataclasses.replace(settings.RaftSettings(), multiplier=1)
+    raft = dataclasses.replace(RaftSettings(), multiplier=1)
     assert settings.raft_settings(plain) == raft
     http = dataclasses.replace(settings.HttpSettings(), pretty=True, ui_enabled=True)
     assert settings.http_settings(plain) == http

@@ -3,96 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-from meshtest.httpapi import Log, make_agent
+from meshtest.savers import follower, pieces, saved, server
 
-from meshagent.agent.core import Agent
-from meshagent.agent.operator_calls import all_methods
-from meshagent.agent.snapshots import (
-    SNAPSHOT_BEGIN,
-    SNAPSHOT_OPEN,
-    SNAPSHOT_READ,
-    SNAPSHOT_RESTORE,
-    SNAPSHOT_WRITE,
-    restore,
-    save,
-)
-from meshagent.agent.spool import Spools
+from meshagent.agent.snapshot_calls import SNAPSHOT_BEGIN, SNAPSHOT_READ, SNAPSHOT_RESTORE, SNAPSHOT_WRITE
+from meshagent.agent.snapshots import restore, save
 from meshagent.catalog.archive import ArchiveReader
 from meshagent.catalog.commands import KVSet
-from meshagent.catalog.raft.snapshots import SnapshotId
-from meshagent.catalog.rpc.hello import CLIENT, SERVER, Peer
 from meshagent.clock import VirtualClock
-from meshagent.errors import BadRequest, CorruptData, Denied, MeshError, NoLeader, NotFound, RemoteProtocolError
-
-SERVER_PEER = Peer("id", "n2", "dc1", "", SERVER, 1, 1)
-
-
-class Snapshots:
-    """A log that gives and takes a store's state."""
-
-    def __init__(self, agent: Agent) -> None:
-        self.store = agent.store
-        self.restored = 0
-        self.largest = 0
-
-    def save_snapshot(self) -> tuple[SnapshotId, Iterator[bytes]]:
-        return SnapshotId(9, 3), self.store.snapshot()
-
-    async def restore_snapshot(self, chunks: AsyncIterable[bytes]) -> None:
-        found = [chunk async for chunk in chunks]
-        self.store.restore(found)
-        self.restored += 1
-
-
-class Calls:
-    """The way to the leader's methods, without a network."""
-
-    def __init__(self, leader: Agent) -> None:
-        self.methods: Any = all_methods(leader)
-        self.asked: list[str] = []
-        self.broken = ""
-
-    async def call(self, method: str, payload: bytes, timeout_s: float, *, again: bool = True) -> bytes:
-        assert not again, method
-        self.asked.append(method)
-        if method == self.broken:
-            raise NoLeader
-        answer: bytes = await self.methods[method](SERVER_PEER, payload)
-        return answer
-
-
-def server(tmp_path: Path, *, keys: int = 0) -> Agent:
-    agent = make_agent()
-    agent.extras |= {"raft": Snapshots(agent), "spools": Spools(tmp_path, agent.clock)}
-    rng = random.Random(1)
-    for number in range(keys):
-        agent.store.execute(KVSet(f"k{number:06}", rng.randbytes(100)))
-    return agent
-
-
-def follower(tmp_path: Path, leader: Agent) -> Agent:
-    agent = server(tmp_path)
-    log: Any = agent.log
-    assert isinstance(log, Log)
-    log.leading = False
-    agent.extras["leader_calls"] = Calls(leader)
-    return agent
-
-
-async def pieces(data: bytes, step: int = 100_000) -> AsyncIterator[bytes]:
-    for start in range(0, len(data), step):
-        yield data[start : start + step]
-
-
-async def saved(agent: Agent, **given: Any) -> bytes:
-    return b"".join([piece async for piece in (await save(agent, **given)).pieces])
+from meshagent.errors import CorruptData, MeshError, NoLeader
 
 
 async def test_a_leader_gives_its_state(tmp_path: Path) -> None:
@@ -220,27 +142,3 @@ async def _failing(work: Any) -> BaseException | None:
     except MeshError as error:
         return error
     return None
-
-
-async def test_methods_refuse_what_they_do_not_expect(tmp_path: Path) -> None:
-    leader = server(tmp_path, keys=7)
-    methods: Any = all_methods(leader)
-    encode = msgspec.msgpack.encode
-    with pytest.raises(NotFound):
-        await methods[SNAPSHOT_READ](SERVER_PEER, encode(("guess", 0)))
-    with pytest.raises(RemoteProtocolError):
-        await methods[SNAPSHOT_READ](SERVER_PEER, b"\xc1")
-    ticket = msgspec.msgpack.decode(await methods[SNAPSHOT_BEGIN](SERVER_PEER, encode(0)))
-    with pytest.raises(BadRequest, match="for offset 5 came at 0"):
-        await methods[SNAPSHOT_WRITE](SERVER_PEER, encode((ticket, 5, b"x")))
-    leader.log.leading = False  # type: ignore[attr-defined]
-    for method in (SNAPSHOT_OPEN, SNAPSHOT_BEGIN, SNAPSHOT_RESTORE):
-        with pytest.raises(MeshError):
-            await methods[method](SERVER_PEER, encode(ticket))
-
-
-async def test_a_client_agent_gets_no_state_past_its_users_tokens(tmp_path: Path) -> None:
-    client = Peer("id", "c1", "dc1", "", CLIENT, 1, 1)
-    for method in all_methods(server(tmp_path, keys=7)).values():
-        with pytest.raises(Denied, match="only servers ask this"):
-            await method(client, b"")  # type: ignore[misc]

@@ -47,6 +47,16 @@ def test_joining_by_command(servers: Servers) -> None:
         assert ran.stdout == "Successfully joined cluster by contacting 1 nodes.\n"
 
 
+def test_everybody_hears_who_leads(servers: Servers, client: AgentProcess) -> None:
+    def heard() -> int:
+        rows = servers[0].get("/v1/agent/metrics")["Counters"]
+        return sum(row["Count"] for row in rows if row["Name"].endswith("serf.events.consul:new-leader"))
+
+    assert servers[0].http("POST", "/v1/operator/raft/transfer-leader").status == 200
+    servers.leader()
+    servers[0].wait("the event", heard, within_s=25)
+
+
 def ring(server: AgentProcess, name: str) -> list[str]:
     assert server.config is not None
     path = Path(server.config["data_dir"]) / "serf" / f"{name}.keyring"

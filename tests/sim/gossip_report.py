@@ -76,7 +76,7 @@ def loss(seed: int, quick: bool) -> None:
 
 
 def lifeguard(seed: int, quick: bool) -> None:
-    minutes = 2 if quick else 4
+    minutes = 1 if quick else 2
     print(f"Lifeguard's experiment: 128 nodes, some slow for 16.4 s, well for 4 ms, and so on; {minutes} min of it")
     print("How often a node took one for dead that was well; 'at the well': nodes that were well themselves")
     print(

@@ -56,7 +56,7 @@ def test_lost_packets_kill_nobody(tcp: bool) -> None:
 def test_slow_nodes_do_not_kill_the_well() -> None:
     """Lifeguard's experiment: the slow ones blame others, and are not believed."""
     rows = [
-        experiments.anomalies(64, 8, seed=9, settings=settings, minutes=1, slow_s=16.384, well_s=0.004)
+        experiments.anomalies(40, 6, seed=9, settings=settings, minutes=1, slow_s=16.384, well_s=0.004)
         for settings in (experiments.PLAIN_SWIM, LAN)
     ]
     assert rows[0].at_the_well > 1000

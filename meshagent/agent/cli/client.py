@@ -29,6 +29,7 @@ _CONNECT_TIMEOUT_S = 10.0
 _ANSWER_TIMEOUT_S = 120.0
 #: A large body is read in pieces of this size.
 _PIECE_BYTES = 256 << 10
+_BROKE_OFF = "the answer of {} broke off: its log says why"
 _BOOLS = {"1", "t", "true", "T", "TRUE", "True"}
 
 
@@ -195,6 +196,8 @@ class Client:
                 with _network_errors(self.endpoint.address):
                     while piece := response.read(_PIECE_BYTES):
                         yield piece
+                if response.length:
+                    raise Unreachable(_BROKE_OFF.format(self.endpoint.address))
 
             yield dict(response.headers), pieces()
 
@@ -271,7 +274,7 @@ Query = Mapping[str, str] | Sequence[tuple[str, str]]
 @contextlib.contextmanager
 def _network_errors(address: str) -> Iterator[None]:
     """What the network says, in one line that says what to do."""
-    from meshagent.agent.cli.connection import NotHttp, UnknownName
+    from meshagent.agent.cli.connection import BrokenOff, NotHttp, UnknownName
 
     try:
         yield
@@ -284,6 +287,8 @@ def _network_errors(address: str) -> Iterator[None]:
         raise Unreachable(f"{address} did not answer in time: is it overloaded, or behind a firewall?") from None
     except UnknownName as error:
         raise Unreachable(f"the name in the address {address} cannot be resolved: {error.strerror}") from None
+    except BrokenOff:
+        raise Unreachable(_BROKE_OFF.format(address)) from None
     except NotHttp as error:
         raise Unreachable(f"{address} does not speak HTTP ({type(error).__name__}): is https:// missing?") from None
     except OSError as error:

@@ -12,10 +12,12 @@ import ssl
 
 from meshagent.errors import MeshError
 
-__all__ = ["NotHttp", "TlsConnection", "UnixConnection", "UnknownName", "plain", "tls_context"]
+__all__ = ["BrokenOff", "NotHttp", "TlsConnection", "UnixConnection", "UnknownName", "plain", "tls_context"]
 
 #: What the peer sent is no HTTP.
 NotHttp = http.client.HTTPException
+#: The answer ended before its end.
+BrokenOff = http.client.IncompleteRead
 #: A host name that does not resolve.
 UnknownName = socket.gaierror
 

@@ -72,6 +72,10 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
         "operator autopilot state", "operator_autopilot", "state", "CL12", "Show what autopilot knows of the servers"
     ),
     Subcommand("operator raft list-peers", "operator", "list_peers", "CL12", "List the servers of the Raft cluster"),
+    Subcommand("operator raft recover", "raft_offline", "recover", "", "Begin again after a quorum was lost"),
+    Subcommand(
+        "operator raft repair", "raft_offline", "repair", "", "Show damage in a stopped server's log, cut it off"
+    ),
     Subcommand("operator raft remove-peer", "operator", "remove_peer", "CL12", "Remove a server from the Raft cluster"),
     Subcommand(
         "operator raft transfer-leader", "operator", "transfer_leader", "CL12", "Hand leadership to another server"

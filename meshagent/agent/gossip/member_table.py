@@ -28,7 +28,7 @@ FLAP_S = 60.0
 class Entry:
     """One member: `status_ltime` is the member time of its last intent, `since` when it left or failed."""
 
-    __slots__ = ("node", "since", "status", "status_ltime", "tags")
+    __slots__ = ("_seen", "node", "since", "status", "status_ltime", "tags")
 
     def __init__(self, node: Node, tags: dict[str, str]) -> None:
         self.node = node
@@ -36,11 +36,19 @@ class Entry:
         self.status = Status.ALIVE
         self.status_ltime = 0
         self.since = 0.0
+        self._seen: tuple[Node, dict[str, str], Status, Member] | None = None
 
     def member(self) -> Member:
-        """As others see it."""
+        """As others see it; the same value until it changes."""
+        if (
+            (seen := self._seen) is not None
+            and seen[0] is self.node
+            and seen[1] is self.tags
+            and seen[2] is self.status
+        ):
+            return seen[3]
         low, high, current, delegate_low, delegate_high, delegate = (*self.node.versions, *bytes(6))[:6]
-        return Member(
+        member = Member(
             name=self.node.name,
             addr=self.node.ip,
             port=self.node.port,
@@ -53,6 +61,8 @@ class Entry:
             delegate_max=delegate_high,
             delegate_cur=delegate,
         )
+        self._seen = (self.node, self.tags, self.status, member)
+        return member
 
 
 class MemberTable:

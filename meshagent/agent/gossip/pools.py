@@ -234,6 +234,11 @@ class Pools:
         pool = self._pools.get(wan)
         return pool.members() if pool is not None else []
 
+    def size(self, *, wan: bool = False) -> int:
+        """How many members there are, whatever their state."""
+        pool = self._pools.get(wan)
+        return len(pool.serf.members) if pool is not None else 0
+
     def local(self, *, wan: bool = False) -> Member | None:
         """This agent as a member; None without that pool."""
         pool = self._pools.get(wan)

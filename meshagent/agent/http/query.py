@@ -116,6 +116,7 @@ async def _create(agent: Agent, request: Request) -> Response:
 async def _update(agent: Agent, request: Request) -> Response:
     query = decode_body(PreparedQuery, request.body)
     require_local(agent, request)
+    await agent.log.read_barrier()  # whether it is there is asked of what the leader has
     query_id = _existing(agent, request.name)
     await _set(agent, msgspec.structs.replace(query, id=query_id))
     return Response(200)
@@ -123,6 +124,7 @@ async def _update(agent: Agent, request: Request) -> Response:
 
 async def _delete(agent: Agent, request: Request) -> Response:
     require_local(agent, request)
+    await agent.log.read_barrier()
     await _apply(agent, commands.PreparedQueryDelete(_existing(agent, request.name)))
     return Response(200)
 

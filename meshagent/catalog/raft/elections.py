@@ -9,6 +9,7 @@ What may be changed: the order of the checks in `_on_request_vote`: none.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Set
 
 from meshagent.catalog.raft.messages import PreVote, RequestVote, TimeoutNow, VoteReply
@@ -16,12 +17,16 @@ from meshagent.catalog.raft.standing import CANDIDATE, FOLLOWER, LEADER, Standin
 
 __all__ = ["Elections"]
 
+log = logging.getLogger("agent.server.raft")
+
 
 class Elections(Standing):
     """`_become_leader` and `_stop_leading` are what a leader adds."""
 
     _pre_term = 0  # the term that is being asked for in a pre-vote, or 0
     _granted: frozenset[str] = frozenset()  # who said yes to what is being asked
+    _removed = False  # a leader said that this server does not belong to the cluster any more
+    timeouts = 0  # how often no leader was heard for an election timeout
 
     def _become_leader(self, now: float) -> None:
         raise NotImplementedError
@@ -32,7 +37,7 @@ class Elections(Standing):
     @property
     def may_lead(self) -> bool:
         """Whether this server may seek an election."""
-        return self.node_id in self.voters
+        return self.node_id in self.voters and not self._removed
 
     def _is_quorum(self, node_ids: Set[str]) -> bool:
         return 2 * len(self.voters & node_ids) > len(self.voters)
@@ -52,6 +57,7 @@ class Elections(Standing):
 
     def _seek_election(self, now: float) -> None:
         """Nothing was heard for an election timeout: ask who would vote, before any term is disturbed."""
+        self.timeouts += 1
         self._deadline = now + self._timeout()
         self._set_leader(None)
         self._set_role(FOLLOWER)
@@ -83,6 +89,9 @@ class Elections(Standing):
             self._become_leader(now)
 
     def _on_vote_reply(self, message: VoteReply, now: float) -> None:
+        if message.removed and message.term >= self.term and not self._removed:
+            log.warning("server %s leads and says that this one was removed: standing for no election", message.sender)
+            self._removed = True
         if message.term > self.term:
             self._step_down(message.term, now)
             return
@@ -117,9 +126,14 @@ class Elections(Standing):
             and not self._is_guarded(now)
             and self._has_all_of_mine(message.last_index, message.last_term)
         )
+        removed = (
+            self.role == LEADER
+            and self.configuration.get(message.sender) is None
+            and self.commit_index >= self.configuration_index
+        )
         self._send(
             message.sender,
-            VoteReply(self.node_id, self.term, message.epoch, message.term, granted, pre=True),
+            VoteReply(self.node_id, self.term, message.epoch, message.term, granted, pre=True, removed=removed),
         )
 
     def _on_request_vote(self, message: RequestVote, now: float) -> None:

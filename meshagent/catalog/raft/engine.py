@@ -171,6 +171,11 @@ class Engine(Replication):
         progress = self._progress.get(node_id)
         return 0 if progress is None else progress.match
 
+    def silences_s(self) -> dict[str, float]:
+        """On a leader: for how long each other server has not answered, by node id."""
+        now = self._clock.monotonic()
+        return {node_id: now - progress.answered_at for node_id, progress in self._progress.items()}
+
     # -- messages
 
     def receive(self, node_id: str, message: Message, epoch: int) -> None:

@@ -189,6 +189,7 @@ class SnapshotReceiver:
         self._busy = False
         self._writer: SnapshotWriter | None = None
         self._restoring: StateRestoring | None = None
+        self.begun = 0  # how many transfers began here
 
     def on_chunk(self, message: InstallSnapshot) -> None:
         engine = self._engine()
@@ -211,6 +212,7 @@ class SnapshotReceiver:
     async def _begin(self, message: InstallSnapshot) -> None:
         try:
             await self._abandon()
+            self.begun += 1
             if self._journal.keeps_snapshots:
                 snapshot = SnapshotId(message.index, message.last_term)
                 self._writer = await run(self._worker, partial(self._journal.begin_snapshot, snapshot))

@@ -160,6 +160,10 @@ class MemoryJournal:
         self.snapshot = snapshot
         self.durable_index = max(self.durable_index, snapshot.index)
 
+    def counts(self) -> dict[str, int]:
+        """What was done on disk since the last call, under the names of Consul's `raft.wal.*` metrics."""
+        return {}
+
     def _begin_anew(self) -> None:
         """The log on disk is to begin behind the snapshot."""
 
@@ -244,6 +248,7 @@ class Journal(Protocol):
     def begin_snapshot(self, snapshot: SnapshotId) -> SnapshotWriter: ...
     async def end_snapshot(self, snapshot: SnapshotId, keep_from: int) -> None: ...
     def install(self, snapshot: SnapshotId) -> None: ...
+    def counts(self) -> dict[str, int]: ...
     async def close(self) -> None: ...
     def add(self, command: bytes, idx: int, term: int) -> None: ...
     def deleteEntriesFrom(self, entryFrom: int) -> None: ...
@@ -440,6 +445,12 @@ class FileJournal(MemoryJournal):
             return
         self._restarting = False
         self.sync()
+
+    def counts(self) -> dict[str, int]:
+        counts = self._segments.counts
+        taken = {name: count for name, count in counts.items() if count}
+        counts.subtract(taken)
+        return taken
 
     async def heal(self) -> bool:
         begin = self._segments.restart if self._restarting else self._segments.heal

@@ -65,11 +65,13 @@ class PreVote(Message, frozen=True, array_like=True, tag=2):
 
 
 class VoteReply(Message, frozen=True, array_like=True, tag=3):
-    """To both: `asked` is the term that was asked for, `pre` says which of the two it was."""
+    """To both: `asked` is the term that was asked for, `pre` says which of the two it was. `removed`: I lead, and who
+    asks does not belong to the cluster any more."""
 
     asked: int
     granted: bool
     pre: bool
+    removed: bool = False
 
 
 class AppendEntries(Message, frozen=True, array_like=True, tag=4):

@@ -30,10 +30,12 @@ __all__ = [
     "MAX_PAYLOAD_BYTES",
     "RECORD_BYTES",
     "VERSION",
+    "WAY_OUT",
     "Entry",
     "Segment",
     "encode_group",
     "encode_header",
+    "good_part",
     "scan",
 ]
 
@@ -51,7 +53,9 @@ _CHECKED = struct.Struct("<IIQQ")  # the part of the record's header that its ch
 HEADER_BYTES = _HEADER.size
 RECORD_BYTES = _RECORD.size
 
-WAY_OUT = "restore this server from its peers or from a saved snapshot"
+WAY_OUT = (
+    "`meshagent operator raft repair` shows what is left; restore this server from its peers or from a saved snapshot"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,28 @@ def scan(data: bytes, *, name: str, last: bool) -> Segment | None:
         _judge_tail(data, view, offset, name=name, last=last)
         return Segment(sequence, first_index, entries, offset, rest)
     return Segment(sequence, first_index, entries, offset, 0)
+
+
+def good_part(data: bytes) -> tuple[list[Entry], int]:
+    """(the records before the first bad one, the offset behind them), of a segment whose header is good or not."""
+    if _header_of(data) is None:
+        return [], 0
+    entries: list[Entry] = []
+    offset = HEADER_BYTES
+    view = memoryview(data)
+    while (record := _record_at(data, view, offset, len(data))) is not None:
+        length, _, index, term = record
+        begin = offset + RECORD_BYTES
+        offset = begin + length
+        entries.append((data[begin:offset], index, term))
+    return entries, offset
+
+
+def _header_of(data: bytes) -> tuple[int, int] | None:
+    try:
+        return _scan_header(data, name="", last=False)
+    except CorruptData:
+        return None
 
 
 def _scan_header(data: bytes, *, name: str, last: bool) -> tuple[int, int] | None:

@@ -76,7 +76,8 @@ class RaftLog:
 
     `node_id` names this server to the others; `address` is its server RPC address, `host:port`. `peers` maps the
     other servers' node ids to their addresses: with which servers a new cluster begins, the same on each of them. A
-    server that `joins` begins with none, and waits until a leader has added it. What is on disk overrides both.
+    server that `joins` begins with none, and waits until a leader has added it. What is on disk overrides both. One
+    that `stays_alone` refuses to be one of several: it forgets its vote when it ends.
     """
 
     def __init__(
@@ -94,7 +95,9 @@ class RaftLog:
         joins: bool = False,
         metrics: RaftMetrics | None = None,
         snapshot_worker: Worker | None = None,
+        stays_alone: bool = False,
     ) -> None:
+        self._stays_alone = stays_alone
         self._state = ReplicatedState(machine)
         self._applier = Applier(self._state)
         self._node_id = node_id
@@ -122,6 +125,8 @@ class RaftLog:
         self._restorer = Restorer(self._state, clock, rng, self._settings.slice_s, self._discard)
         self._time_since = (0, 0.0, 0)  # (the term in which this server leads, since when, log time then)
         self._restores = False  # an operator's snapshot is on its way
+        self._dispatched: float | None = None  # when the oldest group that is not on disk went there
+        self._timeouts = 0
         self._keeps_time = False
         self._refusal: MeshError | None = Unavailable("the log has not been started")
         self._started = False
@@ -241,6 +246,7 @@ class RaftLog:
             future: asyncio.Future[None] = self._loop.create_future()
             future.set_result(None)
             return future
+        self._metrics.incr("raft.verify_leader")
         future = self._waiters.barrier(engine.confirm(), engine.commit_index)
         self._tick_soon()
         return future
@@ -360,6 +366,7 @@ class RaftLog:
         if self.has_state:
             raise Conflict("this server has been part of a cluster already: it cannot begin another")
         configuration = servers if isinstance(servers, Configuration) else initial(servers)
+        self._check_alone(configuration)
         if Server(self._node_id, self._address, True) not in configuration.servers:
             raise Conflict(f"server {self._node_id} at {self._address} must be one of those that begin, and vote")
         try:
@@ -378,6 +385,10 @@ class RaftLog:
         """
         await self._change(lambda engine: engine.add(Server(node_id, address, voter)))
 
+    def _check_alone(self, configuration: Configuration) -> None:
+        if self._stays_alone and len(configuration.servers) > 1:
+            raise Conflict("a server without a data directory (-dev) forgets its vote: it cannot be one of several")
+
     async def remove_server(self, node_id: str) -> None:
         """Returns when a quorum of those that remain knows. Raises as `add_server`."""
         await self._change(lambda engine: engine.remove(node_id))
@@ -387,6 +398,7 @@ class RaftLog:
             raise NoLeader
         engine = self._engine
         configuration = wanted(engine)
+        self._check_alone(configuration)
         if configuration == engine.configuration:
             return
         index = engine.change(configuration)
@@ -467,6 +479,7 @@ class RaftLog:
             await self._compaction.give_up()
         if engine.commit_index >= snapshot.index or self._failure is not None:
             return False
+        started = self._clock.monotonic()
         await in_slices(restoring.settle(), self._clock, self._settings.slice_s)
         if engine.commit_index >= snapshot.index or self._failure is not None:
             return False  # another leader went on from the log that is here
@@ -476,7 +489,9 @@ class RaftLog:
         self._journal.install(snapshot)
         engine.installed(snapshot, self._state.restored or (snapshot.index, engine.configuration))
         self._state.flush()
-        self._metrics.incr("raft.fsm.restore")
+        took_ms = (self._clock.monotonic() - started) * 1000
+        self._metrics.sample("raft.rpc.installSnapshot", took_ms)
+        self._metrics.sample("raft.fsm.restore", took_ms)
         log.info("took the leader's state at entry %d", snapshot.index)
         self._tick_soon()
         return True
@@ -509,6 +524,9 @@ class RaftLog:
                 self._append(_Batch(new.commands[begin:end], new.ids[begin:end], new.futures[begin:end]))
         else:
             self._append(new)
+        self._metrics.sample("raft.leader.dispatchNumLogs", len(new.commands))
+        if self._dispatched is None:
+            self._dispatched = self._clock.monotonic()
         self._engine.replicate()
         self._journal.sync()
 
@@ -534,6 +552,12 @@ class RaftLog:
     # -- entries become results
 
     def _on_durable(self) -> None:
+        metrics = self._metrics
+        if self._dispatched is not None:
+            metrics.sample("raft.leader.dispatchLog", (self._clock.monotonic() - self._dispatched) * 1000)
+            self._dispatched = None
+        for name, count in self._journal.counts().items():
+            metrics.incr(f"raft.wal.{name}", count)
         if self._new.commands:
             self._gather()
         self._tick()
@@ -582,6 +606,9 @@ class RaftLog:
             engine.replicate()
         if engine.has_backlog:
             self._tick_soon()
+        if engine.timeouts != self._timeouts:
+            self._timeouts = engine.timeouts
+            self._metrics.incr("raft.transition.heartbeat_timeout")
         self._journal.sync()
         self._note_standing()
 
@@ -700,6 +727,8 @@ class RaftLog:
             now = self._clock.monotonic()
             await self._clock.sleep(beat if deadline is None else max(0.0, min(deadline - now, beat)))
             self._tick()
+            for silence_s in self._engine.silences_s().values():
+                self._metrics.sample("raft.leader.lastContact", silence_s * 1000)
 
     async def snapshot(self) -> None:
         """Take a snapshot now and cut the log behind it (nothing to do in memory)."""
@@ -829,6 +858,7 @@ def open_raft_log(
         transport=transport,
         peers=peers,
         joins=joins,
+        stays_alone=data_dir is None,
     )
 
 

@@ -269,6 +269,7 @@ class Replication(Elections):
 
     def _hear_leader(self, node_id: str, now: float) -> None:
         self._heard_at = now
+        self._removed = False  # it is counted in again
         self._deadline = now + self._timeout()
         self._pre_term = 0
         if self.leader_id != node_id:

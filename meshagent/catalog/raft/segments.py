@@ -9,6 +9,7 @@ What may be changed: sizes. The order of the steps in `_roll` and `drop_through`
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,6 +38,8 @@ class SegmentLog:
         self._disk = disk
         self._segment_bytes = segment_bytes
         self._reserve_bytes = reserve_bytes
+        #: What was done so far, under the names of Consul's `raft.wal.*` metrics.
+        self.counts: Counter[str] = Counter()
         self._closed: list[_Closed] = []
         self._file: DiskFile | None = None
         self._sequence = 0
@@ -118,6 +121,11 @@ class SegmentLog:
         else:
             file.write(self._offset, group)
         file.sync()
+        counts = self.counts
+        counts["log_appends"] += 1
+        counts["log_entries_written"] += len(entries)
+        counts["log_entry_bytes_written"] += len(group)
+        counts["tail_truncations"] += entries[0][1] <= self._highest
         self._offset = end
         self._lowest = min(self._lowest, entries[0][1])
         self._highest = max(self._highest, max(entry[1] for entry in entries))
@@ -133,6 +141,7 @@ class SegmentLog:
         file.sync()
         self._disk.sync_names()
         self._file = file
+        self.counts["segment_rotations"] += self._sequence > 0
         self._sequence += 1
         self._offset = HEADER_BYTES
         self._reserved = HEADER_BYTES + reserve
@@ -165,6 +174,7 @@ class SegmentLog:
         while len(self._closed) > kept and self._closed[0].highest <= index:
             self._remove_oldest()
             count += 1
+        self.counts["head_truncations"] += count > 0
         return count
 
     def read(self, index: int) -> list[Entry]:

@@ -21,6 +21,7 @@ from typing import BinaryIO
 from zlib import crc32
 
 from meshagent.catalog.raft.disk import Disk, DiskFile
+from meshagent.catalog.raft.records import WAY_OUT
 from meshagent.errors import CorruptData
 
 __all__ = ["KEPT", "SnapshotId", "SnapshotWriter", "list_snapshots", "read_snapshot", "verify_snapshot"]
@@ -150,7 +151,7 @@ def _read_chunks(file: BinaryIO, path: str) -> Iterator[bytes]:
 
 
 def _message(path: str, offset: int, what: str) -> str:
-    return f"{path}: at offset {offset}: {what}; restore this server from its peers or from a saved snapshot"
+    return f"{path}: at offset {offset}: {what}; {WAY_OUT}"
 
 
 def verify_snapshot(disk: Disk, snapshot: SnapshotId) -> None:

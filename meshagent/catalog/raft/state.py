@@ -28,7 +28,7 @@ from meshagent.catalog.raft.once import Dumped, Outcomes
 from meshagent.catalog.raft.staging import Staging
 from meshagent.errors import CorruptData
 
-__all__ = ["ReplicatedState", "StateRestoring"]
+__all__ = ["ReplicatedState", "StateRestoring", "configuration_in"]
 
 VERSION = 2
 MAGIC = b"MESHHEAD"
@@ -51,6 +51,14 @@ class _Head(msgspec.Struct, array_like=True):
 _encode = msgspec.msgpack.Encoder().encode
 _head_decoder = msgspec.msgpack.Decoder(_Head)
 _done_decoder = msgspec.msgpack.Decoder(list[Dumped])
+
+
+def configuration_in(first_chunk: bytes) -> tuple[int, Configuration] | None:
+    """(index of its entry, configuration) of a snapshot that begins so, if it holds one. Raises CorruptData."""
+    if not first_chunk.startswith(MAGIC):
+        return None
+    head = _decode(first_chunk)
+    return (head.configuration_index, head.configuration) if head.configuration.servers else None
 
 
 class ReplicatedState:

@@ -31,6 +31,8 @@ class StubAgent:
     port: int = 0
     asked: list[Asked] = field(default_factory=list)
     answers: dict[tuple[str, str], tuple[int, bytes]] = field(default_factory=dict)
+    cut: int = 0
+    """So many bytes are missing at the end of each answer."""
 
     @property
     def address(self) -> str:
@@ -61,7 +63,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubAgent]:
             self.send_response(status)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
-            self.wfile.write(answer)
+            self.wfile.write(answer[: len(answer) - agent.cut])
 
         do_GET = do_PUT = do_POST = do_DELETE = handle_any
 

@@ -54,6 +54,17 @@ def test_a_damaged_one_does_not_replace_the_old(cli: Any, stub: Any, file: Path)
     assert list(file.parent.iterdir()) == [file]
 
 
+def test_one_that_breaks_off_is_not_kept(cli: Any, stub: Any, file: Path) -> None:
+    stub.answer("snapshot", archive())
+    stub.cut = 20
+    ran = cli("snapshot", "save", str(file))
+    assert (ran.status, ran.err) == (
+        1, f"Error saving snapshot: the answer of {stub.address} broke off: its log says why\n",
+    )  # fmt: skip
+    assert file.read_bytes() == archive()
+    assert list(file.parent.iterdir()) == [file]
+
+
 def test_what_went_wrong_is_told(cli: Any, stub: Any, tmp_path: Path) -> None:
     stub.answer("snapshot", b"No cluster leader", status=500)
     ran = cli("snapshot", "save", str(tmp_path / "a"))

@@ -138,3 +138,15 @@ def test_an_update_is_told(table: MemberTable) -> None:
     (change,) = table.changes
     assert (change.kind, change.member.port, change.member.tags) == (Change.UPDATE, 9, {"x": "1"})
     assert table.status_times() == {"a": 0}
+
+
+def test_a_member_is_made_once_until_it_changes(table: MemberTable) -> None:
+    entry = table.get("a")
+    assert entry is not None
+    first = entry.member()
+    assert entry.member() is first
+    table.departed(node(state=NodeState.DEAD), 1.0)
+    assert entry.member() is not first
+    assert entry.member().status == FAILED
+    table.updated(node(), {"x": "1"})
+    assert entry.member().tags == {"x": "1"}

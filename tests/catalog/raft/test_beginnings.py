@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import Any
 
 import pytest
-from meshtest.sim.cluster import SETTINGS, Cluster, SimServer
+from meshtest.engines import Wire
+from meshtest.sim.cluster import SETTINGS, Cluster, Numbers, SimServer
 from meshtest.sim.loop import run_sim
 
 from meshagent.catalog.raft.configuration import Configuration
 from meshagent.catalog.raft.configuration import Server as Member
 from meshagent.catalog.raft.peers_file import encode_peers
+from meshagent.catalog.raft.replica import open_raft_log
+from meshagent.clock import VirtualClock
 from meshagent.errors import ConfigError, Conflict, NoLeader, Unavailable
 
 NAMES = ("s1", "s2", "s3")
@@ -323,3 +327,40 @@ class TestWaitApplied:
                 await waiting
 
         story(main)
+
+
+class TestRemoved:
+    def test_it_is_told_and_disturbs_nobody(self) -> None:
+        """Mutation: the leader does not say so: the server asks for votes for ever."""
+
+        async def main() -> None:
+            cluster = await running()
+            leader = cluster.leader
+            assert leader is not None
+            gone = next(server for server in cluster.servers.values() if server is not leader)
+            await leader.log.remove_server(gone.node_id)
+            term = leader.log._engine.term
+            await asyncio.sleep(3)
+            assert not gone.log._engine.may_lead
+            asked = gone.log._engine.timeouts
+            await asyncio.sleep(5)
+            assert gone.log._engine.timeouts == asked
+            assert (cluster.leader, leader.log._engine.term) == (leader, term)
+            await leader.log.add_server(gone.node_id, f"{gone.node_id}:8300")
+            await asyncio.sleep(1)
+            await leader.log.add_server(gone.node_id, f"{gone.node_id}:8300", voter=True)
+            await asyncio.sleep(0.3)
+            assert gone.log._engine.may_lead, "it belongs to it again"
+
+        story(main)
+
+
+async def test_a_server_without_a_disk_stays_alone() -> None:
+    log = open_raft_log(
+        Numbers(), None, node_id="a", address="a:1", clock=VirtualClock(), rng=random.Random(1), transport=Wire()
+    )
+    log._transport.attach = lambda *_: None  # type: ignore[method-assign]
+    await log.start()
+    with pytest.raises(Conflict, match="-dev"):
+        await log.add_server("b", "b:1")
+    await log.stop()

@@ -30,6 +30,7 @@ def test_what_is_encoded_comes_back(kind: type[messages.Message], data: st.DataO
         "sender": st.text(min_size=1, max_size=40), "entries": st.just([]), "data": st.binary(max_size=100),
         "transfer": st.booleans(), "granted": st.booleans(), "pre": st.booleans(), "success": st.booleans(),
         "done": st.booleans(), "address": st.text(max_size=40),
+        "removed": st.booleans(),
     }  # fmt: skip
     message = kind(**{name: data.draw(values.get(name, numbers)) for name in kind.__struct_fields__})
     assert decode_message(encode_message(message)) == message

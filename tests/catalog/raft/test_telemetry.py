@@ -30,7 +30,9 @@ async def test_the_metrics_carry_consuls_names() -> None:
     assert metrics.names["raft.commitNumLogs"] == 5
     assert {
         "raft.commitTime", "raft.fsm.apply", "raft.applied_index", "raft.last_index", "raft.state.candidate",
-        "raft.state.leader", "raft.snapshot.takeSnapshot", "raft.snapshot.persist",
+        "raft.state.leader", "raft.snapshot.takeSnapshot", "raft.snapshot.persist", "raft.wal.log_appends",
+        "raft.wal.log_entries_written", "raft.wal.log_entry_bytes_written", "raft.leader.dispatchLog",
+        "raft.leader.dispatchNumLogs", "raft.transition.heartbeat_timeout",
     } <= set(metrics.names)  # fmt: skip
     await log.stop()
 
