@@ -169,10 +169,11 @@ def client_fleet(bench: Bench) -> Figure:
     """DNS of every client all the while; names that are followed, and cold ones."""
     with contextlib.ExitStack() as stack:
         servers = stack.enter_context(Servers(3, LIMITS))
-        clients = [client_of(servers.all, f"c{number}", **LIMITS) for number in range(FLEET)]
-        for client in clients:
+        clients = []
+        for number in range(FLEET):
+            client = client_of(servers.all, f"c{number}", **LIMITS)
             stack.enter_context(contextlib.closing(_Stopping(client)))
-            client.start(ready=False)
+            clients.append(client.start(ready=False))
         for number, client in enumerate(clients):
             client.wait_ready(60)
             client.put("/v1/agent/service/register", {"Name": "fleet", "Port": number + 1, "Address": "10.7.7.7"})

@@ -38,7 +38,7 @@ log = logging.getLogger("agent.client")
 ROUND_FIRST_S = 0.1
 ROUND_LONGEST_S = 5.0
 #: How often to look whether it is time to move.
-LOOK_S = 1.0
+LOOK_S = 2.0
 #: A server that has known no leader for so long may be cut off from the others: try the next.
 LEADERLESS_S = 3.0
 #: What an old connection has to end its calls.
