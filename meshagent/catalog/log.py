@@ -15,7 +15,16 @@ from typing import Any, Protocol, runtime_checkable
 
 from meshagent.errors import MeshError
 
-__all__ = ["MemoryLog", "ReplicatedLog", "Restoring", "ServingLog", "SlicedMachine", "StateMachine", "begin_restore"]
+__all__ = [
+    "Answer",
+    "MemoryLog",
+    "ReplicatedLog",
+    "Restoring",
+    "ServingLog",
+    "SlicedMachine",
+    "StateMachine",
+    "begin_restore",
+]
 
 
 class StateMachine(Protocol):
@@ -89,6 +98,14 @@ class _Gathered:
 def begin_restore(machine: StateMachine) -> Restoring:
     """A state to be read beside that of `machine`."""
     return machine.begin_restore() if isinstance(machine, SlicedMachine) else _Gathered(machine)
+
+
+class Answer(Protocol):
+    """Who waits for a command: an `asyncio.Future`, as far as a log is concerned."""
+
+    def done(self) -> bool: ...
+    def set_result(self, result: Any, /) -> None: ...
+    def set_exception(self, exception: BaseException, /) -> None: ...
 
 
 class ReplicatedLog(Protocol):

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Protocol
 
+from meshagent.catalog.log import Answer
 from meshagent.catalog.raft.batch import Item
 from meshagent.catalog.raft.state import ReplicatedState
 from meshagent.errors import InternalError, MeshError
@@ -20,14 +20,6 @@ from meshagent.errors import InternalError, MeshError
 __all__ = ["Applier"]
 
 log = logging.getLogger("agent.server.raft")
-
-
-class Answer(Protocol):
-    """An `asyncio.Future`, as far as it concerns us."""
-
-    def done(self) -> bool: ...
-    def set_result(self, result: Any, /) -> None: ...
-    def set_exception(self, exception: BaseException, /) -> None: ...
 
 
 class Applier:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from meshagent.catalog.log import StateMachine
+from meshagent.catalog.log import Answer, StateMachine
 from meshagent.catalog.raft.applying import Applier
 from meshagent.catalog.raft.batch import RESTORE, cut_batches, decode_batch, encode_batch
 from meshagent.catalog.raft.compaction import Compaction
@@ -65,7 +65,7 @@ class _Batch:
 
     commands: list[bytes]
     ids: list[bytes | None]
-    futures: list[Future]
+    futures: list[Answer]
     term: int = 0
     time_ms: int = 0
     proposed: float = 0.0
@@ -222,17 +222,21 @@ class RaftLog:
     def propose(self, command: bytes, request_id: bytes | None = None) -> Future:
         """`request_id`: proposed again under the same id, here or on another server, it is applied once."""
         future = self._loop.create_future()
+        self.hand_in(command, request_id, future)
+        return future
+
+    def hand_in(self, command: bytes, request_id: bytes | None, answer: Answer) -> None:
+        """`propose` for whoever has something to be told already; it may be told of a failure before this returns."""
         if self._refusal is not None:
-            future.set_exception(again(self._refusal))
-            return future
+            answer.set_exception(again(self._refusal))
+            return
         new = self._new
         new.commands.append(command)
         new.ids.append(request_id)
-        new.futures.append(future)
+        new.futures.append(answer)
         if not self._gathering:
             self._gathering = True
             self._loop.call_soon(self._gather)
-        return future
 
     async def barrier(self) -> None:
         await self.confirmed()
@@ -313,9 +317,9 @@ class RaftLog:
         return self._started and self._engine.is_ready
 
     @property
-    def is_alone(self) -> bool:
-        """Whether this server leads and there is no other."""
-        return self._started and self._engine.leads and not self._engine.peer_count
+    def has_others(self) -> bool:
+        """Whether there is another server."""
+        return self._started and self._engine.peer_count > 0
 
     @property
     def has_heard(self) -> bool:

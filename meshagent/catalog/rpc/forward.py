@@ -56,11 +56,25 @@ class Links(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Write:
+    """A write until its future is done. The log of this server answers it itself when this server leads (`Answer`)."""
+
+    owner: ForwardingLog
     id: bytes
     command: bytes
     future: asyncio.Future[Any]
     deadline: float
     error: MeshError | None = None  # why the last attempt failed
+
+    def done(self) -> bool:
+        return self.future.done()
+
+    def set_result(self, result: Any, /) -> None:
+        if not self.future.done():
+            self.future.set_result(result)
+
+    def set_exception(self, error: BaseException, /) -> None:
+        """The attempt failed."""
+        self.owner._failed([self], error)
 
 
 @dataclass(slots=True, eq=False)
@@ -133,13 +147,15 @@ class ForwardingLog:
 
         NoLeader, Unavailable or Timeout: it may or may not be applied later.
         """
-        if self._log.is_alone:  # nobody else to try it again with: it needs no id of ours
-            return self._log.propose(command, request_id)
+        log = self._log
+        leads = log.is_leader
+        if leads and not log.has_others:  # nobody else to try it again with: it needs no id of ours
+            return log.propose(command, request_id)
         future: asyncio.Future[Any] = self._loop.create_future()
         id = request_id or self._origin + next(self._count).to_bytes(8, "big")
-        write = _Write(id, command, future, self._clock.monotonic() + self.settings.hold_timeout_s)
-        if self._log.is_leader:
-            self._propose_here(write)
+        write = _Write(self, id, command, future, self._clock.monotonic() + self.settings.hold_timeout_s)
+        if leads:
+            log.hand_in(command, id, write)
         elif self._stopped:
             future.set_exception(Unavailable("this server is shutting down"))
         elif len(self._waiting) >= MAX_WAITING or self._waiting_bytes + len(command) > MAX_WAITING_BYTES:
@@ -207,21 +223,6 @@ class ForwardingLog:
 
     # -- writes
 
-    def _propose_here(self, write: _Write) -> None:
-        proposed = self._log.propose(write.command, write.id)
-        proposed.add_done_callback(lambda done: self._proposed_here(write, done))
-
-    def _proposed_here(self, write: _Write, done: asyncio.Future[Any]) -> None:
-        if done.cancelled():
-            write.future.cancel()
-            return
-        error = done.exception()
-        if error is None:
-            if not write.future.done():
-                write.future.set_result(done.result())
-        else:
-            self._failed([write], error)
-
     def _turn_soon(self) -> None:
         if not self._turning:
             self._turning = True
@@ -235,7 +236,7 @@ class ForwardingLog:
         leader = self._log.leader_id
         if leader == self._node_id:
             for write in self._take_all():
-                self._propose_here(write)
+                self._log.hand_in(write.command, write.id, write)
             return
         link = None if not leader else self._links.link(leader)
         if link is not None and leader:

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from meshagent.catalog.log import ReplicatedLog
+from meshagent.catalog.log import Answer, ReplicatedLog
 from meshagent.catalog.rpc.hello import Peer
 from meshagent.catalog.rpc.link import Handler
 from meshagent.catalog.rpc.writes import (
@@ -37,9 +37,12 @@ class SharedLog(ReplicatedLog, Protocol):
     on_change: list[Callable[[], None]]
     """Called when role, term or leader has changed."""
 
+    def hand_in(self, command: bytes, request_id: bytes, answer: Answer) -> None:
+        """The same for whoever has a future already; it may fail before this returns."""
+
     @property
-    def is_alone(self) -> bool:
-        """Whether this server leads and there is no other."""
+    def has_others(self) -> bool:
+        """Whether there is another server."""
 
     @property
     def has_heard(self) -> bool:

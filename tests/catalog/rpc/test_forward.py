@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from meshagent.catalog.log import Answer
 from meshagent.catalog.rpc import forward
 from meshagent.catalog.rpc.forward import ForwardingLog
 from meshagent.catalog.rpc.leading import leader_methods
@@ -51,11 +52,11 @@ class Log:
         self.lag = 0
         self.last_contact_ms = 3
         self.stopped = False
-        self.is_alone = False
+        self.has_others = True
         self.has_heard = True
         self.on_change: list[Callable[[], None]] = []
         self._gathering = False
-        self._new: list[tuple[bytes, bytes | None, asyncio.Future[Any]]] = []
+        self._new: list[tuple[bytes, bytes | None, Answer]] = []
         cluster.logs[node_id] = self
 
     async def start(self) -> None:
@@ -98,14 +99,17 @@ class Log:
 
     def propose(self, command: bytes, request_id: bytes | None = None) -> asyncio.Future[Any]:
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.hand_in(command, request_id, future)
+        return future
+
+    def hand_in(self, command: bytes, request_id: bytes | None, answer: Answer) -> None:
         if not self.is_leader:
-            future.set_exception(NoLeader())
-            return future
-        self._new.append((command, request_id, future))
+            answer.set_exception(NoLeader())
+            return
+        self._new.append((command, request_id, answer))
         if not self._gathering:
             self._gathering = True
             asyncio.get_running_loop().call_soon(self._commit)
-        return future
 
     def _commit(self) -> None:
         self._gathering = False
