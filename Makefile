@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check lint bench bench-cluster chaos docs soak fmt lock venv venv-dev
+.PHONY: run test check lint bench bench-cluster chaos docs soak kill9 fmt lock venv venv-dev
 
 run: $(VENV)/.run-stamp
 	$(BIN)/meshagent demo
@@ -39,7 +39,12 @@ chaos: $(VENV)/.dev-stamp
 docs: $(VENV)/.dev-stamp
 	$(BIN)/python docs/generate.py
 
+# The simulation for MINUTES minutes, from seed FIRST on; prints each failing seed and how to replay it.
 soak: $(VENV)/.dev-stamp
+	$(BIN)/python tests/sim/soak.py --minutes $${MINUTES:-10} --first $${FIRST:-1000}
+
+# Real agents, killed and started again.
+kill9: $(VENV)/.dev-stamp
 	$(BIN)/python tests/chaos/kill9.py --rounds $${ROUNDS:-1000}
 
 fmt: $(VENV)/.dev-stamp

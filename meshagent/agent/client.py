@@ -16,11 +16,15 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from meshagent.agent import settings
 from meshagent.agent.checks.alias import AliasedHealth, AliasSource
 from meshagent.agent.differences import NodeRows
 from meshagent.agent.gossip.member import Member, Status
 from meshagent.agent.http.remote_views import IDLE_S
+from meshagent.agent.mesh import Mesh
+from meshagent.agent.mesh_replica import MeshReplica
 from meshagent.agent.rpc import messages, questions
 from meshagent.agent.rpc.config_mirror import ConfigMirror
 from meshagent.agent.rpc.messages import Once, Question
@@ -33,8 +37,9 @@ from meshagent.agent.servers import Server, Servers
 from meshagent.catalog.rpc.hello import CLIENT, Identity
 from meshagent.catalog.rpc.tls import load_security
 from meshagent.catalog.store import Store
+from meshagent.connect.ca import SignedLeaf
 from meshagent.dns.view import NotYet
-from meshagent.errors import Unavailable
+from meshagent.errors import RemoteProtocolError, Unavailable
 
 if TYPE_CHECKING:
     from meshagent.agent.check_runs import Followed
@@ -83,6 +88,8 @@ class Client:
         self.log = RemoteLog(self.upstream, origin=os.urandom(8), clock=clock)
         self.rows = Rows(self.upstream, clock, _max_age_s(config))
         self.names = RemoteNames(self.rows)
+        self._replica = MeshReplica(self.rows, self.store, clock)
+        self.mesh: Mesh | None = None
         self._node_name = config.node_name
         self._clock = clock
         self._tasks = tasks
@@ -96,8 +103,18 @@ class Client:
         """Compare with the catalog in full with every new connection; find the servers by gossip."""
         self.upstream.on_connected.append(lambda: sync.trigger_full(now=not self._compared))
         self.upstream.on_connected.append(self._connected)
+        if agent.config.connect.enabled:
+            self.mesh = agent.extras["mesh"] = Mesh(agent, None, self._sign, self._replica)
         self.follow(pools)
         ConfigMirror(agent.local, self.rows, self.store)
+
+    async def _sign(self, request: bytes) -> SignedLeaf:
+        """Have a request for a leaf signed by a server."""
+        body = await self.upstream.call("ca-sign", request)
+        try:
+            return msgspec.msgpack.decode(body, type=SignedLeaf)
+        except msgspec.DecodeError as error:
+            raise RemoteProtocolError(f"the answer to ca-sign does not decode: {error}") from error
 
     def _connected(self) -> None:
         self._compared = True
@@ -109,6 +126,8 @@ class Client:
     def run(self, http: HttpServer) -> None:
         """Let go, from now on, of what nobody asks for."""
         self._tasks.start(self._sweep(http), name="client sweep")
+        if self.mesh is not None:
+            self.mesh.start()
 
     async def hand_over(self) -> bool:
         """Nothing depends on a client."""

@@ -169,7 +169,10 @@ class Cluster:
         """Take certificates and limits as they are now; connections that stand stay. Raises ConfigError."""
         self.security = load_security(settings.tls_settings(config), config.domain)
         self.server.security = self.security
-        self.server.settings = settings.rpc_settings(config)
+        rpc = settings.rpc_settings(config)
+        self.server.settings = self.log.settings = self.leader_calls.settings = rpc
+        if self.peers is not None:
+            self.peers.settings = rpc
         self.raft.reload(settings.raft_settings(config))
 
     def _heard_of(self, peer: Peer) -> None:

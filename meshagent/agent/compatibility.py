@@ -93,7 +93,6 @@ WAITING: tuple[Waiting, ...] = (
         ),
         commands=(
             ("CL19", "connect envoy"),
-            ("CL20", "connect proxy"),
             ("CL21", "connect expose"),
             ("CL21", "connect redirect-traffic"),
             ("CL24", "troubleshoot"),

@@ -272,11 +272,11 @@ class Daemon:
             report = diff(self.config, loaded.config)
             config = effective(self.config, loaded.config)
             self._renew_certificate(config)
+            self.role.reload(config)  # refuses certificates that cannot be used, before anything else has changed
             self.dns.reconfigure(settings.dns_settings(config))
             self.http.configure(settings.http_settings(config))
             self.runner.configure(settings.check_settings(config, self._environ.get("DOCKER_HOST", "")))
             self.local.settings = settings.local_settings(config)
-            self.role.reload(config)
             self._logs.set_level(config.log_level)
             self.metrics.settings = settings.metrics_settings(config, socket.gethostname())
             self.config = self.agent.config = config

@@ -15,6 +15,8 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from meshagent.agent.mesh_replica import MeshReplica
+from meshagent.agent.proxies import Proxies
 from meshagent.catalog.model import Check
 from meshagent.clock import Clock
 from meshagent.connect.authority import Authority, AuthoritySettings
@@ -51,8 +53,10 @@ class Mesh:
         agent: Agent,
         settings: AuthoritySettings | None,
         sign: Callable[[bytes], Awaitable[SignedLeaf]] | None = None,
+        replica: MeshReplica | None = None,
     ) -> None:
-        """With `settings` this agent is a server and signs itself; else `sign` asks one."""
+        """With `settings` this agent is a server and signs itself; else `sign` asks one, and `replica` knows what the
+        servers tell."""
         self._agent = agent
         self._clock: Clock = agent.clock
         self._subscription: Subscription | None = None
@@ -74,6 +78,8 @@ class Mesh:
             tasks=agent.tasks,
         )
         self._warned = ""
+        self._replica = replica
+        self.proxies = Proxies(agent, self, replica.instances if replica is not None else None)
         self._targets: dict[str, float] = {}
 
     def start(self) -> None:
@@ -107,6 +113,16 @@ class Mesh:
         self.leafs.root_changed()
 
     # --- decisions about connections ---------------------------------------------------------------------------
+
+    def follow(self) -> None:
+        """The roots are wanted: have them followed on an agent that is told them."""
+        if self._replica is not None:
+            self._replica.follow()
+
+    async def known(self) -> None:
+        """Return when this agent knows roots and the entries that decisions are made of. Raises Unavailable."""
+        if self._replica is not None:
+            await self._replica.known()
 
     def asked_before(self, target: str) -> int | None:
         """Whole seconds since intentions to `target` were asked for first, None for the first time."""

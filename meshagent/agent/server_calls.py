@@ -46,8 +46,8 @@ RAFT_REMOVE = "raft-remove"
 RAFT_TRANSFER = "raft-transfer"
 
 
-#: How long a hand-over may take; the log gives up earlier, after the shortest election timeout.
-HAND_OVER_S = 5.0
+#: How long a hand-over may take; the log gives it up after the shortest election timeout, a second at most.
+HAND_OVER_S = 1.5
 
 
 class RaftRow(msgspec.Struct, frozen=True, array_like=True):

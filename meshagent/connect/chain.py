@@ -13,7 +13,9 @@ added with a default.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+
+import msgspec
 
 from meshagent.catalog.entries.entry import HeaderModifiers, changed
 from meshagent.catalog.entries.graph import Lookup, is_http, protocol_of
@@ -44,8 +46,7 @@ __all__ = [
 DEFAULT_CONNECT_TIMEOUT = "5s"
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """A set of instances: a service (subset) in a datacenter or of a peer. `sni` is "" for a peer's."""
 
     id: str
@@ -62,8 +63,7 @@ class Target:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ResolverNode:
+class ResolverNode(msgspec.Struct, frozen=True, tag="resolver"):
     """Where traffic ends. `default`: no entry stands behind it. `failover` are targets in order, None without any."""
 
     name: str
@@ -75,8 +75,7 @@ class ResolverNode:
     load_balancer: LoadBalancer | None
 
 
-@dataclass(frozen=True, slots=True)
-class NextSplit:
+class NextSplit(msgspec.Struct, frozen=True):
     """A share in percent; `definition` is the innermost split it came from."""
 
     definition: Split
@@ -84,24 +83,21 @@ class NextSplit:
     next: str
 
 
-@dataclass(frozen=True, slots=True)
-class SplitterNode:
+class SplitterNode(msgspec.Struct, frozen=True, tag="splitter"):
     """Shares of a service's traffic; splitters behind splitters are multiplied out."""
 
     name: str
     splits: tuple[NextSplit, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class NextRoute:
+class NextRoute(msgspec.Struct, frozen=True):
     """A route and the node it leads to."""
 
     definition: Route
     next: str
 
 
-@dataclass(frozen=True, slots=True)
-class RouterNode:
+class RouterNode(msgspec.Struct, frozen=True, tag="router"):
     """Routes in order; the last one takes everything."""
 
     name: str
@@ -120,8 +116,7 @@ class Overrides:
     mesh_gateway: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(msgspec.Struct, frozen=True):
     """A compiled chain. `nodes` and `targets` are by id; `customization` tells overridden chains apart."""
 
     service: str
@@ -131,7 +126,7 @@ class Chain:
     nodes: dict[str, Node]
     targets: dict[str, Target]
     default: bool
-    meta: dict[str, str] = field(default_factory=dict)
+    meta: dict[str, str] = {}
     customization: str = ""
 
     @property
@@ -256,7 +251,7 @@ class _Compiler:
                 continue
             for one in self._splits(inner, (*above, service)):
                 weight = round(one.weight * split.weight) / 100
-                found.append(replace(one, weight=weight, definition=_inherited(one.definition, split)))
+                found.append(msgspec.structs.replace(one, weight=weight, definition=_inherited(one.definition, split)))
         return found
 
     def _resolver(self, service: str, subset: str, datacenter: str, history: tuple[str, ...] = ()) -> str:
@@ -282,7 +277,7 @@ class _Compiler:
         if failover is not None:
             places = self._failover_targets(target, failover)
             if places:
-                self.nodes[key] = replace(node, failover=places)
+                self.nodes[key] = msgspec.structs.replace(node, failover=places)
         return key
 
     def _failover_targets(self, own: Target, failover: Failover) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import msgspec
+
 from meshagent.catalog.entries.service_intentions import IntentionJWT, Permission, ServiceIntentions, Source, precedence
 
 __all__ = ["Decision", "Default", "Intention", "decide", "matching", "of_entries", "of_entry"]
@@ -22,8 +24,7 @@ __all__ = ["Decision", "Default", "Intention", "decide", "matching", "of_entries
 BY_ACLS, BY_POLICY = "Default behavior configured by ACLs", "Default intention policy"
 
 
-@dataclass(frozen=True, slots=True)
-class Intention:
+class Intention(msgspec.Struct, frozen=True):
     """One rule. `action` is "" where `permissions` decide. `source` and `destination` may be `*`."""
 
     source: str

@@ -20,7 +20,7 @@ from meshagent.connect import spiffe
 from meshagent.connect.ca import SignedLeaf
 from meshagent.connect.leaf import Renewal, health
 from meshagent.connect.signing_limit import TooManyRequests
-from meshagent.errors import MeshError
+from meshagent.errors import MeshError, Unavailable
 
 __all__ = ["Leaf", "LeafStore"]
 
@@ -78,6 +78,8 @@ class LeafStore:
         self._tasks = tasks
         self._entries: dict[str, _Entry] = {}
         self._woken = asyncio.Event()
+        #: Called with the service that has a new leaf.
+        self.on_leaf: list[Callable[[str], None]] = []
 
     def __len__(self) -> int:
         return sum(entry.leaf is not None for entry in self._entries.values())
@@ -90,6 +92,14 @@ class LeafStore:
         """The index of the leaf that is here, 0 without one."""
         entry = self._entries.get(service)
         return entry.leaf.signed.index if entry is not None and entry.leaf is not None else 0
+
+    def held(self, service: str) -> Leaf | None:
+        """The leaf that is here, good or not; asking counts as use."""
+        entry = self._entries.get(service)
+        if entry is None:
+            return None
+        entry.used = self._clock.now()
+        return entry.leaf
 
     async def get(self, service: str) -> Leaf:
         """The leaf of a service. One that a former root signed, or that has ended, is replaced first.
@@ -238,13 +248,17 @@ class LeafStore:
             entry.renewal.issued(leaf.valid_after, leaf.valid_before)
         for waiter in entry.waiters:
             _release(waiter)
+        for listener in self.on_leaf:
+            listener(service)
         log.debug("leaf certificate: service=%s serial=%s until=%s", service, leaf.signed.serial, leaf.valid_before)
         return leaf
 
     async def _asked(self, service: str) -> Leaf:
         from meshagent.connect import certs
 
-        trust_domain, _ = self._authority()
+        trust_domain, root = self._authority()
+        if not trust_domain or not root:
+            raise Unavailable("the certificate authority has no root yet, try again in a moment")
         uri = spiffe.format(spiffe.service_id(trust_domain, self._datacenter, service))
         # A leaf's key is always EC P-256, whatever the root's is (surface row M62).
         key = certs.new_key("ec", 256)

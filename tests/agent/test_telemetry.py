@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from meshagent.agent.gossip.member import Member
 from meshagent.agent.telemetry import CollectorPauses, observe, process_text, runtime_gauges, split_prefix_filter
 from meshagent.catalog.autopilot.health import AutopilotState
 from meshagent.catalog.commands import KVSet, Register
@@ -33,8 +34,9 @@ def levels(metrics: Metrics) -> dict[str, Any]:
 def agent() -> Any:
     store = Store()
     made = SimpleNamespace(
-        store=store, log=MemoryLog(store), metrics=Metrics(), clock=VirtualClock(), datacenter="dc1", node_name="n1"
-    )
+        store=store, log=MemoryLog(store), metrics=Metrics(), clock=VirtualClock(), datacenter="dc1", node_name="n1",
+        extras={},
+    )  # fmt: skip
     before = list(gc.callbacks)
     observe(made)  # type: ignore[arg-type]
     yield made
@@ -75,7 +77,7 @@ def test_the_log_and_the_cluster_are_shown(agent: Any) -> None:  # G42
 
 def test_a_leader_shows_what_autopilot_sees(agent: Any) -> None:
     state = AutopilotState(False, 2, "a", ())
-    agent.extras = {"autopilot": SimpleNamespace(state=state)}
+    agent.extras["autopilot"] = SimpleNamespace(state=state)
     found = levels(agent.metrics)
     assert (found["autopilot.healthy"], found["autopilot.failure_tolerance"]) == (0, 2)
     agent.extras["autopilot"].state = None
@@ -132,3 +134,12 @@ def test_prometheus_has_the_standard_process_metrics(agent: Any) -> None:  # A22
 def test_prefix_filters_are_split() -> None:  # G27
     words = ("+consul.raft", "-consul.http", "consul.bad", "+", "")
     assert split_prefix_filter(words) == (("consul.raft",), ("consul.http",), ["consul.bad", "+", ""])
+
+
+def test_members_that_are_alive_are_counted_by_their_role(agent: Any) -> None:
+    rows = [("s1", "consul", 1), ("s2", "consul", 4), ("c1", "node", 1), ("c2", "node", 1), ("c3", "node", 3)]
+    members = [Member(name=name, addr="", port=1, tags={"role": role}, status=status) for name, role, status in rows]
+    agent.extras["members"] = SimpleNamespace(members=lambda: members)
+    found = levels(agent.metrics)
+    assert found["members.servers"] == 1
+    assert found["members.clients"] == 2

@@ -98,6 +98,7 @@ def test_leadership_is_handed_over_on_request_to_any_server(servers: Servers) ->
 def test_a_removed_server_is_one_less(servers: Servers) -> None:
     leader, (one, other) = servers.leader(), servers.followers()
     address = f"127.0.0.1:{one.ports['server']}"
+    one.kill()  # one that lives is added again with the next reconcile
     assert other.http("DELETE", f"/v1/operator/raft/peer?address={address}").status == 200
     assert address not in leader.get("/v1/status/peers")
     leader.put("/v1/kv/a", body=b"1")
@@ -266,3 +267,20 @@ def test_a_server_of_another_cluster_is_refused(servers: Servers, tmp_path: Path
     victim.wait("HTTP", lambda: victim.http("GET", "/v1/status/leader").body == b'""')
     assert "belongs to cluster" in victim.log()
     leader.put("/v1/kv/a", body=b"1")
+
+
+def test_a_reload_takes_new_certificates_and_keeps_the_old_ones_when_they_are_bad(pki: Path, tmp_path: Path) -> None:
+    with Servers(3, tls(pki)) as servers:
+        victim = servers.followers()[0]
+        assert victim.config is not None
+        good = victim.config["tls"]
+        broken = tmp_path / "broken.pem"
+        broken.write_text("nonsense")
+        block = {**good["internal_rpc"], "cert_file": str(broken)}
+        (victim.directory / "agent.json").write_text(json.dumps({**victim.config, "tls": {"internal_rpc": block}}))
+        refused = victim.http("PUT", "/v1/agent/reload")
+        assert refused.status == 500
+        assert b"tls.internal_rpc" in refused.body
+        (victim.directory / "agent.json").write_text(json.dumps(victim.config))
+        assert victim.http("PUT", "/v1/agent/reload").status == 200
+        victim.put("/v1/kv/a", body=b"1")

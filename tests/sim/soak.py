@@ -37,7 +37,8 @@ def main() -> int:
             outcome = run_seed(seed, profile=options.profile, chaos_s=options.chaos_s)
         except Broken as error:
             failed.append(seed)
-            print(error, flush=True)
+            profile = f" --profile {options.profile}" if options.profile else ""
+            print(f"{error}\n  replay: python -m pytest tests/sim/test_seeds.py --seed {seed}{profile}", flush=True)
         else:
             seconds += outcome.seconds
             totals.update(outcome.facts)

@@ -29,6 +29,7 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("catalog services", "catalog", "services", "CL5", "List the services"),
     Subcommand("connect ca get-config", "connect_ca", "get_config", "CL21", "Show the configuration of the CA"),
     Subcommand("connect ca set-config", "connect_ca", "set_config", "CL21", "Change the configuration of the CA"),
+    Subcommand("connect proxy", "connect_proxy", "proxy", "CL20", "Run the built-in sidecar of a service"),
     Subcommand("completion", "completion", "completion", "", "Print shell completion for bash, zsh or fish"),
     Subcommand("config delete", "config_entries", "delete", "CL17", "Delete a config entry"),
     Subcommand("config list", "config_entries", "list_entries", "CL17", "List the config entries of a kind"),
@@ -82,6 +83,7 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand(
         "operator usage instances", "operator_usage", "instances", "CL12", "Count nodes, services and instances"
     ),
+    Subcommand("proxy config", "proxy_config", "config", "", "Show what a proxy works from"),
     Subcommand(
         "reference", "reference", "reference", "", "Print a reference as Markdown: config, http, cli or metrics"
     ),
@@ -112,6 +114,7 @@ GROUPS: dict[str, str] = {
     "operator raft": "Tools for the Raft cluster",
     "operator usage": "How much there is",
     "snapshot": "Save, restore and look into the state of the servers",
+    "proxy": "Proxies of the mesh",
     "services": "Register and deregister services",
     "tls": "Certificates for agents",
     "tls ca": "An authority for agents",

@@ -92,7 +92,11 @@ def _stats(agent: Agent, membership: Membership) -> dict[str, dict[str, str]]:
             "services": str(len(local.services)),
         },
         "build": {"prerelease": "", "revision": "", "version": CONSUL_VERSION, "version_metadata": ""},
-        "consul": {"acl": "disabled", "known_servers": "1", "server": "false"},
+        "consul": {
+            "acl": "disabled",
+            "known_servers": str(agent.upstream.known_servers if agent.upstream is not None else 1),
+            "server": "false",
+        },
         "runtime": {
             "arch": _ARCHITECTURES.get(platform.machine(), platform.machine()),
             "cpu_count": str(os.cpu_count() or 1),

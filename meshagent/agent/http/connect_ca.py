@@ -53,6 +53,9 @@ def check_enabled(agent: Agent) -> None:
 
 def _roots(agent: Agent, request: Request) -> Result[Any]:
     check_enabled(agent)
+    mesh = agent.extras.get("mesh")
+    if mesh is not None:
+        mesh.follow()
     table = agent.store.ca
     roots = [table.roots[at] for at in sorted(table.roots)]
     pem = request.query.get("pem")
@@ -118,6 +121,7 @@ class _Configuration(msgspec.Struct, rename="pascal"):
 
 async def _get_configuration(agent: Agent, request: Request) -> Response:
     check_enabled(agent)
+    await agent.log.read_barrier()
     row = agent.store.ca.config
     if row is None:
         raise InternalError("CA has not been initialized: there is no configuration yet, try again in a moment")
@@ -141,6 +145,7 @@ async def _put_configuration(agent: Agent, request: Request) -> Response:
     if mesh.authority is None:
         raise InternalError("only servers change the configuration of the certificate authority")
     config: Mapping[str, Any] = asked.config or {}
+    await agent.log.read_barrier()
     await mesh.authority.configure(asked.provider, config, asked.force_without_cross_signing)
     return Response(200)
 
@@ -149,9 +154,11 @@ async def _put_configuration(agent: Agent, request: Request) -> Response:
 
 
 async def _leaf(agent: Agent, request: Request) -> Response:
-    leafs = mesh_of(agent).leafs
+    mesh = mesh_of(agent)
+    leafs = mesh.leafs
     if not request.name:
         raise InternalError("URI must be either service, agent, server, or kind")
+    await mesh.known()
     options = request.options
     if options.index:
         wait_s = min(options.wait_ns / 1e9 or _WAIT_S, _WAIT_S)

@@ -61,13 +61,14 @@ def _read(agent: Agent, request: Request) -> LiveResult[Any]:
     chain = compile_chain(entries, service, datacenter, store.ca.trust_domain, overrides)
     registrations = store.registrations
     topic: Topic = ("connect", service.lower())
-    seen = registrations.changed.get(topic, 0)
-    topics = (*entries.topics, topic, "ca-config")
-    rows = {"Chain": _shown(chain, registrations.virtual_ips.get(service.lower()))}
-    return LiveResult(rows, seen, topics, lambda: max(store.config.index, seen) or 1)
+    topics = (*entries.topics, topic, "virtual-ips", "ca-config")
+    virtual_ips = registrations.virtual_ips
+    _, manual = virtual_ips.manual.get(service.lower(), ("", ()))
+    rows = {"Chain": _shown(chain, virtual_ips.get(service.lower()), manual)}
+    return LiveResult(rows, store.config.index, topics, lambda: store.config.index or 1)
 
 
-def _shown(chain: Chain, virtual_ip: str | None) -> dict[str, Any]:
+def _shown(chain: Chain, virtual_ip: str | None, manual: tuple[str, ...]) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "ServiceName": chain.service,
         "Namespace": "default",
@@ -85,7 +86,7 @@ def _shown(chain: Chain, virtual_ip: str | None) -> dict[str, Any]:
     fields["Nodes"] = {key: _node(node) for key, node in chain.nodes.items()}
     fields["Targets"] = {key: _target(target) for key, target in chain.targets.items()}
     fields["AutoVirtualIPs"] = [virtual_ip] if virtual_ip else None
-    fields["ManualVirtualIPs"] = [] if virtual_ip else None
+    fields["ManualVirtualIPs"] = list(manual) if virtual_ip else None
     return fields
 
 

@@ -172,6 +172,8 @@ class Dispatcher:
             if route.read is not None:
                 if incoming.method != "GET":  # a question that is too long for a query
                     request.body = await self._body(route, incoming)
+                    if self._forward is not None and not route.local:
+                        return await self._forward(route, request)
                 answer, view, dress = await self.reads.answer(route, request, gzip=gzip)
                 return Outcome(answer, view, dress, sampler)
             handle = route.handle

@@ -120,6 +120,7 @@ def _match(agent: Agent, request: Request) -> Result[Any]:
 async def _check(agent: Agent, request: Request) -> Response:
     check_enabled(agent)
     source, destination = _decision_names(request)
+    await agent.log.read_barrier()
     # Consul looks at the default of ACLs alone here, and at default_intention_policy when it authorizes.
     default = Default(default_of(agent).allow if not agent.config.default_intention_policy else _acl_allows(agent))
     found = matching(lambda name: entry_of(agent.store, name), destination)
@@ -143,6 +144,7 @@ def _decision_names(request: Request) -> tuple[str, str]:
 async def _explain(agent: Agent, request: Request) -> Response:
     check_enabled(agent)
     source, destination = _decision_names(request)
+    await agent.log.read_barrier()
     query = request.query
     headers = dict(pair.split(":", 1) for pair in query.all("header") if ":" in pair)
     asked = HttpRequest(
@@ -191,6 +193,7 @@ async def _authorize(agent: Agent, request: Request) -> Response:
         raise BadRequest("ClientCertURI not a valid Service identifier")
     if identity.partition != "default":
         raise BadRequest(f'Mismatched partitions: "{identity.partition}" != "default"')
+    await mesh.known()
     default = default_of(agent)
     found = matching(lambda name: entry_of(agent.store, name), asked.Target)
     # There is only the default namespace: nobody of another one is spoken of.
@@ -214,6 +217,7 @@ async def edit_entry(
         InternalError: the new entry is not valid.
     """
     for _ in range(_TRIES):
+        await agent.log.read_barrier()
         old = entry_of(agent.store, destination)
         new = edit(old)
         cas = old.modify_index if old is not None else 0

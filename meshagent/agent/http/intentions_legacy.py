@@ -104,6 +104,7 @@ async def _create(agent: Agent, request: Request) -> Response:
 
 async def _replace(agent: Agent, request: Request) -> Response:
     check_enabled(agent)
+    await agent.log.read_barrier()
     body = _body(request)
     old = _known(agent, request.name, "modify")
     if body.DestinationName != old.destination:
@@ -120,6 +121,7 @@ async def _replace(agent: Agent, request: Request) -> Response:
 
 async def _delete(agent: Agent, request: Request) -> Response:
     check_enabled(agent)
+    await agent.log.read_barrier()
     old = _known(agent, request.name, "delete")
     await edit_entry(agent, old.destination, lambda entry: without(entry, lambda one: one.legacy_id == old.id))
     return Response(200, TRUE, content_type=JSON)

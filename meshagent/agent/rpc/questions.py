@@ -16,6 +16,7 @@ import msgspec
 
 from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.catalog import queries
+from meshagent.catalog.ca import CAState
 from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.model import Node, ServiceEntry
 from meshagent.catalog.query_execution import Source, execute
@@ -32,6 +33,7 @@ __all__ = [
     "NODE_ROWS",
     "QUERY",
     "QUESTIONS",
+    "ROOTS",
     "SERVICE",
     "VIRTUAL_IP",
     "AtAddress",
@@ -51,6 +53,7 @@ QUERY = "query"
 NODE = "node"
 ADDRESS = "address"
 NODE_ROWS = "node-rows"
+ROOTS = "roots"
 CONFIG_KIND = "config-kind"
 
 
@@ -133,6 +136,12 @@ def _node_rows(store: Store, name: str, asker: str, datacenter: str) -> tuple[An
     return node_rows(store, name), (("node", lower), ("node-checks", lower))
 
 
+def _roots(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
+    """The state of the certificate authority without its private keys."""
+    states = [msgspec.structs.replace(state, serial=0, keys=()) for state in store.ca.state()]
+    return states[0] if states else None, ("ca-roots", "ca-config")
+
+
 def _config_kind(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
     found = queries.config_entries(store, name)
     return found.rows, found.topics
@@ -154,6 +163,7 @@ QUESTIONS: dict[str, RowQuestion] = {
         RowQuestion(NODE, Node | None, _node),
         RowQuestion(ADDRESS, AtAddress, _address),
         RowQuestion(NODE_ROWS, NodeRows, _node_rows),
+        RowQuestion(ROOTS, CAState | None, _roots),
         RowQuestion(CONFIG_KIND, tuple[ConfigEntry, ...], _config_kind),
     )
 }

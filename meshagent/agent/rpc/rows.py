@@ -29,7 +29,7 @@ __all__ = ["Rows"]
 #: What is not needed for so long is dropped, between one and two times this.
 IDLE_S = 600.0
 #: How often `sweep` is to be called.
-STEP_S = 1.0
+STEP_S = 2.0
 #: How long the first answer to a question may take. A resolver asks again, or another server, after five seconds.
 FIRST_S = 4.0
 #: A name that gives nothing and was not asked for before is kept so long.

@@ -18,7 +18,7 @@ from typing import Any
 from meshagent.agent.rpc import messages
 from meshagent.agent.rpc.asking import RETRY_S, Asking
 from meshagent.agent.rpc.held import Held, Holdings
-from meshagent.agent.rpc.messages import Standing, Unwatch, WatchBatch
+from meshagent.agent.rpc.messages import Standing
 from meshagent.agent.rpc.opening import Opener
 from meshagent.agent.rpc.retry import Retry
 from meshagent.agent.rpc.session import Session
@@ -38,7 +38,7 @@ log = logging.getLogger("agent.client")
 ROUND_FIRST_S = 0.1
 ROUND_LONGEST_S = 5.0
 #: How often to look whether it is time to move.
-LOOK_S = 1.0
+LOOK_S = 2.0
 #: A server that has known no leader for so long may be cut off from the others: try the next.
 LEADERLESS_S = 3.0
 #: What an old connection has to end its calls.
@@ -307,17 +307,11 @@ class Upstream(Asking):
             session.task.cancel()  # a server that feeds nobody is of no use
 
     def _begin(self, session: Session) -> None:
-        link = session.link
-
-        def send(message: WatchBatch | Unwatch) -> None:
-            method = messages.WATCH if isinstance(message, WatchBatch) else messages.UNWATCH
-            call = link.call(method, messages.encode(message), self.settings.client_timeout_s)
-            call.add_done_callback(lambda done: self._sent(session, done))
-
         self._feeding = session
         if not self._fed.done():
             self._fed.set_result(None)
-        self.holdings.attach(session.name, send)
+        session.on_refused = lambda error: self._refused(session, error)
+        self.holdings.attach(session.name, session.send)
         self._tasks.start(self._confirm(session), name="client confirm")
         for listener in list(self.on_connected):
             listener()
@@ -330,11 +324,9 @@ class Upstream(Asking):
         for listener in list(self.on_lost):
             listener()
 
-    def _sent(self, session: Session, done: asyncio.Future[bytes]) -> None:
-        if done.cancelled() or done.exception() is None:
-            return
-        log.warning("the server does not take what to follow: server=%s: %s", session.server.address, done.exception())
+    def _refused(self, session: Session, error: BaseException) -> None:
         if session.link.ready:
+            log.warning("the server does not take what to follow: server=%s: %s", session.server.address, error)
             session.task.cancel()
 
     async def _confirm(self, session: Session) -> None:

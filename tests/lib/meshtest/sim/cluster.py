@@ -165,7 +165,7 @@ class SimServer:
         self.up = True
         self.starts += 1
         self.floor = (0, 0, 0)
-        self.machine = Numbers()
+        self.machine = self.cluster.machine()
         self.worker, self.snapshot_worker = SimWorker(self), SimWorker(self)
         self.port = self.cluster.network.port(self.node_id)
         self.log = log = RaftLog(
@@ -230,8 +230,13 @@ class SimServer:
 
 
 class Cluster:
-    def __init__(self, seed: int, size: int, *, skew: float = 0.05) -> None:
+    """`machine` makes the state machine of each life of a server. With `joins` no server knows of the others."""
+
+    def __init__(
+        self, seed: int, size: int, *, skew: float = 0.05, machine: Callable[[], Numbers] = Numbers, joins: bool = False
+    ) -> None:
         self.rng = random.Random(seed)
+        self.machine = machine
         self.skew = skew
         self.network = Network(random.Random(self.rng.random()))
         self.network.on_delivered = self._on_delivered
@@ -239,7 +244,7 @@ class Cluster:
         self.servers: dict[str, SimServer] = {}
         for name in names:
             peers = {other: f"{other}:8300" for other in names if other != name}
-            self.servers[name] = SimServer(self, name, peers, joins=False)
+            self.servers[name] = SimServer(self, name, {} if joins else peers, joins=joins)
         self.trace: list[str] = []
         self.leaders: dict[int, str] = {}
         self.votes: dict[tuple[str, int], str] = {}

@@ -24,6 +24,7 @@ class History:
         self.reads = {"default": 0, "consistent": 0}
         self.retried = 0
         self.stopped = False
+        self.loose = False  # states are put back meanwhile: what was acknowledged may be replaced
 
     async def write_on(self, client: int) -> None:
         while not self.stopped:
@@ -45,7 +46,7 @@ class History:
             except (MeshError, TimeoutError):
                 await asyncio.sleep(self.rng.uniform(0, 0.2))
                 continue
-            if place <= known:
+            if place <= known and not self.loose:
                 raise Broken(f"write {number} came to place {place}, {known} were known")
             self.acknowledged[number] = place
             self.known = max(self.known, place)
@@ -88,7 +89,7 @@ class History:
             self._saw("consistent", server, server.machine.count, known)
 
     def _saw(self, kind: str, server: SimServer, count: int, known: int) -> None:
-        if count < known:
+        if count < known and not self.loose:
             raise Broken(f"a {kind} read at {server.node_id} saw {count} writes, {known} were known when it was asked")
         self.known = max(self.known, count)
         self.reads[kind] += 1
@@ -103,6 +104,8 @@ class History:
         return self.rng.choice(up) if up else None
 
     def check_kept(self, places: dict[int, int]) -> None:
+        if self.loose:
+            return
         lost = [number for number, place in self.acknowledged.items() if places.get(number) != place]
         if lost:
             raise Broken(f"acknowledged writes lost or moved: {lost[:5]}")

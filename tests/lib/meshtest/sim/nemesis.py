@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from meshagent.errors import MeshError
@@ -20,6 +21,8 @@ PROFILES: dict[str, tuple[str, ...]] = {
     "members": ("add", "add", "promote", "promote", "promote", "remove", "transfer", "mend", "isolate_leader"),
     "leases": ("isolate_leader", "isolate_leader", "pause", "pause", "slow_net", "mend", "mend", "bounce", "transfer",
                "cut_pair", "cut_pair"),
+    "restores": ("restore", "restore", "crash", "crash_in_write", "restart", "restart", "isolate_leader", "mend",
+                 "mend", "transfer", "add", "full_disk", "room"),
     "all": (
         "cut", "one_way", "isolate_leader", "mend", "mend", "crash", "crash_in_write", "restart", "restart", "weather",
         "slow_disk", "full_disk", "room", "room", "pause", "transfer", "add", "promote", "promote", "remove",
@@ -186,6 +189,26 @@ class Nemesis:
             self.cluster.note(f"{what} {node_id}: {error.__class__.__name__}")
         else:
             self.cluster.note(f"{what} {node_id} voter={voter}")
+
+    def restore(self) -> None:
+        """An operator puts back the state of a moment ago."""
+        leader = self.cluster.leader
+        if leader is not None and leader.up:
+            _, chunks = leader.log.save_snapshot()
+            self.cluster.spawn(self._restore(leader, list(chunks)))
+
+    async def _restore(self, leader: SimServer, chunks: list[bytes]) -> None:
+        try:
+            await asyncio.wait_for(leader.log.restore_snapshot(self._slowly(chunks)), 2.0)
+        except (MeshError, TimeoutError) as error:
+            self.cluster.note(f"restore: {error.__class__.__name__}")
+        else:
+            self.cluster.note("restored")
+
+    async def _slowly(self, chunks: list[bytes]) -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            await asyncio.sleep(self.rng.expovariate(100))
+            yield chunk
 
     def heal(self) -> None:
         cluster = self.cluster

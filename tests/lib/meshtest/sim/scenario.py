@@ -7,7 +7,9 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from meshtest.sim.cluster import Broken, Cluster
+from meshagent.errors import Conflict, MeshError
+from meshtest.sim.catalog import Catalog
+from meshtest.sim.cluster import Broken, Cluster, Numbers
 from meshtest.sim.history import History
 from meshtest.sim.loop import run_sim
 from meshtest.sim.nemesis import PROFILES, Nemesis
@@ -29,12 +31,18 @@ class Outcome:
 async def _scenario(outcome: Outcome, chaos_s: float) -> None:
     loop = asyncio.get_running_loop()
     rng = random.Random(outcome.seed)
-    cluster = Cluster(outcome.seed, outcome.size)
+    # One seed in three runs the real catalog, and one in three begins with servers that do not know each other.
+    machine = Catalog if outcome.seed % 3 == 1 else Numbers
+    begins = outcome.seed % 3 == 2
+    cluster = Cluster(outcome.seed, outcome.size, machine=machine, joins=begins)
     history = History(cluster, rng.random())
+    history.loose = outcome.profile == "restores"
     nemesis = Nemesis(cluster, rng.random(), outcome.profile)
     outcome.trace = cluster.trace
     for server in cluster.servers.values():
         cluster.spawn(server.start())
+    if begins:
+        cluster.spawn(_begin(cluster, rng.choice(sorted(cluster.servers))))
     for client in range(3):
         cluster.spawn(history.write_on(client))
         cluster.spawn(history.read_on(client))
@@ -62,6 +70,22 @@ async def _scenario(outcome: Outcome, chaos_s: float) -> None:
     }
 
 
+async def _begin(cluster: Cluster, name: str) -> None:
+    """Somebody begins the cluster, again and again until it is begun, whatever else happens."""
+    addresses = {node_id: f"{node_id}:8300" for node_id in sorted(cluster.servers)}
+    while True:
+        await asyncio.sleep(0.05)
+        server = cluster.servers[name]
+        if not server.up or not server.log._started:
+            continue
+        try:
+            await asyncio.wait_for(server.log.bootstrap(addresses), 1.0)
+        except Conflict:
+            return
+        except (MeshError, TimeoutError):
+            continue
+
+
 async def _agreed(cluster: Cluster, history: History) -> bool:
     """A write goes through, and all members have it and everything before."""
     await asyncio.sleep(0.1)
@@ -76,6 +100,10 @@ async def _agreed(cluster: Cluster, history: History) -> bool:
         member = cluster.servers[server.node_id]
         if not member.up or not member.log._started or member.machine.digest != leader.machine.digest:
             return False
+        if isinstance(member.machine, Catalog) and isinstance(leader.machine, Catalog):
+            one, other = member.machine.store, leader.machine.store
+            if one.digest() != other.digest():
+                raise Broken(f"the catalog of {member.node_id} is not that of {leader.node_id}")
     history.check_kept(leader.machine.places)
     return True
 

@@ -1,0 +1,116 @@
+"""What a client agent knows of the mesh: roots, config entries and instances of upstreams, as the servers tell.
+
+They are kept in the tables of the client's own store, with the topics of every change, so that decisions and snapshots
+of proxies work from a store on clients as on servers. Private keys never come here. Everything is followed from when it
+is first needed; until all entries have come there are no decisions: what is not known yet must not be taken for the
+default.
+
+Source: our own; questions in agent/rpc/questions.py. What may change here: which tables are followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from meshagent.agent.rpc import questions
+from meshagent.catalog.model import ServiceEntry
+from meshagent.catalog.store import Store
+from meshagent.catalog.watch import Topic
+from meshagent.clock import Clock
+from meshagent.dns.view import NotYet
+from meshagent.errors import MeshError, Unavailable
+
+if TYPE_CHECKING:
+    from meshagent.agent.rpc.rows import Rows
+
+__all__ = ["KINDS", "MeshReplica"]
+
+#: What chains and decisions are made of.
+KINDS = (
+    "proxy-defaults",
+    "service-defaults",
+    "service-intentions",
+    "service-resolver",
+    "service-router",
+    "service-splitter",
+)
+#: How long somebody waits for the first entries, and how often he looks.
+FIRST_S, LOOK_S = 4.0, 0.02
+
+
+class MeshReplica:
+    """Follows `rows` into `store`."""
+
+    def __init__(self, rows: Rows, store: Store, clock: Clock) -> None:
+        self._rows = rows
+        self._store = store
+        self._clock = clock
+        #: Topics of what is followed, by question.
+        self._pinned: dict[tuple[str, str], Topic] = {}
+        self._missing = {*KINDS, ""}
+
+    def follow(self) -> None:
+        """Follow roots and entries from now on."""
+        self._follow(questions.ROOTS, "")
+        for kind in KINDS:
+            self._follow(questions.CONFIG_KIND, kind)
+
+    async def known(self) -> None:
+        """Return when roots and the entries that decisions are made of are here; they are followed from now on.
+
+        Raises:
+            Unavailable: no server has told them yet.
+        """
+        self.follow()
+        end = self._clock.monotonic() + FIRST_S
+        while self._missing:
+            if self._clock.monotonic() >= end:
+                raise Unavailable("no server has told this agent the intentions yet, try again in a moment")
+            await self._clock.sleep(LOOK_S)
+
+    def instances(self, service: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
+        """The instances that give mesh access to a service, followed from the first time on; their topic."""
+        lower = service.lower()
+        self._follow(questions.CONNECT, lower)
+        topics: tuple[Topic, ...] = (("connect", lower),)
+        try:
+            found, _ = self._rows.need(questions.CONNECT, lower)
+        except (NotYet, MeshError):
+            return (), topics
+        return found, topics
+
+    # --- inside ------------------------------------------------------------------------------------------------
+
+    def _follow(self, kind: str, name: str) -> None:
+        if (kind, name) not in self._pinned:
+            self._pinned[kind, name] = self._rows.pin(kind, name)
+            self._subscribe(kind, name)
+            self._take(kind, name)
+
+    def _subscribe(self, kind: str, name: str) -> None:
+        self._rows.watches.subscribe([self._pinned[kind, name]], lambda: self._changed(kind, name))
+
+    def _changed(self, kind: str, name: str) -> None:
+        self._subscribe(kind, name)
+        self._take(kind, name)
+
+    def _take(self, kind: str, name: str) -> None:
+        store = self._store
+        try:
+            found, _ = self._rows.need(kind, name)
+        except (NotYet, MeshError):
+            return  # what was known stays in force
+        if kind == questions.CONFIG_KIND:
+            store.config.mirror(name, found)
+            self._missing.discard(name)
+        elif kind == questions.CONNECT:
+            store.watches.notify(("connect", name))
+        elif found is not None:
+            self._missing.discard("")
+            before = (store.ca.roots, store.ca.cluster_id)
+            store.ca.load([found])
+            if before != (store.ca.roots, store.ca.cluster_id):
+                store.watches.notify("ca-roots")
+            store.watches.notify("ca-config")
+        store.watches.flush()

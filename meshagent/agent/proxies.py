@@ -1,0 +1,149 @@
+"""I/O edge: the snapshots of the proxies registered here, kept while somebody asks for them.
+
+A proxy asks with the digest of what it has and is answered when that is no longer true. Changes that come together make
+one snapshot: who waits is woken in the next turn of the loop.
+
+Source: surface row M70; design.md "One intermediate form for the mesh". What may change here: where leafs and entries
+come from on an agent without a store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from meshagent.agent.http.intention_shapes import default_of
+from meshagent.connect.parts import Instances, SnapshotParts
+from meshagent.connect.snapshot import ProxySnapshot
+from meshagent.errors import MeshError, NotFound
+
+if TYPE_CHECKING:
+    from meshagent.agent.core import Agent
+    from meshagent.agent.mesh import Mesh
+    from meshagent.catalog.model import Service
+    from meshagent.catalog.watch import Subscription
+
+__all__ = ["Proxies"]
+
+log = logging.getLogger("agent.proxycfg")
+
+#: A proxy that nobody has asked about for so long is forgotten.
+UNUSED_S = 900.0
+
+
+class _Proxy:
+    def __init__(self, owner: Proxies, proxy_id: str, now: float) -> None:
+        self._owner = owner
+        self._id = proxy_id
+        self.parts = SnapshotParts(owner.agent.store, owner.agent.datacenter, self.changed, owner.instances)
+        self.snapshot: ProxySnapshot | None = None
+        self.digest = ""
+        self.used = now
+        self.service = ""
+        self.waiters: set[asyncio.Event] = set()
+        self._registration: Subscription | None = None
+
+    def changed(self) -> None:
+        self.snapshot = None
+        for waiter in self.waiters:
+            waiter.set()
+
+    def watch(self) -> None:
+        if self._registration is None or not self._registration.active:
+            topic = ("agent-service", self._id)
+            self._registration = self._owner.agent.local.watches.subscribe([topic], self.changed)
+
+    def close(self) -> None:
+        self.parts.close()
+        if self._registration is not None:
+            self._registration.cancel()
+        for waiter in self.waiters:
+            waiter.set()
+
+
+class Proxies:
+    """All proxies of this agent that are asked about."""
+
+    def __init__(self, agent: Agent, mesh: Mesh, instances: Instances | None = None) -> None:
+        """`instances` is where instances of upstreams come from on an agent whose store has none."""
+        self.agent = agent
+        self.instances = instances
+        self._mesh = mesh
+        self._proxies: dict[str, _Proxy] = {}
+        mesh.leafs.on_leaf.append(self._new_leaf)
+
+    async def get(self, proxy_id: str, digest: str = "", timeout_s: float = 0.0) -> tuple[ProxySnapshot, str]:
+        """(the snapshot of a proxy, its digest), as soon as it is another than `digest`, or after `timeout_s` seconds.
+
+        Raises:
+            NotFound: no such proxy is registered here.
+        """
+        clock = self.agent.clock
+        deadline = clock.monotonic() + timeout_s
+        while True:
+            snapshot, found = await self._current(proxy_id)
+            left_s = deadline - clock.monotonic()
+            if not digest or found != digest or left_s <= 0:
+                return snapshot, found
+            await self._wait(proxy_id, left_s)
+
+    async def _current(self, proxy_id: str) -> tuple[ProxySnapshot, str]:
+        service = self._registered(proxy_id)
+        await self._mesh.known()
+        name = service.proxy.destination_service_name or service.name
+        leafs = self._mesh.leafs
+        if not leafs.index_of(name):
+            try:
+                await leafs.get(name)
+            except MeshError as error:
+                log.warning("no leaf certificate yet: proxy=%s service=%s error=%s", proxy_id, name, error)
+        service = self._registered(proxy_id)
+        proxy = self._entry(proxy_id)
+        proxy.service = name
+        proxy.watch()
+        if proxy.snapshot is None:
+            leaf = leafs.held(name)
+            pair = (leaf.signed.chain, leaf.key) if leaf is not None else ("", "")
+            proxy.snapshot = proxy.parts.build(service, default_of(self.agent), pair)
+            proxy.digest = proxy.snapshot.digest()
+        return proxy.snapshot, proxy.digest
+
+    async def _wait(self, proxy_id: str, timeout_s: float) -> None:
+        proxy = self._entry(proxy_id)
+        if proxy.snapshot is None:
+            return
+        woken = asyncio.Event()
+        proxy.waiters.add(woken)
+        timer = self.agent.tasks.start(self.agent.clock.sleep(timeout_s), name="proxy wait")
+        timer.add_done_callback(lambda _: woken.set())
+        try:
+            await woken.wait()
+        finally:
+            timer.cancel()
+            proxy.waiters.discard(woken)
+
+    def _registered(self, proxy_id: str) -> Service:
+        entry = self.agent.local.services.get(proxy_id)
+        if entry is None or entry.service.kind != "connect-proxy":
+            held = self._proxies.pop(proxy_id, None)
+            if held is not None:
+                held.close()
+            raise NotFound(f"unknown proxy ID: {proxy_id}")
+        return entry.service
+
+    def _entry(self, proxy_id: str) -> _Proxy:
+        now = self.agent.clock.monotonic()
+        for other, held in list(self._proxies.items()):
+            if not held.waiters and now - held.used > UNUSED_S and other != proxy_id:
+                self._proxies.pop(other).close()
+        found = self._proxies.get(proxy_id)
+        if found is None:
+            found = self._proxies[proxy_id] = _Proxy(self, proxy_id, now)
+        found.used = now
+        return found
+
+    def _new_leaf(self, service: str) -> None:
+        for proxy in self._proxies.values():
+            if proxy.service == service:
+                proxy.changed()

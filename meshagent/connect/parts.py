@@ -1,0 +1,192 @@
+"""Putting a `ProxySnapshot` together from the store, anew only where something changed.
+
+A part (the intentions, one chain, the instances of one target) is a value with the topics it came from. When one of
+those topics fires, that part is dropped and whoever watches is told; `build` makes the missing parts and joins them. No
+I/O: subscriptions are call-backs of the store.
+
+Source: design.md; surface rows M4, M25, M40-M44, M50. What may change here: further parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from meshagent.catalog import queries
+from meshagent.catalog.entries.service_intentions import ServiceIntentions
+from meshagent.catalog.model import Service, ServiceEntry, Upstream
+from meshagent.catalog.store import Store
+from meshagent.catalog.watch import Subscription, Topic
+from meshagent.connect import spiffe
+from meshagent.connect.chain import Chain, Overrides, Target, compile_chain
+from meshagent.connect.intentions import Default, Intention, matching
+from meshagent.connect.snapshot import Cluster, Endpoint, Outbound, ProxySnapshot, inbound_of, outbound_of
+from meshagent.errors import MeshError
+
+__all__ = ["Instances", "SnapshotParts", "endpoints_of"]
+
+T = TypeVar("T")
+#: The instances that give mesh access to a service, with the topics of their change.
+Instances = Callable[[str], tuple[Iterable[ServiceEntry], tuple[Topic, ...]]]
+
+
+@dataclass(slots=True)
+class _Part:
+    value: Any
+    subscription: Subscription
+
+
+class SnapshotParts:
+    """The parts of one proxy's snapshot. `on_change` is called (once or more) when `build` would give another value."""
+
+    def __init__(
+        self, store: Store, datacenter: str, on_change: Callable[[], None], instances: Instances | None = None
+    ) -> None:
+        """`instances` gives those of a service in place of the store's."""
+        self._store = store
+        self._instances = instances or self._stored
+        self._datacenter = datacenter
+        self._on_change = on_change
+        self._parts: dict[tuple[str, ...], _Part] = {}
+        self._used: set[tuple[str, ...]] = set()
+        #: How many parts were made, for tests and figures.
+        self.made = 0
+
+    def build(self, service: Service, default: Default, leaf: tuple[str, str] = ("", "")) -> ProxySnapshot:
+        """The snapshot of a registered proxy. `leaf` is (chain, private key), both PEM."""
+        self._used = set()
+        name = service.proxy.destination_service_name or service.name
+        outbound, targets = self._outbound(service.proxy.upstreams or ())
+        clusters = {target.id: self._cluster_of(target) for target in targets}
+        roots = self._part(("roots",), self._roots)
+        snapshot = ProxySnapshot(
+            proxy_id=service.id,
+            service=name,
+            datacenter=self._datacenter,
+            trust_domain=self._store.ca.trust_domain,
+            default_allow=default.allow,
+            default_reason=default.reason,
+            intentions=self._part(("intentions", name), lambda: self._intentions(name)),
+            roots=roots,
+            leaf_chain=leaf[0],
+            leaf_key=leaf[1],
+            inbound=inbound_of(service),
+            outbound=outbound,
+            clusters=clusters,
+        )
+        for key in self._parts.keys() - self._used:
+            self._parts.pop(key).subscription.cancel()
+        return snapshot
+
+    def close(self) -> None:
+        """Stop watching."""
+        for part in self._parts.values():
+            part.subscription.cancel()
+        self._parts.clear()
+
+    # --- parts -------------------------------------------------------------------------------------------------
+
+    def _part(self, key: tuple[str, ...], make: Callable[[], tuple[T, Iterable[Topic]]]) -> T:
+        self._used.add(key)
+        held = self._parts.get(key)
+        if held is None:
+            value, topics = make()
+            self.made += 1
+            subscription = self._store.watches.subscribe(topics, lambda: self._drop(key))
+            held = self._parts[key] = _Part(value, subscription)
+        found: T = held.value
+        return found
+
+    def _drop(self, key: tuple[str, ...]) -> None:
+        self._parts.pop(key, None)
+        self._on_change()
+
+    def _roots(self) -> tuple[tuple[str, ...], Iterable[Topic]]:
+        table = self._store.ca
+        return tuple(table.roots[at].root_cert for at in sorted(table.roots)), ("ca-roots",)
+
+    def _intentions(self, name: str) -> tuple[tuple[Intention, ...], Iterable[Topic]]:
+        entries = self._store.config.watched()
+        found = matching(lambda wanted: entries.get(ServiceIntentions, wanted), name)
+        return tuple(found), entries.topics
+
+    def _outbound(self, upstreams: Iterable[Upstream]) -> tuple[tuple[Outbound, ...], list[Target]]:
+        found: list[Outbound] = []
+        targets: dict[str, Target] = {}
+        for upstream in upstreams:
+            chain, problem = self._chain_of(upstream)
+            found.append(outbound_of(upstream, chain, problem))
+            if chain is not None:
+                targets.update(chain.targets)
+        return tuple(found), [targets[at] for at in sorted(targets)]
+
+    def _chain_of(self, upstream: Upstream) -> tuple[Chain | None, str]:
+        name = upstream.destination_name
+        if upstream.destination_type != "service":
+            return None, f"upstreams of type {upstream.destination_type} are not built yet"
+        if upstream.destination_peer:
+            return None, "upstreams of peers are not built yet"
+        datacenter = upstream.datacenter or self._datacenter
+        protocol = str((upstream.config or {}).get("protocol") or "")
+        gateway = upstream.mesh_gateway.mode
+        key = ("chain", name, datacenter, protocol, gateway)
+        return self._part(key, lambda: self._compiled(name, datacenter, Overrides(protocol, "", gateway)))
+
+    def _compiled(
+        self, name: str, datacenter: str, overrides: Overrides
+    ) -> tuple[tuple[Chain | None, str], Iterable[Topic]]:
+        entries = self._store.config.watched()
+        trust_domain = self._store.ca.trust_domain
+        try:
+            chain = compile_chain(entries, name, datacenter, trust_domain, overrides)
+        except MeshError as error:
+            return (None, str(error)), (*entries.topics, "ca-roots")
+        return (chain, ""), (*entries.topics, "ca-roots")
+
+    def _cluster_of(self, target: Target) -> Cluster:
+        key = ("cluster", target.id)
+        held = self._parts.get(key)
+        if held is not None and held.value.target != target:  # the entries behind it say something else now
+            self._parts.pop(key).subscription.cancel()
+        return self._part(key, lambda: self._cluster(target))
+
+    def _cluster(self, target: Target) -> tuple[Cluster, Iterable[Topic]]:
+        if target.peer or target.datacenter != self._datacenter:
+            # Reached through mesh gateways, which are not built yet.
+            return Cluster(target, ()), ("ca-roots",)
+        trust_domain = self._store.ca.trust_domain
+        identity = spiffe.format(spiffe.service_id(trust_domain, target.datacenter, target.service))
+        rows, topics = self._instances(target.service)
+        return Cluster(target, (identity,), endpoints_of(rows, target)), (*topics, "ca-roots")
+
+    def _stored(self, service: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
+        result = queries.health_service(self._store, service, connect=True)
+        return result.rows, result.topics
+
+
+def endpoints_of(rows: Iterable[ServiceEntry], target: Target) -> tuple[Endpoint, ...]:
+    """The instances of a target that may be dialled: its subset, and no critical ones."""
+    subset = target.instances
+    matches: Callable[[Any], Any] | None = None
+    if subset.filter:
+        from meshagent.catalog.filters import compile_filter  # with re2: only where a filter is used
+
+        try:
+            matches = compile_filter(subset.filter, "service_entry")
+        except MeshError:
+            return ()
+    allowed = {"passing"} if subset.only_passing else {"passing", "warning"}
+    found = []
+    for entry in rows:
+        usable = all(check.status in allowed for check in entry.checks)
+        if not usable or (matches is not None and not matches(entry)):
+            continue
+        service = entry.service
+        warning = any(check.status == "warning" for check in entry.checks)
+        weight = service.weights.warning if warning else service.weights.passing
+        if weight > 0:
+            address = service.address or entry.node.address
+            status = "warning" if warning else "passing"
+            found.append(Endpoint(service.id, entry.node.name, address, service.port, status, min(weight, 65535)))
+    return tuple(sorted(found, key=lambda one: (one.node, one.id)))

@@ -1,0 +1,1 @@
+"""The built-in sidecar proxy: executes a `ProxySnapshot`."""

@@ -1,0 +1,161 @@
+"""I/O edge: the public side of a sidecar: a peer proves who it is, may come in, and only then the application is
+dialled.
+
+A connection that intentions no longer allow is cut when they change, not when it ends. Without a leaf, and without a
+snapshot, nobody comes in.
+
+Source: "Inbound connection" of builtin-proxy.md of the golden mesh data, its weak points mended (application dialled
+before the handshake, silent clients kept for ever, half-close lost, live connections not looked at again). What may
+change here: other layers between TLS and the application.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import cast
+
+from meshagent.clock import Clock, Tasks
+from meshagent.connect.intentions import Decision
+from meshagent.connect.proxy.authz import authorize
+from meshagent.connect.proxy.contexts import Contexts
+from meshagent.connect.proxy.layers.tls import Tls
+from meshagent.connect.proxy.pump import Side, join
+from meshagent.connect.proxy.tallies import Tallies
+from meshagent.connect.snapshot import Inbound, ProxySnapshot
+
+__all__ = ["InboundListener"]
+
+log = logging.getLogger("proxy.inbound")
+
+
+class InboundListener:
+    """Accepts mutual TLS and joins each connection to the application."""
+
+    def __init__(
+        self, inbound: Inbound, clock: Clock, tasks: Tasks, tallies: Tallies, state: Callable[[], ProxySnapshot]
+    ) -> None:
+        self.inbound = inbound
+        self.contexts: Contexts | None = None
+        self._clock = clock
+        self._tasks = tasks
+        self._tallies = tallies
+        self._state = state
+        self._server: asyncio.Server | None = None
+        #: Peers by the side that faces them, with their identity once it is known.
+        self.live: dict[Side, str] = {}
+
+    async def start(self) -> None:
+        """Listen. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        inbound = self.inbound
+        self._server = await loop.create_server(self._accept, inbound.address, inbound.port, backlog=1024)
+        log.info("listening: address=%s:%d service=%s", inbound.address, inbound.port, self._state().service)
+
+    def stop_accepting(self) -> None:
+        """Take no new connections; those that are open go on."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def abort_all(self) -> None:
+        """Cut what is open."""
+        for side in list(self.live):
+            side.abort()
+
+    def recheck(self) -> int:
+        """Cut the connections that the snapshot of now does not allow; how many."""
+        cut = 0
+        snapshot = self._state()
+        for side, identity in list(self.live.items()):
+            if not identity:
+                continue
+            decision = authorize(snapshot, identity)
+            if not decision.allowed:
+                cut += 1
+                self._denied(identity, decision, live=True)
+                if side.other is not None:
+                    side.other.abort()
+                side.abort()
+        return cut
+
+    # --- one connection ----------------------------------------------------------------------------------------
+
+    def _accept(self) -> asyncio.Protocol:
+        contexts = self.contexts
+        limit = self.inbound.max_connections
+        if contexts is None or (limit and len(self.live) >= limit):
+            self._tallies.refused += 1
+            return _Refuse()
+        side = Side(Tls(contexts.server, server_side=True), self._shaken, self._closed)
+        self.live[side] = ""
+        timer = asyncio.get_running_loop().call_later(self.inbound.handshake_timeout_ms / 1000.0, self._too_slow, side)
+        side.timer = timer
+        return side
+
+    def _too_slow(self, side: Side) -> None:
+        if side in self.live and not self.live[side]:
+            side.fail("TLS handshake timed out")
+            side.abort()
+
+    def _shaken(self, side: Side) -> None:
+        if side.timer is not None:
+            side.timer.cancel()
+        tls = side.tls
+        identity = tls.identity if tls is not None else ""
+        decision = authorize(self._state(), identity)
+        if tls is not None and tls.valid_until <= self._clock.now().timestamp():
+            decision = Decision(False, "the certificate has ended")
+        if decision.audited:
+            log.info("intention audit: would be denied: source=%s reason=%s", identity, decision.reason)
+        if not decision.allowed:
+            self._denied(identity, decision, live=False)
+            side.fail("denied")
+            return
+        self.live[side] = identity
+        self._tallies.accepted += 1
+        self._tallies.resumed += bool(tls is not None and tls.resumed)
+        side.pause()
+        self._tasks.start(self._dial(side), name="inbound connection")
+
+    def _denied(self, identity: str, decision: Decision, *, live: bool) -> None:
+        self._tallies.denied += 1
+        word = "cut" if live else "denied"
+        log.warning("connection %s: source=%s reason=%s", word, identity or "(none)", decision.reason)
+
+    async def _dial(self, side: Side) -> None:
+        inbound = self.inbound
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(inbound.connect_timeout_ms / 1000.0):
+                if inbound.local_socket:
+                    _, local = await loop.create_unix_connection(Side, inbound.local_socket)
+                else:
+                    _, local = await loop.create_connection(Side, inbound.local_address, inbound.local_port)
+        except (OSError, TimeoutError) as error:
+            self._tallies.unreachable += 1
+            log.warning(
+                "the application cannot be reached: address=%s:%d error=%s",
+                inbound.local_address, inbound.local_port, error or "timed out",
+            )  # fmt: skip
+            side.abort()
+            return
+        if side.closed:
+            local.abort()
+        else:
+            join(side, local)
+
+    def _closed(self, side: Side, why: str) -> None:
+        if side.timer is not None:
+            side.timer.cancel()
+        if not self.live.pop(side, "") and why:
+            self._tallies.failed_handshakes += why != "denied"
+            log.debug("connection ended before it began: reason=%s", why)
+
+
+class _Refuse(asyncio.Protocol):
+    """A connection over the limit, or before there is a leaf."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).abort()

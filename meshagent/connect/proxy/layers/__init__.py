@@ -1,0 +1,1 @@
+"""Layers of a connection, without I/O: bytes in, bytes out."""

@@ -1,0 +1,230 @@
+"""I/O edge: two sockets joined, one of them with TLS: bytes both ways, half-close kept, memory bounded.
+
+This is the hot path of layer 4: no event objects, the transport's own flow control. What one side cannot take yet stops
+the other from being read.
+
+Source: design.md "L4 is a byte pump and nothing else"; RFC 9293 section 3.6 (half-close). What may change here: only
+with the bench.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import cast
+
+from meshagent.connect.proxy.layers.tls import Tls
+from meshagent.errors import RemoteProtocolError
+
+__all__ = ["Side", "join"]
+
+#: What may wait for a slow reader before the other side is stopped.
+_HIGH_WATER = 256 * 1024
+
+
+class Side(asyncio.Protocol):
+    """One socket. Before it is joined, `on_ready` tells that it is connected (and its handshake done)."""
+
+    __slots__ = (
+        "_early",
+        "_eof_in",
+        "_eof_out",
+        "_failed",
+        "closed",
+        "on_closed",
+        "on_ready",
+        "other",
+        "read_bytes",
+        "timer",
+        "tls",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        tls: Tls | None = None,
+        on_ready: Callable[[Side], None] | None = None,
+        on_closed: Callable[[Side, str], None] | None = None,
+    ) -> None:
+        self.tls = tls
+        self.on_ready = on_ready
+        self.on_closed = on_closed
+        self.transport: asyncio.Transport | None = None
+        self.other: Side | None = None
+        #: Ends a handshake that takes too long.
+        self.timer: asyncio.TimerHandle | None = None
+        self.closed = False
+        self.read_bytes = 0
+        self._early: list[bytes] = []
+        self._eof_in = False
+        self._eof_out = False
+        self._failed = ""
+
+    # --- what the transport says -------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        stream = self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        stream.set_write_buffer_limits(_HIGH_WATER)
+        handle = transport.get_extra_info("socket")
+        if handle is not None and handle.family != socket.AF_UNIX:
+            handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if self.tls is None:
+            self._ready()
+        else:
+            self.tls.start()
+            self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        tls = self.tls
+        if tls is None:
+            self._deliver(data)
+            return
+        was_ready = tls.ready
+        try:
+            chunks = tls.feed(data)
+        except RemoteProtocolError as error:
+            self._flush()
+            self.fail(str(error))
+            return
+        self._flush()
+        if tls.ready and not was_ready:
+            self._ready()
+        for chunk in chunks:
+            self._deliver(chunk)
+        if tls.eof:
+            self._ended()
+
+    def eof_received(self) -> bool:
+        tls = self.tls
+        if tls is not None and not tls.eof:
+            if not tls.ready:
+                self._failed = self._failed or "TLS handshake failed: the peer went away"
+                return False
+            for chunk in tls.feed_eof():
+                self._deliver(chunk)
+        self._ended()
+        return not self.closed
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        other = self.other
+        if self.on_closed is not None:
+            self.on_closed(self, self._failed or (str(error) if error is not None else ""))
+        if other is not None and not other.closed:
+            if error is not None or not (self._eof_in and self._eof_out):
+                other.abort()  # a reset, or an end in the middle: the peer must not take it for a proper one
+            else:
+                other.close()
+
+    def pause_writing(self) -> None:
+        other = self.other
+        if other is not None and other.transport is not None and not other.closed:
+            other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        other = self.other
+        if other is not None and other.transport is not None and not other.closed:
+            other.transport.resume_reading()
+
+    # --- what the other side says ------------------------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        """Write plain text."""
+        transport = self.transport
+        if transport is None or self.closed or self._eof_out:
+            return
+        if self.tls is None:
+            transport.write(data)
+        else:
+            self.tls.write(data)
+            transport.write(self.tls.outgoing())
+
+    def send_eof(self) -> None:
+        """Write no more; what the peer still sends is read."""
+        transport = self.transport
+        if transport is None or self.closed or self._eof_out:
+            return
+        self._eof_out = True
+        if self.tls is not None:
+            self.tls.close_write()
+            self._flush()
+        elif transport.can_write_eof():
+            try:
+                transport.write_eof()
+            except OSError:  # the peer has gone already
+                self.abort()
+                return
+        if self._eof_in:
+            self.close()
+
+    def close(self) -> None:
+        """Close after what is to be written has left."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once, with a reset."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def fail(self, why: str) -> None:
+        """Close because of the peer."""
+        self._failed = self._failed or why
+        self.close()
+
+    def pause(self) -> None:
+        """Read no more until joined."""
+        if self.transport is not None and not self.closed:
+            self.transport.pause_reading()
+
+    # --- inside ------------------------------------------------------------------------------------------------
+
+    def _ready(self) -> None:
+        if self.on_ready is not None:
+            self.on_ready(self)
+
+    def _deliver(self, data: bytes) -> None:
+        self.read_bytes += len(data)
+        other = self.other
+        if other is None:
+            self._early.append(data)
+        else:
+            other.send(data)
+
+    def _ended(self) -> None:
+        if self._eof_in:
+            return
+        self._eof_in = True
+        other = self.other
+        if other is not None:
+            other.send_eof()
+            if self._eof_out:
+                self.close()
+
+    def _flush(self) -> None:
+        if self.tls is not None and self.transport is not None and not self.transport.is_closing():
+            data = self.tls.outgoing()
+            if data:
+                self.transport.write(data)
+
+    def _joined(self) -> None:
+        other = self.other
+        early, self._early = self._early, []
+        if other is not None:
+            for data in early:
+                other.send(data)
+            if self._eof_in:
+                other.send_eof()
+        if self.transport is not None and not self.closed:
+            self.transport.resume_reading()
+
+
+def join(one: Side, two: Side) -> None:
+    """Let what comes in at one side go out at the other. Both must be ready."""
+    one.other, two.other = two, one
+    one._joined()
+    two._joined()

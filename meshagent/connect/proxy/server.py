@@ -1,0 +1,163 @@
+"""I/O edge: one sidecar: listeners that follow its snapshot.
+
+`apply` takes a newer snapshot: listeners come and go, certificates are taken up by the next handshake, live connections
+are checked against the intentions of now. Without a newer one the last good one stays in force.
+
+Source: "Events" of builtin-proxy.md of the golden mesh data; issue of surface row M70. What may change here: several
+sidecars of a host in one process are several of these.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from meshagent.clock import Clock, Tasks
+from meshagent.connect.proxy.contexts import Contexts
+from meshagent.connect.proxy.inbound import InboundListener
+from meshagent.connect.proxy.outbound import OutboundListener
+from meshagent.connect.proxy.tallies import Tallies
+from meshagent.connect.snapshot import Inbound, Outbound, ProxySnapshot
+from meshagent.errors import Unavailable
+
+__all__ = ["Sidecar"]
+
+log = logging.getLogger("proxy")
+
+#: How often a draining sidecar looks whether it is empty.
+_DRAIN_STEP_S = 0.02
+
+
+class Sidecar:
+    """The listeners and connections of one proxy."""
+
+    def __init__(self, clock: Clock, rng: random.Random) -> None:
+        self._clock = clock
+        self._rng = rng
+        self._tasks = Tasks()
+        self.tallies = Tallies()
+        self.snapshot: ProxySnapshot | None = None
+        self._contexts: Contexts | None = None
+        self._contexts_key: tuple[str, tuple[str, ...]] = ("", ())
+        self.inbound: InboundListener | None = None
+        self.outbound: dict[str, OutboundListener] = {}
+        #: Listeners that were replaced, while they have connections.
+        self._leaving: list[InboundListener | OutboundListener] = []
+        self._applying = asyncio.Lock()
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        listeners = [*self.outbound.values(), *([self.inbound] if self.inbound is not None else []), *self._leaving]
+        return sum(len(listener.live) for listener in listeners)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has a leaf and all its listeners."""
+        snapshot = self.snapshot
+        return (
+            snapshot is not None
+            and self._contexts is not None
+            and (snapshot.inbound is None or self.inbound is not None)
+            and all(one.key in self.outbound for one in snapshot.outbound if one.port or one.socket_path)
+        )
+
+    async def apply(self, snapshot: ProxySnapshot) -> None:
+        """Work from this snapshot from now on."""
+        async with self._applying:
+            self.snapshot = snapshot
+            self._renew(snapshot)
+            if self.inbound is not None:
+                cut = self.inbound.recheck()
+                if cut:
+                    log.info("intentions changed: connections cut=%d", cut)
+            await self._follow_inbound(snapshot.inbound)
+            await self._follow_outbound(snapshot.outbound)
+            self._leaving = [listener for listener in self._leaving if listener.live]
+            for listener in self._leaving:
+                if isinstance(listener, InboundListener):
+                    listener.recheck()
+
+    async def withdraw(self) -> None:
+        """The proxy is registered no more: take no new connections, let the open ones end."""
+        async with self._applying:
+            await self._follow_inbound(None)
+            await self._follow_outbound(())
+
+    async def stop(self, drain_s: float) -> None:
+        """Take no new connections, wait up to `drain_s` seconds for the open ones to end, then cut them."""
+        await self.withdraw()
+        end = self._clock.monotonic() + drain_s
+        while self.connections and self._clock.monotonic() < end:
+            await self._clock.sleep(_DRAIN_STEP_S)
+        for listener in self._leaving:
+            listener.abort_all()
+        await self._tasks.cancel()
+        log.info("stopped: %s", self.tallies.text())
+
+    # --- inside ------------------------------------------------------------------------------------------------
+
+    def _renew(self, snapshot: ProxySnapshot) -> None:
+        key = Contexts.key(snapshot)
+        if key != self._contexts_key or self._contexts is None:
+            try:
+                self._contexts = Contexts(snapshot)
+                self._contexts_key = key
+                log.info("leaf certificate in use: service=%s", snapshot.service)
+            except Unavailable as error:
+                log.warning("%s", error)
+        if self.inbound is not None:
+            self.inbound.contexts = self._contexts
+
+    async def _follow_inbound(self, wanted: Inbound | None) -> None:
+        held = self.inbound
+        if wanted is not None and self._contexts is None:
+            wanted = None  # nobody comes in before there is a leaf
+        if held is not None and wanted is not None and _place(held.inbound) == _place(wanted):
+            held.inbound = wanted
+            return
+        if held is not None:
+            held.stop_accepting()
+            self._leaving.append(held)
+            self.inbound = None
+        if wanted is not None:
+            listener = InboundListener(wanted, self._clock, self._tasks, self.tallies, self._now)
+            listener.contexts = self._contexts
+            try:
+                await listener.start()
+            except OSError as error:
+                log.error("cannot listen: address=%s:%d error=%s", wanted.address, wanted.port, error.strerror)
+                return
+            self.inbound = listener
+
+    async def _follow_outbound(self, wanted: tuple[Outbound, ...]) -> None:
+        by_key = {one.key: one for one in wanted if one.port or one.socket_path}
+        for key in [key for key in self.outbound if key not in by_key]:
+            listener = self.outbound.pop(key)
+            listener.stop_accepting()
+            self._leaving.append(listener)
+            log.info("listener closed: address=%s", key)
+        for key, one in by_key.items():
+            held = self.outbound.get(key)
+            if held is not None:
+                held.outbound = one
+                continue
+            listener = OutboundListener(
+                one, self._tasks, self.tallies, self._rng, lambda: (self._now(), self._contexts)
+            )
+            try:
+                await listener.start()
+            except OSError as error:
+                log.error("cannot listen: address=%s upstream=%s error=%s", key, one.name, error.strerror)
+                continue
+            self.outbound[key] = listener
+
+    def _now(self) -> ProxySnapshot:
+        if self.snapshot is None:
+            raise Unavailable("the proxy has no configuration yet")
+        return self.snapshot
+
+
+def _place(inbound: Inbound) -> tuple[str, int]:
+    return inbound.address, inbound.port

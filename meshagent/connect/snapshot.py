@@ -1,0 +1,174 @@
+"""`ProxySnapshot`: all that one proxy needs, as one frozen value. The only form between the catalog and a proxy.
+
+The built-in proxy executes it, xDS renders it, `meshagent proxy config` shows it. It is put together from parts, each
+of which knows what it depends on (`parts.py`): a change makes anew only what it touches. Everything here encodes to
+JSON and msgpack from its type.
+
+Source: design.md "One intermediate form for the mesh"; surface rows M2, M4, M6, M40-M44, M70. What may change here:
+fields are added with a default; a proxy of the release before reads them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from meshagent.catalog.model import Service, Upstream
+from meshagent.connect.chain import Chain, ResolverNode, RouterNode, SplitterNode, Target
+from meshagent.connect.intentions import Intention
+
+__all__ = [
+    "Cluster",
+    "Endpoint",
+    "Inbound",
+    "Outbound",
+    "ProxySnapshot",
+    "inbound_of",
+    "outbound_of",
+    "weighted_targets",
+]
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """One instance of a target, as others dial it. `status` is passing or warning; `weight` 1..65535."""
+
+    id: str
+    node: str
+    address: str
+    port: int
+    status: str = "passing"
+    weight: int = 1
+
+
+class Cluster(msgspec.Struct, frozen=True):
+    """A target with its instances. `identities` are the SPIFFE ids whose certificates are accepted."""
+
+    target: Target
+    identities: tuple[str, ...]
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+class Inbound(msgspec.Struct, frozen=True):
+    """Where others come in, and the application behind. A port of 0 is no listener."""
+
+    address: str
+    port: int
+    local_address: str
+    local_port: int
+    local_socket: str = ""
+    protocol: str = "tcp"
+    connect_timeout_ms: int = 1000
+    handshake_timeout_ms: int = 10_000
+    max_connections: int = 0
+
+
+class Outbound(msgspec.Struct, frozen=True):
+    """Where the application dials an upstream. `problem` says why there is no chain."""
+
+    name: str
+    address: str
+    port: int
+    socket_path: str = ""
+    socket_mode: str = ""
+    chain: Chain | None = None
+    connect_timeout_ms: int = 0
+    max_connections: int = 0
+    problem: str = ""
+
+    @property
+    def key(self) -> str:
+        """Where it listens: its name among listeners."""
+        return self.socket_path or f"{self.address}:{self.port}"
+
+
+class ProxySnapshot(msgspec.Struct, frozen=True):
+    """Everything. `leaf_key` is a secret; `shown` leaves it out. `leaf_chain` is "" while there is no leaf."""
+
+    proxy_id: str
+    service: str
+    datacenter: str
+    trust_domain: str
+    default_allow: bool
+    default_reason: str
+    intentions: tuple[Intention, ...] = ()
+    roots: tuple[str, ...] = ()
+    leaf_chain: str = ""
+    leaf_key: str = ""
+    inbound: Inbound | None = None
+    outbound: tuple[Outbound, ...] = ()
+    clusters: dict[str, Cluster] = {}
+
+    def shown(self) -> Any:
+        """As builtins, without the private key."""
+        return {**msgspec.to_builtins(self), "leaf_key": "hidden" if self.leaf_key else ""}
+
+    def digest(self) -> str:
+        """Tells snapshots apart."""
+        return hashlib.sha256(msgspec.msgpack.encode(self)).hexdigest()[:16]
+
+
+def inbound_of(service: Service) -> Inbound | None:
+    """The inbound side of a sidecar's registration (surface rows M2, M70)."""
+    proxy = service.proxy
+    if service.kind != "connect-proxy" or not service.port:
+        return None
+    config = proxy.config or {}
+    return Inbound(
+        address=service.address or _text(config, "bind_address", "0.0.0.0"),
+        port=service.port,
+        local_address=proxy.local_service_address or "127.0.0.1",
+        local_port=proxy.local_service_port,
+        local_socket=proxy.local_service_socket_path,
+        protocol=_text(config, "protocol", "tcp").lower(),
+        connect_timeout_ms=_whole(config, "local_connect_timeout_ms", 1000),
+        handshake_timeout_ms=_whole(config, "handshake_timeout_ms", 10_000),
+        max_connections=_whole(config, "max_inbound_connections", 0),
+    )
+
+
+def outbound_of(upstream: Upstream, chain: Chain | None, problem: str = "") -> Outbound:
+    """One upstream of a registration with its chain."""
+    config = upstream.config or {}
+    limits = config.get("limits")
+    limits = limits if isinstance(limits, dict) else {}
+    return Outbound(
+        name=upstream.destination_name,
+        address="" if upstream.local_bind_socket_path else upstream.local_bind_address or "127.0.0.1",
+        port=upstream.local_bind_port,
+        socket_path=upstream.local_bind_socket_path,
+        socket_mode=upstream.local_bind_socket_mode,
+        chain=chain,
+        connect_timeout_ms=_whole(config, "connect_timeout_ms", 0),
+        max_connections=_whole(limits, "max_connections", 0) or _whole(limits, "MaxConnections", 0),
+        problem=problem,
+    )
+
+
+def weighted_targets(chain: Chain) -> list[tuple[float, tuple[str, ...]]]:
+    """How connections of a chain are shared: (percent, the target and those to fail over to). Routes need requests."""
+
+    def below(key: str, share: float) -> list[tuple[float, tuple[str, ...]]]:
+        node = chain.nodes[key]
+        if isinstance(node, ResolverNode):
+            return [(share, (node.target, *(node.failover or ())))]
+        if isinstance(node, SplitterNode):
+            return [found for one in node.splits for found in below(one.next, share * one.weight / 100)]
+        if isinstance(node, RouterNode):
+            return below(node.routes[-1].next, share)
+        raise TypeError(key)
+
+    return below(chain.start, 100.0)
+
+
+def _whole(config: dict[str, Any], key: str, default: int) -> int:
+    value = config.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**31:
+        return default
+    return int(value)
+
+
+def _text(config: dict[str, Any], key: str, default: str) -> str:
+    value = config.get(key)
+    return value if isinstance(value, str) and value else default

@@ -1,0 +1,48 @@
+"""`connect proxy`: which registration it is, and what is refused; running it is tests/e2e/test_sidecars.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from meshagent.agent.cli.client import Client, Endpoint
+from meshagent.agent.cli.connect_proxy import _sidecar_of
+
+
+def sidecar(name: str, destination: str) -> dict[str, Any]:
+    return {"ID": name, "Kind": "connect-proxy", "Proxy": {"DestinationServiceID": destination}}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("connect proxy", "-sidecar-for or -proxy-id must be specified so that proxy can configure itself."),
+        (
+            "connect proxy -proxy-id x -log-level loud",
+            "Invalid log level: loud. Valid log levels are: [TRACE DEBUG INFO WARN ERR ERROR]",
+        ),
+        ("connect proxy -proxy-id x -drain-time zz", '-drain-time: time: invalid duration "zz"'),
+        ("connect proxy -sidecar-for web", "No sidecar proxy registered for web"),
+        (
+            "connect proxy -sidecar-for api",
+            "More than one sidecar proxy registered for api.\n"
+            "    Start proxy with -proxy-id and one of the following IDs: a, b",
+        ),
+    ],
+)
+def test_what_is_refused(cli: Any, stub: Any, line: str, message: str) -> None:
+    stub.answer("agent/services", {name: sidecar(name, "api") for name in ("b", "a")})
+    ran = cli(line)
+    assert (ran.status, ran.err) == (1, f"{message}\n")
+
+
+def test_the_environment_names_it_too(cli: Any, stub: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub.answer("agent/services", {})
+    monkeypatch.setenv("CONNECT_SIDECAR_FOR", "db")
+    assert cli("connect proxy").err == "No sidecar proxy registered for db\n"
+
+
+def test_the_sidecar_of_a_service_is_found_by_its_destination(stub: Any) -> None:
+    stub.answer("agent/services", {"x": sidecar("x", "web"), "web": {"ID": "web"}, "y": sidecar("y", "api")})
+    assert _sidecar_of(Client(Endpoint(stub.address)), "web") == "x"

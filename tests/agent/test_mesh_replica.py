@@ -1,0 +1,126 @@
+"""What a client knows of the mesh, in the tables of its own store."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from meshagent.agent.mesh_replica import MeshReplica
+from meshagent.agent.rpc import questions
+from meshagent.agent.rpc.questions import QUESTIONS, decode_rows, encode_rows
+from meshagent.catalog import commands as c
+from meshagent.catalog.ca import CAConfig, CAKey, CARoot
+from meshagent.catalog.entries.table import parse
+from meshagent.catalog.model import Node, Proxy, Service
+from meshagent.catalog.store import Store
+from meshagent.catalog.watch import Topic, Watches
+from meshagent.clock import VirtualClock
+from meshagent.dns.view import NotYet
+from meshagent.errors import Unavailable
+
+AT = "2024-01-01T00:00:00Z"
+ROOT = CARoot("r", "n", 7, "s", "t", AT, AT, "pem")
+
+
+class FakeRows:
+    """Rows straight from a server's store, through the codec; they come when `tell` is called."""
+
+    def __init__(self, server: Store) -> None:
+        self.server = server
+        self.watches = Watches()
+        self.known: dict[tuple[str, str], Any] = {}
+        self.pinned: set[tuple[str, str]] = set()
+
+    def pin(self, kind: str, name: str) -> Topic:
+        self.pinned.add((kind, name))
+        return ("rows", f"{kind} {name}")
+
+    def need(self, kind: str, name: str) -> tuple[Any, Topic]:
+        if (kind, name) not in self.known:
+            raise NotYet(lambda: None)  # type: ignore[arg-type,return-value]
+        return self.known[kind, name], ("rows", f"{kind} {name}")
+
+    def tell(self) -> None:
+        for kind, name in self.pinned:
+            value, _ = QUESTIONS[kind].read(self.server, name, "n", "dc1")
+            self.known[kind, name] = decode_rows(kind, encode_rows(value))
+            self.watches.notify(("rows", f"{kind} {name}"))
+        self.watches.flush()
+
+
+@pytest.fixture
+def world() -> tuple[Store, FakeRows, Store, MeshReplica]:
+    server, client = Store(), Store()
+    rows = FakeRows(server)
+    replica = MeshReplica(rows, client, VirtualClock())  # type: ignore[arg-type]
+    replica.follow()
+    return server, rows, client, replica
+
+
+async def test_entries_and_roots_come_without_a_key_and_wake_who_watches(world: Any) -> None:
+    server, rows, client, replica = world
+    asked = asyncio.ensure_future(replica.known())
+    await replica._clock.advance(0.1)
+    assert not asked.done()
+    woken: list[str] = []
+    for topic in ("ca-roots", ("config-entry", "service-defaults/web"), ("config-entry", "service-defaults/other")):
+        client.watches.subscribe([topic], lambda topic=topic: woken.append(topic))
+    server.execute(c.CASet(CAConfig(), 0, AT, "cluster", ROOT, CAKey("r", b"secret")))
+    server.execute(c.ConfigEntrySet(parse({"Kind": "service-defaults", "Name": "web", "Protocol": "http"}), None, AT))
+    rows.tell()
+    await replica._clock.advance(0.1)
+    assert asked.done()
+    assert set(woken) == {"ca-roots", ("config-entry", "service-defaults/web")}
+    assert client.ca.trust_domain == "cluster.consul"
+    assert client.ca.active.root_cert == "pem"
+    assert client.ca.keys == {}
+    assert client.config.get("service-defaults", "web") == server.config.get("service-defaults", "web")
+    server.execute(c.ConfigEntryDelete("service-defaults", "web", None, AT))
+    rows.tell()
+    assert client.config.get("service-defaults", "web") is None
+
+
+def test_no_private_key_is_ever_sent() -> None:
+    server = Store()
+    server.execute(c.CASet(CAConfig(), 0, AT, "cluster", ROOT, CAKey("r", b"secret")))
+    value, topics = QUESTIONS[questions.ROOTS].read(server, "", "n", "dc1")
+    assert b"secret" not in encode_rows(value)
+    assert set(topics) == {"ca-roots", "ca-config"}
+
+
+def test_instances_are_followed_from_the_first_question_on(world: Any) -> None:
+    server, rows, client, replica = world
+    woken: list[int] = []
+    assert replica.instances("DB") == ((), (("connect", "db"),))
+    client.watches.subscribe([("connect", "db")], lambda: woken.append(1))
+    proxy = Service(kind="connect-proxy", id="p", name="p", port=1, proxy=Proxy(destination_service_name="db"))
+    server.execute(c.Register(Node(name="n", address="10.0.0.1"), proxy))
+    rows.tell()
+    assert woken == [1]
+    found, _ = replica.instances("db")
+    assert [entry.service.id for entry in found] == ["p"]
+
+
+async def test_what_is_not_known_yet_is_not_taken_for_the_default(world: Any) -> None:
+    _, _, _, replica = world
+    asked = asyncio.ensure_future(replica.known())
+    await replica._clock.advance(5.0)
+    with pytest.raises(Unavailable, match="has told this agent the intentions yet"):
+        await asked
+
+
+async def test_what_is_known_stays_while_there_is_no_answer(world: Any) -> None:
+    server, rows, client, replica = world
+    server.execute(c.CASet(CAConfig(), 0, AT, "cluster", ROOT))
+    server.execute(c.ConfigEntrySet(parse({"Kind": "service-defaults", "Name": "web", "Protocol": "http"}), None, AT))
+    asked = asyncio.ensure_future(replica.known())
+    await replica._clock.advance(0.1)
+    rows.tell()
+    await replica._clock.advance(0.1)
+    assert asked.done()
+    rows.known.clear()
+    rows.watches.notify(("rows", "config-kind service-defaults"))
+    rows.watches.flush()
+    assert client.config.get("service-defaults", "web") is not None

@@ -1,0 +1,138 @@
+"""Snapshots are put together from parts, and only what changed is made anew."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from meshagent.catalog import commands as c
+from meshagent.catalog.ca import CAConfig, CARoot
+from meshagent.catalog.entries.table import parse
+from meshagent.catalog.model import Check, Node, Proxy, Service, Upstream
+from meshagent.catalog.store import Store
+from meshagent.connect.intentions import Default
+from meshagent.connect.parts import SnapshotParts
+from meshagent.connect.snapshot import ProxySnapshot
+
+AT = "2024-01-01T00:00:00Z"
+WEB = Service(
+    kind="connect-proxy", id="web-proxy", name="web-proxy", port=21000,
+    proxy=Proxy(
+        destination_service_name="web", local_service_port=80,
+        upstreams=(
+            Upstream(destination_name="db", local_bind_port=9191),
+            Upstream(destination_name="q", local_bind_port=9192, destination_type="prepared_query"),
+        ),
+    ),
+)  # fmt: skip
+
+
+class World:
+    """A store, and the parts of one proxy."""
+
+    def __init__(self) -> None:
+        self.store = Store()
+        self.changes = 0
+        self.parts = SnapshotParts(self.store, "dc1", self._changed)
+        root = CARoot("r", "n", 7, "ski", "td", AT, AT, "pem")
+        self.run(c.CASet(CAConfig(), 0, AT, "td", root))
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    def run(self, command: c.Command) -> None:
+        self.store.apply(c.encode(command))
+        self.store.flush()
+
+    def entry(self, **raw: Any) -> None:
+        self.run(c.ConfigEntrySet(parse(raw), None, AT))  # type: ignore[arg-type]
+
+    def instance(self, name: str, number: int, status: str = "passing", **meta: str) -> None:
+        proxy = Service(
+            kind="connect-proxy", id=f"{name}-{number}", name=f"{name}-proxy", port=20000 + number, meta=meta or None,
+            proxy=Proxy(destination_service_name=name),
+        )  # fmt: skip
+        check = Check(node=f"n{number}", check_id=f"c{number}", status=status, service_id=proxy.id)
+        self.run(c.Register(Node(name=f"n{number}", address=f"10.0.0.{number}"), proxy, (check,)))
+
+    def build(self) -> ProxySnapshot:
+        return self.parts.build(WEB, Default(True))
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_it_holds_what_the_proxy_needs(world: World) -> None:
+    world.instance("db", 1)
+    world.instance("db", 2, "critical")
+    world.instance("db", 3, "warning")
+    world.entry(Kind="service-intentions", Name="web", Sources=[{"Name": "api", "Action": "deny"}])
+    world.entry(Kind="service-intentions", Name="db", Sources=[{"Name": "web", "Action": "allow"}])
+    snapshot = world.build()
+    cluster = snapshot.clusters["db.default.default.dc1"]
+    assert [(one.address, one.port, one.status) for one in cluster.endpoints] == [
+        ("10.0.0.1", 20001, "passing"),
+        ("10.0.0.3", 20003, "warning"),
+    ]
+    assert cluster.identities == ("spiffe://td.consul/ns/default/dc/dc1/svc/db",)
+    assert [(one.source, one.action) for one in snapshot.intentions] == [("api", "deny")]
+    assert snapshot.roots == ("pem",)
+    assert snapshot.outbound[1].problem == "upstreams of type prepared_query are not built yet"
+
+
+def test_only_what_changed_is_made_anew(world: World) -> None:
+    world.instance("db", 1)
+    first = world.build()
+    made = world.parts.made
+    assert world.build() == first
+    assert world.parts.made == made
+    world.instance("other", 9)
+    world.entry(Kind="service-defaults", Name="other", Protocol="http")
+    assert world.changes == 0
+    world.instance("db", 2)
+    assert world.changes >= 1
+    second = world.build()
+    assert len(second.clusters["db.default.default.dc1"].endpoints) == 2
+    assert world.parts.made == made + 1
+    assert second.outbound == first.outbound
+
+
+def test_subsets_and_redirects_choose_the_instances(world: World) -> None:
+    world.instance("db", 1, version="v1")
+    world.instance("db", 2, version="v2")
+    world.instance("db", 3, "warning", version="v2")
+    subsets = {"v2": {"Filter": "Service.Meta.version == v2"}}
+    world.entry(Kind="service-resolver", Name="db", DefaultSubset="v2", Subsets=subsets)
+    cluster = world.build().clusters["v2.db.default.default.dc1"]
+    assert [one.id for one in cluster.endpoints] == ["db-2", "db-3"]
+    subsets["v2"]["OnlyPassing"] = True  # type: ignore[assignment]
+    world.entry(Kind="service-resolver", Name="db", DefaultSubset="v2", Subsets=subsets)
+    cluster = world.build().clusters["v2.db.default.default.dc1"]
+    assert [one.id for one in cluster.endpoints] == ["db-2"]
+    world.entry(Kind="service-resolver", Name="db", Redirect={"Service": "other"})
+    snapshot = world.build()
+    assert list(snapshot.clusters) == ["other.default.default.dc1"]
+    assert snapshot.clusters["other.default.default.dc1"].identities[0].endswith("/svc/other")
+
+
+def test_what_is_not_used_any_more_is_not_watched(world: World) -> None:
+    world.instance("db", 1)  # what does not exist is watched by its tables
+    world.entry(Kind="service-resolver", Name="db", Redirect={"Service": "other"})
+    world.build()
+    world.run(c.ConfigEntryDelete("service-resolver", "db", None, AT))
+    world.build()
+    changes = world.changes
+    world.instance("other", 5)
+    assert world.changes == changes
+    world.parts.close()
+    world.instance("db", 2)
+    assert world.changes == changes
+
+
+def test_another_datacenter_has_no_instances_yet(world: World) -> None:
+    world.instance("db", 1)
+    world.entry(Kind="service-resolver", Name="db", Redirect={"Datacenter": "dc2"})
+    assert world.build().clusters["db.default.default.dc2"].endpoints == ()

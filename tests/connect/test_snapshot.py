@@ -1,0 +1,85 @@
+"""The snapshot of a proxy: from a registration, and as bytes (surface rows M2, M4, M70)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from meshagent.catalog.entries.entry import Entry
+from meshagent.catalog.entries.graph import Lookup
+from meshagent.catalog.entries.table import parse
+from meshagent.catalog.model import Proxy, Service, Upstream
+from meshagent.connect.chain import compile_chain
+from meshagent.connect.intentions import Intention
+from meshagent.connect.snapshot import Cluster, Endpoint, ProxySnapshot, inbound_of, outbound_of, weighted_targets
+
+
+def chain(service: str, *raws: dict[str, Any]) -> Any:
+    entries: dict[tuple[str, str], Entry] = {(one.kind, one.name): one for one in map(parse, raws)}
+    return compile_chain(Lookup(lambda k, n: entries.get((k, n)), lambda k: []), service, "dc1", "td.consul")
+
+
+def sidecar(port: int = 21000, **proxy: Any) -> Service:
+    return Service(
+        kind="connect-proxy", id="p", name="p", port=port, proxy=Proxy(destination_service_name="web", **proxy)
+    )
+
+
+def test_the_inbound_side() -> None:
+    inbound = inbound_of(sidecar(local_service_port=80, config={"local_connect_timeout_ms": 700, "protocol": "HTTP"}))
+    assert inbound is not None
+    assert (inbound.address, inbound.port, inbound.local_address, inbound.local_port) == (
+        "0.0.0.0",
+        21000,
+        "127.0.0.1",
+        80,
+    )
+    assert (inbound.connect_timeout_ms, inbound.handshake_timeout_ms, inbound.protocol) == (700, 10_000, "http")
+    assert inbound_of(sidecar(port=0)) is None
+    assert inbound_of(Service(name="web", port=1)) is None
+
+
+@pytest.mark.parametrize("wrong", ["700", -1, True, None, 2**40])
+def test_a_setting_of_a_wrong_type_is_as_if_not_set(wrong: Any) -> None:
+    inbound = inbound_of(sidecar(config={"local_connect_timeout_ms": wrong}))
+    assert inbound is not None
+    assert inbound.connect_timeout_ms == 1000
+
+
+def test_the_outbound_side() -> None:
+    upstream = Upstream(destination_name="db", local_bind_port=9191, config={"limits": {"max_connections": 3}})
+    one = outbound_of(upstream, None, "why")
+    assert (one.key, one.max_connections, one.problem) == ("127.0.0.1:9191", 3, "why")
+    assert outbound_of(Upstream(destination_name="db", local_bind_socket_path="/run/x"), None).key == "/run/x"
+
+
+def test_shares_of_connections() -> None:
+    raws = [
+        *({"Kind": "service-defaults", "Name": name, "Protocol": "http"} for name in "abc"),
+        {"Kind": "service-splitter", "Name": "a", "Splits": [{"Weight": 90}, {"Weight": 10, "Service": "b"}]},
+        {"Kind": "service-resolver", "Name": "b", "Failover": {"*": {"Service": "c"}}},
+        {"Kind": "service-router", "Name": "a", "Routes": [{"Destination": {"Service": "c"}}]},
+    ]
+    assert weighted_targets(chain("a", *raws)) == [
+        (90.0, ("a.default.default.dc1",)),
+        (10.0, ("b.default.default.dc1", "c.default.default.dc1")),
+    ]
+
+
+def test_it_survives_json_and_msgpack_and_hides_its_key() -> None:
+    found = chain("db", {"Kind": "service-resolver", "Name": "db", "Failover": {"*": {"Datacenters": ["dc2"]}}})
+    target = found.targets["db.default.default.dc1"]
+    snapshot = ProxySnapshot(
+        "p", "web", "dc1", "td.consul", True, "r",
+        intentions=(Intention("a", "web", "allow", 9, meta=(("k", "v"),)),),
+        roots=("pem",), leaf_chain="chain", leaf_key="secret",
+        inbound=inbound_of(sidecar()),
+        outbound=(outbound_of(Upstream(destination_name="db", local_bind_port=1), found),),
+        clusters={target.id: Cluster(target, ("spiffe://x",), (Endpoint("i", "n", "10.0.0.1", 1),))},
+    )  # fmt: skip
+    assert msgspec.json.decode(msgspec.json.encode(snapshot), type=ProxySnapshot) == snapshot
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(snapshot), type=ProxySnapshot) == snapshot
+    assert "secret" not in str(snapshot.shown())
+    assert snapshot.digest() == snapshot.digest() != msgspec.structs.replace(snapshot, roots=()).digest()
