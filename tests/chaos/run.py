@@ -65,8 +65,13 @@ def main() -> int:
     print(f"seed {options.seed}, {options.servers} servers, {options.seconds:.0f} s", flush=True)
     if not apart:
         print("NO NAMESPACES HERE: servers share loopback; partitions, loss and small disks are left out", flush=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    rows, problems, facts = asyncio.run(torment(options, apart=apart))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        rows, problems, facts = asyncio.run(torment(options, apart=apart))
+    except KeyboardInterrupt:
+        print("stopped; nothing is left behind")
+        return 130
     status = judged(rows, problems)
     print(json.dumps({"seed": options.seed, "status": status, **facts}), flush=True)
     if status or options.history:

@@ -26,7 +26,7 @@ def chaos(tmp_path: Path, *words: str, loopback: bool = False) -> tuple[int, dic
 
 
 def test_no_answer_is_wrong_whatever_happens(tmp_path: Path) -> None:
-    status, facts, printed = chaos(tmp_path, "--seconds", "20", "--seed", "1")
+    status, facts, printed = chaos(tmp_path, "--seconds", "15", "--seed", "1")
     print(printed)
     assert status == 0, printed
     assert facts["operations"] > 1000
@@ -37,8 +37,8 @@ def test_no_answer_is_wrong_whatever_happens(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("build", "faults", "seconds"),
     [
-        ("no_lease", ("isolate_leader", "pause_leader"), 15),
-        ("no_fsync", ("kill_all",), 8),
+        ("no_lease", ("isolate_leader", "pause_leader"), 12),
+        ("no_fsync", ("kill_all",), 6),
     ],
 )
 def test_a_build_without_a_rule_is_caught(tmp_path: Path, build: str, faults: tuple[str, ...], seconds: int) -> None:

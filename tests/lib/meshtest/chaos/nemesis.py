@@ -63,6 +63,9 @@ class Nemesis:
     async def run(self, until: float) -> None:
         """Every fault once in a chance order, then again in another, up to `until` (monotonic seconds)."""
         names: list[str] = []
+        if not self.names():
+            self.problems.append(f"none of {', '.join(self.only)} can be done here: nothing can be cut on loopback")
+            return
         await asyncio.sleep(1.0)  # there must be something to lose
         while time.monotonic() < until and not self.problems:
             if not names:
