@@ -6,7 +6,6 @@ applies once"); Ongaro (2014), sections 6.3 and 6.4; `performance.rpc_hold_timeo
 What is proposed in one turn of the loop goes to the leader in one frame. A few frames may be on their way; what comes
 meanwhile makes the next. A write whose answer is lost, or that meets a server that no longer leads, goes out again
 under its id, until `hold_timeout_s` after it was proposed.
-
 What may be changed: `propose` runs for every write; keep it to a few appends.
 """
 
