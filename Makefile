@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check lint bench bench-cluster chaos docs soak kill9 fmt lock venv venv-dev
+.PHONY: run test check lint bench bench-cluster chaos docs soak soak-agents fmt lock venv venv-dev
 
 run: $(VENV)/.run-stamp
 	$(BIN)/meshagent demo
@@ -44,7 +44,7 @@ soak: $(VENV)/.dev-stamp
 	$(BIN)/python tests/sim/soak.py --minutes $${MINUTES:-10} --first $${FIRST:-1000}
 
 # Real agents, killed and started again.
-kill9: $(VENV)/.dev-stamp
+soak-agents: $(VENV)/.dev-stamp
 	$(BIN)/python tests/chaos/kill9.py --rounds $${ROUNDS:-1000}
 
 fmt: $(VENV)/.dev-stamp

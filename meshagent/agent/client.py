@@ -26,7 +26,6 @@ from meshagent.agent.http.remote_views import IDLE_S
 from meshagent.agent.mesh import Mesh
 from meshagent.agent.mesh_replica import MeshReplica
 from meshagent.agent.rpc import messages, questions
-from meshagent.agent.rpc.config_mirror import ConfigMirror
 from meshagent.agent.rpc.messages import Once, Question
 from meshagent.agent.rpc.names import RemoteNames
 from meshagent.agent.rpc.remote_log import RemoteLog
@@ -106,7 +105,7 @@ class Client:
         if agent.config.connect.enabled:
             self.mesh = agent.extras["mesh"] = Mesh(agent, None, self._sign, self._replica)
         self.follow(pools)
-        ConfigMirror(agent.local, self.rows, self.store)
+        self._replica.attach(agent.local)
 
     async def _sign(self, request: bytes) -> SignedLeaf:
         """Have a request for a leaf signed by a server."""

@@ -13,11 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from meshagent.agent.local import LocalState
+from meshagent.agent.registration import LocalService, Observer
 from meshagent.agent.rpc import questions
 from meshagent.catalog.model import ServiceEntry
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic
 from meshagent.clock import Clock
+from meshagent.connect.central import MERGED_KINDS
 from meshagent.dns.view import NotYet
 from meshagent.errors import MeshError, Unavailable
 
@@ -39,7 +42,7 @@ KINDS = (
 FIRST_S, LOOK_S = 4.0, 0.02
 
 
-class MeshReplica:
+class MeshReplica(Observer):
     """Follows `rows` into `store`."""
 
     def __init__(self, rows: Rows, store: Store, clock: Clock) -> None:
@@ -49,6 +52,16 @@ class MeshReplica:
         #: Topics of what is followed, by question.
         self._pinned: dict[tuple[str, str], Topic] = {}
         self._missing = {*KINDS, ""}
+
+    def attach(self, local: LocalState) -> None:
+        """Begin with the first registration here that central configuration speaks of."""
+        local.observe(self)
+        for entry in local.services.values():
+            self.service_added(entry)
+
+    def service_added(self, entry: LocalService) -> None:
+        if entry.service.kind in MERGED_KINDS:
+            self.follow()
 
     def follow(self) -> None:
         """Follow roots and entries from now on."""

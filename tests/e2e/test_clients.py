@@ -90,6 +90,21 @@ def test_other_endpoints(server: AgentProcess, client: AgentProcess) -> None:
     assert client.http("GET", "/v1/agent/metrics").status == 200
 
 
+def test_the_mesh(server: AgentProcess, client: AgentProcess) -> None:
+    server.wait("the authority", lambda: server.get("/v1/connect/ca/roots")["Roots"])
+    leaf = client.get("/v1/agent/connect/ca/leaf/web")
+    assert leaf["PrivateKeyPEM"].startswith("-----BEGIN")
+    assert leaf["ServiceURI"].endswith("/ns/default/dc/dc1/svc/web")
+    roots = client.get("/v1/agent/connect/ca/roots")
+    assert roots == server.get("/v1/agent/connect/ca/roots")
+    assert client.get("/v1/agent/connect/ca/leaf/web")["SerialNumber"] == leaf["SerialNumber"]
+    pem = client.http("GET", "/v1/connect/ca/roots?pem=true")
+    assert pem.body == server.http("GET", "/v1/connect/ca/roots?pem=true").body
+    asked = {"Target": "db", "ClientCertURI": leaf["ServiceURI"], "ClientCertSerial": leaf["SerialNumber"]}
+    answer = client.http("POST", "/v1/agent/connect/authorize", json=asked)
+    assert json.loads(answer.body)["Authorized"] is True
+
+
 def test_a_blocking_query(server: AgentProcess, client: AgentProcess) -> None:
     import threading
 

@@ -250,6 +250,8 @@ def test_sidecars_at_client_agents(agent: AgentProcess, tmp_path: Path) -> None:
                     assert live.recv(10) == b""
                 except ConnectionError:
                     pass
+            chain = one.http("POST", "/v1/discovery-chain/api", json={"OverrideConnectTimeout": "9s"})
+            assert b'"ConnectTimeout":"9s"' in chain.body.replace(b" ", b"")
             uri = f"spiffe://{one.get('/v1/agent/connect/ca/roots')['TrustDomain']}/ns/default/dc/dc1/svc/web"
             body = {"Target": "api", "ClientCertURI": uri}
             answer = two.http("POST", "/v1/agent/connect/authorize", json=body)

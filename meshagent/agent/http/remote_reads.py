@@ -51,7 +51,7 @@ class RemoteReads(Reads):
     ) -> tuple[Answer, View | None, Dress | None]:
         mode = self._mode(route, options)
         blocking = options.index > 0 and "B" in route.flags
-        cached = options.cached and "K" in route.flags and self.settings.use_cache
+        cached = (options.cached and "K" in route.flags and self.settings.use_cache) or route.always_cached
         elsewhere = options.datacenter not in {"", self.agent.datacenter}
         view = None
         if not (elsewhere or route.volatile or mode in {"consistent", "leader"}):
@@ -67,7 +67,10 @@ class RemoteReads(Reads):
         if mode == "" and not cached and not streaming and not await self._current():
             mode = "stale"
         view.refresh()
-        cache, age_s = self._cache_state(view) if cached else ("", 0)
+        if route.always_cached:
+            cache, age_s = "HIT", 0
+        else:
+            cache, age_s = self._cache_state(view) if cached else ("", 0)
         dress = Dress(
             mode="stale" if cached else mode,
             pretty=self.settings.pretty or request.query.has("pretty"),

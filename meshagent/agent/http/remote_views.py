@@ -55,6 +55,7 @@ class RemoteView(View):
         self.content_type = JSON if held.content_type == JSON else held.content_type
         self.headers = held.headers
         self.body = held.body
+        self.bare = held.bare
         self.row_index = held.index or 1
         self.fresh = True
         self.version += 1

@@ -42,6 +42,7 @@ class Held:
 
     __slots__ = (
         "aside",
+        "bare",
         "body",
         "content_type",
         "error",
@@ -65,6 +66,7 @@ class Held:
         self.content_type: str | None = None
         self.headers: tuple[tuple[str, str], ...] = ()
         self.body = b""
+        self.bare = False
         #: The number that the present server has given to the body; 0: none of it.
         self.version = 0
         #: An answer of a server that may lag, older than ours.
@@ -196,6 +198,7 @@ class Holdings:
                 said.content_type,
                 said.headers,
                 body=apply(old, said.prefix, said.suffix, said.body),
+                bare=said.bare,
             )
         held.version = said.version
         if held.loaded and held.error is None and not self._current and said.index < held.index:
@@ -212,6 +215,7 @@ class Holdings:
         held.content_type = said.content_type
         held.headers = said.headers
         held.body = said.body
+        held.bare = said.bare
         held.changed()
 
     def _watch(self, many: Iterable[Held]) -> None:

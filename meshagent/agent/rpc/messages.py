@@ -142,7 +142,7 @@ class Once(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
 class Change(msgspec.Struct, frozen=True, array_like=True, tag=1):  # since 0.1
     """An answer: the first `prefix` bytes of the body numbered `base`, `body`, and its last `suffix` bytes.
 
-    `base` 0: `body` is all of it.
+    `base` 0: `body` is all of it. `bare`: the answer has no headers that tell of consistency.
     """
 
     version: int
@@ -154,6 +154,7 @@ class Change(msgspec.Struct, frozen=True, array_like=True, tag=1):  # since 0.1
     prefix: int = 0
     suffix: int = 0
     body: bytes = b""
+    bare: bool = False
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True, tag=2):  # since 0.1

