@@ -80,6 +80,12 @@ class Compaction:
         if self.due(interval_over=False):
             self.begin()
 
+    def exchanged(self, index: int) -> None:
+        """Entry `index` put another state in place: the log up to it is as large as that state, and of no more use."""
+        self._notes.clear()
+        self._notes.append((index, self._commands - self.settings.trailing_logs))
+        self.begin()
+
     def start(self, rng: random.Random) -> None:
         self._rng = rng
         self._looking = self._tasks.start(self._look(rng), name="raft-compaction")

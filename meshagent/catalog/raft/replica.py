@@ -660,8 +660,11 @@ class RaftLog:
 
     def _apply_restore(self, entry: Entry) -> bool:
         payload, index, term = entry
+        exchanged = self._restorer.exchanged
         if not self._restorer.apply(payload):
             return False
+        if self._restorer.exchanged != exchanged and self._compaction is not None:
+            self._compaction.exchanged(index)
         batch = self._waiting.pop(index, None)
         if batch is not None:
             error = self._restorer.error if batch.term == term else NoLeader("leadership lost while committing log")
@@ -769,8 +772,6 @@ class RaftLog:
             self._restores = False
             self._restorer.end()  # with the next tick, what is left is thrown away
             self._tick_soon()
-        if self._compaction is not None:
-            self._compaction.begin()  # the log behind it is as large as the state
 
     async def _restore(self, id: bytes, chunks: AsyncIterator[bytes]) -> None:
         under_way: deque[tuple[Future, int]] = deque()

@@ -66,6 +66,23 @@ def test_all_servers_have_it_and_go_on() -> None:
     story(main)
 
 
+def test_every_server_takes_a_snapshot_and_drops_the_log_behind_it() -> None:
+    """Otherwise a restart would read the whole state out of the log."""
+
+    async def main() -> None:
+        cluster, leader = await running()
+        await leader.log.restore_snapshot(SAVED)
+        index = leader.log.applied_index
+        await asyncio.sleep(1)
+        for server in cluster.servers.values():
+            assert server.log._journal.snapshot.index >= index
+            if not server.log._journal._kept_bytes:  # type: ignore[attr-defined]
+                closed = server.log._journal._segments._closed  # type: ignore[attr-defined]
+                assert all(segment.highest > index for segment in closed)
+
+    story(main)
+
+
 def test_it_is_saved_and_put_back() -> None:
     async def main() -> None:
         _, leader = await running()
