@@ -34,6 +34,8 @@ log = logging.getLogger("agent.server")
 
 #: Pause before a first step of a new leader that failed is tried again.
 RETRY_S = 1.0
+#: Until a leader looks whether there is a federation state.
+FEDERATION_S = 0.05
 
 #: (name, coroutine function). A first step returns; a duty may run for ever.
 Duty = tuple[str, Callable[[], Awaitable[Any]]]
@@ -138,7 +140,8 @@ async def init_cluster(agent: Agent) -> None:
 
 
 async def init_federation(agent: Agent) -> None:
-    """Write this datacenter's federation state if there is none."""
+    """Write this datacenter's federation state if there is none, behind what the agents first tell of themselves."""
+    await agent.clock.sleep(FEDERATION_S)
     if agent.datacenter not in agent.store.federation.rows:
         now = agent.clock.now().astimezone(UTC).isoformat().replace("+00:00", "Z")
         await agent.write_as_leader(FederationStateSet(agent.datacenter, now))

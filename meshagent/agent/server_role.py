@@ -101,9 +101,9 @@ class ServerRole:
                 ("configuring autopilot", self.autopilot.configure),
                 ("telling who leads", self._tell_leader),
                 ("registering members", self.reconcile.once),
-                ("federation state", lambda: init_federation(agent)),
             ),
             duties=(
+                ("federation state", lambda: init_federation(agent)),
                 ("reconcile", self.reconcile.run),
                 ("sessions", lambda: agent.sessions.lead(agent)),
                 ("tombstones", lambda: reap_tombstones(agent)),
