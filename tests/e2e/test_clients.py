@@ -125,6 +125,12 @@ def test_a_blocking_query(server: AgentProcess, client: AgentProcess) -> None:
     assert found == [b"1"]
 
 
+def client_name(client: AgentProcess) -> str:
+    """Its node name."""
+    name: str = client.get("/v1/agent/self")["Config"]["NodeName"]
+    return name
+
+
 def test_it_starts_before_its_servers_and_outlives_them() -> None:
     server = AgentProcess.server()
     client = client_of([server])
@@ -134,6 +140,8 @@ def test_it_starts_before_its_servers_and_outlives_them() -> None:
         client.put("/v1/agent/service/register", {"Name": "web", "Port": 80})
         pass_on("the registration", lambda: client.get("/v1/health/service/web?cached"))
         pass_on("DNS", lambda: resolve(client, "web.service.consul") == (0, ["127.0.0.1"]))
+        remembered = server.directory / "data" / "serf" / "local.snapshot"  # by this it comes back to the client
+        pass_on("the server to remember the client", lambda: f"alive: {client_name(client)} " in remembered.read_text())
         server.kill()
         assert resolve(client, "web.service.consul") == (0, ["127.0.0.1"])
         pass_on(

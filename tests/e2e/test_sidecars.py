@@ -18,8 +18,6 @@ from meshtest.process import AgentProcess
 from meshtest.servers import client_of
 from meshtest.sidecars import Echo, Sidecars, dial, exchange, free_port, sidecars
 
-# Every agent gives its sidecars the same ports (21000 up): two of these tests must not run at once.
-pytestmark = pytest.mark.xdist_group("sidecars")
 
 class Pair:
     """web with the upstream api, both with running sidecars."""

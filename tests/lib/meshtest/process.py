@@ -73,6 +73,13 @@ def free_ports(names: Sequence[str] = PORT_NAMES) -> dict[str, int]:
     return ports
 
 
+def sidecar_ports() -> dict[str, int]:
+    """The range from which an agent gives its sidecars ports: one for each process that runs tests beside others."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    first = 21_000 + 100 * int(worker)
+    return {"sidecar_min_port": first, "sidecar_max_port": first + 99}
+
+
 class AgentProcess:
     """One running agent. Use as a context manager; `config` is written to a file and given as `-config-file`."""
 
@@ -115,7 +122,7 @@ class AgentProcess:
             "log_level": "INFO",
             "performance": {"raft_multiplier": 1},
             "disable_update_check": True,
-            "ports": ports,
+            "ports": {**ports, **sidecar_ports()},
         }
         config.update(extra or {})
         agent = cls(config, ports=ports, directory=directory, **more)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from meshtest.process import AgentProcess, meshagent_command
+from meshtest.process import AgentFailed, AgentProcess, meshagent_command
 
 __all__ = ["Echo", "Sidecars", "free_port"]
 
@@ -78,7 +78,12 @@ class Sidecars:
         with log.open("wb") as out:
             process = subprocess.Popen([*line, *flags], stdout=out, stderr=subprocess.STDOUT)
         self.processes[service_id] = process
-        self.agent.wait(f"the sidecar of {service_id}", lambda: "is ready to serve" in self.log(service_id))
+        try:
+            self.agent.wait(
+                f"the sidecar of {service_id}", lambda: "is ready to serve" in self.log(service_id), within_s=30
+            )
+        except AgentFailed as error:
+            raise AgentFailed(f"{error}\nthe sidecar says:\n{self.log(service_id)[-2000:]}") from None
         return process
 
     def log(self, service_id: str) -> str:
