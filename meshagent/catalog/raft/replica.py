@@ -14,12 +14,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import random
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from meshagent.catalog.log import Answer, StateMachine
 from meshagent.catalog.raft.applying import Applier
@@ -332,6 +335,11 @@ class RaftLog:
         return self._started and not (self._journal.is_new and not self._engine.configuration.servers)
 
     @property
+    def incarnation(self) -> int:
+        """Which data directory this server has (`vote.py`); known after the start."""
+        return self._journal.incarnation
+
+    @property
     def servers(self) -> tuple[Server, ...]:
         """The configuration in force here."""
         return self._engine.configuration.servers if self._started else ()
@@ -371,8 +379,10 @@ class RaftLog:
             raise Conflict("this server has been part of a cluster already: it cannot begin another")
         configuration = servers if isinstance(servers, Configuration) else initial(servers)
         self._check_alone(configuration)
-        if Server(self._node_id, self._address, True) not in configuration.servers:
+        own = Server(self._node_id, self._address, True, self.incarnation)
+        if own not in configuration.servers and replace(own, incarnation=0) not in configuration.servers:
             raise Conflict(f"server {self._node_id} at {self._address} must be one of those that begin, and vote")
+        configuration = configuration.having(own)
         try:
             await self._journal.keep_members(Members(0, configuration))
         except OSError as error:
@@ -850,6 +860,7 @@ def open_raft_log(
             reserve_bytes=settings.reserve_bytes,
             window_bytes=window_bytes,
             kept_bytes=0 if transport is None else settings.kept_log_bytes,
+            new_incarnation=int.from_bytes(os.urandom(8), "big") >> 2 or 1,
         )
     return RaftLog(
         machine,
