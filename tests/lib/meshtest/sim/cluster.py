@@ -162,7 +162,7 @@ class SimServer:
     @property
     def kept_index(self) -> int:
         """Up to here this server knows entries to be committed, and has them on its disk."""
-        engine = self.log._engine if self.starts and self.log._started else None
+        engine = self.log._engine if self.incarnation and self.log._started else None
         return 0 if engine is None else min(engine.commit_index, engine._journal.durable_index)
 
     @property
