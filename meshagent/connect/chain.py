@@ -61,6 +61,7 @@ class Target(msgspec.Struct, frozen=True):
     external: bool
     sni: str
     name: str
+    prioritize_by_locality: str = ""
 
 
 class ResolverNode(msgspec.Struct, frozen=True, tag="resolver"):
@@ -353,6 +354,8 @@ class _Compiler:
         name = sni(service, subset, datacenter, self._trust_domain) if not peer else ""
         external = own.external_sni if own is not None and datacenter == self._datacenter else ""
         subsets = (resolver.subsets or {}) if resolver is not None else {}
+        orders = (one.prioritize_by_locality for one in (resolver, everyone) if one is not None)
+        nearer = next((one for one in orders if one is not None), None)
         target = self.targets[id_] = Target(
             id=id_,
             service=service,
@@ -366,6 +369,7 @@ class _Compiler:
             external=bool(external),
             sni=external or name,
             name=name,
+            prioritize_by_locality=nearer.mode if nearer is not None else "",
         )
         return target
 
