@@ -45,7 +45,6 @@ WAITING: tuple[Waiting, ...] = (
             "cache",
             "dns_config.cache_max_age",
             "dns_config.use_cache",
-            "locality",
             "protocol",
         ),
     ),
