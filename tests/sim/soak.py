@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--first", type=int, default=1000, help="the first seed")
     parser.add_argument("--profile", help="what goes wrong (default: what the seed says)")
+    parser.add_argument("--stack", action="store_true", help="with forwarding and the RPC port over byte streams")
     parser.add_argument("--chaos-s", type=float, default=5.0, help="how long things go wrong, in the cluster's time")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
@@ -34,7 +35,7 @@ def main() -> int:
         if time.monotonic() >= end:
             break
         try:
-            outcome = run_seed(seed, profile=options.profile, chaos_s=options.chaos_s)
+            outcome = run_seed(seed, profile=options.profile, chaos_s=options.chaos_s, stack=options.stack)
         except Broken as error:
             failed.append(seed)
             profile = f" --profile {options.profile}" if options.profile else ""

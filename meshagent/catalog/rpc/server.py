@@ -169,24 +169,9 @@ class RpcServer:
         return (Reason.PLAIN, "this server takes TLS only (tls.internal_rpc)") if secure else (None, "")
 
     async def _hand_on(self, connection: socket.socket, remote: str, made: list[Link], *, tls: bool) -> None:
-        self._number += 1
-        number = self._number
-
         def protocol() -> Link:
-            link = Link(
-                self._machine,
-                clock=self._clock,
-                metrics=self._metrics,
-                methods=self.methods,
-                on_accepted=self._accepted,
-                on_closed=partial(self._closed, remote=remote),
-                on_raft=self._raft,
-                remote=remote,
-                number=number,
-            )
-            made.append(link)
-            self._links.add(link)
-            return link
+            made.append(self.adopt(remote))
+            return made[0]
 
         try:
             if tls:
@@ -205,6 +190,23 @@ class RpcServer:
             raise
         if self._stopping:
             made[0].close(Reason.STOPPING)
+
+    def adopt(self, remote: str) -> Link:
+        """The protocol of a connection that was accepted, from the address `remote`."""
+        self._number += 1
+        link = Link(
+            self._machine,
+            clock=self._clock,
+            metrics=self._metrics,
+            methods=self.methods,
+            on_accepted=self._accepted,
+            on_closed=partial(self._closed, remote=remote),
+            on_raft=self._raft,
+            remote=remote,
+            number=self._number,
+        )
+        self._links.add(link)
+        return link
 
     def _machine(self, names: frozenset[str]) -> Connection:
         return Connection(
