@@ -14,8 +14,9 @@ import ngh2
 from meshagent.connect.proxy.http.messages import RequestHead, ResponseHead
 from meshagent.connect.proxy.http.streams import Reset, Timers, UpstreamHandler, Wire
 from meshagent.connect.proxy.http2 import limits
-from meshagent.connect.proxy.http2.connection import Connection, Stream
+from meshagent.connect.proxy.http2.connection import Connection
 from meshagent.connect.proxy.http2.heads import read_response, write_request
+from meshagent.connect.proxy.http2.stream import Stream
 
 __all__ = ["ClientStream", "Http2ClientCodec"]
 

@@ -14,13 +14,16 @@ import ngh2
 from meshagent.connect.proxy.http.messages import ResponseHead
 from meshagent.connect.proxy.http.streams import DownstreamHandler, OnRequest, Timers, Wire
 from meshagent.connect.proxy.http2 import limits
-from meshagent.connect.proxy.http2.connection import Connection, Stream
+from meshagent.connect.proxy.http2.connection import Connection
 from meshagent.connect.proxy.http2.heads import read_request, write_response
+from meshagent.connect.proxy.http2.stream import Stream
 from meshagent.errors import RemoteProtocolError
 
 __all__ = ["Http2ServerCodec", "ServerStream"]
 
 _DRAIN = b"draining"
+#: A connection without requests is closed (Envoy: idle_timeout of the HTTP connection manager, 1 h).
+IDLE_TIMEOUT_S = 3600.0
 #: A client that does not answer the PING behind the first GOAWAY has seen it by then, or never will.
 _DRAIN_S = 1.0
 
@@ -81,6 +84,7 @@ class Http2ServerCodec(Connection):
         self._early: set[Stream] = set()
         self._last_called = False
         super().__init__(wire, timers, on_violation)
+        self._watch_idle(-1)
 
     def drain(self) -> None:
         """Say that no new requests are taken, wait until the client has heard it, then mean it."""
@@ -89,6 +93,7 @@ class Http2ServerCodec(Connection):
         self.draining = True
         try:
             self.engine.send_shutdown_notice()
+            self.make_frames()  # else the PING would overtake it
             self.engine.ping(_DRAIN)
         except ngh2.NGH2Error:
             return
@@ -117,6 +122,16 @@ class Http2ServerCodec(Connection):
     def lose(self, *why: Any) -> None:
         super().lose(*why)
         self._early.clear()
+
+    def _watch_idle(self, last_id: int) -> None:
+        """Looked at now and then, so that a request costs no timer."""
+        if self.gone:
+            return
+        if last_id == self.last_id and not self.streams:
+            self.drain()
+            return
+        seen = self.last_id
+        self.timers.after(IDLE_TIMEOUT_S, lambda: self._watch_idle(seen))
 
     def _request(self, event: ngh2.RequestReceived) -> None:
         stream_id = event.stream_id
