@@ -30,7 +30,8 @@ from meshtest.peers import accepts, running
 from meshtest.process import AgentProcess, free_ports
 
 import bench.clients
-import bench.cluster  # noqa: F401
+import bench.cluster
+import bench.writes  # noqa: F401
 from bench.table import INSTANCES, ROWS, Bench, Figure, Row, absolute, instance, row
 
 RESULTS = Path(__file__).parent / "results.json"
