@@ -39,7 +39,7 @@ class Sidecar:
         self.tallies = Tallies()
         self.snapshot: ProxySnapshot | None = None
         self._contexts: Contexts | None = None
-        self._contexts_key: tuple[str, tuple[str, ...]] = ("", ())
+        self._contexts_key: tuple[str, tuple[str, ...], str] = ("", (), "")
         self.inbound: InboundListener | None = None
         self.outbound: dict[str, OutboundListener] = {}
         #: Listeners that were replaced, while they have connections.
