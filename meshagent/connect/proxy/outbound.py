@@ -12,13 +12,12 @@ import asyncio
 import logging
 import os
 import random
-import ssl
 from collections.abc import Callable
 from pathlib import Path
 
-from meshagent.clock import Tasks
+from meshagent.clock import Clock, Tasks
 from meshagent.connect.proxy.contexts import Contexts
-from meshagent.connect.proxy.layers.tls import Tls
+from meshagent.connect.proxy.layers.tls import Session, Tls
 from meshagent.connect.proxy.pick import candidates
 from meshagent.connect.proxy.pump import Side, join
 from meshagent.connect.proxy.tallies import Tallies
@@ -39,18 +38,20 @@ class OutboundListener:
     def __init__(
         self,
         outbound: Outbound,
+        clock: Clock,
         tasks: Tasks,
         tallies: Tallies,
         rng: random.Random,
         state: Callable[[], tuple[ProxySnapshot, Contexts | None]],
     ) -> None:
         self.outbound = outbound
+        self._clock = clock
         self._tasks = tasks
         self._tallies = tallies
         self._rng = rng
         self._state = state
         self._server: asyncio.Server | None = None
-        self._sessions: dict[tuple[str, int], ssl.SSLSession] = {}
+        self._sessions: dict[tuple[str, int], Session] = {}
         self._sessions_of: Contexts | None = None
         self.live: set[Side] = set()
 
@@ -81,7 +82,7 @@ class OutboundListener:
 
     # --- one connection ----------------------------------------------------------------------------------------
 
-    def _accept(self) -> asyncio.Protocol:
+    def _accept(self) -> asyncio.BaseProtocol:
         return Side(None, self._accepted, self._closed)
 
     def _accepted(self, side: Side) -> None:
@@ -92,80 +93,129 @@ class OutboundListener:
             return
         self.live.add(side)
         side.pause()
-        self._tasks.start(self._dial(side), name="outbound connection")
+        self._begin(side)
 
     def _closed(self, side: Side, why: str) -> None:
         self.live.discard(side)
 
-    async def _dial(self, side: Side) -> None:
+    def _begin(self, side: Side) -> None:
         snapshot, contexts = self._state()
-        tried = candidates(snapshot, self.outbound, self._rng) if contexts is not None else []
-        reason = "no leaf certificate yet" if contexts is None else self.outbound.problem or "no healthy instance"
-        for cluster, endpoint in tried:
-            if contexts is None:
-                break
-            try:
-                far = await self._connect(contexts, cluster, endpoint)
-            except (OSError, TimeoutError) as error:
-                reason = str(error) or "timed out"
-                self._tallies.failed_dials += 1
-                log.debug("instance failed: upstream=%s id=%s error=%s", self.outbound.name, endpoint.id, reason)
-                continue
-            if side.closed:
-                far.abort()
-                return
-            self._tallies.dialled += 1
-            join(side, far)
-            return
+        if contexts is None:
+            self._unreachable(side, "no leaf certificate yet")
+        else:
+            _Dial(self, side, contexts, candidates(snapshot, self.outbound, self._rng)).next()
+
+    def _unreachable(self, side: Side, reason: str) -> None:
         self._tallies.unreachable += 1
         log.warning("upstream cannot be reached: name=%s error=%s", self.outbound.name, reason)
         side.abort()
 
-    async def _connect(self, contexts: Contexts, cluster: Cluster, endpoint: Endpoint) -> Side:
-        """A connection whose peer has proven to be the cluster's service. Raises OSError, TimeoutError."""
-        loop = asyncio.get_running_loop()
-        ready: asyncio.Future[None] = loop.create_future()
-        at = (endpoint.address, endpoint.port)
+    def _session(self, contexts: Contexts, endpoint: Endpoint) -> Session | None:
         if self._sessions_of is not contexts:
             self._sessions_of, self._sessions = contexts, {}
-        tls = Tls(
-            contexts.client,
-            server_side=False,
-            server_name=cluster.target.sni or None,
-            session=self._sessions.pop(at, None),
-        )
+        return self._sessions.get((endpoint.address, endpoint.port))
 
-        def closed(side: Side, why: str) -> None:
-            if not ready.done():
-                ready.set_exception(ConnectionError(why or "the peer closed the connection during the TLS handshake"))
-            elif tls.ready:
-                self._keep(contexts, at, tls)
-
-        side = Side(tls, lambda _: None if ready.done() else ready.set_result(None), closed)
-        timeout_ms = self.outbound.connect_timeout_ms or parse_duration(cluster.target.connect_timeout) / 1e6
-        try:
-            async with asyncio.timeout(timeout_ms / 1000.0):
-                await loop.create_connection(lambda: side, *at)
-                await ready
-        except BaseException:
-            side.abort()
-            if ready.done() and not ready.cancelled():
-                ready.exception()
-            raise
-        side.pause()
-        if tls.identity not in cluster.identities:
-            self._tallies.failed_handshakes += 1
-            side.abort()
-            raise ConnectionError(f"peer certificate mismatch: got {tls.identity or 'none'}, want {cluster.identities}")
-        self._tallies.resumed += tls.resumed
-        return side
-
-    def _keep(self, contexts: Contexts, at: tuple[str, int], tls: Tls) -> None:
+    def _keep(self, contexts: Contexts, endpoint: Endpoint, tls: Tls) -> None:
+        at = (endpoint.address, endpoint.port)
         session = tls.session
-        if session is not None and session.has_ticket and self._sessions_of is contexts:
-            if len(self._sessions) >= _MAX_SESSIONS:
+        if session is not None and self._sessions_of is contexts:
+            if len(self._sessions) >= _MAX_SESSIONS and at not in self._sessions:
                 self._sessions.pop(next(iter(self._sessions)))
             self._sessions[at] = session
+
+
+class _Dial:
+    """One connection of the application on its way to an instance: tried in order until one has proven who it is."""
+
+    __slots__ = ("cluster", "contexts", "endpoint", "far", "left", "listener", "reason", "side", "task")
+
+    def __init__(
+        self, listener: OutboundListener, side: Side, contexts: Contexts, tried: list[tuple[Cluster, Endpoint]]
+    ) -> None:
+        self.listener = listener
+        self.side = side
+        self.contexts = contexts
+        self.left = iter(tried)
+        self.reason = listener.outbound.problem or "no healthy instance"
+        self.far: Side | None = None
+        self.task: asyncio.Task[None] | None = None
+
+    def next(self) -> None:
+        """Try the next instance; after the last the application's connection is reset."""
+        listener = self.listener
+        if self.side.closed:
+            return
+        found = next(self.left, None)
+        if found is None:
+            listener._unreachable(self.side, self.reason)
+            return
+        cluster, endpoint = self.cluster, self.endpoint = found
+        tls = Tls(
+            self.contexts.client,
+            server_side=False,
+            server_name=cluster.target.sni or None,
+            session=listener._session(self.contexts, endpoint),
+        )
+        far = self.far = Side(tls, self._shaken, self._closed)
+        timeout_ms = listener.outbound.connect_timeout_ms or parse_duration(cluster.target.connect_timeout) / 1e6
+        far.timer = asyncio.get_running_loop().call_later(timeout_ms / 1000.0, self._failed, far, "timed out")
+        self.task = listener._tasks.start(self._connect(far, endpoint), name="outbound connection")
+
+    async def _connect(self, far: Side, endpoint: Endpoint) -> None:
+        try:
+            await asyncio.get_running_loop().create_connection(lambda: far, endpoint.address, endpoint.port)
+        except OSError as error:
+            self._failed(far, str(error))
+
+    def _shaken(self, far: Side) -> None:
+        """The handshake is done: is it who was wanted?"""
+        listener, tls, side = self.listener, far.tls, self.side
+        if far is not self.far or tls is None:
+            far.abort()
+            return
+        if far.timer is not None:
+            far.timer.cancel()
+        if tls.identity not in self.cluster.identities:
+            listener._tallies.failed_handshakes += 1
+            wanted = self.cluster.identities
+            self._failed(far, f"peer certificate mismatch: got {tls.identity or 'none'}, want {wanted}")
+        elif tls.valid_until <= listener._clock.now().timestamp():
+            listener._tallies.failed_handshakes += 1
+            self._failed(far, "the certificate has ended")
+        elif side.closed:
+            far.abort()
+        else:
+            self.task = None
+            listener._tallies.resumed += tls.resumed
+            listener._tallies.dialled += 1
+            join(side, far)
+
+    def _failed(self, far: Side, reason: str) -> None:
+        """This instance does not do."""
+        if far is not self.far:
+            return
+        self.far, self.reason = None, reason or "the peer closed the connection during the TLS handshake"
+        self.listener._tallies.failed_dials += 1
+        log.debug(
+            "instance failed: upstream=%s id=%s error=%s", self.listener.outbound.name, self.endpoint.id, self.reason
+        )
+        if far.timer is not None:
+            far.timer.cancel()
+        if self.task is not None and not self.task.done():
+            self.task.cancel()
+        far.abort()
+        self.next()
+
+    def _closed(self, far: Side, why: str) -> None:
+        """It ended: before its time, or after it was joined."""
+        if far is not self.far:
+            return
+        tls = far.tls
+        if tls is None or not tls.ready:
+            self._failed(far, why)
+            return
+        self.listener._keep(self.contexts, self.endpoint, tls)
+        self.far = None
 
 
 def _remove_socket(path: str) -> None:

@@ -144,7 +144,7 @@ class Sidecar:
                 held.outbound = one
                 continue
             listener = OutboundListener(
-                one, self._tasks, self.tallies, self._rng, lambda: (self._now(), self._contexts)
+                one, self._clock, self._tasks, self.tallies, self._rng, lambda: (self._now(), self._contexts)
             )
             try:
                 await listener.start()

@@ -37,6 +37,7 @@ CIPHER = memoryview(_cipher)
 _cipher_pointer: Any = ffi.from_buffer(_cipher)
 
 _ssl_read, _ssl_write, _bio_read, _bio_write = lib.SSL_read, lib.SSL_write, lib.BIO_read, lib.BIO_write
+_bio_length, _NULL = lib.BIO_get_mem_data, ffi.NULL
 _WANT_READ, _ZERO_RETURN, _TLS13 = lib.SSL_ERROR_WANT_READ, lib.SSL_ERROR_ZERO_RETURN, lib.TLS1_3_VERSION
 
 #: (identity, end) of certificates seen, by their DER: peers are few, connections many.
@@ -145,8 +146,12 @@ class Tls:
     def take(self, size: int) -> int:
         """The first `size` bytes of `IN` are cipher text; how many bytes of plain text are in `PLAIN`. `more` gives
         what found no room. The handshake must be done. Raises RemoteProtocolError."""
-        _bio_write(self._in, IN_POINTER, size)
-        return self._read()
+        source = self._in
+        _bio_write(source, IN_POINTER, size)
+        found: int = _ssl_read(self._ssl, _plain_pointer, BUFFER_BYTES)
+        if found > 0 and not _bio_length(source, _NULL):
+            return found
+        return self._rest(found)
 
     def more(self) -> int:
         """Further plain text in `PLAIN` from what `take` was given."""
@@ -208,13 +213,13 @@ class Tls:
     @property
     def version(self) -> str:
         """Of the protocol, such as "TLSv1.3"."""
-        return ffi.string(lib.SSL_get_version(self._ssl)).decode("ascii")
+        return str(ffi.string(lib.SSL_get_version(self._ssl)), "ascii")
 
     @property
     def cipher(self) -> str:
         """The suite in use; "" before there is one."""
         found = lib.SSL_get_current_cipher(self._ssl)
-        return "" if found == ffi.NULL else ffi.string(lib.SSL_CIPHER_get_name(found)).decode("ascii")
+        return "" if found == ffi.NULL else str(ffi.string(lib.SSL_CIPHER_get_name(found)), "ascii")
 
     # --- inside ------------------------------------------------------------------------------------------------
 
@@ -247,8 +252,15 @@ class Tls:
 
     def _read(self) -> int:
         """Fill `PLAIN`; how many bytes."""
-        ssl, at = self._ssl, 0
-        while at < BUFFER_BYTES:
+        return self._rest(_ssl_read(self._ssl, _plain_pointer, BUFFER_BYTES))
+
+    def _rest(self, at: int) -> int:
+        """The same behind a first read of `at` bytes."""
+        if at <= 0:
+            self._ended(at)
+            return 0
+        ssl, source = self._ssl, self._in
+        while _bio_length(source, _NULL) and at < BUFFER_BYTES:  # an attempt in vain costs more than to ask
             size = _ssl_read(ssl, _plain_pointer + at, BUFFER_BYTES - at)
             if size <= 0:
                 self._ended(size)
