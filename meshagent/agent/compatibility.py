@@ -45,7 +45,6 @@ WAITING: tuple[Waiting, ...] = (
             "cache",
             "dns_config.cache_max_age",
             "dns_config.use_cache",
-            "locality",
             "protocol",
         ),
     ),
@@ -105,19 +104,10 @@ WAITING: tuple[Waiting, ...] = (
     ),
     Waiting(feature="the web page", options=("ui_config",)),
     Waiting(
-        feature="sending metrics to statsd, statsite and DogStatsD",
-        options=(
-            "telemetry.disable_per_tenancy_usage_metrics",
-            "telemetry.dogstatsd_addr",
-            "telemetry.dogstatsd_tags",
-            "telemetry.enable_host_metrics",
-            "telemetry.retry_failed_connection",
-            "telemetry.statsd_address",
-            "telemetry.statsite_address",
-        ),
+        feature="metrics of the host",
+        options=("telemetry.disable_per_tenancy_usage_metrics", "telemetry.enable_host_metrics"),
     ),
     Waiting(feature="profiles", options=("enable_debug",), commands=(("CL24", "debug"),)),
-    Waiting(feature="reloading when a file changes", options=("auto_reload_config",)),
     Waiting(feature="node ids from the hardware", options=("disable_host_node_id",)),
 )
 

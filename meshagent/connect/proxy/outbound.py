@@ -1,6 +1,7 @@
 """I/O edge: the local side of a sidecar: the application dials an upstream, an instance of it is found and proven.
 
-A failed instance is followed by another one before the application notices. TLS sessions are resumed.
+A failed instance is followed by another one before the application notices, and what became of each is told to its
+cluster, which balances, ejects and limits. TLS sessions are resumed.
 
 Source: "Outbound connection" of builtin-proxy.md of the golden mesh data, its weak points mended (no retry on another
 instance, redirects and splits ignored). What may change here: other layers between the application and TLS.
@@ -11,25 +12,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import random
 from collections.abc import Callable
 from pathlib import Path
 
 from meshagent.clock import Clock, Tasks
+from meshagent.connect.proxy.cluster.cluster import Cluster
+from meshagent.connect.proxy.cluster.clusters import Clusters
+from meshagent.connect.proxy.cluster.host import Host
 from meshagent.connect.proxy.contexts import Contexts
-from meshagent.connect.proxy.layers.tls import Session, Tls
-from meshagent.connect.proxy.pick import candidates
-from meshagent.connect.proxy.pump import Side, join
+from meshagent.connect.proxy.dial import Dial, Dialler
+from meshagent.connect.proxy.pump import Side
 from meshagent.connect.proxy.tallies import Tallies
-from meshagent.connect.snapshot import Cluster, Endpoint, Outbound, ProxySnapshot
-from meshagent.durations import parse_duration
+from meshagent.connect.snapshot import Outbound, ProxySnapshot
 
 __all__ = ["OutboundListener"]
 
 log = logging.getLogger("proxy.outbound")
-
-#: Sessions are kept for so many instances.
-_MAX_SESSIONS = 4096
 
 
 class OutboundListener:
@@ -41,19 +39,17 @@ class OutboundListener:
         clock: Clock,
         tasks: Tasks,
         tallies: Tallies,
-        rng: random.Random,
+        clusters: Clusters,
         state: Callable[[], tuple[ProxySnapshot, Contexts | None]],
     ) -> None:
         self.outbound = outbound
-        self._clock = clock
-        self._tasks = tasks
         self._tallies = tallies
-        self._rng = rng
+        self._clusters = clusters
         self._state = state
+        self._dialler = Dialler(clock, tasks, tallies)
         self._server: asyncio.Server | None = None
-        self._sessions: dict[tuple[str, int], Session] = {}
-        self._sessions_of: Contexts | None = None
-        self.live: set[Side] = set()
+        #: The application's side of what is open, with the instance once there is one.
+        self.live: dict[Side, tuple[Cluster, Host | None] | None] = {}
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
@@ -86,136 +82,48 @@ class OutboundListener:
         return Side(None, self._accepted, self._closed)
 
     def _accepted(self, side: Side) -> None:
-        limit = self.outbound.max_connections
-        if limit and len(self.live) >= limit:
+        cluster = self._clusters.drawn(self.outbound.key)
+        if cluster is not None and not cluster.breaker.try_connection():
             self._tallies.refused += 1
             side.abort()
             return
-        self.live.add(side)
+        self.live[side] = (cluster, None) if cluster is not None else None
         side.pause()
-        self._begin(side)
+        self._begin(side, cluster)
 
     def _closed(self, side: Side, why: str) -> None:
-        self.live.discard(side)
+        held = self.live.pop(side, None)
+        if held is not None:
+            cluster, host = held
+            cluster.breaker.end_connection()
+            if host is not None:
+                host.active -= 1
 
-    def _begin(self, side: Side) -> None:
-        snapshot, contexts = self._state()
-        if contexts is None:
-            self._unreachable(side, "no leaf certificate yet")
-        else:
-            _Dial(self, side, contexts, candidates(snapshot, self.outbound, self._rng)).next()
+    def _begin(self, side: Side, cluster: Cluster | None) -> None:
+        _, contexts = self._state()
+        if contexts is None or cluster is None:
+            self._unreachable(side, "no leaf certificate yet" if contexts is None else "")
+            return
+
+        def joined(host: Host) -> None:
+            host.active += 1
+            self.live[side] = (cluster, host)
+
+        Dial(
+            self._dialler,
+            side,
+            contexts,
+            cluster,
+            self.outbound.connect_timeout_ms,
+            joined,
+            lambda reason: self._unreachable(side, reason),
+        ).next()
 
     def _unreachable(self, side: Side, reason: str) -> None:
         self._tallies.unreachable += 1
+        reason = reason or self.outbound.problem or "no healthy instance"
         log.warning("upstream cannot be reached: name=%s error=%s", self.outbound.name, reason)
         side.abort()
-
-    def _session(self, contexts: Contexts, endpoint: Endpoint) -> Session | None:
-        if self._sessions_of is not contexts:
-            self._sessions_of, self._sessions = contexts, {}
-        return self._sessions.get((endpoint.address, endpoint.port))
-
-    def _keep(self, contexts: Contexts, endpoint: Endpoint, tls: Tls) -> None:
-        at = (endpoint.address, endpoint.port)
-        session = tls.session
-        if session is not None and self._sessions_of is contexts:
-            if len(self._sessions) >= _MAX_SESSIONS and at not in self._sessions:
-                self._sessions.pop(next(iter(self._sessions)))
-            self._sessions[at] = session
-
-
-class _Dial:
-    """One connection of the application on its way to an instance: tried in order until one has proven who it is."""
-
-    __slots__ = ("cluster", "contexts", "endpoint", "far", "left", "listener", "reason", "side", "task")
-
-    def __init__(
-        self, listener: OutboundListener, side: Side, contexts: Contexts, tried: list[tuple[Cluster, Endpoint]]
-    ) -> None:
-        self.listener = listener
-        self.side = side
-        self.contexts = contexts
-        self.left = iter(tried)
-        self.reason = listener.outbound.problem or "no healthy instance"
-        self.far: Side | None = None
-        self.task: asyncio.Task[None] | None = None
-
-    def next(self) -> None:
-        """Try the next instance; after the last the application's connection is reset."""
-        listener = self.listener
-        if self.side.closed:
-            return
-        found = next(self.left, None)
-        if found is None:
-            listener._unreachable(self.side, self.reason)
-            return
-        cluster, endpoint = self.cluster, self.endpoint = found
-        tls = Tls(
-            self.contexts.client,
-            server_side=False,
-            server_name=cluster.target.sni or None,
-            session=listener._session(self.contexts, endpoint),
-        )
-        far = self.far = Side(tls, self._shaken, self._closed)
-        timeout_ms = listener.outbound.connect_timeout_ms or parse_duration(cluster.target.connect_timeout) / 1e6
-        far.timer = asyncio.get_running_loop().call_later(timeout_ms / 1000.0, self._failed, far, "timed out")
-        self.task = listener._tasks.start(self._connect(far, endpoint), name="outbound connection")
-
-    async def _connect(self, far: Side, endpoint: Endpoint) -> None:
-        try:
-            await asyncio.get_running_loop().create_connection(lambda: far, endpoint.address, endpoint.port)
-        except OSError as error:
-            self._failed(far, str(error))
-
-    def _shaken(self, far: Side) -> None:
-        """The handshake is done: is it who was wanted?"""
-        listener, tls, side = self.listener, far.tls, self.side
-        if far is not self.far or tls is None:
-            far.abort()
-            return
-        if far.timer is not None:
-            far.timer.cancel()
-        if tls.identity not in self.cluster.identities:
-            listener._tallies.failed_handshakes += 1
-            wanted = self.cluster.identities
-            self._failed(far, f"peer certificate mismatch: got {tls.identity or 'none'}, want {wanted}")
-        elif tls.valid_until <= listener._clock.now().timestamp():
-            listener._tallies.failed_handshakes += 1
-            self._failed(far, "the certificate has ended")
-        elif side.closed:
-            far.abort()
-        else:
-            self.task = None
-            listener._tallies.resumed += tls.resumed
-            listener._tallies.dialled += 1
-            join(side, far)
-
-    def _failed(self, far: Side, reason: str) -> None:
-        """This instance does not do."""
-        if far is not self.far:
-            return
-        self.far, self.reason = None, reason or "the peer closed the connection during the TLS handshake"
-        self.listener._tallies.failed_dials += 1
-        log.debug(
-            "instance failed: upstream=%s id=%s error=%s", self.listener.outbound.name, self.endpoint.id, self.reason
-        )
-        if far.timer is not None:
-            far.timer.cancel()
-        if self.task is not None and not self.task.done():
-            self.task.cancel()
-        far.abort()
-        self.next()
-
-    def _closed(self, far: Side, why: str) -> None:
-        """It ended: before its time, or after it was joined."""
-        if far is not self.far:
-            return
-        tls = far.tls
-        if tls is None or not tls.ready:
-            self._failed(far, why)
-            return
-        self.listener._keep(self.contexts, self.endpoint, tls)
-        self.far = None
 
 
 def _remove_socket(path: str) -> None:
