@@ -31,7 +31,6 @@ from meshtest.process import AgentProcess, free_ports
 
 import bench.clients
 import bench.cluster
-import bench.cluster
 import bench.mesh
 import bench.writes  # noqa: F401
 from bench.table import INSTANCES, ROWS, Bench, Figure, Row, absolute, instance, row
