@@ -70,9 +70,7 @@ def _parts(only: str, with_secrets: bool) -> list[Part]:
     unknown = [name for name in wanted if name not in {part.name for part in PARTS}]
     if unknown:
         raise fail(f"-only: {unknown[0]!r} is not one of {_NAMES}")
-    return [
-        part for part in PARTS if (part.name in wanted if wanted else True) and (with_secrets or not part.secret)
-    ]
+    return [part for part in PARTS if (part.name in wanted if wanted else True) and (with_secrets or not part.secret)]
 
 
 def _read(part: Part, source: Client, target: Client) -> tuple[dict[str, Any], dict[str, Any]] | None:

@@ -206,9 +206,7 @@ def _read_services(api: Api) -> dict[str, Any]:
         for key in ("Kind", "Proxy", "Connect"):
             if row.get(key):
                 service[key] = _plain(row[key])
-        addresses = {
-            key: value for key, value in (row.get("TaggedAddresses") or {}).items() if key != "consul-virtual"
-        }
+        addresses = {key: value for key, value in (row.get("TaggedAddresses") or {}).items() if key != "consul-virtual"}
         if addresses:
             service["TaggedAddresses"] = addresses
         found[id_] = service
