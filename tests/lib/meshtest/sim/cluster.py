@@ -141,6 +141,10 @@ def _wake(future: asyncio.Future[None]) -> None:
 
 
 class SimServer:
+    settings = SETTINGS
+    window_bytes = WINDOW_BYTES
+    keeps_log = True  # sometimes: behind its snapshots
+
     def __init__(self, cluster: Cluster, node_id: str, peers: dict[str, str], *, joins: bool) -> None:
         self.cluster = cluster
         self.node_id = node_id
@@ -191,15 +195,15 @@ class SimServer:
             journal=FileJournal(
                 self.disk,
                 self.worker,
-                segment_bytes=SETTINGS.segment_bytes,
-                reserve_bytes=SETTINGS.reserve_bytes,
-                window_bytes=WINDOW_BYTES,
-                kept_bytes=2 * SETTINGS.segment_bytes if self.rng.random() < 0.5 else 0,
+                segment_bytes=self.settings.segment_bytes,
+                reserve_bytes=self.settings.reserve_bytes,
+                window_bytes=self.window_bytes,
+                kept_bytes=2 * self.settings.segment_bytes if self.rng.random() < 0.5 and self.keeps_log else 0,
                 new_incarnation=self.rng.getrandbits(62) or 1,
             ),
             clock=clock,
             rng=random.Random(self.rng.random()),
-            settings=SETTINGS,
+            settings=self.settings,
             transport=transport,
             peers=self.peers,
             joins=self.joins,

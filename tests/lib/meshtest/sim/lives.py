@@ -33,13 +33,12 @@ class Life:
 
     def step(self, call: Callable[..., Any], *args: Any) -> None:
         """Run `call` if this process lives; later, if it is stopped."""
-        if not self.alive:
-            return
-        if self.paused:
+        if self.paused or not self.alive:  # of the dead, too: the simulator ends their tasks when all is over
             self._asleep.append((copy_context(), call, args))
             return
         self.steps += 1
         if self.steps == self.die_at:
+            self._asleep.append((copy_context(), call, args))
             self.on_death()
             return
         call(*args)
@@ -60,6 +59,7 @@ class Life:
         return answer
 
     def resume(self) -> None:
+        """Go on with what waited. The simulator, at its end, revives the dead so that their tasks end in order."""
         self.paused = False
         asleep, self._asleep = self._asleep, []
         for context, call, args in asleep:
