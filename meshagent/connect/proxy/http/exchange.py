@@ -83,6 +83,7 @@ class Exchange:
         "response",
         "response_bytes",
         "route",
+        "set_cookie",
         "started",
         "status",
         "stream",
@@ -116,6 +117,8 @@ class Exchange:
         self.cluster: Cluster | None = None
         self.host: Host | None = None
         self.hash_key: int | None = None
+        #: A cookie that makes the client come back to the same instance.
+        self.set_cookie = b""
         self.attempt: Attempt | None = None
         #: Telemetry keeps here what it likes.
         self.trace: Any = None
@@ -194,7 +197,7 @@ class Exchange:
         head = self.head
         splits = route.splits
         if route.hash_key is not None:
-            self.hash_key = route.hash_key(head, self.peer.address)
+            self.hash_key, self.set_cookie = route.hash_key(head, self.peer.address)
         if len(splits) == 1:
             destination = splits[0][1]
         else:
@@ -316,6 +319,8 @@ class Exchange:
             head.headers = destination.response.apply(head.headers)
         if route is not None and route.response:
             head.headers = route.response.apply(head.headers)
+        if self.set_cookie:
+            head.headers.append((b"set-cookie", self.set_cookie))
         self.status = head.status
         self.response = head
         if end and self.grpc:
