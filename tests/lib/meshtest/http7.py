@@ -22,11 +22,11 @@ from meshagent.connect.snapshot import Cluster, Endpoint
 
 __all__ = [
     "Client",
-    "FakeWire",
     "FakeBreaker",
     "FakeCluster",
     "FakeCodec",
     "FakePool",
+    "FakeWire",
     "Now",
     "Routes",
     "World",
