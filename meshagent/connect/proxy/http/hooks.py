@@ -95,7 +95,10 @@ class Cluster(Protocol):
 
     #: The id of the first target.
     name: str
-    breaker: Breaker
+
+    @property
+    def breaker(self) -> Breaker:
+        """Its limits."""
 
     def pick(self, hash_key: int | None, exclude: Collection[Host]) -> Host | None:
         """An instance for one try. `hash_key` comes from the route's hash policy (64 bits, None without one);
