@@ -18,6 +18,7 @@ import msgspec
 from meshagent.catalog.model import Service, Upstream
 from meshagent.connect.chain import Chain, Target
 from meshagent.connect.intentions import Intention
+from meshagent.connect.l7 import Extras, extras_of
 from meshagent.connect.resilience import Resilience, resilience_of
 
 __all__ = [
@@ -64,6 +65,7 @@ class Inbound(msgspec.Struct, frozen=True):
     connect_timeout_ms: int = 1000
     handshake_timeout_ms: int = 10_000
     max_connections: int = 0
+    request_timeout_ms: int = 0
 
 
 class Outbound(msgspec.Struct, frozen=True):
@@ -78,6 +80,7 @@ class Outbound(msgspec.Struct, frozen=True):
     connect_timeout_ms: int = 0
     problem: str = ""
     resilience: Resilience = Resilience()
+    extras: Extras = Extras()
 
     @property
     def key(self) -> str:
@@ -129,6 +132,7 @@ def inbound_of(service: Service) -> Inbound | None:
         connect_timeout_ms=_whole(config, "local_connect_timeout_ms", 1000),
         handshake_timeout_ms=_whole(config, "handshake_timeout_ms", 10_000),
         max_connections=_whole(config, "max_inbound_connections", 0),
+        request_timeout_ms=_whole(config, "local_request_timeout_ms", 0),
     )
 
 
@@ -145,6 +149,7 @@ def outbound_of(upstream: Upstream, chain: Chain | None, problem: str = "") -> O
         connect_timeout_ms=_whole(config, "connect_timeout_ms", 0),
         problem=problem,
         resilience=resilience_of(config),
+        extras=extras_of(config, chain.meta if chain is not None else {}),
     )
 
 

@@ -79,6 +79,7 @@ class Exchange:
         "response",
         "response_bytes",
         "route",
+        "set_cookie",
         "started",
         "status",
         "stream",
@@ -112,6 +113,8 @@ class Exchange:
         self.cluster: Cluster | None = None
         self.host: Host | None = None
         self.hash_key: int | None = None
+        #: A cookie that makes the client come back to the same instance.
+        self.set_cookie = b""
         self.attempt: Attempt | None = None
         #: Telemetry keeps here what it likes.
         self.trace: Any = None
@@ -185,7 +188,7 @@ class Exchange:
         head = self.head
         splits = route.splits
         if route.hash_key is not None:
-            self.hash_key = route.hash_key(head, self.peer.address)
+            self.hash_key, self.set_cookie = route.hash_key(head, self.peer.address)
         if len(splits) == 1:
             destination = splits[0][1]
         else:
@@ -294,6 +297,8 @@ class Exchange:
             head.headers = destination.response.apply(head.headers)
         if route is not None and route.response:
             head.headers = route.response.apply(head.headers)
+        if self.set_cookie:
+            head.headers.append((b"set-cookie", self.set_cookie))
         self.status = head.status
         self.response = head
         self._head_sent = True
