@@ -18,6 +18,7 @@ import msgspec
 from meshagent.catalog.model import Service, Upstream
 from meshagent.connect.chain import Chain, Target
 from meshagent.connect.intentions import Intention
+from meshagent.connect.l7 import Extras, extras_of
 from meshagent.connect.resilience import Resilience, resilience_of
 
 __all__ = [
@@ -80,6 +81,7 @@ class Outbound(msgspec.Struct, frozen=True):
     connect_timeout_ms: int = 0
     problem: str = ""
     resilience: Resilience = Resilience()
+    extras: Extras = Extras()
 
     @property
     def is_http(self) -> bool:
@@ -153,6 +155,7 @@ def outbound_of(upstream: Upstream, chain: Chain | None, problem: str = "") -> O
         connect_timeout_ms=_whole(config, "connect_timeout_ms", 0),
         problem=problem,
         resilience=resilience_of(config),
+        extras=extras_of(config, chain.meta if chain is not None else {}),
     )
 
 

@@ -34,8 +34,7 @@ def matcher(match: HTTPMatch | None) -> Matcher | None:
     for header in match.header:
         ways = (header.exact, header.prefix, header.suffix, header.regex)
         conditions.append(_header(header.name.lower().encode(), _test(*ways), header.invert))
-    for query in match.query_param:
-        conditions.append(_query(query.name.encode(), _test(query.exact, "", "", query.regex)))
+    conditions += [_query(one.name.encode(), _test(one.exact, "", "", one.regex)) for one in match.query_param]
     if not conditions:
         return None
     if len(conditions) == 1:

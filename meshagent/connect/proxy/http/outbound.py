@@ -12,6 +12,7 @@ import os
 import random
 
 from meshagent.connect.chain import Chain
+from meshagent.connect.l7 import Extras
 from meshagent.connect.proxy.cluster.clusters import Clusters
 from meshagent.connect.proxy.http.connection import HttpConnection, Turn
 from meshagent.connect.proxy.http.inbound import drain, sniffing
@@ -35,7 +36,7 @@ class HttpOutboundListener:
         self._server: asyncio.Server | None = None
         self.live: dict[HttpConnection, str] = {}
         self.manager = Manager("outbound", turn.timers, rng)
-        self._chain: Chain | None = None
+        self._compiled: tuple[Chain | None, Extras] = (None, outbound.extras)
         self._outbound = outbound
         self.outbound = outbound
 
@@ -51,9 +52,11 @@ class HttpOutboundListener:
         chain = outbound.chain
         if chain is None:
             self.manager.routes = Routes([])
-        elif chain != self._chain:
-            self.manager.routes = compile_routes(chain, lambda node: self._clusters.of(outbound.key, node))
-        self._chain = chain
+        elif (chain, outbound.extras) != self._compiled:
+            self.manager.routes = compile_routes(
+                chain, lambda node: self._clusters.of(outbound.key, node), outbound.extras
+            )
+        self._compiled = (chain, outbound.extras)
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
