@@ -16,6 +16,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ from meshagent.listening import cannot_listen
 from meshagent.metrics import Metrics
 
 if TYPE_CHECKING:
+    from meshagent.agent.auto.kept import Kept
     from meshagent.agent.config import Config, Listen, Loaded
     from meshagent.agent.reload import Report
 
@@ -63,8 +65,9 @@ class Daemon:
     """One agent process: `start`, then `stop` or `leave`; `reload` in between."""
 
     def __init__(
-        self, loaded: Loaded, read_config: Callable[[], Loaded], clock: Clock, environ: Mapping[str, str]
+        self, loaded: Loaded, read_config: Callable[..., Loaded], clock: Clock, environ: Mapping[str, str]
     ) -> None:
+        """`read_config()` reads the configuration anew; it takes what servers gave (`auto_config`) as an argument."""
         self.config = loaded.config
         self._read_config = read_config
         self._clock = clock
@@ -97,8 +100,18 @@ class Daemon:
         log.info("version: meshagent=%s consul=%s", __version__, CONSUL_VERSION)
         log.info("node: name=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
         self.metrics = Metrics(settings.metrics_settings(config, socket.gethostname()), self._clock.monotonic)
+        kept = None
+        if config.auto_config.enabled:
+            config, kept = await self._introduce(config, node_id, data_dir)
         self.role = make_role(
-            config, node_id, data_dir, clock=self._clock, rng=self._rng, metrics=self.metrics, tasks=self._tasks
+            config,
+            node_id,
+            data_dir,
+            clock=self._clock,
+            rng=self._rng,
+            metrics=self.metrics,
+            tasks=self._tasks,
+            kept=kept,
         )
         self._build_local(config, node_id, data_dir)
         self.pools = Pools(
@@ -165,6 +178,27 @@ class Daemon:
         if not config.disable_coordinates:
             self._tasks.start(tell_coordinate(self.agent, self.pools, self._ask), name="coordinate")
         log.info("started")
+
+    async def _introduce(self, config: Config, node_id: str, data_dir: Path | None) -> tuple[Config, Kept]:
+        """The configuration with what servers give who is introduced; waits for one. Raises ConfigError."""
+        from meshagent.agent.auto.introduced import introduced
+
+        kept = await introduced(
+            config,
+            node_id,
+            data_dir,
+            environ=self._environ,
+            clock=self._clock,
+            rng=self._rng,
+            metrics=self.metrics,
+        )
+        self._read_config = partial(self._read_config, kept.options)
+        loaded = self._read_config()
+        _warn(loaded.warnings)
+        _refuse_unbuilt(loaded.config)
+        self.config = loaded.config
+        log.info("configured by the servers: datacenter=%s", loaded.config.datacenter)
+        return loaded.config, kept
 
     def _build_local(self, config: Config, node_id: str, data_dir: Path | None) -> None:
         self.local = LocalState(

@@ -42,13 +42,14 @@ def run(flags: Mapping[str, Any]) -> int:
     """
     from meshagent.agent.config import load
 
-    def read_config() -> Loaded:
+    def read_config(given: Mapping[str, Any] | None = None) -> Loaded:
         return load(
             [*flags.get("@config-file", ()), *flags.get("@config-dir", ())],
             hcl=flags.get("@hcl", ()),
             flags=flags,
             dev=bool(flags.get("@dev")),
             format=flags.get("@config-format") or "",
+            given=given,
         )
 
     loaded = read_config()
@@ -58,7 +59,7 @@ def run(flags: Mapping[str, Any]) -> int:
         return runner.run(_main(loaded, read_config))
 
 
-async def _main(loaded: Loaded, read_config: Callable[[], Loaded]) -> int:
+async def _main(loaded: Loaded, read_config: Callable[..., Loaded]) -> int:
     daemon = Daemon(loaded, read_config, SystemClock(), os.environ)
     loop = asyncio.get_running_loop()
     try:
