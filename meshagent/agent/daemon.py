@@ -184,21 +184,14 @@ class Daemon:
         from meshagent.agent.auto.introduced import introduced
 
         kept = await introduced(
-            config,
-            node_id,
-            data_dir,
-            environ=self._environ,
-            clock=self._clock,
-            rng=self._rng,
-            metrics=self.metrics,
-        )
+            config, node_id, data_dir,
+            environ=self._environ, clock=self._clock, rng=self._rng, metrics=self.metrics,
+        )  # fmt: skip
         self._read_config = partial(self._read_config, kept.options)
-        loaded = self._read_config()
-        _warn(loaded.warnings)
-        _refuse_unbuilt(loaded.config)
-        self.config = loaded.config
-        log.info("configured by the servers: datacenter=%s", loaded.config.datacenter)
-        return loaded.config, kept
+        self.config = self._read_config().config
+        _refuse_unbuilt(self.config)
+        log.info("configured by the servers: datacenter=%s", self.config.datacenter)
+        return self.config, kept
 
     def _build_local(self, config: Config, node_id: str, data_dir: Path | None) -> None:
         self.local = LocalState(

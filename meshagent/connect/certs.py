@@ -19,19 +19,16 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from meshagent.errors import BadRequest, CorruptData, RemoteProtocolError
+from meshagent.errors import BadRequest, RemoteProtocolError
 
 __all__ = [
     "MAX_PEM_BYTES",
     "CertificateFacts",
-    "aead_open",
-    "aead_seal",
     "cross_sign",
     "facts",
     "key_facts",
@@ -399,19 +396,3 @@ def _builder(
 
 def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-# --- sealing ----------------------------------------------------------------------------------------------------------
-
-
-def aead_seal(key: bytes, nonce: bytes, data: bytes, about: bytes) -> bytes:
-    """AES-256-GCM: ciphertext and tag."""
-    return AESGCM(key).encrypt(nonce, data, about)
-
-
-def aead_open(key: bytes, nonce: bytes, data: bytes, about: bytes) -> bytes:
-    """The plain text. Raises CorruptData when it was changed, or sealed about something else."""
-    try:
-        return AESGCM(key).decrypt(nonce, data, about)
-    except (InvalidTag, ValueError) as error:
-        raise CorruptData("what was sealed has been changed, or another key sealed it") from error

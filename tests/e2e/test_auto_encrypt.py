@@ -15,8 +15,6 @@ from meshtest.process import AgentProcess, meshagent_command
 from meshtest.register import register
 from meshtest.servers import Servers, client_of
 
-FORGED = "spiffe://x.consul/ns/default/dc/dc1/svc/web"
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -88,7 +86,25 @@ def answers(client: AgentProcess) -> bool:
     return [row["ID"] for row in client.get("/v1/catalog/service/web")] != []
 
 
-def test_a_client_with_an_authority_alone_joins_answers_and_renews(servers: Servers, folder: Path) -> None:
+def introduced(servers: Servers, folder: Path) -> None:
+    """A client that has an introduction alone joins, answers, and starts again without it."""
+    token = join_token(servers, folder, "-node", "intro1")
+    with introduced_client("intro1", intro_token=token) as client:
+        client.wait("the servers", lambda: len(client.get("/v1/catalog/nodes")) >= 4, within_s=60)
+        members = {row["Name"]: row["Status"] for row in client.get("/v1/agent/members")}
+        assert members["intro1"] == 1
+        assert {"s0", "s1", "s2"} <= set(members)
+        assert kept(client)["options"]["encrypt"]
+        assert token not in client.log()
+        client.stop()
+        assert client.config is not None
+        client.config["auto_config"] = {"enabled": True, "intro_token": "worn out", "server_addresses": ["127.0.0.1:9"]}
+        client.config["tls"] = {"internal_rpc": {"ca_file": str(folder / "consul-agent-ca.pem")}}
+        with client:
+            client.wait("answers without another introduction", lambda: client.get("/v1/catalog/nodes"), within_s=60)
+
+
+def test_clients_join_answer_and_renew(servers: Servers, folder: Path) -> None:
     with encrypted_client(servers, folder, "enc1") as client:
         client.wait("a certificate", lambda: kept(client), within_s=60)
         register(client, {"Name": "web", "Port": 80})
@@ -105,28 +121,12 @@ def test_a_client_with_an_authority_alone_joins_answers_and_renews(servers: Serv
         config = client.get("/v1/connect/ca/configuration")
         config["Config"] |= {"PrivateKeyType": "ec", "PrivateKeyBits": 384}
         assert client.http("PUT", "/v1/connect/ca/configuration", json=config).status == 200
+        introduced(servers, folder)  # meanwhile
         client.wait("another certificate", lambda: kept(client)["root_id"] != first["root_id"], within_s=90)
         # A new connection shows the new certificate; a restart begins with what is on disk.
         client.stop()
         with client:
             client.wait("answers after a restart", lambda: answers(client), within_s=60)
-
-
-def test_a_client_with_an_introduction_alone_joins_and_answers(servers: Servers, folder: Path) -> None:
-    token = join_token(servers, folder, "-node", "intro1")
-    with introduced_client("intro1", intro_token=token) as client:
-        client.wait("the servers", lambda: len(client.get("/v1/catalog/nodes")) >= 4, within_s=60)
-        members = {row["Name"]: row["Status"] for row in client.get("/v1/agent/members")}
-        assert members["intro1"] == 1
-        assert {"s0", "s1", "s2"} <= set(members)
-        assert kept(client)["options"]["encrypt"]
-        assert token not in client.log()
-        client.stop()
-        assert client.config is not None
-        client.config["auto_config"] = {"enabled": True, "intro_token": "worn out", "server_addresses": ["127.0.0.1:9"]}
-        client.config["tls"] = {"internal_rpc": {"ca_file": str(folder / "consul-agent-ca.pem")}}
-        with client:
-            client.wait("answers without another introduction", lambda: client.get("/v1/catalog/nodes"), within_s=60)
 
 
 def test_who_is_not_introduced_or_knows_another_authority_stays_outside(servers: Servers, folder: Path) -> None:

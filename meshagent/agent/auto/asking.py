@@ -1,4 +1,4 @@
-"""I/O edge, client: a first certificate, and a configuration, from a server that knows nothing of us yet.
+"""I/O edge: a first certificate, and a configuration, from a server that knows nothing of us yet.
 
 Servers are asked in turn until one answers. The way there is TLS: a server shows a certificate of the authorities
 that are configured here (or named by a join token). Source: surface row G16. What may change here: nothing that asks

@@ -1,4 +1,4 @@
-"""I/O edge, client: the configuration that servers give who is introduced (`auto_config`), before the agent starts.
+"""I/O edge: the configuration that servers give who is introduced (`auto_config`), before the agent starts.
 
 What is on disk from a former run is used; else the servers are asked until one answers. Source: surface row G16. What
 may change here: where an introduction comes from.

@@ -1,4 +1,4 @@
-"""I/O edge, server: hands certificates and configuration to client agents (`auto_encrypt.allow_tls`, `auto_config`).
+"""I/O edge: hands certificates and configuration to client agents (`auto_encrypt.allow_tls`, `auto_config`).
 
 Who has no certificate asks over TLS that asks for none: for a certificate, where `allow_tls` lets everybody who
 reaches the port have one, as Consul does; for a configuration, with an introduction. Who has one asks for its renewal
@@ -45,8 +45,8 @@ __all__ = ["Issuer", "agent_of"]
 log = logging.getLogger("agent.server.auto_config")
 
 MAX_AUTHORITY_BYTES = 256 << 10
-#: ACL token for the agent of a node, in place once ACLs are.
-NodeToken = Callable[[str, str], Awaitable[str]]
+#: What another part of the agent adds to the configuration of a node, by key: the block `acl` with the agent's token.
+MoreOptions = Callable[[str], Awaitable[dict[str, Any]]]
 
 
 class Issuer:
@@ -128,7 +128,6 @@ class Issuer:
         rpc = config.tls.internal_rpc
         options: dict[str, Any] = {
             "datacenter": config.datacenter,
-            "primary_datacenter": config.primary_datacenter,
             "node_name": node,
             "retry_join": self._servers(),
             "encrypt_verify_incoming": config.encrypt_verify_incoming,
@@ -145,18 +144,9 @@ class Issuer:
         pool = self._pools.pool()
         if pool is not None and pool.ring.keys:
             options["encrypt"] = base64.b64encode(pool.ring.keys[0]).decode("ascii")
-        if config.acl.enabled:
-            acl = config.acl
-            options["acl"] = {
-                "enabled": True,
-                "default_policy": acl.default_policy,
-                "down_policy": acl.down_policy,
-                "enable_token_persistence": acl.enable_token_persistence,
-                "enable_key_list_policy": acl.enable_key_list_policy,
-            }
-            give: NodeToken | None = self._agent.extras.get("node_tokens")
-            if give is not None:
-                options["acl"]["tokens"] = {"agent": await give(node, config.datacenter)}
+        more: MoreOptions | None = self._agent.extras.get("auto_config_options")
+        if more is not None:
+            options |= await more(node)
         return options
 
     def _servers(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""I/O edge, client: keeps the agent's own certificate: asks for the first one, renews it, asks anew when it has ended.
+"""I/O edge: keeps the agent's own certificate: asks for the first one, renews it, asks anew when it has ended.
 
 Renewal goes over the ordinary connection, at the times of `connect/leaf.py`; a change of the root brings it forward.
 When the certificate has ended (a host that slept for a week), the first contact is made again.

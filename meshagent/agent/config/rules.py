@@ -108,12 +108,12 @@ def _automatic(config: Config) -> Findings:
             "auto_encrypt.tls",
             "auto_encrypt.tls: the certificate of tls.internal_rpc would be used instead: give one or the other",
         )
-    if block.authorization.enabled and not tls.cert_file:
+    if block.authorization.enabled and config.server and not tls.cert_file:
         yield (
             "auto_config.authorization.enabled",
             "auto_config.authorization.enabled cannot be set without providing a TLS certificate for the server",
         )
-    if not block.authorization.enabled:
+    if not (block.authorization.enabled and tls.cert_file):
         return
     from meshagent.agent.auto.introductions import assertion_problem
 

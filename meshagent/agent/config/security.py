@@ -118,7 +118,7 @@ class AutoConfigStatic(Group):
     """How a client's introduction (a JWT) is judged."""
 
     allow_reuse: bool = switch(
-        False, "Take one token more than once. As in Consul, tokens are taken until they expire.", inert=True
+        False, "Meant for taking one token more than once. As in Consul, every token is, until it expires."
     )
     jwks_url: str = text("", "Where the issuer's keys are.")
     jwks_ca_cert: str = text("", "Authority of that address, PEM.")

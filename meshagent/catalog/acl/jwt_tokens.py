@@ -129,11 +129,10 @@ def verify(token: str, keys: Sequence[Any], rules: JwtRules, now: datetime) -> d
     if end is None:
         end = max(begin or 0.0, issued or 0.0) + leeway_s
         leeway_s = 0.0
-    if begin is None:
-        begin = issued if issued is not None else end - _slack(rules.not_before_leeway_s, _LEEWAY_S)
     if moment > end + leeway_s + skew_s:
         raise Denied("the token has expired")
-    if moment < begin - skew_s - _slack(rules.not_before_leeway_s, _LEEWAY_S):
+    begin = begin if begin is not None else issued
+    if begin is not None and moment < begin - skew_s - _slack(rules.not_before_leeway_s, _LEEWAY_S):
         raise Denied("the token is not valid yet")
     if rules.bound_issuer and claims.get("iss") != rules.bound_issuer:
         raise Denied("the token's issuer is not the one that is bound")

@@ -25,13 +25,7 @@ from meshagent.catalog.rpc.hello import SERVER, Identity, Peer, judge
 from meshagent.catalog.rpc.outbox import Outbox
 from meshagent.catalog.rpc.reasons import Reason
 from meshagent.catalog.rpc.settings import RpcSettings
-from meshagent.errors import (
-    LocalProtocolError,
-    RemoteProtocolError,
-    Timeout,
-    TooLarge,
-    Unavailable,
-)
+from meshagent.errors import LocalProtocolError, RemoteProtocolError, Timeout, TooLarge, Unavailable
 from meshagent.machine import CancelTimer, Command, Event, Log, SetTimer, TimerFired
 
 __all__ = ["Connection"]

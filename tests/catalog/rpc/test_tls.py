@@ -11,7 +11,7 @@ import pytest
 
 from meshagent.catalog.rpc.reasons import Reason
 from meshagent.catalog.rpc.settings import TlsSettings
-from meshagent.catalog.rpc.tls import Security, classify, certificate_names, load_security
+from meshagent.catalog.rpc.tls import Security, certificate_names, classify, load_security
 from meshagent.errors import ConfigError
 
 from .conftest import Pki
