@@ -101,19 +101,11 @@ class Daemon:
         log.info("version: meshagent=%s consul=%s", __version__, CONSUL_VERSION)
         log.info("node: name=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
         self.metrics = Metrics(settings.metrics_settings(config, socket.gethostname()), self._clock.monotonic)
-        kept = None
-        if config.auto_config.enabled:
-            config, kept = await self._introduce(config, node_id, data_dir)
+        config, kept = await self._introduce(config, node_id, data_dir)
         self.role = make_role(
-            config,
-            node_id,
-            data_dir,
-            clock=self._clock,
-            rng=self._rng,
-            metrics=self.metrics,
-            tasks=self._tasks,
-            kept=kept,
-        )
+            config, node_id, data_dir, kept,
+            clock=self._clock, rng=self._rng, metrics=self.metrics, tasks=self._tasks,
+        )  # fmt: skip
         self._build_local(config, node_id, data_dir)
         self.pools = Pools(
             config=config,
@@ -181,8 +173,10 @@ class Daemon:
             self._tasks.start(tell_coordinate(self.agent, self.pools, self._ask), name="coordinate")
         log.info("started")
 
-    async def _introduce(self, config: Config, node_id: str, data_dir: Path | None) -> tuple[Config, Kept]:
+    async def _introduce(self, config: Config, node_id: str, data_dir: Path | None) -> tuple[Config, Kept | None]:
         """The configuration with what servers give who is introduced; waits for one. Raises ConfigError."""
+        if not config.auto_config.enabled:
+            return config, None
         from meshagent.agent.auto.introduced import introduced
 
         kept = await introduced(

@@ -83,12 +83,12 @@ def make_role(
     config: Config,
     node_id: str,
     data_dir: Path | None,
+    kept: Kept | None = None,
     *,
     clock: Clock,
     rng: random.Random,
     metrics: Metrics,
     tasks: Tasks,
-    kept: Kept | None = None,
 ) -> Role:
     """The role that the configuration asks for; `kept` is what `auto_config` gave. Raises ConfigError."""
     if config.server:
