@@ -11,11 +11,11 @@ from meshagent.connect.intentions import Decision, Default, decide
 from meshagent.connect.snapshot import ProxySnapshot
 from meshagent.errors import RemoteProtocolError
 
-__all__ = ["authorize"]
+__all__ = ["authorize", "identify"]
 
 
-def authorize(snapshot: ProxySnapshot, uri: str) -> Decision:
-    """Whether the holder of a verified certificate with this URI may connect to the snapshot's service."""
+def identify(snapshot: ProxySnapshot, uri: str) -> spiffe.SpiffeID | Decision:
+    """The service that a verified certificate with this URI speaks for; a denial when it speaks for none of ours."""
     try:
         identity = spiffe.parse(uri)
     except RemoteProtocolError:
@@ -24,6 +24,14 @@ def authorize(snapshot: ProxySnapshot, uri: str) -> Decision:
         return Decision(False, "the certificate is not a service's")
     if identity.trust_domain != snapshot.trust_domain:
         return Decision(False, f"the certificate is of the trust domain {identity.trust_domain}")
+    return identity
+
+
+def authorize(snapshot: ProxySnapshot, uri: str) -> Decision:
+    """Whether the holder of a verified certificate with this URI may connect to the snapshot's service."""
+    identity = identify(snapshot, uri)
+    if isinstance(identity, Decision):
+        return identity
     default = Default(snapshot.default_allow, snapshot.default_reason)
     if (identity.namespace, identity.partition) != ("default", "default"):
         return Decision(default.allow, default.reason)

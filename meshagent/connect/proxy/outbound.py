@@ -14,6 +14,7 @@ import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from meshagent.clock import Clock, Tasks
 from meshagent.connect.proxy.cluster.cluster import Cluster
@@ -49,7 +50,7 @@ class OutboundListener:
         self._dialler = Dialler(clock, tasks, tallies)
         self._server: asyncio.Server | None = None
         #: The application's side of what is open, with the instance once there is one.
-        self.live: dict[Side, tuple[Cluster, Host | None] | None] = {}
+        self.live: dict[Any, tuple[Cluster, Host | None] | None] = {}
 
     async def start(self) -> None:
         """Listen. Raises OSError."""

@@ -18,6 +18,10 @@ from meshagent.connect.proxy.cluster.clusters import Clusters
 from meshagent.connect.proxy.cluster.host import Host
 from meshagent.connect.proxy.contexts import Contexts
 from meshagent.connect.proxy.health_prober import HealthProber
+from meshagent.connect.proxy.http.connection import Turn
+from meshagent.connect.proxy.http.hooks import Telemetry
+from meshagent.connect.proxy.http.inbound import HttpInboundListener
+from meshagent.connect.proxy.http.outbound import HttpOutboundListener
 from meshagent.connect.proxy.inbound import InboundListener
 from meshagent.connect.proxy.outbound import OutboundListener
 from meshagent.connect.proxy.tallies import Tallies
@@ -28,6 +32,8 @@ __all__ = ["Sidecar"]
 
 log = logging.getLogger("proxy")
 
+#: Protocols whose requests are understood.
+HTTP = frozenset({"http", "http2", "grpc"})
 #: How often a draining sidecar looks whether it is empty.
 _DRAIN_STEP_S = 0.02
 
@@ -44,6 +50,10 @@ class Sidecar:
         self.snapshot: ProxySnapshot | None = None
         self._contexts: Contexts | None = None
         self._contexts_key: tuple[str, tuple[str, ...], str] = ("", (), "")
+        self._rng = rng
+        #: Set by the first snapshot: what the connections of one event loop share, and who is told of requests.
+        self._turn: Turn | None = None
+        self.telemetry: Telemetry | None = None
         self.inbound: InboundListener | None = None
         self.outbound: dict[str, OutboundListener] = {}
         #: Listeners that were replaced, while they have connections.
@@ -71,8 +81,12 @@ class Sidecar:
         """Work from this snapshot from now on."""
         async with self._applying:
             self.snapshot = snapshot
+            if self._turn is None:
+                self._turn = Turn(asyncio.get_running_loop())
             self._renew(snapshot)
-            self.clusters.update(snapshot)
+            for host in self.clusters.update(snapshot):
+                if host.pool is not None:
+                    host.pool.close()
             self._prober.follow()
             if self.inbound is not None:
                 cut = self.inbound.recheck()
@@ -111,6 +125,10 @@ class Sidecar:
                 self._contexts = Contexts(snapshot)
                 self._contexts_key = key
                 log.info("leaf certificate in use: service=%s", snapshot.service)
+                for _, cluster in self.clusters.all():
+                    for host in cluster.hosts:
+                        if host.pool is not None:
+                            host.pool.renew()
             except Unavailable as error:
                 log.warning("%s", error)
         if self.inbound is not None:
@@ -122,13 +140,15 @@ class Sidecar:
             wanted = None  # nobody comes in before there is a leaf
         if held is not None and wanted is not None and _place(held.inbound) == _place(wanted):
             held.inbound = wanted
+            if isinstance(held, HttpInboundListener):
+                held.follow()
             return
         if held is not None:
             held.stop_accepting()
             self._leaving.append(held)
             self.inbound = None
         if wanted is not None:
-            listener = InboundListener(wanted, self._clock, self._tasks, self.tallies, self._now)
+            listener = self._inbound_listener(wanted)
             listener.contexts = self._contexts
             try:
                 await listener.start()
@@ -146,18 +166,41 @@ class Sidecar:
             log.info("listener closed: address=%s", key)
         for key, one in by_key.items():
             held = self.outbound.get(key)
+            if held is not None and isinstance(held, HttpOutboundListener) != _is_http(one):
+                held.stop_accepting()
+                self._leaving.append(self.outbound.pop(key))
+                held = None
             if held is not None:
                 held.outbound = one
+                if isinstance(held, HttpOutboundListener):
+                    held.follow()
                 continue
-            listener = OutboundListener(
-                one, self._clock, self._tasks, self.tallies, self.clusters, lambda: (self._now(), self._contexts)
-            )
+            listener = self._outbound_listener(one)
             try:
                 await listener.start()
             except OSError as error:
                 log.error("cannot listen: address=%s upstream=%s error=%s", key, one.name, error.strerror)
                 continue
             self.outbound[key] = listener
+
+    def _inbound_listener(self, wanted: Inbound) -> InboundListener:
+        if self._turn is None or wanted.protocol not in HTTP:
+            return InboundListener(wanted, self._clock, self._tasks, self.tallies, self._now)
+        return HttpInboundListener(
+            wanted, self._clock, self._tasks, self.tallies, self._now, self._turn, self._rng, self.telemetry
+        )
+
+    def _outbound_listener(self, one: Outbound) -> OutboundListener:
+        def state() -> tuple[ProxySnapshot, Contexts | None]:
+            return self._now(), self._contexts
+
+        if self._turn is None or not _is_http(one):
+            return OutboundListener(one, self._clock, self._tasks, self.tallies, self.clusters, state)
+        listener = HttpOutboundListener(
+            one, self._clock, self._tasks, self.tallies, self.clusters, state, self._turn, self._rng, self.telemetry
+        )
+        listener.follow()
+        return listener
 
     def _host_event(self, what: str, host: Host, reason: str) -> None:
         level = logging.INFO if host.usable else logging.WARNING
@@ -177,5 +220,9 @@ class Sidecar:
         return self.snapshot
 
 
-def _place(inbound: Inbound) -> tuple[str, int]:
-    return inbound.address, inbound.port
+def _place(inbound: Inbound) -> tuple[str, int, bool]:
+    return inbound.address, inbound.port, inbound.protocol in HTTP
+
+
+def _is_http(outbound: Outbound) -> bool:
+    return outbound.chain is not None and outbound.chain.is_http

@@ -54,6 +54,7 @@ class PoolWaiter(Protocol):
     """Waits for a connection. `fresh`: only one that no request was sent on."""
 
     fresh: bool
+    cluster: Cluster
 
     def on_connection(self, codec: ClientCodec) -> None:
         """Here is one; open a stream on it before returning."""
@@ -93,9 +94,13 @@ class Breaker(Protocol):
 class Cluster(Protocol):
     """Where the requests of one resolver node go."""
 
-    #: The id of the first target.
-    name: str
-    breaker: Breaker
+    @property
+    def name(self) -> str:
+        """The id of the first target."""
+
+    @property
+    def breaker(self) -> Breaker:
+        """Its limits."""
 
     def pick(self, hash_key: int | None, exclude: Collection[Host]) -> Host | None:
         """An instance for one try. `hash_key` comes from the route's hash policy (64 bits, None without one);

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from meshagent.connect.proxy.cluster.host import Host
 from meshagent.connect.proxy.http.hooks import Breaker, PoolWaiter
 from meshagent.connect.proxy.http.streams import ClientCodec, Reset, Timers
 
@@ -29,7 +30,8 @@ class Connect(Protocol):
 
 
 class HostPool:
-    """`Pool` of one host. `breaker`, when there is one, bounds connections and waiting requests."""
+    """`Pool` of one host. `breaker`, when there is one, bounds connections and waiting requests. `protocol` is what
+    the host is expected to speak: `http`, `http2` or `grpc`."""
 
     __slots__ = (
         "_connect",
@@ -41,10 +43,16 @@ class HostPool:
         "breaker",
         "closed",
         "codecs",
+        "host",
+        "protocol",
         "streams_per_connection",
     )
 
-    def __init__(self, connect: Connect, timers: Timers, breaker: Breaker | None = None) -> None:
+    def __init__(
+        self, host: Host, protocol: str, connect: Connect, timers: Timers, breaker: Breaker | None = None
+    ) -> None:
+        self.host = host
+        self.protocol = protocol
         self._connect = connect
         self._timers = timers
         self.breaker = breaker
@@ -85,10 +93,19 @@ class HostPool:
         self._free.clear()
         self._fail_all(Reset.CONNECT_FAILURE, "the instance is gone")
 
+    def renew(self) -> None:
+        """Open new connections from now on; those that are open end with their requests."""
+        for codec in list(self.codecs):
+            self._free.pop(codec, None)
+            codec.drain()
+
     # --- what the connector says -------------------------------------------------------------------------------
 
     def connected(self, codec: ClientCodec) -> None:
         """A connection that was asked for is there."""
+        if codec.closed:
+            self.failed(Reset.CONNECT_FAILURE, "the connection ended at once")
+            return
         self._connecting -= 1
         self.codecs.add(codec)
         codec.on_change = lambda: self._changed(codec)
