@@ -31,7 +31,8 @@ from meshtest.process import AgentProcess, free_ports
 
 import bench.clients
 import bench.cluster
-import bench.mesh  # noqa: F401
+import bench.mesh
+import bench.writes  # noqa: F401
 from bench.table import INSTANCES, ROWS, Bench, Figure, Row, absolute, instance, row
 
 RESULTS = Path(__file__).parent / "results.json"

@@ -30,12 +30,11 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair(module_agent: AgentProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     folder: Path = tmp_path_factory.mktemp("grpc")
-    agent = module_agent
     server = EchoServer("api")
     port = free_port()
-    with sidecars(agent, folder) as mesh, echo_client(port) as client:
+    with AgentProcess.server() as agent, sidecars(agent, folder) as mesh, echo_client(port) as client:
         agent.wait("CA roots", lambda: agent.get("/v1/connect/ca/roots")["Roots"])
         entry = {"Kind": "service-defaults", "Name": "api", "Protocol": "grpc"}
         assert agent.put("/v1/config", entry).status == 200

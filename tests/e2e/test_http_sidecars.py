@@ -1,4 +1,4 @@
-"""web -> sidecar -> sidecar -> api with HTTP: routes, splits, retries, timeouts, faults, mirrors, intentions, bad peers.
+"""web -> sidecar -> sidecar -> api with HTTP: routes, splits, retries, timeouts, faults, mirrors, intentions.
 
 Real processes on loopback. Surface rows M23-M26, M40-M43, M50-M53.
 """
@@ -28,7 +28,7 @@ class Mesh:
         self.v1, self.v2, self.other = apps
         self.port, self.other_port = free_port(), free_port()
         agent.wait("CA roots", lambda: agent.get("/v1/connect/ca/roots")["Roots"])
-        for name in ("api", "other", "web"):
+        for name in ("api", "other", "web", "nowhere"):
             self.write(Kind="service-defaults", Name=name, Protocol="http")
         subsets = {one: {"Filter": f"Service.Meta.version == {one}"} for one in ("v1", "v2")}
         self.write(Kind="service-resolver", Name="api", DefaultSubset="v1", Subsets=subsets)
@@ -43,6 +43,9 @@ class Mesh:
     def write(self, **entry: Any) -> None:
         answer = self.agent.put("/v1/config", entry)
         assert answer.status == 200, answer
+
+    def delete(self, kind: str, name: str = "api") -> None:
+        assert self.agent.http("DELETE", f"/v1/config/{kind}/{name}").status == 200
 
     def get(self, path: str = "/", **more: Any) -> Answer:
         return ask(self.port, path, **more)
@@ -210,7 +213,7 @@ class TestRoutes:
         assert (answer.status, answer.body) == (503, b"no healthy upstream")
 
     def test_a_split(self, mesh: Mesh) -> None:
-        assert mesh.agent.delete("/v1/config/service-router/api").status == 200
+        mesh.delete("service-router")
         mesh.write(
             Kind="service-splitter",
             Name="api",
@@ -223,7 +226,7 @@ class TestRoutes:
         found = [mesh.seen("/") for _ in range(200)]
         assert 5 < sum(one["app"] == "v2" for one in found) < 120
         assert all((one["headers"].get("x-split") == "v2") == (one["app"] == "v2") for one in found)
-        assert mesh.agent.delete("/v1/config/service-splitter/api").status == 200
+        mesh.delete("service-splitter")
         mesh.await_config("no split", lambda: all(mesh.get("/").headers["x-app"] == "v1" for _ in range(20)))
 
 
@@ -280,7 +283,7 @@ class TestIntentions:
         assert asyncio.run(cut())
         answer = mesh.get("/")
         assert (answer.status, answer.body) == (403, b"RBAC: access denied")
-        assert mesh.agent.delete("/v1/config/service-intentions/api").status == 200
+        mesh.delete("service-intentions")
         mesh.await_config("allowed again", lambda: mesh.get("/").status == 200)
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from meshagent.clock import Clock, Tasks
 from meshagent.connect.intentions import Decision
@@ -25,7 +25,7 @@ from meshagent.connect.proxy.pump import Side, join
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.snapshot import Inbound, ProxySnapshot
 
-__all__ = ["InboundListener", "Refuse"]
+__all__ = ["InboundListener"]
 
 log = logging.getLogger("proxy.inbound")
 
@@ -44,7 +44,7 @@ class InboundListener:
         self._state = state
         self._server: asyncio.Server | None = None
         #: Peers by the side that faces them, with their identity once it is known.
-        self.live: dict[Any, str] = {}
+        self.live: dict[Side, str] = {}
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
@@ -87,7 +87,7 @@ class InboundListener:
         limit = self.inbound.max_connections
         if contexts is None or (limit and len(self.live) >= limit):
             self._tallies.refused += 1
-            return Refuse()
+            return _Refuse()
         side = Side(Tls(contexts.server, server_side=True), self._shaken, self._closed)
         self.live[side] = ""
         timer = asyncio.get_running_loop().call_later(self.inbound.handshake_timeout_ms / 1000.0, self._too_slow, side)
@@ -154,7 +154,7 @@ class InboundListener:
             log.debug("connection ended before it began: reason=%s", why)
 
 
-class Refuse(asyncio.Protocol):
+class _Refuse(asyncio.Protocol):
     """A connection over the limit, or before there is a leaf."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -20,8 +20,8 @@ _ANY_SIZE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_le
 
 
 class EchoServer:
-    """`Say` gives the message back (`fail <code> <words>` fails), `Count` sends 0 to n-1, `Sum` the length of all it was
-    sent, `Chat` each message back, `Wait` nothing until it is cancelled."""
+    """`Say` gives the message back (`fail <code> <words>` fails), `Count` sends 0 to n-1, `Sum` the length of all it
+    was sent, `Chat` each message back, `Wait` nothing until it is cancelled."""
 
     def __init__(self, name: str = "") -> None:
         self.name = name

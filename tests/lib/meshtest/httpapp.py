@@ -1,4 +1,4 @@
-"""I/O edge: an HTTP application for tests of sidecars: it says who it is and what it was asked, and misbehaves on demand.
+"""I/O edge: an HTTP application for tests of sidecars: it says what it was asked, and misbehaves on demand.
 
 Used by tests/e2e. What may change here: further ways to misbehave.
 """
@@ -59,8 +59,10 @@ class HttpApp:
         assert self._ready.wait(30)
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(30)
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(30)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(30)
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -78,7 +80,7 @@ class HttpApp:
         app.router.add_route("*", "/lie", self._lie)
         app.router.add_route("*", "/ws", self._ws)
         app.router.add_route("*", "/{rest:.*}", self._headers)
-        runner = web.AppRunner(app)
+        runner = self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()

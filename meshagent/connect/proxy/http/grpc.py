@@ -1,8 +1,7 @@
 """gRPC as a proxy sees it: which requests are gRPC, their deadline, and how they ended. Pure.
 
-Source: github.com/grpc/grpc doc/PROTOCOL-HTTP2.md (timeout, status), doc/statuscodes.md; Envoy's Grpc::Utility (statuses
-of HTTP for outlier detection). What may change here: nothing that would need a message
-to be decoded.
+Source: github.com/grpc/grpc doc/PROTOCOL-HTTP2.md (timeout, status) and doc/statuscodes.md; Envoy's Grpc::Utility
+(statuses of HTTP for outlier detection). What may change here: nothing that would need a message to be decoded.
 """
 
 from __future__ import annotations

@@ -54,7 +54,6 @@ class PoolWaiter(Protocol):
     """Waits for a connection. `fresh`: only one that no request was sent on."""
 
     fresh: bool
-    cluster: Cluster
 
     def on_connection(self, codec: ClientCodec) -> None:
         """Here is one; open a stream on it before returning."""
@@ -94,9 +93,8 @@ class Breaker(Protocol):
 class Cluster(Protocol):
     """Where the requests of one resolver node go."""
 
-    @property
-    def name(self) -> str:
-        """The id of the first target."""
+    #: The id of the first target.
+    name: str
 
     @property
     def breaker(self) -> Breaker:

@@ -1,11 +1,11 @@
-"""I/O edge: the public side of a sidecar whose application speaks HTTP: a peer proves who it is, then each of its
-requests is allowed or denied.
+"""I/O edge: the public side of a sidecar whose application speaks HTTP: a peer proves who it is, each request is
+decided.
 
-A stream that intentions no longer allow is cut when they change. Without a leaf, and without a snapshot, nobody comes
-in; a connection without a valid identity never gets to send a request.
+A denied request is answered, its connection stays; requests on their way that intentions no longer allow are ended when
+they change. A peer that is not of the mesh at all is not heard.
 
-Source: `inbound.py` (handshakes), `rbac.py` (decisions); surface rows M50-M53. What may change here: what else is put
-together.
+Source: "Inbound connection" of builtin-proxy.md of the golden mesh data; `../inbound.py` does the same for layer 4.
+What may change here: further filters, by the order they are given in.
 """
 
 from __future__ import annotations
@@ -18,20 +18,19 @@ from collections.abc import Callable
 
 from meshagent.clock import Clock, Tasks
 from meshagent.connect import spiffe
-from meshagent.connect.intentions import Decision
-from meshagent.connect.proxy.authz import identify
-from meshagent.connect.proxy.http.codecs import Detect, server_codec
+from meshagent.connect.proxy.authz import refused
+from meshagent.connect.proxy.contexts import Contexts
+from meshagent.connect.proxy.http.application import Application
+from meshagent.connect.proxy.http.codecs import server_codec
 from meshagent.connect.proxy.http.connection import HttpConnection, Turn
-from meshagent.connect.proxy.http.connector import LocalConnector
-from meshagent.connect.proxy.http.exchange import Exchange
-from meshagent.connect.proxy.http.hooks import LocalReply, Telemetry
-from meshagent.connect.proxy.http.local_cluster import LocalCluster
 from meshagent.connect.proxy.http.manager import Manager
+from meshagent.connect.proxy.http.marks import say_who_asks
 from meshagent.connect.proxy.http.policy import Destination, Route
 from meshagent.connect.proxy.http.rbac import Rbac
-from meshagent.connect.proxy.http.routes import DEFAULT_TIMEOUT_S, Routes
-from meshagent.connect.proxy.http.streams import ConnectionCodec, Peer, Reset, ServerCodec
-from meshagent.connect.proxy.inbound import InboundListener, Refuse
+from meshagent.connect.proxy.http.replies import DENIED
+from meshagent.connect.proxy.http.routes import Routes
+from meshagent.connect.proxy.http.sniffing import Sniffing
+from meshagent.connect.proxy.http.streams import ConnectionCodec, Peer
 from meshagent.connect.proxy.layers.tls import Tls
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.snapshot import Inbound, ProxySnapshot
@@ -41,8 +40,8 @@ __all__ = ["HttpInboundListener"]
 log = logging.getLogger("proxy.inbound")
 
 
-class HttpInboundListener(InboundListener):
-    """Accepts mutual TLS and gives the requests inside to the application."""
+class HttpInboundListener:
+    """Accepts mutual TLS and passes requests to the application."""
 
     def __init__(
         self,
@@ -53,114 +52,153 @@ class HttpInboundListener(InboundListener):
         state: Callable[[], ProxySnapshot],
         turn: Turn,
         rng: random.Random,
-        telemetry: Telemetry | None = None,
     ) -> None:
-        super().__init__(inbound, clock, tasks, tallies, state)
+        self.contexts: Contexts | None = None
+        self._clock = clock
+        self._tasks = tasks
+        self._tallies = tallies
+        self._state = state
         self._turn = turn
-        self.manager = Manager("inbound", turn.timers, rng, telemetry)
-        self._connector = LocalConnector(turn, tasks, lambda: self.inbound)
-        self._cluster = LocalCluster(state(), inbound, self._connector, turn.timers)
-        self._rbac: Rbac | None = None
-        self._own = ""
-        self.follow()
-
-    def follow(self) -> None:
-        """Take up what the snapshot says."""
-        snapshot = self._state()
-        inbound = self.inbound
-        self.manager.name = snapshot.service
-        self._own = spiffe.format(spiffe.service_id(snapshot.trust_domain, snapshot.datacenter, snapshot.service))
-        self._cluster.follow(snapshot, inbound)
-        timeout_s = inbound.request_timeout_ms / 1000.0 or DEFAULT_TIMEOUT_S
-        route = Route("local_app", ((1.0, Destination(self._cluster)),), timeout_s)
-        self.manager.routes = Routes([(None, route)])
-        self._rbac = Rbac(snapshot, self._tallies)
+        self._server: asyncio.Server | None = None
+        #: Peers, with their identity once it is known.
+        self.live: dict[HttpConnection, str] = {}
+        self.manager = Manager("inbound", turn.timers, rng)
+        self._rbac = Rbac(state, self._denied)
         self.manager.filters = (self._rbac, say_who_asks)
+        self._application: Application | None = None
+        self._inbound = inbound
+        self.inbound = inbound
 
-    def recheck(self) -> int:
-        """Cut the connections and requests that the snapshot of now does not allow; how many."""
-        self.follow()
-        snapshot, rbac = self._state(), self._rbac
-        cut = 0
-        for connection, identity in list(self.live.items()):
-            found = identify(snapshot, identity) if identity else None
-            if isinstance(found, Decision):
-                cut += 1
-                self._denied(identity, found, live=True)
-                connection.abort()
-        for exchange in list(self.manager.active):
-            decision = rbac.decide(exchange.peer.identity, exchange.head) if rbac is not None else None
-            if decision is not None and not decision.allowed:
-                cut += 1
-                self._denied(exchange.peer.identity, decision, live=True)
-                exchange.abort(Reset.LOCAL, "rbac_access_denied")
-        self._turn.flush()
-        return cut
+    @property
+    def inbound(self) -> Inbound:
+        """What it works from."""
+        return self._inbound
+
+    @inbound.setter
+    def inbound(self, inbound: Inbound) -> None:
+        held = self._application
+        if held is not None and inbound == self._inbound:
+            return
+        self._inbound = inbound
+        self._application = Application(inbound, self._turn, self._tasks)
+        self.manager.name = self._state().service
+        timeout_s = inbound.request_timeout_ms / 1000.0
+        route = Route("default", ((1.0, Destination(self._application)),), timeout_s=timeout_s)
+        self.manager.routes = Routes([(None, route)])
+        if held is not None:
+            held.close()
+
+    async def start(self) -> None:
+        """Listen. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        inbound = self._inbound
+        self._server = await loop.create_server(self._accept, inbound.address, inbound.port, backlog=1024)
+        log.info("listening: address=%s:%d service=%s protocol=%s", inbound.address, inbound.port,
+                 self._state().service, inbound.protocol)  # fmt: skip
 
     def stop_accepting(self) -> None:
-        super().stop_accepting()
-        for connection in list(self.live):
-            if connection.codec is not None:
-                connection.codec.drain()
-        self._turn.flush()
+        """Take no new connections; those that are open end with their requests."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+            drain(self.live)
 
     def abort_all(self) -> None:
-        self.manager.abort_all(Reset.LOCAL)
-        super().abort_all()
+        """Cut what is open."""
+        for connection in list(self.live):
+            connection.abort()
+
+    def recheck(self) -> int:
+        """End the requests on their way that the snapshot of now does not allow; how many."""
+        cut = 0
+        for exchange in list(self.manager.active):
+            decision = self._rbac.decide(exchange)
+            if not decision.allowed:
+                cut += 1
+                self._denied()
+                log.warning("request cut: source=%s reason=%s", exchange.peer.identity, decision.reason)
+                exchange.reply(DENIED)
+        snapshot = self._state()
+        for connection, identity in list(self.live.items()):
+            if identity and refused(snapshot, identity):
+                connection.abort()
+        return cut
 
     # --- one connection ----------------------------------------------------------------------------------------
 
-    def _accept(self) -> asyncio.BaseProtocol:
+    def _accept(self) -> asyncio.Protocol:
         contexts = self.contexts
-        limit = self.inbound.max_connections
+        limit = self._inbound.max_connections
         if contexts is None or (limit and len(self.live) >= limit):
             self._tallies.refused += 1
-            return Refuse()
-        connection = HttpConnection(self._turn, Tls(contexts.server, server_side=True), self._proven, self._lost)
+            return _Refuse()
+        tls = Tls(contexts.server, server_side=True)
+        connection = HttpConnection(self._turn, tls, self._shaken, self._lost)
         self.live[connection] = ""
-        self._turn.timers.after(self.inbound.handshake_timeout_ms / 1000.0, lambda: self._slow(connection))
+        self._turn.timers.after(self._inbound.handshake_timeout_ms / 1000.0, lambda: self._too_slow(connection))
         return connection
 
-    def _slow(self, connection: HttpConnection) -> None:
-        if self.live.get(connection) == "":
+    def _too_slow(self, connection: HttpConnection) -> None:
+        if connection.codec is None and connection in self.live:
             connection.failure = "TLS handshake timed out"
             connection.abort()
 
-    def _proven(self, connection: HttpConnection) -> ConnectionCodec | None:
+    def _shaken(self, connection: HttpConnection) -> ConnectionCodec | None:
         tls = connection.tls
         if tls is None:
             return None
+        snapshot = self._state()
         identity = tls.identity
-        found = identify(self._state(), identity)
-        if not isinstance(found, Decision) and tls.valid_until <= self._clock.now().timestamp():
-            found = Decision(False, "the certificate has ended")
-        if isinstance(found, Decision):
-            self._denied(identity, found, live=False)
+        reason = refused(snapshot, identity)
+        if not reason and tls.valid_until <= self._clock.now().timestamp():
+            reason = "the certificate has ended"
+        if reason:
+            self._denied()
+            log.warning("connection denied: source=%s reason=%s", identity or "(none)", reason)
             return None
         self.live[connection] = identity
         self._tallies.accepted += 1
         self._tallies.resumed += tls.resumed
-        address = connection.transport.get_extra_info("peername") if connection.transport is not None else None
-        digest = hashlib.sha256(tls.peer_certificate).hexdigest()
-        connection.peer = Peer(f"{address[0]}:{address[1]}" if address else "", identity, digest, self._own)
-
-        def choose(protocol: str) -> ServerCodec:
-            codec = server_codec(protocol, connection, self._turn.timers, self.manager)
-            connection.codec = codec
-            return codec
-
-        if tls.alpn == "h2":
-            return choose("h2")
-        return Detect(connection, choose)
+        connection.peer = Peer(
+            connection.address,
+            identity,
+            hashlib.sha256(tls.peer_certificate).hexdigest(),
+            spiffe.format(spiffe.service_id(snapshot.trust_domain, snapshot.datacenter, snapshot.service)),
+        )
+        if tls.alpn:
+            return server_codec(tls.alpn, connection, self._turn.timers, self.manager)
+        return sniffing(connection, self._turn, self.manager)
 
     def _lost(self, connection: HttpConnection) -> None:
         if not self.live.pop(connection, "") and connection.failure:
             self._tallies.failed_handshakes += 1
             log.debug("connection ended before it began: reason=%s", connection.failure)
 
+    def _denied(self) -> None:
+        self._tallies.denied += 1
 
-def say_who_asks(exchange: Exchange) -> LocalReply | None:
-    """`x-forwarded-client-cert`: ours comes last, and is the one to believe."""
-    peer = exchange.peer
-    exchange.head.headers.append((b"x-forwarded-client-cert", peer.forwarded))
-    return None
+
+def sniffing(connection: HttpConnection, turn: Turn, manager: Manager) -> Sniffing:
+    """A codec that becomes the one that the first bytes ask for."""
+
+    def known(protocol: str) -> ConnectionCodec:
+        codec = connection.codec = server_codec(protocol, connection, turn.timers, manager)
+        return codec
+
+    return Sniffing(connection, turn.timers, known)
+
+
+def drain(live: dict[HttpConnection, str]) -> None:
+    """Connections end when their requests have."""
+    for connection in list(live):
+        if connection.codec is None:
+            connection.abort()
+        else:
+            connection.codec.drain()
+
+
+class _Refuse(asyncio.Protocol):
+    """A connection over the limit, or before there is a leaf."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()

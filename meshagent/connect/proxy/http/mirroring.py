@@ -29,10 +29,10 @@ class MirrorCopy:
     """`PoolWaiter` and `UpstreamHandler` of the copy."""
 
     fresh = False
-    __slots__ = ("_buffer", "_buffered", "_done", "_head", "_host", "_over", "_stream", "_timer", "cluster")
+    __slots__ = ("_buffer", "_buffered", "_cluster", "_done", "_head", "_host", "_over", "_stream", "_timer")
 
     def __init__(self, manager: Manager, cluster: Cluster, head: RequestHead, end: bool) -> None:
-        self.cluster = cluster
+        self._cluster = cluster
         self._head = head.copy()
         self._head.authority = _shadow(head.authority)
         self._done = end
@@ -135,7 +135,7 @@ class MirrorCopy:
             self._timer.cancel()
         if self._host is not None:
             self._host.active -= 1
-            self.cluster.breaker.end_request()
+            self._cluster.breaker.end_request()
 
 
 def _shadow(authority: bytes) -> bytes:

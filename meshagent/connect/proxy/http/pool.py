@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from meshagent.connect.proxy.cluster.host import Host
 from meshagent.connect.proxy.http.hooks import Breaker, PoolWaiter
 from meshagent.connect.proxy.http.streams import ClientCodec, Reset, Timers
 
@@ -30,8 +29,7 @@ class Connect(Protocol):
 
 
 class HostPool:
-    """`Pool` of one host. `breaker`, when there is one, bounds connections and waiting requests. `protocol` is what
-    the host is expected to speak: `http`, `http2` or `grpc`."""
+    """`Pool` of one host. `breaker`, when there is one, bounds connections and waiting requests."""
 
     __slots__ = (
         "_connect",
@@ -43,16 +41,10 @@ class HostPool:
         "breaker",
         "closed",
         "codecs",
-        "host",
-        "protocol",
         "streams_per_connection",
     )
 
-    def __init__(
-        self, host: Host, protocol: str, connect: Connect, timers: Timers, breaker: Breaker | None = None
-    ) -> None:
-        self.host = host
-        self.protocol = protocol
+    def __init__(self, connect: Connect, timers: Timers, breaker: Breaker | None = None) -> None:
         self._connect = connect
         self._timers = timers
         self.breaker = breaker

@@ -1,106 +1,100 @@
-"""Intentions for requests: who may send this one, and which rule says so. Pure.
+"""Intentions for requests: who may send this one? A filter of the inbound side.
 
-Made anew for each snapshot. What does not depend on the request is decided once for each source; a source whose
-intention has permissions is asked for each request. Without an intention the default decides; without a valid identity
-nobody comes in.
+What intentions say of a source without looking at requests is remembered until the snapshot changes.
 
-Source: surface rows M26, M50-M53; Envoy's RBAC filter (403, `RBAC: access denied`). What may change here: what a
-request is asked for.
+Source: surface rows M26, M50-M53, M61; Envoy's RBAC filter (403 `RBAC: access denied`). What may change here: what of a
+request is shown to permissions.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from meshagent.connect.intentions import Decision, Default, decide
-from meshagent.connect.permissions import HttpRequest, Tokens, decide_request
-from meshagent.connect.proxy.authz import identify
-from meshagent.connect.proxy.http import replies
-from meshagent.connect.proxy.http.exchange import Exchange
-from meshagent.connect.proxy.http.hooks import LocalReply
-from meshagent.connect.proxy.http.messages import RequestHead
-from meshagent.connect.proxy.tallies import Tallies
+from meshagent.connect.intentions import Decision
+from meshagent.connect.permissions import HttpRequest
+from meshagent.connect.proxy.authz import authorize_request, source_of
+from meshagent.connect.proxy.http.replies import DENIED
 from meshagent.connect.snapshot import ProxySnapshot
+
+if TYPE_CHECKING:
+    from meshagent.connect.proxy.http.exchange import Exchange
+    from meshagent.connect.proxy.http.hooks import LocalReply
+    from meshagent.connect.proxy.http.messages import Headers, RequestHead
 
 __all__ = ["Rbac"]
 
-log = logging.getLogger("proxy.rbac")
+log = logging.getLogger("proxy.inbound")
 
-_MAX_SOURCES = 4096
+_PLAIN = HttpRequest()
+#: Sources that are remembered.
+_MOST = 4096
 
 
 class Rbac:
-    """A `Filter`."""
+    """`Filter`. `state` gives the snapshot in force, `on_denied` is told of each request that may not pass."""
 
-    def __init__(
-        self, snapshot: ProxySnapshot, tallies: Tallies, jwt: Callable[[RequestHead], Tokens] | None = None
-    ) -> None:
-        """`jwt` looks for tokens in a request; without it no requirement is met."""
-        self._snapshot = snapshot
-        self._tallies = tallies
-        self._default = Default(snapshot.default_allow, snapshot.default_reason)
-        self._jwt = jwt
-        #: (service, decision or None when each request decides) by URI.
-        self._sources: dict[str, tuple[str, Decision | None]] = {}
+    def __init__(self, state: Callable[[], ProxySnapshot], on_denied: Callable[[], None]) -> None:
+        self._state = state
+        self._on_denied = on_denied
+        self._of: ProxySnapshot | None = None
+        #: By identity: (source service, decision); None where the request decides.
+        self._known: dict[str, tuple[str, Decision | None]] = {}
 
     def __call__(self, exchange: Exchange) -> LocalReply | None:
-        uri = exchange.peer.identity
-        source = self._sources.get(uri)
-        if source is None:
-            source = self._source(uri)
-        exchange.identity, decision = source
-        if decision is None:
-            decision = self.decide(uri, exchange.head)
-        if decision.audited:
-            log.info(
-                "intention audit: would be denied: source=%s path=%r reason=%s",
-                uri,
-                exchange.head.path,
-                decision.reason,
-            )
+        decision = self.decide(exchange)
         if decision.allowed:
             return None
-        self._tallies.denied += 1
-        log.warning("request denied: source=%s path=%r reason=%s", uri, exchange.head.path, decision.reason)
-        return replies.DENIED
+        self._on_denied()
+        log.warning(
+            "request denied: source=%s path=%r reason=%s",
+            exchange.peer.identity or "(none)", exchange.head.path, decision.reason,
+        )  # fmt: skip
+        return DENIED
 
-    def decide(self, uri: str, head: RequestHead) -> Decision:
-        """Whether the holder of this URI may send this request."""
-        snapshot = self._snapshot
-        identity = identify(snapshot, uri)
-        if isinstance(identity, Decision):
-            return identity
-        if (identity.namespace, identity.partition) != ("default", "default"):
-            return Decision(self._default.allow, self._default.reason)
-        tokens: Tokens = self._jwt(head) if self._jwt is not None else lambda _: False
-        return decide_request(
-            snapshot.intentions, identity.name, snapshot.service, request_of(head), self._default, "", tokens
-        )
+    def decide(self, exchange: Exchange) -> Decision:
+        """Whether the intentions of now let it pass."""
+        snapshot = self._state()
+        if snapshot is not self._of:
+            self._of, self._known = snapshot, {}
+        identity = exchange.peer.identity
+        known = self._known.get(identity)
+        if known is None:
+            known = self._look(snapshot, identity)
+        exchange.identity, decision = known
+        if decision is None:
+            return authorize_request(snapshot, identity, _seen(exchange.head))
+        return decision
 
-    def _source(self, uri: str) -> tuple[str, Decision | None]:
-        snapshot = self._snapshot
-        identity = identify(snapshot, uri)
-        found: tuple[str, Decision | None]
-        if isinstance(identity, Decision):
-            found = "", identity
-        elif (identity.namespace, identity.partition) != ("default", "default"):
-            found = identity.name, Decision(self._default.allow, self._default.reason)
-        else:
-            decision = decide(snapshot.intentions, identity.name, snapshot.service, self._default)
-            one = decision.intention
-            found = identity.name, None if one is not None and (one.permissions or one.jwt) else decision
-        if len(self._sources) >= _MAX_SOURCES:
-            self._sources.clear()
-        self._sources[uri] = found
+    def _look(self, snapshot: ProxySnapshot, identity: str) -> tuple[str, Decision | None]:
+        first = authorize_request(snapshot, identity, _PLAIN)
+        one = first.intention
+        if first.audited:
+            log.info("intention audit: would be denied: source=%s reason=%s", identity, first.reason)
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        found = (source_of(identity), None if one is not None and (one.permissions or one.jwt) else first)
+        self._known[identity] = found
         return found
 
 
-def request_of(head: RequestHead) -> HttpRequest:
-    """A request as permissions read it: without its query, several headers of one name joined."""
-    headers: dict[str, str] = {":authority": head.authority.decode("latin-1"), "host": head.authority.decode("latin-1")}
-    for name, value in head.headers:
-        key, text = name.decode("latin-1"), value.decode("utf-8", "surrogateescape")
-        headers[key] = f"{headers[key]},{text}" if key in headers else text
-    path = head.path.partition(b"?")[0].decode("latin-1")
-    return HttpRequest(head.method.decode("latin-1"), path, headers)
+def _seen(head: RequestHead) -> HttpRequest:
+    """A request as permissions see it."""
+    path, _, _ = head.path.partition(b"?")
+    authority = _text(head.authority)
+    return HttpRequest(
+        _text(head.method), _text(path), {":authority": authority, "host": authority, **_joined(head.headers)}
+    )
+
+
+def _joined(headers: Headers) -> dict[str, str]:
+    joined: dict[str, str] = {}
+    for name, value in headers:
+        key, text = _text(name), _text(value)
+        joined[key] = f"{joined[key]},{text}" if key in joined else text
+    return joined
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "surrogateescape")

@@ -81,8 +81,7 @@ class Peer:
     @functools.cached_property
     def forwarded(self) -> bytes:
         """The element of `x-forwarded-client-cert` that speaks of this peer."""
-        text = f"By={self.local_identity};Hash={self.certificate_hash};URI={self.identity}"
-        return text.encode()
+        return f"By={self.local_identity};Hash={self.certificate_hash};URI={self.identity}".encode()
 
 
 class Timer(Protocol):
