@@ -16,6 +16,7 @@ from msgspec.structs import force_setattr
 from sortedcontainers import SortedDict
 
 from meshagent.catalog import commands
+from meshagent.catalog.copying import Copies
 from meshagent.catalog.model import KVEntry
 from meshagent.catalog.sorting import sorted_in_steps
 from meshagent.catalog.undo import Undo
@@ -35,6 +36,8 @@ class KVTable:
         self._undo = undo
         self.entries: SortedDict = SortedDict()
         self.tombstones: SortedDict = SortedDict()
+        self.entry_copies = Copies(self.entries)
+        self.tombstone_copies = Copies(self.tombstones)
         self.index = 0
         self._held: dict[str, set[str]] = {}
         """Session -> the keys whose lock it holds; derived from the entries."""
@@ -138,6 +141,7 @@ class KVTable:
     def reap(self, up_to: int) -> None:
         """Forget tombstones of `up_to` and before."""
         for key in [key for key, index in self.tombstones.items() if index <= up_to]:
+            self.tombstone_copies.before(key)
             del self.tombstones[key]
 
     def load(self, rows: Iterable[KVEntry]) -> None:
@@ -201,6 +205,10 @@ class KVTable:
         old = self.entries.get(key)
         if self._undo.active:
             self._undo.note(self._store, key, old, self.tombstones.get(key), self.index)
+        if self.entry_copies:
+            self.entry_copies.before(key)
+        if self.tombstone_copies:
+            self.tombstone_copies.before(key)
         if entry is not None:
             self.entries[key] = entry
         elif old is not None:

@@ -104,8 +104,8 @@ class RaftLog(Operated):
         self._ever_heard = False
         #: Called, on the loop, when role, term or leader has changed, or when a new leader is ready.
         self.on_change: list[Callable[[], None]] = []
-        self._restorer = Restorer(self._state, clock, rng, self._settings.slice_s, self._discard)
-        self._putting_back = PuttingBack(self._restorer, self._propose_part)
+        self._restorer = Restorer(self._state, clock, rng, self._settings.slice_s, self._aside)
+        self._putting_back = PuttingBack(self._restorer, self._propose_part, clock)
         self._committed = Committed(self._applier, self._proposals, self._restorer, clock, self._metrics)
         self._time_since = (0, 0.0, 0)  # (the term in which this server leads, since when, log time then)
         self._dispatched: float | None = None  # when the oldest group that is not on disk went there
@@ -149,7 +149,7 @@ class RaftLog(Operated):
             failed=lambda: self._failure is not None,
             deposed=self._on_deposed,
             tick_soon=self._tick_soon,
-            discard=self._discard,
+            aside=self._aside,
         )
         engine = self._engine = Engine(
             self._node_id,
@@ -295,9 +295,9 @@ class RaftLog(Operated):
         self._waiters.deposed(lost)
         self._changed.set()
 
-    def _discard(self, old: Iterator[object]) -> None:
-        """Let go of a state that was replaced; all of it at once would hold the loop."""
-        self._tasks.start(in_slices(old, self._clock, self._settings.slice_s), name="raft-discard")
+    def _aside(self, steps: Iterator[object]) -> None:
+        """Get a state ready, or let go of one that was replaced; all of it at once would hold the loop."""
+        self._tasks.start(in_slices(steps, self._clock, self._settings.slice_s), name="raft-aside")
 
     # -- proposals become entries
 

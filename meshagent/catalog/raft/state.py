@@ -177,7 +177,7 @@ class StateRestoring:
         if self._outcomes_left or self._staged_left:
             raise CorruptData("a snapshot ends before the state begins")
 
-    def take_place(self) -> Iterator[None]:
+    def take_place(self) -> Iterator[object]:
         """Be the state from now on; the steps returned let go of the old one."""
         old = self._machine.take_place()
         state, head = self._state, self._head
