@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from meshagent.catalog.raft.configuration import Configuration, Server, initial
 from meshagent.catalog.raft.engine import Engine
 from meshagent.catalog.raft.journal import Journal
@@ -46,9 +48,10 @@ class Membership:
         """`RaftLog.bootstrap`, for a server that has no state yet."""
         configuration = servers if isinstance(servers, Configuration) else initial(servers)
         self._check_alone(configuration)
-        own = self._server
-        if own not in configuration.servers:
+        own = replace(self._server, incarnation=self._journal.incarnation)
+        if own not in configuration.servers and self._server not in configuration.servers:
             raise Conflict(f"server {own.node_id} at {own.address} must be one of those that begin, and vote")
+        configuration = configuration.having(own)
         try:
             await self._journal.keep_members(Members(0, configuration))
         except OSError as error:

@@ -89,6 +89,11 @@ class Observed:
         return self._started and not (self._journal.is_new and not self._engine.configuration.servers)
 
     @property
+    def incarnation(self) -> int:
+        """Which data directory this server has (`vote.py`); known after the start."""
+        return self._journal.incarnation
+
+    @property
     def servers(self) -> tuple[Server, ...]:
         """The configuration in force here."""
         return self._engine.configuration.servers if self._started else ()

@@ -8,6 +8,7 @@ What may be changed: how much of the log stays in memory and on disk behind what
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,7 @@ def open_raft_log(
             reserve_bytes=settings.reserve_bytes,
             window_bytes=window_bytes,
             kept_bytes=0 if transport is None else settings.kept_log_bytes,
+            new_incarnation=int.from_bytes(os.urandom(8), "big") >> 2 or 1,
         )
     return RaftLog(
         machine,

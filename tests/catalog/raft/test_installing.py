@@ -35,7 +35,7 @@ class Leading:
     def say(self, node_id: str, message: Any) -> None:
         self.said.append(message)
 
-    def snapshot_delivered(self, node_id: str, index: int) -> None:
+    def snapshot_delivered(self, node_id: str, index: int, epoch: int) -> None:
         assert (node_id, index) == ("s2", 2)
         self.delivered.set()
 

@@ -99,11 +99,9 @@ class TestBootstrap:
                 await server.start()
             if begun or heard:
                 assert len(server.log.servers) == 3
-                await led(cluster)
-            else:
-                assert server.log.servers == ()
+            elif not server.log.servers:  # the last write before a death may be there or not
                 await server.log.bootstrap(ADDRESSES)
-                await led(cluster)
+            await led(cluster)
 
         story(main)
 
