@@ -64,19 +64,16 @@ class Copies:
 
     def __init__(self, table: SortedDict) -> None:
         self._table = table
-        self._copies: list[weakref.ref[Copy]] = []
-
-    def __bool__(self) -> bool:
-        return bool(self._copies)
+        self.under_way: list[weakref.ref[Copy]] = []
 
     def begin(self, row: Callable[[str, Any], Any]) -> Copy:
         copy = Copy(self._table, row)
-        self._copies.append(weakref.ref(copy, self._copies.remove))
+        self.under_way.append(weakref.ref(copy, self.under_way.remove))
         return copy
 
     def before(self, key: str) -> None:
         """Call this before the row of `key` changes, appears or goes."""
-        for reference in tuple(self._copies):  # one may be forgotten on the way
+        for reference in tuple(self.under_way):  # one may be forgotten on the way
             copy = reference()
             if copy is not None:
                 copy.before(key)

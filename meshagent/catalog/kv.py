@@ -205,9 +205,9 @@ class KVTable:
         old = self.entries.get(key)
         if self._undo.active:
             self._undo.note(self._store, key, old, self.tombstones.get(key), self.index)
-        if self.entry_copies:
+        if self.entry_copies.under_way:
             self.entry_copies.before(key)
-        if self.tombstone_copies:
+        if self.tombstone_copies.under_way:
             self.tombstone_copies.before(key)
         if entry is not None:
             self.entries[key] = entry

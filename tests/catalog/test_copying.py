@@ -54,7 +54,7 @@ def test_a_copy_that_nobody_holds_costs_nothing() -> None:
     table: SortedDict = SortedDict(a=1)
     copies = Copies(table)
     held, dropped = copies.begin(lambda key, value: key), copies.begin(lambda key, value: key)
-    assert copies
+    assert len(copies.under_way) == 2
     del dropped
     gc.collect()
     copies.before("a")
@@ -63,4 +63,4 @@ def test_a_copy_that_nobody_holds_costs_nothing() -> None:
     assert held.take(5) == []
     del held
     gc.collect()
-    assert not copies
+    assert not copies.under_way
