@@ -77,7 +77,7 @@ def _let_go(state: dict[str, Any]) -> Iterator[object]:
     tables = [kv.entries, kv.tombstones, registrations.services, registrations.checks]
     state.clear()
     del registrations
-    while kv.entry_copies.under_way or kv.tombstone_copies.under_way:  # a snapshot of the old state is still being written
+    while kv.entry_copies.under_way or kv.tombstone_copies.under_way:  # a snapshot of it is being written
         yield Pause(_PAUSE_S)
     while tables:
         table = tables.pop()

@@ -50,6 +50,9 @@ log = logging.getLogger("agent.server.raft")
 
 HEALING_ERRNOS = {errno.ENOSPC, errno.EDQUOT}  # a full disk gets space again; other errors need a person
 HEAL_PAUSE_S = 1.0
+#: So many entries are on their way before what is new waits for company: with more, each is small, and costs as much.
+AT_ONCE = 2
+COMPANY_S = 0.01  # ... unless they take longer than this: the network is slow, and full pipes are what matters
 STOP_WAIT_S = 2.0  # for what is under way to be committed; who proposed it retries elsewhere
 Future = asyncio.Future[Any]
 
@@ -312,6 +315,8 @@ class RaftLog(Operated):
             return
         if proposals.waiting and self._journal.durable_mark != self._journal.mark:
             return  # `_on_durable` comes back here
+        if len(proposals.waiting) >= AT_ONCE and proposals.oldest > self._clock.monotonic() - COMPANY_S:
+            return  # `_tick` does when one is applied
         new = proposals.take()
         for batch in proposals.cut(new):
             self._append(batch)
@@ -398,6 +403,8 @@ class RaftLog(Operated):
             self._metrics.gauge("raft.applied_index", applied)
             self._metrics.gauge("raft.last_index", engine.last_index)
             self._changed.set()
+            if self._proposals.new.commands:
+                self._gather()
         if self._waiters:
             self._settle()
         if engine.is_ready and engine.takes_commands and self._restorer.is_orphaned(engine.term):

@@ -79,14 +79,15 @@ class ReplicatedState:
 
     def apply_once(self, request_id: bytes, command: bytes) -> Any:
         """Apply, unless it was applied under this id before: the same result, or the same error, again."""
-        if request_id in self.outcomes:
-            return self.outcomes.result(request_id)
+        outcomes = self.outcomes
+        if request_id in outcomes.known:
+            return outcomes.result(request_id)
         try:
             result = self.apply(command)
         except Exception as error:
-            self.outcomes.add_error(request_id, error)
+            outcomes.add_error(request_id, error)
             raise
-        self.outcomes.add(request_id, result)
+        outcomes.add(request_id, result)
         return result
 
     def snapshot(self) -> Iterator[bytes]:
