@@ -24,8 +24,9 @@ from meshagent.errors import ConfigError
 
 if TYPE_CHECKING:
     from meshagent.agent.config import Config
+    from meshagent.agent.core import Agent
 
-__all__ = ["ManagedProxies", "managed_proxies"]
+__all__ = ["ManagedProxies", "end_proxies", "managed_proxies", "start_proxies"]
 
 log = logging.getLogger("agent.proxies")
 
@@ -50,10 +51,28 @@ def managed_proxies(config: Config, data_dir: Path | None, clock: Clock) -> Mana
     # A socket of this host first: nobody else can take its place.
     listen = next((one for one in listeners if one.path), listeners[0])
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)
-    tokens = config.acl.tokens
     return ManagedProxies(
-        str(listen._replace(host=host)), tokens.agent or tokens.default or "", data_dir, clock, config.log_level
+        str(listen._replace(host=host)),
+        config.acl.tokens.agent or config.acl.tokens.default or "",
+        data_dir,
+        clock,
+        config.log_level,
     )
+
+
+def start_proxies(agent: Agent, data_dir: Path | None) -> None:
+    """Keep the process running that the configuration wants. Raises ConfigError."""
+    managed = agent.extras["managed"] = managed_proxies(agent.config, data_dir, agent.clock)
+    if managed is not None:
+        agent.tasks.start(managed.run(), name="sidecars")
+
+
+def end_proxies(agent: Agent) -> None:
+    """The agent ends: proxies that wait for a change are answered; what is to outlive the agent does."""
+    if "mesh" in agent.extras:
+        agent.extras["mesh"].proxies.release()
+    if agent.extras.get("managed") is not None:
+        agent.extras["managed"].end()
 
 
 class ManagedProxies:
@@ -66,12 +85,13 @@ class ManagedProxies:
         self._folder = data_dir / "proxies" if data_dir is not None else None
         self._clock = clock
         self._level = level
+        self._ended = False
         self._child: subprocess.Popen[bytes] | None = None
 
     async def run(self) -> None:
         """Start it, watch it, start it again, for ever."""
         pause_s = _LOOK_S
-        while True:
+        while not self._ended:
             pid = self._running()
             if pid:
                 log.info("sidecars run on: pid=%d", pid)
@@ -96,6 +116,7 @@ class ManagedProxies:
 
     def end(self, *, for_good: bool = False) -> None:
         """The agent ends: without a data directory the process ends with it, `for_good` in any case."""
+        self._ended = True
         child = self._child
         if child is not None and child.poll() is None and (self._folder is None or for_good):
             child.terminate()

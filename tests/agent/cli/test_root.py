@@ -138,6 +138,9 @@ def test_every_module_of_commands_has_a_row() -> None:
         "migration",
         "locks",
         "output",
+        "proxy_gate",
+        "proxy_process",
+        "proxy_registration",
         "root",
         "table",
     }
