@@ -131,6 +131,7 @@ def test_every_module_of_commands_has_a_row() -> None:
         "__main__",
         "client",
         "connection",
+        "demo_mesh",
         "demo_service",
         "flags",
         "go_flags",
