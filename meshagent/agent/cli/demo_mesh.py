@@ -164,7 +164,7 @@ def deny(demo: MeshDemo) -> str:
     clock = SystemClock()
     demo.intention("deny")
     began = clock.monotonic()
-    demo.wait("the deny", lambda: demo.ask()[0] != 200)
+    demo.wait("the deny", lambda: demo.ask()[0] == 403)
     took_s = clock.monotonic() - began
     status, text = demo.ask()
     decision = demo.client.get("connect/intentions/check", {"source": "web", "destination": "api"})

@@ -1,7 +1,7 @@
 """I/O edge: one tiny web service of `meshagent demo`: greets on `/`, is healthy on `/health`.
 
-On `/count` it tells how often it greeted, on `/trace` the headers it was sent; `/break` makes it answer 503 in place of a
-greeting until `/mend`.
+On `/count` it tells how often it greeted, on `/trace` the headers it was sent; `/break` makes it answer 503 in place of
+a greeting until `/mend`.
 
 Run as `python -m meshagent.agent.cli.demo_service NAME PORT`. It ends when its standard input does, that is when the
 demo is gone, however that ended.
@@ -20,6 +20,7 @@ __all__ = ["serve"]
 class _Handler(BaseHTTPRequestHandler):
     name = ""
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # one write an answer: two would wait for each other
     broken = False
     greeted = 0
 
