@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from typing import Protocol
 
-__all__ = ["NoMetrics", "RaftMetrics"]
+__all__ = ["Labels", "NoMetrics", "RaftMetrics"]
+
+Labels = tuple[tuple[str, str], ...]
 
 
 class RaftMetrics(Protocol):
-    def incr(self, name: str, value: float = 1.0) -> None: ...
+    def incr(self, name: str, value: float = 1.0, labels: Labels = ()) -> None: ...
     def gauge(self, name: str, value: float) -> None: ...
-    def sample(self, name: str, value_ms: float) -> None: ...
+    def sample(self, name: str, value_ms: float, labels: Labels = ()) -> None: ...
 
 
 class NoMetrics:
-    def incr(self, name: str, value: float = 1.0) -> None:
+    def incr(self, name: str, value: float = 1.0, labels: Labels = ()) -> None:
         return
 
     def gauge(self, name: str, value: float) -> None:
         return
 
-    def sample(self, name: str, value_ms: float) -> None:
+    def sample(self, name: str, value_ms: float, labels: Labels = ()) -> None:
         return
