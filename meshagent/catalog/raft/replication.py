@@ -23,7 +23,7 @@ from meshagent.catalog.raft.messages import AppendEntries, AppendReply, TimeoutN
 from meshagent.catalog.raft.progress import Progress
 from meshagent.catalog.raft.records import Entry
 from meshagent.catalog.raft.standing import FOLLOWER, LEADER
-from meshagent.catalog.raft.telemetry import RaftMetrics
+from meshagent.catalog.raft.telemetry import RaftMetrics, entries_took, heartbeat_took
 from meshagent.errors import InternalError
 
 __all__ = ["Replication"]
@@ -233,10 +233,7 @@ class Replication(Elections):
         progress.answered_at = now
         if message.round > progress.round:
             progress.round = message.round
-            began = self._began(message.round)
-            if began is not None:
-                took_ms = (now - began) * 1000
-                self._metrics.sample("raft.replication.heartbeat", took_ms, (("peer_id", message.sender),))
+            heartbeat_took(self._metrics, message.sender, self._began(message.round), now)
             self._reckon_lease()
         if not message.success:
             if not progress.installing:
@@ -249,9 +246,7 @@ class Replication(Elections):
             log.error("server %s acknowledges entry %d, which was not sent", message.sender, message.index)
             return
         sent_at = progress.confirm(message.index)
-        if sent_at is not None:
-            took_ms = (now - sent_at) * 1000
-            self._metrics.sample("raft.replication.appendEntries.rpc", took_ms, (("peer_id", message.sender),))
+        entries_took(self._metrics, message.sender, sent_at, now)
         self._commit(now)
         self._feed(message.sender, progress, beat=False)
         self._hand_over(now)
