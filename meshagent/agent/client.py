@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from meshagent.agent import settings
+from meshagent.agent.acl.remote import METHOD, RemoteGuardian
 from meshagent.agent.checks.alias import AliasedHealth, AliasSource
 from meshagent.agent.differences import NodeRows
 from meshagent.agent.gossip.member import Member, Status
@@ -41,6 +42,7 @@ from meshagent.dns.view import NotYet
 from meshagent.errors import RemoteProtocolError, Unavailable
 
 if TYPE_CHECKING:
+    from meshagent.agent.acl.tokens import AgentTokens
     from meshagent.agent.check_runs import Followed
     from meshagent.agent.config import Config
     from meshagent.agent.core import Agent
@@ -107,6 +109,24 @@ class Client:
         self.follow(pools)
         self._replica.attach(agent.local)
 
+    def guardian(self, agent: Agent, tokens: AgentTokens) -> RemoteGuardian:
+        """Who resolves tokens: the servers, and this agent remembers."""
+        acl = agent.config.acl
+        dns_kinds = frozenset(questions.DNS_KINDS)
+        self.rows.token = lambda kind: tokens.dns if kind in dns_kinds else tokens.agent
+        tokens.on_change.append(self.rows.forget)
+        return RemoteGuardian(
+            lambda payload: self.upstream.call(METHOD, payload),
+            tokens,
+            agent.clock,
+            self._tasks,
+            agent.metrics,
+            node_name=agent.node_name,
+            default_allow=acl.default_policy == "allow",
+            down_policy=acl.down_policy,
+            ttl_s=acl.token_ttl,
+        )
+
     async def _sign(self, request: bytes) -> SignedLeaf:
         """Have a request for a leaf signed by a server."""
         body = await self.upstream.call("ca-sign", request)
@@ -161,7 +181,7 @@ class Client:
 
     async def own_rows(self) -> NodeRows:
         """What the catalog holds of this node, as the leader knows it. Raises NoLeader."""
-        once = Once(Question(questions.NODE_ROWS, self._node_name))
+        once = Once(Question(questions.NODE_ROWS, self._node_name, token=self.rows.token(questions.NODE_ROWS)))
         body = await self.upstream.call(messages.ROWS, messages.encode(once))
         rows: NodeRows = questions.decode_rows(questions.NODE_ROWS, body)
         return rows

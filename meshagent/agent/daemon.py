@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent import settings
+from meshagent.agent.acl.names import GuardedNames
+from meshagent.agent.acl.tokens import AgentTokens
 from meshagent.agent.central import CentralConfig
 from meshagent.agent.check_runs import CheckRuns
 from meshagent.agent.checks.scheduler import CheckRunner
@@ -44,8 +46,10 @@ from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.telemetry import observe
 from meshagent.agent.tls import server_context
 from meshagent.agent.watches.runner import WatchRunner
+from meshagent.catalog.commands import Register
 from meshagent.clock import Clock, Tasks
 from meshagent.dns.server import DnsServer
+from meshagent.dns.view import CatalogView
 from meshagent.errors import ConfigError, MeshError
 from meshagent.listening import cannot_listen
 from meshagent.metrics import Metrics
@@ -53,6 +57,8 @@ from meshagent.metrics import Metrics
 if TYPE_CHECKING:
     from meshagent.agent.config import Config, Listen, Loaded
     from meshagent.agent.reload import Report
+    from meshagent.catalog.commands import Command
+    from meshagent.dns.view import NamesView
 
 __all__ = ["Daemon"]
 
@@ -89,7 +95,6 @@ class Daemon:
             CorruptData: the data directory cannot be trusted.
         """
         config = self.config
-        _refuse_unbuilt(config)
         self._logs.attach()
         _warn(self._warnings)
         data_dir = None if config.dev_mode else _made(Path(config.data_dir))
@@ -134,6 +139,7 @@ class Daemon:
                 **({"saver": self.saver} if self.saver is not None else {}),
             },
         )
+        self._guard(config)
         self.agent.extras["spools"] = Spools(data_dir, self._clock)
         self.sync = AntiEntropy(
             self.local,
@@ -144,6 +150,7 @@ class Daemon:
             self._tasks,
             members=self.pools.size,
             read=self.role.own_rows,
+            write_as=self._write_as if config.acl.enabled else None,
         )
         self.agent.extras["coordinates"] = CoordinateBatches(self.agent)
         if config.enable_central_service_config:
@@ -158,7 +165,7 @@ class Daemon:
         self._tasks.start(self._measure(), name="metrics")
         self.check_runs.start()
         self.sync.start()
-        self.watches = WatchRunner(lambda target, token: self._ask("GET", target, token), self._clock)
+        self.watches = WatchRunner(self._watch, self._clock)
         await self.watches.configure(config.watches)
         jobs = RemoteExec(self._ask, config.node_name, self._tasks, enabled=lambda: not self.config.disable_remote_exec)
         events.handlers[EVENT] = jobs.announced
@@ -166,7 +173,20 @@ class Daemon:
             self._tasks.start(tell_coordinate(self.agent, self.pools, self._ask), name="coordinate")
         log.info("started")
 
+    def _guard(self, config: Config) -> None:
+        """Resolve tokens from now on, if they are asked for."""
+        self.agent.extras["acl_tokens"] = self.tokens
+        if config.acl.enabled:
+            self.agent.extras["acl"] = self.role.guardian(self.agent, self.tokens)
+
+    async def _write_as(self, command: Command, token: str) -> Any:
+        """What anti-entropy writes: with the token of a registration, else the default one, else that of the agent."""
+        if not token and isinstance(command, Register) and (command.service is not None or command.checks):
+            token = self.tokens.default
+        return await self.agent.write_own(command, token or self.tokens.agent)
+
     def _build_local(self, config: Config, node_id: str, data_dir: Path | None) -> None:
+        self.tokens = AgentTokens(config, data_dir)
         self.local = LocalState(
             node_name=config.node_name,
             datacenter=config.datacenter,
@@ -185,7 +205,7 @@ class Daemon:
         )
         self.check_runs = CheckRuns(self.local, self.runner, self.role.follow_node, self._clock, self._tasks)
         self.saver = Saver(data_dir, self.local, self._tasks) if data_dir is not None else None
-        problems = apply_files(self.local, config.services, config.checks, _file_token(config))
+        problems = apply_files(self.local, config.services, config.checks, self._file_token())
         if self.saver is not None and data_dir is not None:
             problems += self.saver.restore(load_saved(data_dir), self._clock.now())
         for problem in problems:
@@ -208,13 +228,22 @@ class Daemon:
             self.metrics,
             config.datacenter,
             config.node_name,
-            view=self.role.names,
+            view=self._names(config),
             serving=self.role.log if self.role.names is None else None,
         )
         self.agent.extras["dns"] = self.dns
         await self.dns.start([(listen.host, listen.port) for listen in network.dns])
         for listen in network.dns:
             log.info("listening: protocol=dns address=%s", listen)
+
+    def _names(self, config: Config) -> NamesView | None:
+        """What DNS is answered from, when that is not the store as it is. The servers guard what a client follows."""
+        guardian = self.agent.extras.get("acl")
+        if guardian is None or self.role.names is not None:
+            return self.role.names
+        store = self.role.store
+        inner = CatalogView(store, config.node_name, config.datacenter)
+        return GuardedNames(inner, guardian, store.prepared_queries.named)
 
     async def _listen_http(self, listen: Listen, option: str, tls: Any) -> None:
         sockets = self.config.unix_sockets
@@ -241,8 +270,15 @@ class Daemon:
         self._done.set()
 
     async def _ask(self, method: str, target: str, token: str = "", body: bytes = b"") -> Any:
-        """This agent's own API, as its watches and jobs use it."""
-        return await ask(self.http.dispatcher, method, target, token, body)
+        """This agent's own API, as its jobs use it."""
+        return await ask(self.http.dispatcher, method, target, token or self.tokens.agent, body)
+
+    async def _watch(self, target: str, token: str) -> Any:
+        """The same for watches: one without a token is as any caller."""
+        return await ask(self.http.dispatcher, "GET", target, token)
+
+    def _file_token(self) -> str:
+        return self.tokens.get("config_file_service_registration")
 
     async def _measure(self) -> None:
         """Close metric intervals; the gauges of process, catalog and log are read just before."""
@@ -280,8 +316,9 @@ class Daemon:
             self._logs.set_level(config.log_level)
             self.metrics.settings = settings.metrics_settings(config, socket.gethostname())
             self.config = self.agent.config = config
+            self.tokens.configure(config)
             self.local.set_node(own_node(config, self.agent.node_id))
-            for problem in apply_files(self.local, config.services, config.checks, _file_token(config)):
+            for problem in apply_files(self.local, config.services, config.checks, self._file_token()):
                 log.error("%s", problem)
             self.sync.trigger()
             await self.watches.configure(config.watches)
@@ -351,15 +388,6 @@ def _warn(warnings: list[str]) -> None:
         log.warning("%s", warning)
 
 
-def _refuse_unbuilt(config: Config) -> None:
-    """Say clearly what this release cannot run as, before anything is touched."""
-    if config.acl.enabled:
-        raise ConfigError(
-            "acl.enabled: ACLs are not built yet, and an agent that promised them would let everyone in. "
-            "Remove the acl block, and keep the API on addresses that only trusted hosts reach"
-        )
-
-
 def _made(data_dir: Path) -> Path:
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -368,5 +396,3 @@ def _made(data_dir: Path) -> Path:
     return data_dir
 
 
-def _file_token(config: Config) -> str:
-    return config.acl.tokens.config_file_service_registration or ""

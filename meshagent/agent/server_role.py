@@ -13,6 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshagent.agent import settings
+from meshagent.agent.acl.guardian import ServerGuardian
+from meshagent.agent.acl.login import Logins
+from meshagent.agent.acl.resolver import Resolver
+from meshagent.agent.acl.setup import init_acls, reap_tokens
 from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.bootstrap_keeper import BootstrapKeeper
 from meshagent.agent.check_runs import Followed, alias_source, node_follower
@@ -31,6 +35,7 @@ from meshagent.agent.server_tags import read_server
 from meshagent.errors import MeshError
 
 if TYPE_CHECKING:
+    from meshagent.agent.acl.tokens import AgentTokens
     from meshagent.agent.checks.alias import AliasSource
     from meshagent.agent.config import Config
     from meshagent.agent.core import Agent
@@ -98,6 +103,7 @@ class ServerRole:
             agent,
             first=(
                 ("giving the cluster an id", lambda: init_cluster(agent)),
+                *([("initializing ACLs", lambda: init_acls(agent))] if self._config.acl.enabled else []),
                 ("configuring autopilot", self.autopilot.configure),
                 ("telling who leads", self._tell_leader),
                 ("registering members", self.reconcile.once),
@@ -108,6 +114,7 @@ class ServerRole:
                 ("sessions", lambda: agent.sessions.lead(agent)),
                 ("tombstones", lambda: reap_tombstones(agent)),
                 ("autopilot", self._run_autopilot),
+                *([("expired tokens", lambda: reap_tokens(agent))] if self._config.acl.enabled else []),
                 *([("certificate authority", mesh.lead)] if mesh is not None else []),
             ),
         )
@@ -117,6 +124,20 @@ class ServerRole:
         cluster.serve({**server_methods(agent), **all_methods(agent), **self.bootstrap.methods()})
         cluster.serve({**self.serving.methods, **(mesh.rpc_methods() if mesh is not None else {})})
         pools.observe(self._on_members)
+
+    def guardian(self, agent: Agent, tokens: AgentTokens) -> ServerGuardian:
+        """Who resolves tokens: this server, from its own tables."""
+        agent.extras["acl_logins"] = Logins(agent)
+        resolver = Resolver(
+            self.store,
+            agent.clock,
+            agent.metrics,
+            tokens,
+            datacenter=agent.datacenter,
+            node_name=agent.node_name,
+            default_allow=self._config.acl.default_policy == "allow",
+        )
+        return ServerGuardian(resolver, tokens, self.log)
 
     async def start(self) -> None:
         """Listen on the RPC port, and bring the log up. Raises ConfigError, CorruptData."""

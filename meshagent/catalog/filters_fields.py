@@ -264,5 +264,9 @@ KINDS: dict[str, Kind] = {
     "member": Kind(_MEMBER),
     "intention": Kind(_INTENTION),
     "config_entry": Kind(_json(Kind=STRING, Name=STRING, Namespace=STRING, Partition=STRING, Meta=META)),
+    "acl_claims": Kind(_struct(value=("value", META), list=("list", Table(STRINGS)))),
+    "acl_serviceaccount": Kind(
+        _struct(serviceaccount=("serviceaccount", _json(namespace=STRING, name=STRING, uid=STRING)))
+    ),
     "exported_service": Kind(_json(Service=STRING, Namespace=STRING, Partition=STRING), late=True),
 }

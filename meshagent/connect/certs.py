@@ -18,9 +18,9 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -33,6 +33,7 @@ __all__ = [
     "aead_seal",
     "cross_sign",
     "facts",
+    "is_public_key",
     "key_facts",
     "key_matches",
     "new_key",
@@ -91,6 +92,20 @@ def new_key(type_: str, bits: int) -> bytes:
     else:
         key = rsa.generate_private_key(65537, bits)
     return _key_pem(key)
+
+
+def is_public_key(pem: str) -> bool:
+    """Whether the text is a public key or certificate, RSA, EC or Ed25519, in PEM form."""
+    data = pem.encode("utf-8", "replace")
+    try:
+        key: object = (
+            x509.load_pem_x509_certificate(data).public_key()
+            if b"BEGIN CERTIFICATE" in data
+            else serialization.load_pem_public_key(_bounded(data))
+        )
+    except (ValueError, TypeError, UnsupportedAlgorithm, RemoteProtocolError):
+        return False
+    return isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey)
 
 
 def key_facts(pem: bytes) -> tuple[str, int]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from meshagent.agent.acl.locally import require_proxy
 from meshagent.agent.http.connect_ca import mesh_of
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import JSON, Response, encode_json
@@ -34,6 +35,7 @@ async def _proxy(agent: Agent, request: Request) -> Response:
     proxies = mesh_of(agent).proxies
     if not request.name:
         raise BadRequest("Missing proxy ID")
+    require_proxy(agent.local, request.access, request.name)
     options = request.options
     wait_s = min(options.wait_ns / 1e9 or _WAIT_S, _WAIT_MAX_S)
     wait_s += agent.rng.random() * wait_s / _JITTER_FRACTION
@@ -47,7 +49,9 @@ async def _proxy(agent: Agent, request: Request) -> Response:
 
 ROUTES = (
     Route(
-        row="M70", method="GET", path="/v1/agent/connect/proxy/", acl="service:write", flags="H", handle=_proxy,
+        row="M70", method="GET", path="/v1/agent/connect/proxy/",
+        asks=True,
+        acl="service:write", flags="H", handle=_proxy,
         summary="what a proxy registered here works from (ours; ?secrets: with the key of its leaf)",
         example="curl localhost:8500/v1/agent/connect/proxy/web-sidecar-proxy",
     ),

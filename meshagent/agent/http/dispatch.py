@@ -15,6 +15,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
+from meshagent.agent.acl.access import Refused
 from meshagent.agent.http.ratelimit import RateLimits
 from meshagent.agent.http.reads import Dress, Reads
 from meshagent.agent.http.request import Request, parse_query, unescape
@@ -26,11 +27,13 @@ from meshagent.agent.http.wire import Answer, error_answer, finish, header_block
 from meshagent.errors import BadRequest, MeshError, TooLarge
 
 if TYPE_CHECKING:
+    from meshagent.agent.acl.guardian import Guardian
+    from meshagent.agent.acl.resolver import Identity
     from meshagent.agent.core import Agent
     from meshagent.agent.http.settings import HttpSettings
     from meshagent.metrics import Sampler
 
-__all__ = ["Dispatcher", "Forward", "Incoming", "Outcome", "always_lines", "token_of", "too_large", "without_token"]
+__all__ = ["Dispatcher", "Forward", "Incoming", "Outcome", "always_lines", "too_large", "without_token"]
 
 log = logging.getLogger("agent.http")
 
@@ -70,7 +73,7 @@ class Incoming:
 class Outcome:
     """What to write, and for an answer that may be repeated from the same bytes, its view, dress and sampler."""
 
-    __slots__ = ("answer", "dress", "sampler", "view")
+    __slots__ = ("answer", "dress", "identity", "sampler", "view")
 
     def __init__(
         self,
@@ -78,8 +81,11 @@ class Outcome:
         view: View | None = None,
         dress: Dress | None = None,
         sampler: Sampler | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self.answer = answer
+        #: Whose token it was answered for: the answer may be repeated while that holds.
+        self.identity = identity
         self.view = view
         self.dress = dress
         self.sampler = sampler
@@ -111,6 +117,9 @@ class Dispatcher:
             forwarder = Forwarder(agent.upstream, settings, self.always)
             self._forward = forwarder.outcome
             self.reads = RemoteReads(agent, settings, self.always, agent.upstream, forwarder)
+        self._guardian: Guardian | None = agent.extras.get("acl")
+        #: Requests of another agent's clients bring that agent's default, if any.
+        self._own_default = not bare
         self.limits = RateLimits(settings.rates, agent.clock.monotonic())
         self._samplers = {id(route): _sampler(agent, route) for route in self.routes}
 
@@ -167,7 +176,9 @@ class Dispatcher:
             _check_tenancy(route, request)
             if self.limits.active and route.limited:
                 self._count(incoming.method, started)
-            request.token = token_of(request)
+            request.token = request.given_token
+            if self._guardian is not None and not route.open:
+                await self._identify(route, request)
             gzip = "gzip" in incoming.headers.get("Accept-Encoding", "")
             if route.read is not None:
                 if incoming.method != "GET":  # a question that is too long for a query
@@ -175,7 +186,7 @@ class Dispatcher:
                     if self._forward is not None and not route.local:
                         return await self._forward(route, request)
                 answer, view, dress = await self.reads.answer(route, request, gzip=gzip)
-                return Outcome(answer, view, dress, sampler)
+                return Outcome(answer, view, dress, sampler, request.identity)
             handle = route.handle
             if handle is None:
                 text = _NOT_BUILT.format(method=route.method, path=route.path + route.suffix, summary=route.summary)
@@ -188,6 +199,8 @@ class Dispatcher:
                 log.warning("GET request has a non-empty body that will be ignored: path=%s", target.path)
             if self._forward is not None and not route.local:
                 return await self._forward(route, request)
+            if route.guard is not None:
+                route.guard(self.agent, request)
             response = await handle(self.agent, request)
             if isinstance(response, StreamingResponse):
                 return Outcome(response)
@@ -210,6 +223,21 @@ class Dispatcher:
                     "Request finished: method=%s url=%s from=%s latency=%.3fms",
                     incoming.method, without_token(incoming.target), incoming.remote, took_s * 1000.0,
                 )  # fmt: skip
+
+    async def _identify(self, route: Route, request: Request) -> None:
+        """Say what the token of the request may do."""
+        guardian = self._guardian
+        if guardian is None:
+            return
+        if not request.token and self._own_default:
+            request.token = guardian.tokens.default
+        if self._forward is not None and not route.local:
+            return  # the servers decide
+        try:
+            request.identity = await guardian.identify(request.token)
+            request.access = request.identity.access
+        except MeshError as error:
+            request.access = Refused(error)
 
     async def _body(self, route: Route, incoming: Incoming) -> bytes:
         settings = self.settings
@@ -283,15 +311,6 @@ _TOKEN = re.compile(r"(?<=[?&]token=)[^&]*")
 def without_token(target: str) -> str:
     """A request target for the log."""
     return _TOKEN.sub("<hidden>", target)
-
-
-def token_of(request: Request) -> str:
-    """The caller's token (surface row C8): parameter, header, bearer; "" when there is none."""
-    token = request.query.get("token") or request.headers.get("X-Consul-Token")
-    if token:
-        return token
-    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-    return value.strip() if scheme.lower() == "bearer" else ""
 
 
 def _check_tenancy(route: Route, request: Request) -> None:
