@@ -84,7 +84,8 @@ def node_services(rows: tuple[Node, list[Service]] | None, access: Access, reque
     if not _node(access, node.name):
         return None, True
     kept, hidden = _kept(services, lambda row: _service(access, row.name))
-    return (node, kept), hidden
+    # Where nothing is left a list says so, and null where there was nothing.
+    return (node, kept if kept or not hidden else ()), hidden
 
 
 def checks(rows: list[Check], access: Access, request: Request) -> tuple[Any, bool]:

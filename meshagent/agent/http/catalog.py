@@ -123,7 +123,7 @@ def _encode_node(rows: tuple[Node, list[Service]] | None, _: Request) -> bytes:
 def _encode_node_list(rows: tuple[Node, list[Service]] | None, _: Request) -> bytes:
     if rows is None:
         return encode_json(NodeServiceList(None, None))
-    return encode_json(NodeServiceList(rows[0], rows[1] or None))
+    return encode_json(NodeServiceList(rows[0], rows[1] if rows[1] != [] else None))
 
 
 def _gateway_services(agent: Agent, request: Request) -> Result[Any]:

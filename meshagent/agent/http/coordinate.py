@@ -24,7 +24,7 @@ from meshagent.agent.http.views import LiveResult
 from meshagent.catalog import queries
 from meshagent.catalog.model import Coordinate, CoordinateRow, Row
 from meshagent.catalog.queries import Result
-from meshagent.errors import InternalError, MeshError, NotFound
+from meshagent.errors import InternalError, MeshError
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
@@ -103,9 +103,9 @@ def _node(agent: Agent, request: Request) -> Result[Any]:
     return LiveResult(rows, result.index, result.topics, lambda: store.coordinates.index)
 
 
-def _encode_node(rows: list[CoordinateRow], _: Request) -> bytes:
+def _encode_node(rows: list[CoordinateRow], _: Request) -> bytes | Response:
     if not rows:
-        raise NotFound("")
+        return Response(404, bare=True)
     return encode_json(rows)
 
 
@@ -133,7 +133,7 @@ ROUTES = (
     ),
     Route(
         row="CO2", method="GET", path="/v1/coordinate/nodes",
-        visible=visible.coordinates,
+        visible=visible.coordinates, meta_on_error=True,
         acl="node:read", flags="B C", tenancy="partition",
         read=_nodes, summary="coordinates of all nodes", example="curl localhost:8500/v1/coordinate/nodes",
     ),

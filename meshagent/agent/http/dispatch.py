@@ -9,6 +9,7 @@ Source: surface rows C1-C10, C17, C24, C25, C29. What may change here: checks th
 
 from __future__ import annotations
 
+import contextlib
 import html
 import logging
 import re
@@ -140,6 +141,8 @@ class Dispatcher:
             return Outcome(self._redirect(307, clean_path(target.raw_path), target.query, incoming.method))
         found = self.router.find(target.raw_path)
         if found is None:
+            if self._guardian is not None and target.path.startswith("/debug/pprof/"):
+                return Outcome(await self._no_profile(incoming, target))
             return Outcome(self._no_route(target, incoming.method))
         methods = found.methods
         allow = ",".join(("OPTIONS", *methods))
@@ -189,6 +192,8 @@ class Dispatcher:
                 return Outcome(answer, view, dress, sampler, request.identity)
             handle = route.handle
             if handle is None:
+                if route.guard is not None:
+                    route.guard(self.agent, request)
                 text = _NOT_BUILT.format(method=route.method, path=route.path + route.suffix, summary=route.summary)
                 return Outcome(self._text(501, text))
             if route.upload:
@@ -223,6 +228,16 @@ class Dispatcher:
                     "Request finished: method=%s url=%s from=%s latency=%.3fms",
                     incoming.method, without_token(incoming.target), incoming.remote, took_s * 1000.0,
                 )  # fmt: skip
+
+    async def _no_profile(self, incoming: Incoming, target: Target) -> Answer:
+        """Profiles of Go do not exist here; that is said to who might read them (surface row C32)."""
+        request = Request(incoming.method, target.path, parse_query(target.query), incoming.headers)
+        status = 403
+        if self._guardian is not None:
+            with contextlib.suppress(MeshError):
+                identity = await self._guardian.identify(request.given_token or self._guardian.tokens.default)
+                status = 404 if identity.access.allows("operator", "read") else 403
+        return finish(Response(status), _VARY if status == 404 else self.always, gzip=False)
 
     async def _identify(self, route: Route, request: Request) -> None:
         """Say what the token of the request may do."""

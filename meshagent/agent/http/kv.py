@@ -56,6 +56,8 @@ def _read(agent: Agent, request: Request) -> Result[Any]:
 
 def _read_guard(agent: Agent, request: Request) -> None:
     query, name = request.query, request.name
+    if request.access.sees_all:
+        return
     if not (query.has("keys") or query.has("recurse")):
         request.access.require("key", "read", name)
     elif agent.config.acl.enable_key_list_policy:

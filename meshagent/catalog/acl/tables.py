@@ -21,7 +21,7 @@ from meshagent.catalog.watch import Watches
 from meshagent.errors import Denied, InternalError
 
 if TYPE_CHECKING:
-    from meshagent.catalog import commands
+    from meshagent.catalog.acl import commands
 
 __all__ = ["AclTables"]
 
