@@ -11,26 +11,26 @@ What may change here: how it is stored. A shown name or field is part of the API
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from meshagent.metrics_names import DECLARED
+from meshagent.metrics_text import QUANTILES, Labels, empty_family, line, mangle, shown_number, summary_lines
 
 __all__ = [
     "INTERVAL_S",
     "PROMETHEUS_CONTENT_TYPE",
     "PROMETHEUS_DISABLED",
     "Counter",
+    "Interval",
     "Labels",
     "Metrics",
     "MetricsSettings",
     "Sampler",
 ]
 
-Labels = tuple[tuple[str, str], ...]
 Key = tuple[str, Labels]
 
 #: go-metrics' aggregation interval as Consul sets it.
@@ -40,8 +40,6 @@ PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PROMETHEUS_DISABLED = "Prometheus is not enabled since its retention time is not positive"
 #: Values kept of one series in one interval for the quantiles; Consul estimates them within 1 to 5 %.
 _KEPT_VALUES = 1024
-_QUANTILES = (0.5, 0.9, 0.99)
-_FORBIDDEN = re.compile(r"[ .=\-/]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +56,14 @@ class MetricsSettings:
     allow: tuple[str, ...] = ()
     block: tuple[str, ...] = ()
     filter_default: bool = True
+
+
+class Interval(NamedTuple):
+    """What one finished interval holds, under full names; for sinks. A sampler keeps `values` of its `count`."""
+
+    gauges: list[tuple[str, Labels, float]]
+    counters: list[tuple[str, Labels, float]]
+    samples: list[tuple[str, Labels, list[float], int]]
 
 
 class Counter:
@@ -122,12 +128,12 @@ class Counter:
         return {
             "Name": self.name,
             "Count": self.count,
-            "Rate": _number(self.total / INTERVAL_S),
-            "Sum": _number(self.total),
-            "Min": _number(self.low),
-            "Max": _number(self.high),
-            "Mean": _number(mean),
-            "Stddev": _number(math.sqrt(max(0.0, spread) / pairs)) if pairs else 0,
+            "Rate": shown_number(self.total / INTERVAL_S),
+            "Sum": shown_number(self.total),
+            "Min": shown_number(self.low),
+            "Max": shown_number(self.high),
+            "Mean": shown_number(mean),
+            "Stddev": shown_number(math.sqrt(max(0.0, spread) / pairs)) if pairs else 0,
             "Labels": dict(self.labels),
         }
 
@@ -154,6 +160,11 @@ class Sampler(Counter):
             self.sample(value_ms)
             self._repeat(value_ms, times - 1)
 
+    @property
+    def kept(self) -> list[float]:
+        """The values of this interval, the first of them when there are too many."""
+        return self._values
+
     def close(self, epoch: float) -> None:
         self._previous, self._values = self._values, []
         super().close(epoch)
@@ -162,8 +173,8 @@ class Sampler(Counter):
         """(quantile, value) over this interval and the one before; NaN when nothing was sampled."""
         values = sorted(self._previous + self._values)
         if not values:
-            return [(q, math.nan) for q in _QUANTILES]
-        return [(q, values[min(len(values) - 1, math.ceil(q * len(values)) - 1)]) for q in _QUANTILES]
+            return [(q, math.nan) for q in QUANTILES]
+        return [(q, values[min(len(values) - 1, math.ceil(q * len(values)) - 1)]) for q in QUANTILES]
 
 
 class Metrics:
@@ -188,6 +199,7 @@ class Metrics:
         self._finished: dict[str, Any] | None = None
         self._collectors: list[Callable[[Metrics], None]] = []
         self._listeners: list[Callable[[dict[str, Any]], None]] = []
+        self._sinks: list[Callable[[Interval], None]] = []
 
     @property
     def prometheus_enabled(self) -> bool:
@@ -266,6 +278,10 @@ class Metrics:
         for callback in self._collectors:
             callback(self)
         self._finished = self._summary()
+        if self._sinks:
+            interval = self._interval()
+            for sink in self._sinks:
+                sink(interval)
         for counter in self._counters.values():
             counter.close(self._start)
         for sampler in self._samplers.values():
@@ -282,6 +298,18 @@ class Metrics:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener) if listener in self._listeners else None
 
+    def send_to(self, sink: Callable[[Interval], None]) -> None:
+        """Give each finished interval to `sink`, from the next one on."""
+        self._sinks.append(sink)
+
+    def _interval(self) -> Interval:
+        gauges = [(self._gauge_name(name), labels, value) for (name, labels), value in sorted(self._gauges.items())]
+        return Interval(
+            [row for row in gauges if self.allowed(row[0]) and math.isfinite(row[2])],
+            [(c.name, c.labels, c.total) for c in self._counters.values() if c.count and self.allowed(c.name)],
+            [(s.name, s.labels, s.kept, s.count) for s in self._samplers.values() if s.count and self.allowed(s.name)],
+        )
+
     def display(self, now: datetime) -> dict[str, Any]:
         """The last finished interval, or the current one before the first has ended (surface row A22)."""
         self.tick(now)
@@ -294,7 +322,7 @@ class Metrics:
     def _summary(self) -> dict[str, Any]:
         stamp = datetime.fromtimestamp(self._start, UTC).strftime("%Y-%m-%d %H:%M:%S +0000 UTC")
         gauges = [
-            {"Name": self._gauge_name(name), "Value": _number(value), "Labels": dict(labels)}
+            {"Name": self._gauge_name(name), "Value": shown_number(value), "Labels": dict(labels)}
             for (name, labels), value in sorted(self._gauges.items())
         ]
         return {
@@ -331,61 +359,34 @@ class Metrics:
         for row in DECLARED:
             shown = self._gauge_name(row.name) if row.kind == "gauge" else f"{self.settings.prefix}.{row.name}"
             if self.allowed(shown):
-                families[_mangle(shown)] = (row.kind, row.help, [])
+                families[mangle(shown)] = (row.kind, row.help, [])
         oldest = self._start - self.settings.prometheus_retention_s
         for (name, labels), level in sorted(self._gauges.items()):
             shown = self._gauge_name(name)
             if self.allowed(shown):
-                _family(families, shown, "gauge").append(_line(_mangle(shown), labels, level))
+                _family(families, shown, "gauge").append(line(mangle(shown), labels, level))
         for _, counter in sorted(self._counters.items()):
             if (counter.count or counter.touched >= oldest) and self.allowed(counter.name):
                 total = counter.past_total + counter.total
-                _family(families, counter.name, "counter").append(_line(_mangle(counter.name), counter.labels, total))
+                _family(families, counter.name, "counter").append(line(mangle(counter.name), counter.labels, total))
         for _, sampler in sorted(self._samplers.items()):
             if (sampler.count or sampler.touched >= oldest) and self.allowed(sampler.name):
-                _family(families, sampler.name, "summary").extend(_summary_lines(sampler))
+                _family(families, sampler.name, "summary").extend(
+                    summary_lines(
+                        sampler.name,
+                        sampler.labels,
+                        sampler.quantiles(),
+                        sampler.past_total + sampler.total,
+                        sampler.events,
+                    )
+                )
         out: list[str] = []
         for name, (kind, text, lines) in sorted(families.items()):
             out.append(f"# HELP {name} {text or name}\n# TYPE {name} {kind}")
-            out.extend(lines or _empty(name, kind))
+            out.extend(lines or empty_family(name, kind))
         out.extend(callback().rstrip("\n") for callback in self._exposed)
         return ("\n".join(out) + "\n").encode()
 
 
 def _family(families: dict[str, tuple[str, str, list[str]]], shown: str, kind: str) -> list[str]:
-    return families.setdefault(_mangle(shown), (kind, "", []))[2]
-
-
-def _summary_lines(sampler: Sampler) -> list[str]:
-    name = _mangle(sampler.name)
-    lines = [_line(name, (*sampler.labels, ("quantile", f"{q:g}")), value) for q, value in sampler.quantiles()]
-    lines.append(_line(f"{name}_sum", sampler.labels, sampler.past_total + sampler.total))
-    lines.append(_line(f"{name}_count", sampler.labels, sampler.past_count + sampler.count))
-    return lines
-
-
-def _empty(name: str, kind: str) -> list[str]:
-    if kind != "summary":
-        return [f"{name} 0"]
-    return [f'{name}{{quantile="{q:g}"}} NaN' for q in _QUANTILES] + [f"{name}_sum 0", f"{name}_count 0"]
-
-
-def _mangle(name: str) -> str:
-    return _FORBIDDEN.sub("_", name)
-
-
-def _line(name: str, labels: Labels, value: float) -> str:
-    shown = "NaN" if math.isnan(value) else f"{_number(value)}"
-    if not labels:
-        return f"{name} {shown}"
-    parts = ",".join(f'{_mangle(key)}="{_escape(text)}"' for key, text in labels)
-    return f"{name}{{{parts}}} {shown}"
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-
-
-def _number(value: float) -> float | int:
-    """Whole numbers without `.0`, as Go writes them."""
-    return int(value) if math.isfinite(value) and value == int(value) and abs(value) < 2**53 else value
+    return families.setdefault(mangle(shown), (kind, "", []))[2]

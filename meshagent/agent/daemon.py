@@ -36,6 +36,7 @@ from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
+from meshagent.agent.metric_sinks import send_metrics
 from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
 from meshagent.agent.remote_exec import EVENT, RemoteExec
@@ -162,6 +163,7 @@ class Daemon:
         await self._listen(config)
         self.role.run(self.http)
         self.pools.start_joining(self._give_up)
+        await send_metrics(config, self.metrics, self._tasks)
         self._tasks.start(self._measure(), name="metrics")
         self.check_runs.start()
         self.sync.start()

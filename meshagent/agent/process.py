@@ -42,9 +42,11 @@ def run(flags: Mapping[str, Any]) -> int:
     """
     from meshagent.agent.config import load
 
+    paths = [*flags.get("@config-file", ()), *flags.get("@config-dir", ())]
+
     def read_config() -> Loaded:
         return load(
-            [*flags.get("@config-file", ()), *flags.get("@config-dir", ())],
+            paths,
             hcl=flags.get("@hcl", ()),
             flags=flags,
             dev=bool(flags.get("@dev")),
@@ -55,10 +57,10 @@ def run(flags: Mapping[str, Any]) -> int:
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_main(loaded, read_config))
+        return runner.run(_main(loaded, read_config, paths))
 
 
-async def _main(loaded: Loaded, read_config: Callable[[], Loaded]) -> int:
+async def _main(loaded: Loaded, read_config: Callable[[], Loaded], paths: list[str]) -> int:
     daemon = Daemon(loaded, read_config, SystemClock(), os.environ)
     loop = asyncio.get_running_loop()
     try:
@@ -72,6 +74,13 @@ async def _main(loaded: Loaded, read_config: Callable[[], Loaded]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, daemon.interrupted, number)
     loop.add_signal_handler(signal.SIGHUP, lambda: tasks.start(_hangup(daemon), name="reload"))
+    if daemon.config.auto_reload_config:
+        from meshagent.agent.config_watch import certificate_files, follow_files
+
+        files = follow_files(
+            lambda: [*paths, *certificate_files(daemon.config)], lambda: _hangup(daemon), daemon.agent.clock
+        )
+        tasks.start(files, name="configuration files")
     _write_pid(daemon.config.pid_file)
     # What was made while starting lives as long as the process: the collector need not walk it again.
     gc.collect()

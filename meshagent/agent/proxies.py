@@ -105,7 +105,7 @@ class Proxies:
         if proxy.snapshot is None:
             leaf = leafs.held(name)
             pair = (leaf.signed.chain, leaf.key) if leaf is not None else ("", "")
-            proxy.snapshot = proxy.parts.build(service, default_of(self.agent), pair)
+            proxy.snapshot = proxy.parts.build(service, default_of(self.agent), pair, self.agent.local.node.locality)
             proxy.digest = proxy.snapshot.digest()
         return proxy.snapshot, proxy.digest
 

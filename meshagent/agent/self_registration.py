@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from meshagent import CONSUL_VERSION
 from meshagent.catalog import commands
-from meshagent.catalog.model import Check, Node, Service
+from meshagent.catalog.model import Check, Locality, Node, Service
 
 if TYPE_CHECKING:
     from meshagent.agent.config import Config
@@ -98,6 +98,7 @@ def node_row(
     meta: Mapping[str, str] | None = None,
     segment: str = "",
     version: str = CONSUL_VERSION,
+    locality: Locality | None = None,
 ) -> Node:
     """What an agent says of its own node; `tagged` and `meta` are the operator's (`tagged_addresses`, `node_meta`)."""
     return Node(
@@ -107,6 +108,7 @@ def node_row(
         datacenter=datacenter,
         tagged_addresses={**tagged_addresses(address, address_wan or address), **(tagged or {})},
         meta={**(meta or {}), "consul-network-segment": segment, "consul-version": version},
+        locality=locality,
     )
 
 
@@ -121,6 +123,7 @@ def own_node(config: Config, node_id: str) -> Node:
         address_wan=network.advertise_addr_wan,
         tagged=dict(network.tagged_addresses),
         meta=config.node_meta,
+        locality=Locality(region=config.locality.region, zone=config.locality.zone) if config.locality.region else None,
     )
 
 

@@ -61,6 +61,7 @@ class Target(msgspec.Struct, frozen=True):
     external: bool
     sni: str
     name: str
+    prioritize_by_locality: str = ""
 
 
 class ResolverNode(msgspec.Struct, frozen=True, tag="resolver"):
@@ -329,13 +330,11 @@ class _Compiler:
         self, service: str, subset: str, datacenter: str, peer: str, resolver: ServiceResolver | None
     ) -> Target:
         id_ = target_id(service, subset, datacenter, peer)
-        held = self.targets.get(id_)
-        if held is not None:
-            return held
+        if id_ in self.targets:
+            return self.targets[id_]
         own = self._entries.get(ServiceDefaults, service) if not peer else None
         everyone = self._entries.get(ProxyDefaults, "global")
-        gateway = MeshGateway()
-        transparent = TransparentProxy()
+        gateway, transparent = MeshGateway(), TransparentProxy()
         for entry in (everyone, own):
             if entry is not None and entry.mesh_gateway.mode:
                 gateway = entry.mesh_gateway
@@ -353,6 +352,7 @@ class _Compiler:
         name = sni(service, subset, datacenter, self._trust_domain) if not peer else ""
         external = own.external_sni if own is not None and datacenter == self._datacenter else ""
         subsets = (resolver.subsets or {}) if resolver is not None else {}
+        nearer = (resolver and resolver.prioritize_by_locality) or (everyone and everyone.prioritize_by_locality)
         target = self.targets[id_] = Target(
             id=id_,
             service=service,
@@ -366,6 +366,7 @@ class _Compiler:
             external=bool(external),
             sni=external or name,
             name=name,
+            prioritize_by_locality=nearer.mode if nearer else "",
         )
         return target
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from meshagent.catalog import queries
 from meshagent.catalog.entries.service_intentions import ServiceIntentions
-from meshagent.catalog.model import Service, ServiceEntry, Upstream
+from meshagent.catalog.model import Locality, Service, ServiceEntry, Upstream
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Subscription, Topic
 from meshagent.connect import spiffe
@@ -53,12 +53,15 @@ class SnapshotParts:
         #: How many parts were made, for tests and figures.
         self.made = 0
 
-    def build(self, service: Service, default: Default, leaf: tuple[str, str] = ("", "")) -> ProxySnapshot:
-        """The snapshot of a registered proxy. `leaf` is (chain, private key), both PEM."""
+    def build(
+        self, service: Service, default: Default, leaf: tuple[str, str] = ("", ""), here: Locality | None = None
+    ) -> ProxySnapshot:
+        """The snapshot of a registered proxy. `leaf` is (chain, private key), both PEM; `here` where the agent is."""
         self._used = set()
         name = service.proxy.destination_service_name or service.name
         outbound, targets = self._outbound(service.proxy.upstreams or ())
         clusters = {target.id: self._cluster_of(target) for target in targets}
+        place = service.locality or here or Locality()
         roots = self._part(("roots",), self._roots)
         snapshot = ProxySnapshot(
             proxy_id=service.id,
@@ -74,6 +77,8 @@ class SnapshotParts:
             inbound=inbound_of(service),
             outbound=outbound,
             clusters=clusters,
+            region=place.region,
+            zone=place.zone,
         )
         for key in self._parts.keys() - self._used:
             self._parts.pop(key).subscription.cancel()
@@ -188,5 +193,11 @@ def endpoints_of(rows: Iterable[ServiceEntry], target: Target) -> tuple[Endpoint
         if weight > 0:
             address = service.address or entry.node.address
             status = "warning" if warning else "passing"
-            found.append(Endpoint(service.id, entry.node.name, address, service.port, status, min(weight, 65535)))
+            place = service.locality or entry.node.locality or Locality()
+            found.append(
+                Endpoint(
+                    service.id, entry.node.name, address, service.port, status, min(weight, 65535),
+                    place.region, place.zone,
+                )
+            )  # fmt: skip
     return tuple(sorted(found, key=lambda one: (one.node, one.id)))

@@ -16,8 +16,9 @@ from typing import Any
 import msgspec
 
 from meshagent.catalog.model import Service, Upstream
-from meshagent.connect.chain import Chain, ResolverNode, RouterNode, SplitterNode, Target
+from meshagent.connect.chain import Chain, Target
 from meshagent.connect.intentions import Intention
+from meshagent.connect.resilience import Resilience, resilience_of
 
 __all__ = [
     "Cluster",
@@ -27,7 +28,6 @@ __all__ = [
     "ProxySnapshot",
     "inbound_of",
     "outbound_of",
-    "weighted_targets",
 ]
 
 
@@ -40,6 +40,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     port: int
     status: str = "passing"
     weight: int = 1
+    region: str = ""
+    zone: str = ""
 
 
 class Cluster(msgspec.Struct, frozen=True):
@@ -74,8 +76,8 @@ class Outbound(msgspec.Struct, frozen=True):
     socket_mode: str = ""
     chain: Chain | None = None
     connect_timeout_ms: int = 0
-    max_connections: int = 0
     problem: str = ""
+    resilience: Resilience = Resilience()
 
     @property
     def key(self) -> str:
@@ -99,6 +101,8 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
     inbound: Inbound | None = None
     outbound: tuple[Outbound, ...] = ()
     clusters: dict[str, Cluster] = {}
+    region: str = ""
+    zone: str = ""
 
     def shown(self) -> Any:
         """As builtins, without the private key."""
@@ -131,8 +135,6 @@ def inbound_of(service: Service) -> Inbound | None:
 def outbound_of(upstream: Upstream, chain: Chain | None, problem: str = "") -> Outbound:
     """One upstream of a registration with its chain."""
     config = upstream.config or {}
-    limits = config.get("limits")
-    limits = limits if isinstance(limits, dict) else {}
     return Outbound(
         name=upstream.destination_name,
         address="" if upstream.local_bind_socket_path else upstream.local_bind_address or "127.0.0.1",
@@ -141,25 +143,9 @@ def outbound_of(upstream: Upstream, chain: Chain | None, problem: str = "") -> O
         socket_mode=upstream.local_bind_socket_mode,
         chain=chain,
         connect_timeout_ms=_whole(config, "connect_timeout_ms", 0),
-        max_connections=_whole(limits, "max_connections", 0) or _whole(limits, "MaxConnections", 0),
         problem=problem,
+        resilience=resilience_of(config),
     )
-
-
-def weighted_targets(chain: Chain) -> list[tuple[float, tuple[str, ...]]]:
-    """How connections of a chain are shared: (percent, the target and those to fail over to). Routes need requests."""
-
-    def below(key: str, share: float) -> list[tuple[float, tuple[str, ...]]]:
-        node = chain.nodes[key]
-        if isinstance(node, ResolverNode):
-            return [(share, (node.target, *(node.failover or ())))]
-        if isinstance(node, SplitterNode):
-            return [found for one in node.splits for found in below(one.next, share * one.weight / 100)]
-        if isinstance(node, RouterNode):
-            return below(node.routes[-1].next, share)
-        raise TypeError(key)
-
-    return below(chain.start, 100.0)
 
 
 def _whole(config: dict[str, Any], key: str, default: int) -> int:

@@ -13,7 +13,7 @@ from meshagent.catalog.entries.table import parse
 from meshagent.catalog.model import Proxy, Service, Upstream
 from meshagent.connect.chain import compile_chain
 from meshagent.connect.intentions import Intention
-from meshagent.connect.snapshot import Cluster, Endpoint, ProxySnapshot, inbound_of, outbound_of, weighted_targets
+from meshagent.connect.snapshot import Cluster, Endpoint, ProxySnapshot, inbound_of, outbound_of
 
 
 def chain(service: str, *raws: dict[str, Any]) -> Any:
@@ -51,21 +51,8 @@ def test_a_setting_of_a_wrong_type_is_as_if_not_set(wrong: Any) -> None:
 def test_the_outbound_side() -> None:
     upstream = Upstream(destination_name="db", local_bind_port=9191, config={"limits": {"max_connections": 3}})
     one = outbound_of(upstream, None, "why")
-    assert (one.key, one.max_connections, one.problem) == ("127.0.0.1:9191", 3, "why")
+    assert (one.key, one.resilience.limits.max_connections, one.problem) == ("127.0.0.1:9191", 3, "why")
     assert outbound_of(Upstream(destination_name="db", local_bind_socket_path="/run/x"), None).key == "/run/x"
-
-
-def test_shares_of_connections() -> None:
-    raws = [
-        *({"Kind": "service-defaults", "Name": name, "Protocol": "http"} for name in "abc"),
-        {"Kind": "service-splitter", "Name": "a", "Splits": [{"Weight": 90}, {"Weight": 10, "Service": "b"}]},
-        {"Kind": "service-resolver", "Name": "b", "Failover": {"*": {"Service": "c"}}},
-        {"Kind": "service-router", "Name": "a", "Routes": [{"Destination": {"Service": "c"}}]},
-    ]
-    assert weighted_targets(chain("a", *raws)) == [
-        (90.0, ("a.default.default.dc1",)),
-        (10.0, ("b.default.default.dc1", "c.default.default.dc1")),
-    ]
 
 
 def test_it_survives_json_and_msgpack_and_hides_its_key() -> None:

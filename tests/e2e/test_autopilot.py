@@ -24,13 +24,13 @@ def voters(server: AgentProcess) -> dict[str, bool]:
 def test_a_server_joins_gets_its_vote_and_replaces_a_dead_one(tmp_path: Path) -> None:
     with Servers(3, QUICK) as servers:
         leader = servers.leader()
-        leader.wait("three voters", lambda: list(voters(leader).values()) == [True] * 3, within_s=20)
+        leader.wait("three voters", lambda: list(voters(leader).values()) == [True] * 3, within_s=60.0)
         ports = free_ports(["http", "dns", "server", "serf_lan", "serf_wan", "grpc", "grpc_tls"])
         extra: dict[str, Any] = {"node_name": "s3", "bootstrap_expect": 0, **QUICK, **servers.joining}
         started = time.monotonic()
         with AgentProcess.server(extra, ports=ports, directory=tmp_path) as fourth:
-            leader.wait("the fourth server", lambda: "s3" in voters(leader), within_s=20)
-            leader.wait("its vote", lambda: voters(leader)["s3"], within_s=30)
+            leader.wait("the fourth server", lambda: "s3" in voters(leader), within_s=60.0)
+            leader.wait("its vote", lambda: voters(leader)["s3"], within_s=60.0)
             assert time.monotonic() - started >= 2
             state = fourth.wait(
                 "autopilot to see it",
@@ -47,7 +47,7 @@ def test_a_server_joins_gets_its_vote_and_replaces_a_dead_one(tmp_path: Path) ->
             health = fourth.wait(
                 "a healthy cluster again",
                 lambda: (answer := fourth.http("GET", "/v1/operator/autopilot/health")).status == 200 and answer,
-                within_s=20,
+                within_s=60.0,
             )
             assert health.body.startswith(b'{"Healthy":true,"FailureTolerance":1')
 
@@ -65,7 +65,7 @@ def test_a_dead_server_stays_when_the_least_number_would_not_be_met() -> None:
         leader.wait(
             "the loss to be seen",
             lambda: leader.http("GET", "/v1/operator/autopilot/health").status == 429,
-            within_s=30,
+            within_s=60.0,
         )
         time.sleep(14)  # longer than a dead server is waited for
         assert len(voters(leader)) == 3
@@ -73,5 +73,5 @@ def test_a_dead_server_stays_when_the_least_number_would_not_be_met() -> None:
         leader.wait(
             "a healthy cluster again",
             lambda: leader.http("GET", "/v1/operator/autopilot/health").status == 200,
-            within_s=30,
+            within_s=60.0,
         )

@@ -155,7 +155,7 @@ def test_it_starts_before_its_servers_and_outlives_them() -> None:
         assert client.http("GET", "/v1/agent/services").status == 200
         client.put("/v1/agent/service/register", {"Name": "db", "Port": 90})
         server.start()
-        pass_on("what was registered meanwhile", lambda: server.get("/v1/health/service/db"), within_s=20)
+        pass_on("what was registered meanwhile", lambda: server.get("/v1/health/service/db"), within_s=60.0)
         fresh = client.http("GET", "/v1/health/service/web", timeout_s=20)
         assert fresh.headers["x-consul-effective-consistency"] == "leader"
 

@@ -126,10 +126,10 @@ def test_the_leader_is_killed_and_nothing_acknowledged_is_lost(servers: Servers)
         for one in writers:
             one.start()
         enough = len(acknowledged) + 30
-        leader.wait("some writes", lambda enough=enough: len(acknowledged) > enough, within_s=20)
+        leader.wait("some writes", lambda enough=enough: len(acknowledged) > enough, within_s=60.0)
         leader.kill()
         enough = len(acknowledged) + 30
-        followers[0].wait("writes go on", lambda enough=enough: len(acknowledged) > enough, within_s=20)
+        followers[0].wait("writes go on", lambda enough=enough: len(acknowledged) > enough, within_s=60.0)
         stop.set()
         for one in writers:
             one.join(15)
@@ -182,7 +182,7 @@ def test_a_session_that_is_renewed_anywhere_outlives_its_leaders() -> None:
                 killed = True
                 leader.kill()
             time.sleep(0.1)
-        one.wait("its end, when nobody renews it", lambda: one.get(f"/v1/session/info/{session}") == [], within_s=15)
+        one.wait("its end, when nobody renews it", lambda: one.get(f"/v1/session/info/{session}") == [], within_s=60.0)
         assert other.http("PUT", f"/v1/session/renew/{session}").status == 404
 
 
@@ -228,7 +228,7 @@ def test_servers_with_certificates_and_one_without_a_good_one(pki: Path) -> None
             victim.config |= config
             victim.start(ready=False)
             leader = servers.leader()
-            leader.wait("refusals", lambda leader=leader: metric(leader, "rpc.refused") > 0, within_s=15)
+            leader.wait("refusals", lambda leader=leader: metric(leader, "rpc.refused") > 0, within_s=60.0)
             victim.wait("HTTP", lambda: victim.http("GET", "/v1/status/leader").body == b'""')
             leader.put("/v1/kv/a", body=b"1")  # the cluster goes on
         assert victim.config is not None
@@ -248,7 +248,7 @@ def test_garbage_and_plain_tcp_are_refused_and_counted(pki: Path) -> None:
             ):
                 peer.sendall(words)
                 assert peer.recv(100) == b""
-            leader.wait(reason, lambda reason=reason: metric(leader, "rpc.refused", reason=reason) >= 1, within_s=15)
+            leader.wait(reason, lambda reason=reason: metric(leader, "rpc.refused", reason=reason) >= 1, within_s=60.0)
         assert servers.leader() is leader
         leader.put("/v1/kv/a", body=b"1")
 
@@ -263,7 +263,7 @@ def test_a_server_of_another_cluster_is_refused(servers: Servers, tmp_path: Path
     (victim.directory / "data" / "cluster-id").write_text(foreign)
     victim.start(ready=False)
     leader = servers.leader()
-    leader.wait("a refusal", lambda: metric(leader, "rpc.refused", reason="wrong_cluster") >= 1, within_s=15)
+    leader.wait("a refusal", lambda: metric(leader, "rpc.refused", reason="wrong_cluster") >= 1, within_s=60.0)
     victim.wait("HTTP", lambda: victim.http("GET", "/v1/status/leader").body == b'""')
     assert "belongs to cluster" in victim.log()
     leader.put("/v1/kv/a", body=b"1")

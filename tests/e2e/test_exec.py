@@ -15,7 +15,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def runner(agent: AgentProcess) -> Run:
     def run(*args: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         env = {**os.environ, "CONSUL_HTTP_ADDR": f"127.0.0.1:{agent.ports['http']}"}
-        command = [*meshagent_command(), "exec", "-wait=700ms", "-wait-repl=0s", *args]
+        command = [*meshagent_command(), "exec", "-wait=2s", "-wait-repl=0s", *args]
         return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False, env=env, input=stdin)
 
     return run

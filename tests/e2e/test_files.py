@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 from pathlib import Path
 
 from meshtest.ask import dns_data
@@ -108,3 +109,43 @@ def test_the_api_cannot_be_shadowed_by_files(tmp_path: Path) -> None:
         agent.put("/v1/agent/service/register", {"Name": "api", "Port": 1})
         agent.put("/v1/agent/reload")
         assert {"api", "w1", "db1", "db2"} == set(agent.get("/v1/agent/services"))
+
+
+def test_a_changed_file_is_taken_up_by_itself(tmp_path: Path) -> None:  # G4
+    agent = with_directory(tmp_path)
+    directory = tmp_path / "conf.d"
+    (directory / "05-watch.hcl").write_text("auto_reload_config = true")
+    with agent:
+        changed = json.loads(json.dumps(WEB_JSON).replace("8080", "8081"))
+        (directory / "20-web.json").write_text(json.dumps(changed))
+        agent.wait("the new port", lambda: agent.get("/v1/agent/service/w1")["Port"] == 8081)
+        (directory / "20-web.json").write_text('{"service": {"nome": "web"}}')
+        agent.wait("the refusal", lambda: "the old configuration stays" in agent.log())
+        assert agent.get("/v1/agent/service/w1")["Port"] == 8081
+
+
+def test_metrics_are_sent_to_statsd_and_dogstatsd(tmp_path: Path) -> None:  # G27
+    path = tmp_path / "dog.sock"
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statsd,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as dog,
+        socket.create_server(("127.0.0.1", 0)) as statsite,
+    ):
+        statsd.bind(("127.0.0.1", 0))
+        dog.bind(str(path))
+        telemetry = {
+            "statsd_address": f"127.0.0.1:{statsd.getsockname()[1]}",
+            "statsite_address": f"127.0.0.1:{statsite.getsockname()[1]}",
+            "dogstatsd_addr": f"unix://{path}",
+            "dogstatsd_tags": ["env:test"],
+            "disable_hostname": True,
+        }
+        with AgentProcess.server({"telemetry": telemetry}):
+            for sock in (statsd, dog, statsite):
+                sock.settimeout(60)
+            stream, _ = statsite.accept()
+            with stream, stream.makefile() as lines:
+                first = statsd.recv(65536).decode().splitlines()
+                assert "consul.autopilot.failure_tolerance:0|g" in first
+                assert dog.recv(65536).decode().splitlines()[0].endswith("|g|#env:test")
+                assert lines.readline() == f"{first[0]}\n"

@@ -129,7 +129,7 @@ def test_a_client_fails_and_is_forced_to_leave(servers: Servers, client: AgentPr
         "Error force leaving: Unexpected response code: 500 (agent: No node found with name 'zz')\n"
     )
     client.kill()
-    servers[0].wait("the failure", lambda: statuses(servers[0])["c1"] == 4, within_s=30)
+    servers[0].wait("the failure", lambda: statuses(servers[0])["c1"] == 4, within_s=60.0)
     assert cli(servers[0], "force-leave", "c1").returncode == 0
     for server in servers.all:
         server.wait("the departure", lambda server=server: statuses(server)["c1"] == 3)

@@ -49,7 +49,7 @@ def test_one_more_server_joins_without_a_vote_and_gets_one(tmp_path: Path) -> No
                 return next((one for one in found if one["Address"] == rpc(late)), {})
 
             assert late.http("GET", "/v1/kv/a?raw").body == b"1"
-            late.wait("a vote", lambda: row().get("Voter") is True, within_s=20)
+            late.wait("a vote", lambda: row().get("Voter") is True, within_s=60.0)
             assert row()["Node"] == "s3"
 
 
@@ -73,13 +73,13 @@ def test_a_server_that_fails_is_critical_and_can_be_taken_for_left() -> None:
         name = f"s{servers.all.index(victim)}"
         leader.wait("passing", lambda: health(leader).get(name) == "passing")
         victim.kill()
-        leader.wait("critical", lambda: health(leader)[name] == "critical", within_s=20)
+        leader.wait("critical", lambda: health(leader)[name] == "critical", within_s=60.0)
         assert health(one)[name] == "critical"
         assert rpc(victim) in addresses(leader)
         assert one.http("PUT", f"/v1/agent/force-leave/{name}").status == 200
-        leader.wait("removed", lambda: rpc(victim) not in addresses(leader), within_s=20)
+        leader.wait("removed", lambda: rpc(victim) not in addresses(leader), within_s=60.0)
         victim.start()
-        leader.wait("back", lambda: health(leader).get(name) == "passing", within_s=20)
+        leader.wait("back", lambda: health(leader).get(name) == "passing", within_s=60.0)
 
 
 def test_servers_that_all_come_back_with_other_addresses_find_each_other() -> None:
@@ -96,7 +96,7 @@ def test_servers_that_all_come_back_with_other_addresses_find_each_other() -> No
         assert servers[1].http("GET", "/v1/kv/a?raw").body == b"1"
         wanted = {rpc(one) for one in servers.all}
         for server in servers.all:
-            server.wait("new addresses", lambda server=server: addresses(server) == wanted, within_s=20)
+            server.wait("new addresses", lambda server=server: addresses(server) == wanted, within_s=60.0)
 
 
 def test_one_after_the_other_is_restarted_while_writes_go_on() -> None:
@@ -126,7 +126,7 @@ def test_one_after_the_other_is_restarted_while_writes_go_on() -> None:
             one.start()
         for server in servers.all:
             enough = len(written) + 50
-            server.wait("writes", lambda enough=enough: len(written) > enough, within_s=30)
+            server.wait("writes", lambda enough=enough: len(written) > enough, within_s=60.0)
             assert server.stop() == 0
             server.start()
         stop.set()
@@ -173,7 +173,7 @@ def test_servers_that_expect_other_numbers_begin_nothing() -> None:
         for server in with_two.all:
             server.start(ready=False)
         first = with_two[0]
-        first.wait("a warning", lambda: "bootstrap_expect must be the same on all" in first.log(), within_s=20)
+        first.wait("a warning", lambda: "bootstrap_expect must be the same on all" in first.log(), within_s=60.0)
         assert json.loads(first.http("GET", "/v1/status/leader").body) == ""
     finally:
         with_two.__exit__()

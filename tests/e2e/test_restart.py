@@ -61,7 +61,7 @@ def test_no_acknowledged_write_is_lost_by_kill_9(rounds: int) -> None:
             for one in writers:
                 one.start()
             enough = len(acknowledged) + 40
-            agent.wait("some writes", lambda enough=enough: len(acknowledged) > enough, within_s=20)
+            agent.wait("some writes", lambda enough=enough: len(acknowledged) > enough, within_s=60.0)
             agent.kill()
             stop.set()
             for one in writers:

@@ -141,7 +141,7 @@ def test_a_rotation_of_the_root_under_load_loses_nothing(pair: Pair) -> None:
                 before = pair.leafs()
                 body = {"Provider": "consul", "Config": config}
                 assert pair.agent.put("/v1/connect/ca/configuration", body).status == 200
-                pair.agent.wait("new leafs", lambda old=before: not set(old) & set(pair.leafs()), within_s=40.0)
+                pair.agent.wait("new leafs", lambda old=before: not set(old) & set(pair.leafs()), within_s=60.0)
             live.sendall(b"live")
             assert live.recv(4) == b"live"
     finally:
@@ -237,7 +237,7 @@ def test_sidecars_at_client_agents(agent: AgentProcess, tmp_path: Path) -> None:
             here.register("web", free_port(), {"api": port}, sidecar_port=free_port())
             there.start("api")
             here.start("web")
-            agent.wait("a first exchange", lambda: exchange(port) == b"hello", within_s=20.0)
+            agent.wait("a first exchange", lambda: exchange(port) == b"hello", within_s=60.0)
             defaults = {"Kind": "proxy-defaults", "Name": "global", "Config": {"local_connect_timeout_ms": 700}}
             assert one.put("/v1/config", defaults).status == 200
             path = "/v1/agent/service/api-sidecar-proxy"

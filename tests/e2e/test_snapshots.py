@@ -106,7 +106,7 @@ def test_a_cluster_is_restored_from_the_snapshot_of_another(old: Servers, fresh:
     before = max(index_of(server) for server in fresh.all)
     assert run(fresh.followers()[0], "snapshot", "restore", file) == "Restored snapshot\n"
     for server in fresh.all:
-        server.wait("the restored state", lambda server=server: facts(server) == expected, within_s=20)
+        server.wait("the restored state", lambda server=server: facts(server) == expected, within_s=60.0)
         assert server.http("GET", "/v1/kv/doomed").status == 404
     for number in range(3):  # what the agents hold comes back without waiting for the next regular look
         fresh.leader().wait(
@@ -125,7 +125,7 @@ def test_a_cluster_is_restored_from_the_snapshot_of_another(old: Servers, fresh:
         assert server.stop() == 0
     fresh.start()
     for server in fresh.all:
-        server.wait("the restored state again", lambda server=server: facts(server) == expected, within_s=20)
+        server.wait("the restored state again", lambda server=server: facts(server) == expected, within_s=60.0)
     assert fresh.leader().get("/v1/kv/after")[0]["ModifyIndex"] == written
 
 
@@ -164,7 +164,7 @@ def test_a_leader_that_is_killed_over_a_restore_leaves_one_state_everywhere(tmp_
             def begun() -> AgentProcess | None:
                 return next((server for server in servers.all if "restoring a snapshot" in server.log()), None)
 
-            victim = servers.all[0].wait("the restore to begin", begun, within_s=30, every_s=0.01)
+            victim = servers.all[0].wait("the restore to begin", begun, within_s=60.0, every_s=0.01)
             if victim is not asked:  # which may have been elected meanwhile
                 victim.kill()
             said, _ = restoring.communicate(timeout=120)
@@ -175,7 +175,7 @@ def test_a_leader_that_is_killed_over_a_restore_leaves_one_state_everywhere(tmp_
             server.wait(
                 "the restored state",
                 lambda server=server: len(server.get("/v1/kv/k?keys&stale")) == 60_000,
-                within_s=30,
+                within_s=60.0,
             )
             assert server.http("GET", "/v1/kv/doomed").status == 404
 
@@ -219,7 +219,7 @@ def test_operators_ask_any_server(old: Servers) -> None:
         state = server.wait(
             "a healthy cluster",
             lambda server=server: (state := server.get("/v1/operator/autopilot/state"))["Healthy"] and state,
-            within_s=30,
+            within_s=60.0,
         )
         assert (state["FailureTolerance"], len(state["Voters"])) == (1, 3)
         assert run(server, "operator", "autopilot", "health").endswith("Failure tolerance: 1\n")
@@ -230,7 +230,7 @@ def test_operators_ask_any_server(old: Servers) -> None:
     unhealthy = follower.wait(
         "the loss to be seen",
         lambda: (answer := follower.http("GET", "/v1/operator/autopilot/health")).status == 429 and answer,
-        within_s=30,
+        within_s=60.0,
     )
     body = json.loads(unhealthy.body)
     assert (body["Healthy"], body["FailureTolerance"]) == (False, 0)

@@ -19,7 +19,7 @@ def statuses(client: Any, **options: Any) -> list[str]:
     return sorted(check["Status"] for row in rows for check in row["Checks"] if check["CheckID"] != "serfHealth")
 
 
-def until(what: str, condition: Any, within_s: float = 10.0) -> Any:
+def until(what: str, condition: Any, within_s: float = 60.0) -> Any:
     deadline = time.monotonic() + within_s
     while not (found := condition()):
         assert time.monotonic() < deadline, what

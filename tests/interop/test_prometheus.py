@@ -58,7 +58,7 @@ def test_targets_follow_the_catalog(tmp_path: Path) -> None:
         ]
         with (
             running([consul_sd(), str(sd_config), str(targets_path)], tmp_path),
-            running(argv, tmp_path, port=ports["web"], within_s=40) as prometheus,
+            running(argv, tmp_path, port=ports["web"], within_s=60.0) as prometheus,
         ):
 
             def targets(job: str = "consul") -> dict[str, Any]:
@@ -69,7 +69,7 @@ def test_targets_follow_the_catalog(tmp_path: Path) -> None:
 
             register(agent, http_checked(one, Tags=["v1"], Meta={"team": "a"}))
             url_one, url_two = (f"http://127.0.0.1:{backend.port}/metrics" for backend in (one, two))
-            prometheus.wait("the first target", lambda: set(targets()) == {url_one}, within_s=30)
+            prometheus.wait("the first target", lambda: set(targets()) == {url_one}, within_s=60.0)
             labels = {
                 name.removeprefix("sd__meta_consul_"): text for name, text in targets()[url_one]["labels"].items()
             }
@@ -82,14 +82,14 @@ def test_targets_follow_the_catalog(tmp_path: Path) -> None:
             prometheus.wait(
                 "health is told",
                 lambda: targets()[url_one]["labels"]["sd__meta_consul_health"] == "passing",
-                within_s=30,
+                within_s=60.0,
             )
             register(agent, http_checked(two, name="db"))
-            prometheus.wait("the second target", lambda: set(targets()) == {url_one, url_two}, within_s=30)
+            prometheus.wait("the second target", lambda: set(targets()) == {url_one, url_two}, within_s=60.0)
             agent.put("/v1/agent/service/deregister/b1")
-            prometheus.wait("the first has left", lambda: set(targets()) == {url_two}, within_s=30)
+            prometheus.wait("the first has left", lambda: set(targets()) == {url_two}, within_s=60.0)
 
             def scraped() -> bool:
                 return [one["health"] for one in targets("agent").values()] == ["up"]
 
-            prometheus.wait("our own metrics are scraped", scraped, within_s=30)
+            prometheus.wait("our own metrics are scraped", scraped, within_s=60.0)

@@ -28,13 +28,8 @@ TOLD = {
     "acl.enabled": "a header of HTTP answers",
     "acl.tokens.agent": "sent with the agent's own coordinate",
     "acl.tokens.config_file_service_registration": "kept with registrations from files",
-    "telemetry.dogstatsd_addr": "the host's name in names of gauges",
-    "telemetry.statsd_address": "the host's name in names of gauges",
-    "telemetry.statsite_address": "the host's name in names of gauges",
     "tls.defaults.verify_outgoing": "given to the HTTPS listener with the rest, which does not look at it",
     "tls.https.verify_outgoing": "given to the HTTPS listener with the rest, which does not look at it",
-    "ui_config.content_path": "where / is redirected to",
-    "ui_config.enabled": "whether / is redirected",
 }
 
 

@@ -112,7 +112,7 @@ def _collect(client: Client, base: str, wait_s: float) -> int:
         answer = client.request("GET", f"kv/{base}/", query, accept=(200, 404))
         keys = answer.json() if answer.status == 200 else []
         now = int({name.lower(): value for name, value in answer.headers.items()}.get("x-consul-index", "1"))
-        new = sorted(set(keys) - seen)
+        new = sorted(set(keys) - seen, key=_as_it_happened)
         if not new and index and (now == index or not acknowledged - ended):
             break
         index = now
@@ -131,6 +131,11 @@ def _collect(client: Client, base: str, wait_s: float) -> int:
                     say(f"    {node}: {line}")
     say(f"{len(ended)} / {len(acknowledged)} node(s) completed / acknowledged")
     return 2 if failed or acknowledged - ended else 0
+
+
+def _as_it_happened(key: str) -> tuple[bool, str]:
+    """Keys sort `exit` before `out/`; a command has said all it will say before it ends."""
+    return key.endswith("/exit"), key
 
 
 def _value(client: Client, key: str) -> bytes:

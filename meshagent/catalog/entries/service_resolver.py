@@ -172,7 +172,7 @@ class LoadBalancer(Part, frozen=True, kw_only=True):
 
 
 class PrioritizeByLocality(Part, frozen=True, kw_only=True):
-    """Enterprise; kept, without effect."""
+    """Nearer instances first: mode `failover` (Enterprise in Consul)."""
 
     mode: str = ""
 

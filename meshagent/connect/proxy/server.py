@@ -14,7 +14,10 @@ import logging
 import random
 
 from meshagent.clock import Clock, Tasks
+from meshagent.connect.proxy.cluster.clusters import Clusters
+from meshagent.connect.proxy.cluster.host import Host
 from meshagent.connect.proxy.contexts import Contexts
+from meshagent.connect.proxy.health_prober import HealthProber
 from meshagent.connect.proxy.inbound import InboundListener
 from meshagent.connect.proxy.outbound import OutboundListener
 from meshagent.connect.proxy.tallies import Tallies
@@ -34,8 +37,9 @@ class Sidecar:
 
     def __init__(self, clock: Clock, rng: random.Random) -> None:
         self._clock = clock
-        self._rng = rng
         self._tasks = Tasks()
+        self.clusters = Clusters(clock.monotonic, rng, self._host_event)
+        self._prober = HealthProber(self.clusters, lambda: self._contexts, clock, rng, self._tasks)
         self.tallies = Tallies()
         self.snapshot: ProxySnapshot | None = None
         self._contexts: Contexts | None = None
@@ -68,6 +72,8 @@ class Sidecar:
         async with self._applying:
             self.snapshot = snapshot
             self._renew(snapshot)
+            self.clusters.update(snapshot)
+            self._prober.follow()
             if self.inbound is not None:
                 cut = self.inbound.recheck()
                 if cut:
@@ -144,7 +150,7 @@ class Sidecar:
                 held.outbound = one
                 continue
             listener = OutboundListener(
-                one, self._tasks, self.tallies, self._rng, lambda: (self._now(), self._contexts)
+                one, self._tasks, self.tallies, self.clusters, lambda: (self._now(), self._contexts)
             )
             try:
                 await listener.start()
@@ -152,6 +158,18 @@ class Sidecar:
                 log.error("cannot listen: address=%s upstream=%s error=%s", key, one.name, error.strerror)
                 continue
             self.outbound[key] = listener
+
+    def _host_event(self, what: str, host: Host, reason: str) -> None:
+        level = logging.INFO if host.usable else logging.WARNING
+        log.log(
+            level,
+            "instance %s: target=%s id=%s address=%s reason=%s",
+            what,
+            host.target,
+            host.endpoint.id,
+            host.key,
+            reason,
+        )
 
     def _now(self) -> ProxySnapshot:
         if self.snapshot is None:

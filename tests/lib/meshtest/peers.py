@@ -56,7 +56,7 @@ def python_consul2() -> Path:
 
 
 @contextlib.contextmanager
-def running(argv: Sequence[str], directory: Path, *, port: int | None = None, within_s: float = 15.0) -> Iterator[Peer]:
+def running(argv: Sequence[str], directory: Path, *, port: int | None = None, within_s: float = 60.0) -> Iterator[Peer]:
     """A peer process, ready once its TCP port accepts; stopped at the end, with all it started."""
     log = directory / f"{Path(argv[0]).name}.log"
     with log.open("ab") as out:
@@ -91,7 +91,7 @@ class Peer:
     def log(self) -> str:
         return self.log_path.read_text(errors="replace")
 
-    def wait(self, what: str, condition: Callable[[], Any], *, within_s: float = 15.0) -> Any:
+    def wait(self, what: str, condition: Callable[[], Any], *, within_s: float = 60.0) -> Any:
         return wait_until(what, condition, within_s=within_s, alive=lambda: self.process.poll() is None, log=self.log)
 
 
@@ -99,7 +99,7 @@ def wait_until(
     what: str,
     condition: Callable[[], Any],
     *,
-    within_s: float = 15.0,
+    within_s: float = 60.0,
     alive: Callable[[], bool] = lambda: True,
     log: Callable[[], str] = lambda: "",
 ) -> Any:

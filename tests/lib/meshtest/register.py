@@ -31,5 +31,5 @@ def passing_ids(agent: AgentProcess, name: str = "web") -> list[str]:
     return sorted(row["Service"]["ID"] for row in rows)
 
 
-def wait_passing(agent: AgentProcess, *ids: str, name: str = "web", within_s: float = 10.0) -> None:
+def wait_passing(agent: AgentProcess, *ids: str, name: str = "web", within_s: float = 60.0) -> None:
     agent.wait(f"{name} passing: {ids}", lambda: passing_ids(agent, name) == sorted(ids), within_s=within_s)

@@ -265,7 +265,7 @@ def wait_ready(agent: AgentProcess, ready: dict[str, Any], node: str, within_s: 
 
     remarks = []
     try:
-        agent.wait("serfHealth, service consul, tagged addresses, consul-version", catalog_settled, within_s=5.0)
+        agent.wait("serfHealth, service consul, tagged addresses, consul-version", catalog_settled, within_s=60.0)
     except AgentFailed as failure:
         if not agent.alive:
             raise
@@ -273,7 +273,7 @@ def wait_ready(agent: AgentProcess, ready: dict[str, Any], node: str, within_s: 
     roots = agent.http("GET", "/v1/connect/ca/roots", headers=headers)
     if not ready.get("no_ca") and roots.status in (200, 500):  # any other status: no certificate authority is built yet
         try:
-            agent.wait("CA roots", lambda: agent.get("/v1/connect/ca/roots", headers=headers)["Roots"], within_s=3.0)
+            agent.wait("CA roots", lambda: agent.get("/v1/connect/ca/roots", headers=headers)["Roots"], within_s=60.0)
         except AgentFailed as failure:
             remarks.append(str(failure).split("\n")[0])
     return remarks

@@ -120,7 +120,7 @@ class Servers:
     def running(self) -> list[AgentProcess]:
         return [server for server in self.all if server.alive]
 
-    def leader(self, within_s: float = 15.0) -> AgentProcess:
+    def leader(self, within_s: float = 60.0) -> AgentProcess:
         """The running server that leads, and that a majority of the running ones names."""
         deadline = time.monotonic() + within_s
         while True:

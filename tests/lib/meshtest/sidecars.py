@@ -80,7 +80,7 @@ class Sidecars:
         self.processes[service_id] = process
         try:
             self.agent.wait(
-                f"the sidecar of {service_id}", lambda: "is ready to serve" in self.log(service_id), within_s=30
+                f"the sidecar of {service_id}", lambda: "is ready to serve" in self.log(service_id), within_s=60.0
             )
         except AgentFailed as error:
             raise AgentFailed(f"{error}\nthe sidecar says:\n{self.log(service_id)[-2000:]}") from None

@@ -1,0 +1,1 @@
+"""Which instance serves: balancing, ejection, breakers, active checks; pure, for layer 4 and layer 7."""

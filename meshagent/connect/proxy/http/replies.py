@@ -1,0 +1,93 @@
+"""What the proxy answers itself: statuses and bodies as Envoy's, in the words of gRPC where the client speaks it.
+
+Source: Envoy's router and HTTP connection manager (bodies, response flags); github.com/grpc/grpc
+doc/http-grpc-status-mapping.md. What may change here: further replies.
+"""
+
+from __future__ import annotations
+
+from meshagent.connect.proxy.http.hooks import LocalReply
+from meshagent.connect.proxy.http.messages import Headers, RequestHead, ResponseHead
+from meshagent.connect.proxy.http.streams import Reset
+
+__all__ = [
+    "DENIED",
+    "IDLE",
+    "NO_HEALTHY_UPSTREAM",
+    "NO_ROUTE",
+    "OVERFLOW",
+    "SLOW",
+    "TIMED_OUT",
+    "as_answer",
+    "fault",
+    "is_grpc",
+    "of_reset",
+]
+
+NO_ROUTE = LocalReply(404, flag="NR", detail="route_not_found")
+NO_HEALTHY_UPSTREAM = LocalReply(503, b"no healthy upstream", "UH", "no_healthy_upstream")
+OVERFLOW = LocalReply(
+    503,
+    b"upstream connect error or disconnect/reset before headers. reset reason: overflow",
+    "UO",
+    "upstream_reset_before_response_started{overflow}",
+    ((b"x-envoy-overloaded", b"true"),),
+)
+TIMED_OUT = LocalReply(504, b"upstream request timeout", "UT", "upstream_response_timeout")
+IDLE = LocalReply(504, b"stream timeout", "SI", "stream_idle_timeout")
+SLOW = LocalReply(408, b"stream timeout", "SI", "stream_idle_timeout")
+DENIED = LocalReply(403, b"RBAC: access denied", "", "rbac_access_denied")
+
+_WORDS = {
+    Reset.CONNECT_FAILURE: ("remote connection failure", "UF"),
+    Reset.CONNECT_TIMEOUT: ("connection timeout", "UF"),
+    Reset.STALE: ("connection termination", "UC"),
+    Reset.CONNECTION_LOST: ("connection termination", "UC"),
+    Reset.REMOTE: ("remote reset", "UR"),
+    Reset.REFUSED: ("remote refused stream reset", "UR"),
+    Reset.PROTOCOL_ERROR: ("protocol error", "UPE"),
+    Reset.OVERFLOW: ("overflow", "UO"),
+}
+#: HTTP status -> gRPC status (INTERNAL, UNAUTHENTICATED, PERMISSION_DENIED, UNIMPLEMENTED, UNAVAILABLE).
+_GRPC = {400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14}
+
+
+def of_reset(why: Reset) -> LocalReply:
+    """The answer when an upstream ended before it answered."""
+    if why is Reset.OVERFLOW:
+        return OVERFLOW
+    words, flag = _WORDS.get(why, ("connection termination", "UC"))
+    status = 502 if why is Reset.PROTOCOL_ERROR else 503
+    text = f"upstream connect error or disconnect/reset before headers. reset reason: {words}"
+    return LocalReply(status, text.encode(), flag, f"upstream_reset_before_response_started{{{why.value}}}")
+
+
+def fault(status: int) -> LocalReply:
+    """The answer of an injected error."""
+    return LocalReply(status, b"fault filter abort", "FI", "fault_filter_abort")
+
+
+def is_grpc(head: RequestHead) -> bool:
+    """Whether the client speaks gRPC (not gRPC-web)."""
+    for name, value in head.headers:
+        if name == b"content-type":
+            return value.startswith(b"application/grpc") and value[16:17] in b"+;"
+    return False
+
+
+def as_answer(reply: LocalReply, head: RequestHead) -> tuple[ResponseHead, bytes]:
+    """Head and body. To gRPC: 200 and trailers only, the message percent-encoded."""
+    if is_grpc(head):
+        code = reply.grpc_status if reply.grpc_status >= 0 else _GRPC.get(reply.status, 2)
+        headers: Headers = [(b"content-type", b"application/grpc"), (b"grpc-status", str(code).encode())]
+        if reply.body:
+            headers.append((b"grpc-message", _percent(reply.body)))
+        return ResponseHead(200, [*headers, *reply.headers]), b""
+    headers = [(b"content-length", str(len(reply.body)).encode())]
+    if reply.body:
+        headers.append((b"content-type", b"text/plain"))
+    return ResponseHead(reply.status, [*headers, *reply.headers], len(reply.body)), reply.body
+
+
+def _percent(text: bytes) -> bytes:
+    return b"".join(bytes([at]) if 0x20 <= at <= 0x7E and at != 0x25 else b"%%%02X" % at for at in text)
