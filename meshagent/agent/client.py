@@ -20,6 +20,7 @@ import msgspec
 
 from meshagent.agent import settings
 from meshagent.agent.acl.remote import METHOD, RemoteGuardian
+from meshagent.agent.acl.usage import Usage
 from meshagent.agent.checks.alias import AliasedHealth, AliasSource
 from meshagent.agent.differences import NodeRows
 from meshagent.agent.gossip.member import Member, Status
@@ -115,7 +116,8 @@ class Client:
         dns_kinds = frozenset(questions.DNS_KINDS)
         self.rows.token = lambda kind: tokens.dns if kind in dns_kinds else tokens.agent
         tokens.on_change.append(self.rows.forget)
-        return RemoteGuardian(
+        usage = agent.extras["acl_usage"] = Usage()
+        guardian = RemoteGuardian(
             lambda payload: self.upstream.call(METHOD, payload),
             tokens,
             agent.clock,
@@ -126,6 +128,8 @@ class Client:
             down_policy=acl.down_policy,
             ttl_s=acl.token_ttl,
         )
+        guardian.note = usage.note
+        return guardian
 
     async def _sign(self, request: bytes) -> SignedLeaf:
         """Have a request for a leaf signed by a server."""

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent import settings
+from meshagent.agent.acl.audit import AuditLog
 from meshagent.agent.acl.names import GuardedNames
 from meshagent.agent.acl.tokens import AgentTokens
 from meshagent.agent.central import CentralConfig
@@ -178,6 +179,8 @@ class Daemon:
     def _guard(self, config: Config) -> None:
         """Resolve tokens from now on, if they are asked for."""
         self.agent.extras["acl_tokens"] = self.tokens
+        if config.acl.audit.path:
+            self.audit = self.agent.extras["audit"] = AuditLog(config, config.node_name, self._clock, self._tasks)
         if config.acl.enabled:
             self.agent.extras["acl"] = self.role.guardian(self.agent, self.tokens)
 
@@ -378,6 +381,8 @@ class Daemon:
             except MeshError as error:
                 log.error("%s", error)
         await self._tasks.cancel()
+        if hasattr(self, "audit"):
+            self.audit.close()
         for name in ("pools", "role"):
             if hasattr(self, name):
                 await getattr(self, name).stop()
@@ -396,5 +401,3 @@ def _made(data_dir: Path) -> Path:
     except OSError as error:
         raise ConfigError(f"data_dir: cannot make {data_dir}: {error.strerror}") from error
     return data_dir
-
-

@@ -17,6 +17,7 @@ from meshagent.agent.acl.guardian import ServerGuardian
 from meshagent.agent.acl.login import Logins
 from meshagent.agent.acl.resolver import Resolver
 from meshagent.agent.acl.setup import init_acls, reap_tokens
+from meshagent.agent.acl.usage import Usage, tell_used
 from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.bootstrap_keeper import BootstrapKeeper
 from meshagent.agent.check_runs import Followed, alias_source, node_follower
@@ -137,6 +138,8 @@ class ServerRole:
             node_name=agent.node_name,
             default_allow=self._config.acl.default_policy == "allow",
         )
+        usage = agent.extras["acl_usage"] = Usage()
+        resolver.note, resolver.used = usage.note, usage.used
         return ServerGuardian(resolver, tokens, self.log)
 
     async def start(self) -> None:
@@ -151,6 +154,8 @@ class ServerRole:
         """Begin with everything else: HTTP and DNS answer."""
         self._tasks.start(self.leadership.run(), name="leadership")
         self._tasks.start(self.serving.run(), name="serving")
+        if self._config.acl.enabled:
+            self._tasks.start(tell_used(self.agent, self.agent.extras["acl_usage"]), name="use of tokens")
         if self._config.bootstrap_expect > 1:
             self._tasks.start(self.bootstrap.run(), name="bootstrap")
         if "mesh" in self.agent.extras:

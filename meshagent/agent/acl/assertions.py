@@ -97,7 +97,9 @@ def _signed(token: str, keys: Keys, algorithms: Sequence[str]) -> dict[str, Any]
             why = error
         else:
             return claims
-    raise InternalError(f"error verifying token signature: no known key successfully validated the token signature ({_said(why)})")
+    raise InternalError(
+        f"error verifying token signature: no known key successfully validated the token signature ({_said(why)})"
+    )
 
 
 def _said(error: Exception | None) -> str:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["FollowedView"]
 
 
-
 class FollowedView(View):
     """A view of one question of one token."""
 

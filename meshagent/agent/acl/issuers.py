@@ -1,8 +1,8 @@
 """I/O edge: asking issuers and clusters: key sets, OIDC discovery, code for tokens, Kubernetes' TokenReview.
 
 Source: OpenID Connect Discovery 1.0 section 4, RFC 7517, RFC 6749 section 4.1.3 with RFC 7636 (PKCE); kubernetes.io
-"TokenReview" (authentication.k8s.io/v1). What is fetched is bounded, and kept for `KEYS_S`; a token signed by a key that
-is not known makes one more try. No redirect is followed.
+"TokenReview" (authentication.k8s.io/v1). What is fetched is bounded, and kept for `KEYS_S`; a token signed by a key
+that is not known makes one more try. No redirect is followed.
 
 What may change here: sizes and times.
 """
@@ -85,7 +85,9 @@ class Issuers:
         return document
 
     async def redeem(self, config: Mapping[str, Any], code: str, redirect_uri: str, verifier: str) -> str:
-        """The ID token for an authorization code (RFC 6749 section 4.1.3, RFC 7636 section 4.5). Raises InternalError."""
+        """The ID token for an authorization code (RFC 6749 section 4.1.3, RFC 7636 section 4.5). Raises
+        InternalError.
+        """
         document = await self.discover(config)
         fields = {
             "grant_type": "authorization_code",

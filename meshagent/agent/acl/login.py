@@ -3,8 +3,9 @@
 Source: surface rows AC2, AC3, AC13, AC14; the golden scenario acl-login. What is made out of a login lives as long as
 its method says (`MaxTokenTTL`), is local unless the method says global, and goes with its method.
 
-OpenID Connect keeps no state between its two requests: the PKCE verifier and the nonce are made from the state that the
-issuer hands back and the secret that the caller keeps (`ClientNonce`), so that any server can finish what another began.
+OpenID Connect keeps no state between its two requests: the PKCE verifier and the nonce are made from the state that
+the issuer hands back and the secret that the caller keeps (`ClientNonce`), so that any server can finish what another
+began.
 
 What may change here: how another type says who logs in.
 """
@@ -85,7 +86,7 @@ class Logins:
             service_identities=tuple(bound.services),
             node_identities=tuple(bound.nodes),
             templated_policies=tuple(bound.templated),
-            local=method.token_locality != "global",
+            local=method.token_locality != "global",  # noqa: S105  a word
             auth_method=method.name,
             expiration_time=expiration(method.max_token_ttl, "", agent.clock.now()),
             create_time=created,

@@ -3,8 +3,8 @@
     METHODS["jwt"].check(config)                     raises InternalError in upstream's words
     METHODS["jwt"].claims(config, verified claims)   -> Claims, which selectors and `${...}` see
 
-Source: surface row AC13, section 6.2; developer.hashicorp.com/consul/docs/security/acl/auth-methods; the golden scenario
-acl-login. `oidc` is Enterprise upstream and built here. Asking the issuer is `login.py`'s. Pure.
+Source: surface row AC13, section 6.2; developer.hashicorp.com/consul/docs/security/acl/auth-methods; the golden
+scenario acl-login. `oidc` is Enterprise upstream and built here. Asking the issuer is `login.py`'s. Pure.
 
 What may change here: a type is a row in `METHODS`.
 """
@@ -174,8 +174,9 @@ _TYPES: Mapping[str, Callable[[Any], bool]] = {
     "int": lambda value: type(value) is int,
     "duration": lambda value: isinstance(value, str | int | float) and not isinstance(value, bool),
     "list": lambda value: isinstance(value, list | tuple) and all(isinstance(one, str) for one in value),
-    "map": lambda value: isinstance(value, dict)
-    and all(isinstance(one, str) for pair in value.items() for one in pair),
+    "map": lambda value: (
+        isinstance(value, dict) and all(isinstance(one, str) for pair in value.items() for one in pair)
+    ),
 }
 
 

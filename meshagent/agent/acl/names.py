@@ -1,7 +1,7 @@
 """DNS with ACLs on: what the token of DNS may not see looks like a name that does not exist.
 
-Source: surface row D33; the golden scenario dns-acl. The token is `acl.tokens.dns`, else `default`, else anonymous. What
-was answered is forgotten when what the token may see changes: every answer depends on `TOPIC`, too.
+Source: surface row D33; the golden scenario dns-acl. The token is `acl.tokens.dns`, else `default`, else anonymous.
+What was answered is forgotten when what the token may see changes: every answer depends on `TOPIC`, too.
 
 What may change here: nothing that lets more through.
 """

@@ -2,8 +2,8 @@
 
 The same is asked of the HTTP API, of a client agent's own registrations, and of this agent's anti-entropy.
 
-Source: surface rows CT1, CT2, TX1, E3, L6, L10; refusals of a running Consul. Pure: rows in, Denied out. What may change
-here: another kind of write is another function.
+Source: surface rows CT1, CT2, TX1, E3, L6, L10; refusals of a running Consul. Pure: rows in, Denied out. What may
+change here: another kind of write is another function.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ METHOD = "acl-resolve"
 MAX_HELD = 16_384
 MAX_SECRET_CHARS = 4096
 
+
 class Resolved(msgspec.Struct, frozen=True, array_like=True):  # since 0.2
     """What a server says of a token. `rules` as (resource, name, exact, level, intentions); times in POSIX seconds."""
 
@@ -42,6 +43,7 @@ class Resolved(msgspec.Struct, frozen=True, array_like=True):  # since 0.2
     manages: bool = False
     anonymous: bool = False
     expires_at: float | None = None
+
 
 def resolve_method(resolver: Callable[[str], Awaitable[Identity]]) -> Callable[[object, bytes], Awaitable[bytes]]:
     """How a server answers `METHOD`."""
@@ -61,6 +63,7 @@ def resolve_method(resolver: Callable[[str], Awaitable[Identity]]) -> Callable[[
         )
 
     return answer
+
 
 class RemoteGuardian:
     """The `Guardian` of a client. `ask` sends a payload to `METHOD` of a server."""

@@ -1,4 +1,5 @@
-"""What of the rows that a client agent follows its token may see: the counterpart of `visible.py` for `rpc/questions.py`.
+"""What of the rows that a client agent follows its token may see: the counterpart of `visible.py` for
+`rpc/questions.py`.
 
 A virtual address is no secret without the service behind it, nor are the roots. Source: surface rows D33, L6, L10, M20.
 Pure. What may change here: another kind of question is another function.

@@ -1,8 +1,8 @@
 """I/O edge: the tokens of this agent itself, from its configuration or set through the API and kept on disk.
 
-Source: surface rows A25, G6, G17. `acl-tokens.json` in the data directory holds those that were set through the API when
-`acl.enable_token_persistence` is on; they count before the configuration. The file is private (0600).
-What may change here: a token is a row in `NAMES`.
+Source: surface rows A25, G6, G17. `acl-tokens.json` in the data directory holds those that were set through the API
+when `acl.enable_token_persistence` is on; they count before the configuration. The file is private (0600). What may
+change here: a token is a row in `NAMES`.
 """
 
 from __future__ import annotations

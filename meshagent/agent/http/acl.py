@@ -1,4 +1,5 @@
-"""`/v1/acl/*`: the first token, replication, and what a token may do. Tokens, policies and the rest have their own modules.
+"""`/v1/acl/*`: the first token, replication, and what a token may do. Tokens, policies and the rest have their own
+modules.
 
 Source: surface rows AC1, AC4, AC15, AC16; developer.hashicorp.com/consul/api-docs/acl. With ACLs off every row answers
 401. What may change here: nothing that a client of Consul reads.
@@ -133,7 +134,7 @@ async def _authorize(agent: Agent, request: Request) -> Response:
         if resource != "intentions" and resource not in RESOURCES:
             raise InternalError(f'Invalid ACL resource requested: "{one.resource}"')
         if one.access not in {"read", "list", "write"}:
-            raise InternalError(f'Invalid access level for {one.resource} resource: {one.access}')
+            raise InternalError(f"Invalid access level for {one.resource} resource: {one.access}")
         allow = request.access.allows(resource, one.access, one.segment)
         found.append({**msgspec.to_builtins(one), "Allow": allow})
     return json_response(found)

@@ -1,7 +1,7 @@
 """`/v1/acl/login`, `/v1/acl/logout` and, beyond Consul's free edition, `/v1/acl/oidc/*`.
 
-Source: surface rows AC2, AC3, AC17; the golden scenario acl-login; developer.hashicorp.com/consul/api-docs/acl. What may
-change here: nothing that a client of Consul reads.
+Source: surface rows AC2, AC3, AC17; the golden scenario acl-login; developer.hashicorp.com/consul/api-docs/acl. What
+may change here: nothing that a client of Consul reads.
 """
 
 from __future__ import annotations
@@ -125,9 +125,7 @@ async def _callback(agent: Agent, request: Request) -> Response:
         if not given:
             raise BadRequest(f"{name} must be given: it comes with the redirect of the issuer")
     method = await _method(agent, body.auth_method)
-    row = await logins.callback(
-        method, body.code, body.redirect_uri, body.state, body.client_nonce, now_text(agent)
-    )
+    row = await logins.callback(method, body.code, body.redirect_uri, body.state, body.client_nonce, now_text(agent))
     return await _written(agent, row)
 
 

@@ -1,7 +1,7 @@
 """`/v1/acl/polic*`: policies.
 
-Source: surface rows AC10, AC11; developer.hashicorp.com/consul/api-docs/acl/policies. What may change here: nothing that
-a client of Consul reads.
+Source: surface rows AC10, AC11; developer.hashicorp.com/consul/api-docs/acl/policies. What may change here: nothing
+that a client of Consul reads.
 """
 
 from __future__ import annotations

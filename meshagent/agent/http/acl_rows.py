@@ -1,6 +1,7 @@
 """What the endpoints of `/v1/acl/*` share: that ACLs must be on, bodies with links, rows by id.
 
-Source: section 1.5 of the surface: with ACLs off every row answers 401. What may change here: what several of them need.
+Source: section 1.5 of the surface: with ACLs off every row answers 401. What may change here: what several of them
+need.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`/v1/acl/token*`: tokens.
 
-A secret is shown to who may write ACLs, and a token to itself. Source: surface rows AC5-AC9; the golden scenario
-acl-objects; developer.hashicorp.com/consul/api-docs/acl/tokens. `?last-used` is ours. What may change here: nothing that
-a client of Consul reads.
+A secret is shown to who may write ACLs, and a token to itself. Source: surface rows AC5-AC9; the golden scenario acl-
+objects; developer.hashicorp.com/consul/api-docs/acl/tokens. `?last-used` is ours. What may change here: nothing that a
+client of Consul reads.
 """
 
 from __future__ import annotations

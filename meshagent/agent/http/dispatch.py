@@ -29,8 +29,10 @@ from meshagent.agent.http.wire import Answer, error_answer, finish, header_block
 from meshagent.errors import BadRequest, MeshError, TooLarge
 
 if TYPE_CHECKING:
+    from meshagent.agent.acl.audit import AuditLog
     from meshagent.agent.acl.guardian import Guardian
     from meshagent.agent.acl.resolver import Identity
+    from meshagent.agent.acl.usage import Usage
     from meshagent.agent.core import Agent
     from meshagent.agent.http.settings import HttpSettings
     from meshagent.metrics import Sampler
@@ -120,6 +122,9 @@ class Dispatcher:
             self._forward = forwarder.outcome
             self.reads = RemoteReads(agent, settings, self.always, agent.upstream, forwarder)
         self._guardian: Guardian | None = agent.extras.get("acl")
+        self._audit: AuditLog | None = agent.extras.get("audit")
+        self._usage: Usage | None = agent.extras.get("acl_usage")
+        agent.extras["router"] = self.router
         #: Requests of another agent's clients bring that agent's default, if any.
         self._own_default = not bare
         self.limits = RateLimits(settings.rates, agent.clock.monotonic())
@@ -167,6 +172,7 @@ class Dispatcher:
     async def _run(self, route: Route, target: Target, name: str, incoming: Incoming) -> Outcome:
         started = self.agent.clock.monotonic()
         sampler = self._samplers[id(route)]
+        status, refusal = 200, ""
         request = Request(
             incoming.method,
             target.path,
@@ -190,6 +196,9 @@ class Dispatcher:
                     if self._forward is not None and not route.local:
                         return await self._forward(route, request)
                 answer, view, dress = await self.reads.answer(route, request, gzip=gzip)
+                status, refusal = answer.status, "Permission denied" if answer.status == 403 else ""
+                if route.visible is not None and self._usage is not None and request.identity is not None:
+                    self._usage.saw(request.access.accessor, route, request)
                 return Outcome(answer, view, dress, sampler, request.identity)
             handle = route.handle
             if handle is None:
@@ -208,20 +217,25 @@ class Dispatcher:
             if route.guard is not None:
                 route.guard(self.agent, request)
             response = await handle(self.agent, request)
+            status = response.status
             if isinstance(response, StreamingResponse):
                 return Outcome(response)
             if response.content_type is JSON and (self.settings.pretty or request.query.has("pretty")):
                 response.body = indent(response.body)
             return Outcome(finish(response, self.always, gzip=gzip))
         except MeshError as error:
+            status, refusal = error.http_status, str(error)
             if route.limited:
                 self.agent.metrics.incr("rpc.request_error")
             closing = isinstance(error, TooLarge) or route.upload  # the rest of an upload is not awaited
             return Outcome(error_answer(error.http_status, str(error), self.always, close=closing))
         except Exception:
+            status = 500
             log.exception("request failed: method=%s path=%s", incoming.method, target.path)
             return Outcome(self._text(500, "internal error: see the log of the agent"))
         finally:
+            if self._audit is not None and (incoming.method != "GET" or status == 403):
+                self._record(route, request, incoming, status, refusal)
             took_s = self.agent.clock.monotonic() - started
             sampler.sample(took_s * 1000.0)
             if log.isEnabledFor(logging.DEBUG):
@@ -229,6 +243,19 @@ class Dispatcher:
                     "Request finished: method=%s url=%s from=%s latency=%.3fms",
                     incoming.method, without_token(incoming.target), incoming.remote, took_s * 1000.0,
                 )  # fmt: skip
+
+    def _record(self, route: Route, request: Request, incoming: Incoming, status: int, refusal: str) -> None:
+        """Write it down, on the agent that answers it."""
+        if self._audit is not None and (self._forward is None or route.local):
+            self._audit.record(
+                accessor=request.access.accessor,
+                method=incoming.method,
+                path=without_token(incoming.target),
+                remote=incoming.remote,
+                asker=incoming.asker,
+                status=status,
+                refusal=refusal if status == 403 else "",
+            )
 
     async def _no_profile(self, incoming: Incoming, target: Target) -> Answer:
         """Profiles of Go do not exist here; that is said to who might read them (surface row C32)."""

@@ -167,6 +167,16 @@ class HotReads:
             if entry is not None:
                 self._raw_of.get(entry.view, {}).pop(raw, None)
 
+    def look_again(self) -> None:
+        """Have every request that brings a token be resolved once more."""
+        for raw in self._identity_of:
+            entry = self.entries.pop(raw, None)
+            if entry is not None:
+                self._raw_of.get(entry.view, {}).pop(raw, None)
+        self._identity_of.clear()
+        for raws in self._raw_by.values():
+            raws.clear()
+
     def forget(self, view: View) -> None:
         """The view is no longer kept."""
         for entry in self._by_view.pop(view, {}).values():

@@ -80,18 +80,21 @@ def _one(agent: Agent, request: Request) -> Result[Any]:
 
 ROUTES = (
     Route(
-        row="IN6", method="GET", path="/v1/internal/federation-states", acl="operator:read", guard=needs("operator", "read"),
+        row="IN6", method="GET", path="/v1/internal/federation-states", acl="operator:read",
+        guard=needs("operator", "read"),
         meta_on_error=True, flags="B", tenancy="",
         read=_list, summary="federation states", example="curl localhost:8500/v1/internal/federation-states",
     ),
     Route(
-        row="IN6", method="GET", path="/v1/internal/federation-states/mesh-gateways", acl="operator:read", guard=needs("operator", "read"),
+        row="IN6", method="GET", path="/v1/internal/federation-states/mesh-gateways", acl="operator:read",
+        guard=needs("operator", "read"),
         meta_on_error=True, flags="B",
         tenancy="", read=_list_gateways, summary="mesh gateways of all datacenters",
         example="curl localhost:8500/v1/internal/federation-states/mesh-gateways",
     ),
     Route(
-        row="IN6", method="GET", path="/v1/internal/federation-state/", acl="operator:read", guard=needs("operator", "read"),
+        row="IN6", method="GET", path="/v1/internal/federation-state/", acl="operator:read",
+        guard=needs("operator", "read"),
         meta_on_error=True, flags="B", tenancy="",
         read=_one, summary="the federation state of a datacenter",
         example="curl localhost:8500/v1/internal/federation-state/dc1",

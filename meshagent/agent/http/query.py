@@ -1,8 +1,8 @@
 """`/v1/query`: prepared queries.
 
 The definitions are kept by `catalog/prepared_queries.py` and run by `catalog/query_execution.py`; here they are read,
-checked and dressed. A query that holds a token runs with that instead of the asker's. An execution is never answered from kept bytes, because the order is drawn anew for each; with
-`?cached` it is, until something under it changes.
+checked and dressed. A query that holds a token runs with that instead of the asker's. An execution is never answered
+from kept bytes, because the order is drawn anew for each; with `?cached` it is, until something under it changes.
 
 Source: surface rows PQ1-PQ5, C22; developer.hashicorp.com/consul/api-docs/query. What may change here: nothing
 that a client of Consul reads.
@@ -254,7 +254,9 @@ def _explain(agent: Agent, request: Request) -> Result[Any]:
     query = _resolve(agent, request)
     _require_read(request, query)
     agent.metrics.measure("prepared-query.explain", started)
-    return Result(Explained(Query=visible.redacted(query, request.access), **_meta(agent, request)), 1, ("prepared-queries",))
+    return Result(
+        Explained(Query=visible.redacted(query, request.access), **_meta(agent, request)), 1, ("prepared-queries",)
+    )
 
 
 def _limit(request: Request) -> int:

@@ -171,12 +171,13 @@ class Request:
     """One request. `path` is decoded; `name` is its rest after a prefix route (and before its suffix), decoded.
 
     `remote` is the caller's IP address, or "" on a Unix socket. `asker` is the node whose agent was asked, "" for this
-    one. `token` is a secret: never log it; `access` is what it may do. `headers` maps names without regard to case. `pieces` gives the body of a
-    route that takes uploads, once, as it comes.
+    one. `token` is a secret: never log it; `access` is what it may do. `headers` maps names without regard to case.
+    `pieces` gives the body of a route that takes uploads, once, as it comes.
     """
 
     __slots__ = (
-        "_options", "access", "asker", "body", "headers", "identity", "memo", "method", "name", "path", "pieces", "query", "remote", "token",
+        "_options", "access", "asker", "body", "headers", "identity", "memo", "method", "name", "path", "pieces",
+        "query", "remote", "token",
     )  # fmt: skip
 
     def __init__(

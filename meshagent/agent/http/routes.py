@@ -127,6 +127,7 @@ FAMILIES: tuple[str, ...] = (
     "config",
     "exported_services",
     "acl",
+    "acl_insight",
     "acl_login",
     "acl_methods",
     "acl_policies",

@@ -82,6 +82,7 @@ class HttpServer:
             self.shortcuts
             and self.agent.upstream is None
             and "acl" not in self.agent.extras
+            and "audit" not in self.agent.extras
             and not any(
                 "/v1/kv/".startswith(prefix) or prefix.startswith("/v1/kv/") for prefix in settings.block_endpoints
             )
@@ -220,6 +221,8 @@ class HttpServer:
         guardian = self.agent.extras.get("acl")
         if guardian is not None:
             guardian.sweep(now)
+            if now.second == 0:  # a token that is used says so once a minute at least
+                self.hot.look_again()
         self._tick = asyncio.get_running_loop().call_later(1.001 - now.microsecond / 1e6, self._update_date)
 
 

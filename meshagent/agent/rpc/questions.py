@@ -80,7 +80,8 @@ class AtAddress(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
 class RowQuestion:
     """One kind. `read(store, name, asker, datacenter)`, where `asker` is the name of the node that asks.
 
-    `visible`: what of the value a token may see; None: everything. `by_asker`: the answer depends on it, so that each asker has an own one.
+    `visible`: what of the value a token may see; None: everything. `by_asker`: the answer depends on it, so that each
+    asker has an own one.
     """
 
     kind: str

@@ -94,7 +94,7 @@ class Authorizer:
             return Decision(True, "the token may do everything")
         level, rule = self._level(resource, name)
         if not level:
-            if resource in _NEVER_BY_DEFAULT:
+            if self._default and resource in _NEVER_BY_DEFAULT:
                 return Decision(False, "no rule speaks of it, and the default never allows it")
             return Decision(self._default, f"no rule speaks of it; the default is {self._default_word}")
         return Decision(access in ACCESS[level], f"{resource}{rule} is {level}")

@@ -1,6 +1,7 @@
 """The built-in policies and tokens that every datacenter with access control has.
 
-Source: surface row L24; the texts of a running Consul. Pure data; ids and names stand in other rows and must not change.
+Source: surface row L24; the texts of a running Consul. Pure data; ids and names stand in other rows and must not
+change.
 """
 
 from __future__ import annotations

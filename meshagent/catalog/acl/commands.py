@@ -1,7 +1,7 @@
 """The replicated writes of access control: part of `catalog/commands.py`, where all are joined and encoded.
 
-What may change here: tags are append-only and never reused; fields are appended with a default. `since` in the comment is
-the release that added the tag.
+What may change here: tags are append-only and never reused; fields are appended with a default. `since` in the comment
+is the release that added the tag.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ __all__ = [
 
 
 class AclBootstrap(msgspec.Struct, frozen=True, array_like=True, tag=130):  # since 0.2
-    """Make the first token. `reset_index` is the index of the last time, to do it again. Result: (created, modified)."""
+    """Make the first token. `reset_index` is the index of the last time, to do it again. Result: (created,
+    modified).
+    """
 
     token: Token
     reset_index: int = 0

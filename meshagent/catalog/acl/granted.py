@@ -1,7 +1,7 @@
 """What a token or role grants, spelled out: its policies, those of its roles, and what its identities stand for.
 
-Source: surface rows AC8 (expanded), L21-L27. An identity becomes a synthetic policy, as the API shows it. Pure: rows in,
-policies out. What may change here: another kind of identity is another line in `_identities`.
+Source: surface rows AC8 (expanded), L21-L27. An identity becomes a synthetic policy, as the API shows it. Pure: rows
+in, policies out. What may change here: another kind of identity is another line in `_identities`.
 """
 
 from __future__ import annotations

@@ -137,7 +137,9 @@ _OUTSIDE = {"id", "accessor_id", "secret_id", "local", "expiration_time", "creat
 
 
 def content_hash(row: Policy | Role | Token) -> str:
-    """Base64 of a SHA-256 over the content of a row: two rows that grant the same under the same words have the same."""
+    """Base64 of a SHA-256 over the content of a row: two rows that grant the same under the same words have the
+    same.
+    """
     fields = [(name, getattr(row, name)) for name in row.__struct_fields__ if name not in _OUTSIDE]
     return base64.b64encode(hashlib.sha256(msgspec.msgpack.encode(fields)).digest()).decode()
 

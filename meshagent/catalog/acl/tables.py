@@ -49,7 +49,9 @@ class AclTables:
     # --- reading -----------------------------------------------------------------------------------------------
 
     def index(self, table: str) -> int:
-        """Of the last change of a table ("tokens", "policies", "roles", "auth-methods", "binding-rules"), at least 1."""
+        """Of the last change of a table ("tokens", "policies", "roles", "auth-methods", "binding-rules"), at least
+        1.
+        """
         return self._index.get(table, 1)
 
     @property

@@ -71,9 +71,7 @@ def check_new_id(given: str, what: str) -> None:
     if not is_uuid(given):
         raise InternalError(f"Invalid Token: {what} - not a valid UUID")
     if given.startswith(_RESERVED):
-        raise InternalError(
-            f'Invalid Token: UUIDs with the prefix "{_RESERVED}" are reserved'
-        )
+        raise InternalError(f'Invalid Token: UUIDs with the prefix "{_RESERVED}" are reserved')
 
 
 def check_identities(
