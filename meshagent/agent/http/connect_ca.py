@@ -196,7 +196,7 @@ ROUTES = (
     Route(
         row="CN2", method="GET", path="/v1/connect/ca/configuration",
         guard=needs("operator", "write"),
-        acl="operator:read", tenancy="",
+        acl="operator:write", tenancy="",
         handle=_get_configuration,
         summary="configuration of the certificate authority", example="curl localhost:8500/v1/connect/ca/configuration",
     ),

@@ -265,7 +265,7 @@ class Dispatcher:
             with contextlib.suppress(MeshError):
                 identity = await self._guardian.identify(request.given_token or self._guardian.tokens.default)
                 status = 404 if identity.access.allows("operator", "read") else 403
-        return finish(Response(status), _VARY if status == 404 else self.always, gzip=False)
+        return finish(Response(status), _VARY, gzip=False)
 
     async def _identify(self, route: Route, request: Request) -> None:
         """Say what the token of the request may do."""

@@ -56,6 +56,7 @@ async def _fire(agent: Agent, request: Request) -> Response:
 
 async def _list(agent: Agent, request: Request) -> Response:
     options = request.options
+    _ = request.access.sees_all  # a token that does not exist is refused
     name = request.query.get("name") or ""
     deadline = agent.clock.monotonic() + _wait_s(agent, options)
     while True:

@@ -344,7 +344,7 @@ ROUTES = (
     Route(
         row="CN7", method="GET", path="/v1/connect/intentions/check",
         guard=needs("service", "read", parameter("destination")),
-        acl="intentions:read", handle=_check,
+        acl="service:read", handle=_check,
         summary="whether a connection would be allowed",
         example="curl 'localhost:8500/v1/connect/intentions/check?source=web&destination=db'",
     ),
