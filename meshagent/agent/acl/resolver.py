@@ -108,6 +108,8 @@ class Resolver:
 
     def resolve(self, secret: str) -> Identity:
         """The identity of a secret, "" is the anonymous one. Raises Denied: no token has it, or its time is over."""
+        if secret == ANONYMOUS_SECRET:
+            secret = ""
         digest = secret_digest(secret or ANONYMOUS_SECRET)
         held = self._held.get(digest)
         if held is not None and not self._over(held[0]):
@@ -144,8 +146,6 @@ class Resolver:
         if secret and recovery and secret_digest(recovery) == digest:
             rules = recovery_rules(self._node_name)
             return self._identity(rules, f"agent-recovery:{self._node_name}")
-        if secret == ANONYMOUS_SECRET:
-            raise not_found()
         token = self._store.acl.by_digest(digest)
         if token is None:
             if secret:

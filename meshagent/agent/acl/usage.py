@@ -110,7 +110,7 @@ def proposed_rules(rights: Iterable[Right]) -> str:
             intentions[key] = _stronger(intentions.get(key, ""), access)
             levels.setdefault(key, "read")
         elif kind in RESOURCES:
-            key = (resource, name)
+            key = (resource, name if RESOURCES[kind].label else "")
             levels[key] = _stronger(levels.get(key, ""), access)
     blocks = []
     for (resource, name), level in sorted(levels.items()):

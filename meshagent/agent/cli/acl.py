@@ -138,7 +138,7 @@ def _json(value: Any) -> bytes:
 @api_command("explain", "ACCESSOR|self METHOD PATH", "Say whether a token may make a request, and by which rule")
 @text("data", "The body of the request; @FILE or - for standard input")
 @switch("json", "As JSON")
-def explain(client: Client, args: tuple[str, ...], data: str, json: bool) -> None:
+def explain(client: Client, args: tuple[str, ...], data: str, json: bool) -> int:
     """Say what a request needs, whether a token allows it, and which rule says so. The request is not carried out.
 
     Exit status 0: allowed; 1: denied.
@@ -163,8 +163,7 @@ def explain(client: Client, args: tuple[str, ...], data: str, json: bool) -> Non
             say(f"  {one['Resource']}:{one['Access']}{name}: {verdict}: {one['Reason']}{by}")
         if found["Note"]:
             say(f"  {found['Note']}")
-    if not found["Allowed"]:
-        raise SystemExit(1)
+    return 0 if found["Allowed"] else 1
 
 
 @api_command("suggest", "ACCESSOR", "Propose the least rules for what a token did")

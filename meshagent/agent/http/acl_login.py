@@ -14,7 +14,7 @@ import msgspec
 from meshagent.agent.acl import shapes
 from meshagent.agent.acl.access import Refused
 from meshagent.agent.decode import decode_body
-from meshagent.agent.http.acl_rows import TRUE, AclDisabled, enabled
+from meshagent.agent.http.acl_rows import AclDisabled, done, enabled
 from meshagent.agent.http.acl_tokens import now_text
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import Response, json_response
@@ -107,7 +107,7 @@ async def _logout(agent: Agent, request: Request) -> Response:
     if not row.auth_method:
         raise Denied("Permission denied: token wasn't created via login")
     await agent.write(commands.AclTokensDelete((row.accessor_id,)))
-    return TRUE
+    return done()
 
 
 async def _auth_url(agent: Agent, request: Request) -> Response:

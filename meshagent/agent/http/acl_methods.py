@@ -13,7 +13,7 @@ import msgspec
 from meshagent.agent.acl import shapes
 from meshagent.agent.acl.methods import check_config
 from meshagent.agent.decode import Nanoseconds, decode_body
-from meshagent.agent.http.acl_rows import TRUE, acl_needs, missing, not_found
+from meshagent.agent.http.acl_rows import acl_needs, done, missing, not_found
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import Response, encode_json, json_response, text_response
 from meshagent.agent.http.routes import Route
@@ -111,7 +111,7 @@ async def _delete(agent: Agent, request: Request) -> Response:
         raise missing("auth method name")
     if not await agent.write(commands.AclMethodDelete(request.name)):
         return text_response("Cannot find auth method to delete", 404)
-    return TRUE
+    return done()
 
 
 _READ = acl_needs("read")

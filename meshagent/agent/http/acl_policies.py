@@ -12,7 +12,7 @@ import msgspec
 
 from meshagent.agent.acl import shapes
 from meshagent.agent.decode import decode_body
-from meshagent.agent.http.acl_rows import TRUE, acl_needs, missing, one_or_404, require_uuid
+from meshagent.agent.http.acl_rows import acl_needs, done, missing, one_or_404, require_uuid
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import Response, encode_json, json_response, text_response
 from meshagent.agent.http.routes import Route
@@ -132,7 +132,7 @@ async def _delete(agent: Agent, request: Request) -> Response:
         raise InternalError(f"Delete operation not permitted on the builtin {builtin.name} policy")
     if not await agent.write(commands.AclPolicyDelete(request.name)):
         return text_response("Cannot find policy to delete", 404)
-    return TRUE
+    return done()
 
 
 _READ = acl_needs("read")

@@ -13,12 +13,12 @@ import msgspec
 from meshagent.agent.acl import shapes
 from meshagent.agent.decode import decode_body
 from meshagent.agent.http.acl_rows import (
-    TRUE,
     LinkBody,
     NodeIdentityBody,
     ServiceIdentityBody,
     TemplatedPolicyBody,
     acl_needs,
+    done,
     identities_of,
     missing,
     not_found,
@@ -138,7 +138,7 @@ async def _delete(agent: Agent, request: Request) -> Response:
     require_uuid(request.name, "role")
     if not await agent.write(commands.AclRoleDelete(request.name)):
         return text_response("Cannot find role to delete", 404)
-    return TRUE
+    return done()
 
 
 _READ = acl_needs("read")

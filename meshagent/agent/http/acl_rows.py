@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from meshagent.agent.core import Agent
 
 __all__ = [
-    "TRUE",
     "AclDisabled",
     "LinkBody",
     "NodeIdentityBody",
     "ServiceIdentityBody",
     "TemplatedPolicyBody",
     "acl_needs",
+    "done",
     "enabled",
     "identities_of",
     "missing",
@@ -40,7 +40,11 @@ __all__ = [
 
 T = TypeVar("T")
 
-TRUE = Response(200, b"true", content_type=JSON)
+
+
+def done() -> Response:
+    """The answer of what has been done."""
+    return Response(200, b"true", content_type=JSON)
 
 
 class AclDisabled(MeshError):

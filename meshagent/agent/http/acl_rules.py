@@ -13,7 +13,7 @@ import msgspec
 from meshagent.agent.acl import shapes
 from meshagent.agent.acl.binding import check_rule
 from meshagent.agent.decode import decode_body
-from meshagent.agent.http.acl_rows import TRUE, acl_needs, missing, one_or_404, require_uuid
+from meshagent.agent.http.acl_rows import acl_needs, done, missing, one_or_404, require_uuid
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import Response, json_response, text_response
 from meshagent.agent.http.routes import Route
@@ -120,7 +120,7 @@ async def _delete(agent: Agent, request: Request) -> Response:
     require_uuid(request.name, "binding rule")
     if not await agent.write(commands.AclBindingRuleDelete(request.name)):
         return text_response("Cannot find binding rule to delete", 404)
-    return TRUE
+    return done()
 
 
 _READ = acl_needs("read")

@@ -16,12 +16,12 @@ from meshagent.agent.acl import shapes
 from meshagent.agent.acl.access import Refused
 from meshagent.agent.decode import Nanoseconds, decode_body
 from meshagent.agent.http.acl_rows import (
-    TRUE,
     LinkBody,
     NodeIdentityBody,
     ServiceIdentityBody,
     TemplatedPolicyBody,
     acl_needs,
+    done,
     enabled,
     identities_of,
     missing,
@@ -267,7 +267,7 @@ async def _delete(agent: Agent, request: Request) -> Response:
     if held.accessor_id == request.access.accessor:
         raise InternalError("Deletion of the request's authorization token is not permitted")
     await agent.write(commands.AclTokensDelete((held.accessor_id,)))
-    return TRUE
+    return done()
 
 
 _READ = acl_needs("read")

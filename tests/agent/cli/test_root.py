@@ -129,6 +129,8 @@ def test_every_module_of_commands_has_a_row() -> None:
     support = {
         "__init__",
         "__main__",
+        "acl_links",
+        "acl_show",
         "client",
         "connection",
         "demo_service",
@@ -136,6 +138,7 @@ def test_every_module_of_commands_has_a_row() -> None:
         "go_flags",
         "kept_session",
         "locks",
+        "login_oidc",
         "output",
         "root",
         "table",
