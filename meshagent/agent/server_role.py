@@ -18,6 +18,7 @@ from meshagent.agent.acl.login import Logins
 from meshagent.agent.acl.resolver import Resolver
 from meshagent.agent.acl.setup import init_acls, reap_tokens
 from meshagent.agent.acl.usage import Usage, tell_used
+from meshagent.agent.auto.issuing import Issuer
 from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.bootstrap_keeper import BootstrapKeeper
 from meshagent.agent.check_runs import Followed, alias_source, node_follower
@@ -94,7 +95,7 @@ class ServerRole:
         if cluster.peers is not None:
             agent.extras["peers"] = cluster.peers
         mesh = None
-        if self._config.connect.enabled:
+        if self._config.connect.enabled or Issuer.wanted(self._config):
             mesh = agent.extras["mesh"] = Mesh(agent, settings.authority_settings(self._config))
         self.autopilot = agent.extras["autopilot"] = AutopilotKeeper(agent)
         self.reconcile = ReconcileKeeper(agent)
@@ -124,6 +125,10 @@ class ServerRole:
         self.serving = Serving(agent, settings.http_settings(self._config))
         cluster.serve({**server_methods(agent), **all_methods(agent), **self.bootstrap.methods()})
         cluster.serve({**self.serving.methods, **(mesh.rpc_methods() if mesh is not None else {})})
+        if mesh is not None and mesh.authority is not None and Issuer.wanted(self._config):
+            issuer = Issuer(agent, mesh.authority, pools)
+            cluster.serve(issuer.methods())
+            cluster.hand_out(issuer.bootstrap_methods())
         pools.observe(self._on_members)
 
     def guardian(self, agent: Agent, tokens: AgentTokens) -> ServerGuardian:

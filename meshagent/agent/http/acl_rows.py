@@ -41,7 +41,6 @@ __all__ = [
 T = TypeVar("T")
 
 
-
 def done() -> Response:
     """The answer of what has been done."""
     return Response(200, b"true", content_type=JSON)
