@@ -140,7 +140,8 @@ class Client:
             node_name=agent.node_name,
             default_allow=acl.default_policy == "allow",
             down_policy=acl.down_policy,
-            ttl_s=acl.token_ttl,
+            # What is kept holds policies and roles, too: it is as fresh as the freshest of them must be.
+            ttl_s=min(acl.token_ttl, acl.policy_ttl, acl.role_ttl),
         )
         guardian.note = usage.note
         return guardian

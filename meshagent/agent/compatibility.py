@@ -49,6 +49,7 @@ WAITING: tuple[Waiting, ...] = (
     Waiting(
         feature="several datacenters",
         options=(
+            "acl.enable_token_replication",
             "primary_datacenter",
             "translate_wan_addrs",
         ),

@@ -22,9 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent import settings
-from meshagent.agent.acl.audit import AuditLog
-from meshagent.agent.acl.names import GuardedNames
 from meshagent.agent.acl.tokens import AgentTokens
+from meshagent.agent.acl.wiring import guard, names_view, registration_token
 from meshagent.agent.central import CentralConfig
 from meshagent.agent.check_runs import CheckRuns
 from meshagent.agent.checks.scheduler import CheckRunner
@@ -49,10 +48,8 @@ from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.telemetry import observe
 from meshagent.agent.tls import server_context
 from meshagent.agent.watches.runner import WatchRunner
-from meshagent.catalog.commands import Register
 from meshagent.clock import Clock, Tasks
 from meshagent.dns.server import DnsServer
-from meshagent.dns.view import CatalogView
 from meshagent.errors import ConfigError, MeshError
 from meshagent.listening import cannot_listen
 from meshagent.metrics import Metrics
@@ -62,7 +59,6 @@ if TYPE_CHECKING:
     from meshagent.agent.config import Config, Listen, Loaded
     from meshagent.agent.reload import Report
     from meshagent.catalog.commands import Command
-    from meshagent.dns.view import NamesView
 
 __all__ = ["Daemon"]
 
@@ -146,7 +142,7 @@ class Daemon:
                 **({"saver": self.saver} if self.saver is not None else {}),
             },
         )
-        self._guard(config)
+        guard(self.agent, self.role, self.tokens, config)
         self.agent.extras["spools"] = Spools(data_dir, self._clock)
         self.sync = AntiEntropy(
             self.local,
@@ -180,20 +176,6 @@ class Daemon:
         if not config.disable_coordinates:
             self._tasks.start(tell_coordinate(self.agent, self.pools, self._ask), name="coordinate")
         log.info("started")
-
-    def _guard(self, config: Config) -> None:
-        """Resolve tokens from now on, if they are asked for."""
-        self.agent.extras["acl_tokens"] = self.tokens
-        if config.acl.audit.path:
-            self.audit = self.agent.extras["audit"] = AuditLog(config, config.node_name, self._clock, self._tasks)
-        if config.acl.enabled:
-            self.agent.extras["acl"] = self.role.guardian(self.agent, self.tokens)
-
-    async def _write_as(self, command: Command, token: str) -> Any:
-        """What anti-entropy writes: with the token of a registration, else the default one, else that of the agent."""
-        if not token and isinstance(command, Register) and (command.service is not None or command.checks):
-            token = self.tokens.default
-        return await self.agent.write_own(command, token or self.tokens.agent)
 
     async def _introduce(self, config: Config, node_id: str, data_dir: Path | None) -> tuple[Config, Kept | None]:
         """The configuration with what servers give who is introduced; waits for one. Raises ConfigError."""
@@ -253,22 +235,13 @@ class Daemon:
             self.metrics,
             config.datacenter,
             config.node_name,
-            view=self._names(config),
+            view=names_view(self.agent, self.role),
             serving=self.role.log if self.role.names is None else None,
         )
         self.agent.extras["dns"] = self.dns
         await self.dns.start([(listen.host, listen.port) for listen in network.dns])
         for listen in network.dns:
             log.info("listening: protocol=dns address=%s", listen)
-
-    def _names(self, config: Config) -> NamesView | None:
-        """What DNS is answered from, when that is not the store as it is. The servers guard what a client follows."""
-        guardian = self.agent.extras.get("acl")
-        if guardian is None or self.role.names is not None:
-            return self.role.names
-        store = self.role.store
-        inner = CatalogView(store, config.node_name, config.datacenter)
-        return GuardedNames(inner, guardian, store.prepared_queries.named)
 
     async def _listen_http(self, listen: Listen, option: str, tls: Any) -> None:
         sockets = self.config.unix_sockets
@@ -297,6 +270,9 @@ class Daemon:
     async def _ask(self, method: str, target: str, token: str = "", body: bytes = b"") -> Any:
         """This agent's own API, as its jobs use it."""
         return await ask(self.http.dispatcher, method, target, token or self.tokens.agent, body)
+
+    async def _write_as(self, command: Command, token: str) -> Any:
+        return await self.agent.write_own(command, registration_token(self.tokens, command, token))
 
     async def _watch(self, target: str, token: str) -> Any:
         """The same for watches: one without a token is as any caller."""
@@ -401,8 +377,8 @@ class Daemon:
             except MeshError as error:
                 log.error("%s", error)
         await self._tasks.cancel()
-        if hasattr(self, "audit"):
-            self.audit.close()
+        if hasattr(self, "agent") and "audit" in self.agent.extras:
+            self.agent.extras["audit"].close()
         for name in ("pools", "role"):
             if hasattr(self, name):
                 await getattr(self, name).stop()

@@ -19,9 +19,9 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from meshagent.errors import BadRequest, RemoteProtocolError
@@ -31,7 +31,6 @@ __all__ = [
     "CertificateFacts",
     "cross_sign",
     "facts",
-    "is_public_key",
     "key_facts",
     "key_matches",
     "new_key",
@@ -94,20 +93,6 @@ def new_key(type_: str, bits: int) -> bytes:
     else:
         key = rsa.generate_private_key(65537, bits)
     return _key_pem(key)
-
-
-def is_public_key(pem: str) -> bool:
-    """Whether the text is a public key or certificate, RSA, EC or Ed25519, in PEM form."""
-    data = pem.encode("utf-8", "replace")
-    try:
-        key: object = (
-            x509.load_pem_x509_certificate(data).public_key()
-            if b"BEGIN CERTIFICATE" in data
-            else serialization.load_pem_public_key(_bounded(data))
-        )
-    except (ValueError, TypeError, UnsupportedAlgorithm, RemoteProtocolError):
-        return False
-    return isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey)
 
 
 def key_facts(pem: bytes) -> tuple[str, int]:

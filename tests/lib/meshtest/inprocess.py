@@ -161,9 +161,14 @@ class InProcess:
         self.sync = AntiEntropy(self.local, self.store, self.agent.write, self.clock, rng, self.tasks)
         self.usage = Usage()
         extras["acl_tokens"] = AgentTokens(self.config, data_dir)
-        if self.config.acl.enabled:
+        if self._guarded:
             self._guard(extras)
         self.dispatcher = Dispatcher(self.agent, HttpSettings())
+
+    @property
+    def _guarded(self) -> bool:
+        """Whether tokens are asked for; a test may turn ACLs on for what else depends on them."""
+        return self.config.acl.tokens.initial_management == MANAGER
 
     def _guard(self, extras: dict[str, Any]) -> None:
         """As a server with ACLs on."""
@@ -200,7 +205,7 @@ class InProcess:
         facts = ServerFacts(node_id=NODE_ID, name="n1", address="127.0.0.1", datacenter="dc1", server_port=8300)
         await self.pools.start()
         gossip_events(self.agent.extras["events"], self.pools)
-        if self.config.acl.enabled:
+        if self._guarded:
             await init_acls(self.agent)
         await self.autopilot.configure()
         await self.agent.write(server_registration(facts))
@@ -237,7 +242,7 @@ class InProcess:
                 yield sent[start : start + 1000]
 
         given = CIMultiDict(headers or {})
-        if self.config.acl.enabled:
+        if self._guarded:
             given.setdefault("X-Consul-Token", MANAGER)
         incoming = Incoming(method, path, given, "127.0.0.1", read_body, pieces)
         answer = (await self.dispatcher.answer(incoming)).answer
