@@ -96,6 +96,7 @@ class Daemon:
             CorruptData: the data directory cannot be trusted.
         """
         config = self.config
+        _refuse_unusable(config)
         self._logs.attach()
         _warn(self._warnings)
         data_dir = None if config.dev_mode else _made(Path(config.data_dir))
@@ -189,6 +190,7 @@ class Daemon:
         )  # fmt: skip
         self._read_config = partial(self._read_config, kept.options)
         self.config = self._read_config().config
+        _refuse_unusable(self.config)
         log.info("configured by the servers: datacenter=%s", self.config.datacenter)
         return self.config, kept
 
@@ -389,6 +391,14 @@ class Daemon:
 def _warn(warnings: list[str]) -> None:
     for warning in warnings:
         log.warning("%s", warning)
+
+
+def _refuse_unusable(config: Config) -> None:
+    """Say clearly what cannot be used, before anything is touched."""
+    if config.config_entries.bootstrap:
+        from meshagent.agent.entry_bootstrap import entries_of
+
+        entries_of(config)
 
 
 def _made(data_dir: Path) -> Path:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from meshagent.connect.proxy.http import replies
 from meshagent.connect.proxy.http.attempt import Attempt
 from meshagent.connect.proxy.http.grpc import deadline_s, is_grpc, status_of
-from meshagent.connect.proxy.http.messages import Headers, RequestHead, ResponseHead
+from meshagent.connect.proxy.http.messages import Headers, RequestHead, ResponseHead, get
 from meshagent.connect.proxy.http.mirroring import MirrorCopy
 from meshagent.connect.proxy.http.retrying import back_off, retry_reset, retry_status
 from meshagent.connect.proxy.http.streams import DownstreamStream, Reset, Timer
@@ -145,6 +145,8 @@ class Exchange:
     def start(self) -> None:
         """Go as far as can be gone now."""
         manager = self.manager
+        if manager.request_id is not None and get(self.head.headers, b"x-request-id") is None:
+            self.head.headers.append((b"x-request-id", manager.request_id()))
         manager.telemetry.request_started(self)
         if self.grpc:
             self._await_deadline()

@@ -24,6 +24,7 @@ from meshagent.connect.proxy.http.application import Application
 from meshagent.connect.proxy.http.codecs import server_codec
 from meshagent.connect.proxy.http.connection import HttpConnection, Turn
 from meshagent.connect.proxy.http.manager import Manager
+from meshagent.connect.proxy.http.marks import say_who_asks
 from meshagent.connect.proxy.http.policy import Destination, Route
 from meshagent.connect.proxy.http.rbac import Rbac
 from meshagent.connect.proxy.http.replies import DENIED
@@ -63,7 +64,7 @@ class HttpInboundListener:
         self.live: dict[HttpConnection, str] = {}
         self.manager = Manager("inbound", turn.timers, rng)
         self._rbac = Rbac(state, self._denied)
-        self.manager.filters = (self._rbac,)
+        self.manager.filters = (self._rbac, say_who_asks)
         self._application: Application | None = None
         self._inbound = inbound
         self.inbound = inbound
@@ -162,7 +163,6 @@ class HttpInboundListener:
             connection.address,
             identity,
             hashlib.sha256(tls.peer_certificate).hexdigest(),
-            "",
             spiffe.format(spiffe.service_id(snapshot.trust_domain, snapshot.datacenter, snapshot.service)),
         )
         if tls.alpn:

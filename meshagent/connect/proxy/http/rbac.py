@@ -47,7 +47,10 @@ class Rbac:
         if decision.allowed:
             return None
         self._on_denied()
-        log.debug("request denied: source=%s reason=%s", exchange.peer.identity or "(none)", decision.reason)
+        log.warning(
+            "request denied: source=%s path=%r reason=%s",
+            exchange.peer.identity or "(none)", exchange.head.path, decision.reason,
+        )  # fmt: skip
         return DENIED
 
     def decide(self, exchange: Exchange) -> Decision:
@@ -71,7 +74,7 @@ class Rbac:
             log.info("intention audit: would be denied: source=%s reason=%s", identity, first.reason)
         if len(self._known) >= _MOST:
             self._known.clear()
-        found = (source_of(identity), None if one is not None and one.permissions else first)
+        found = (source_of(identity), None if one is not None and (one.permissions or one.jwt) else first)
         self._known[identity] = found
         return found
 
@@ -79,7 +82,10 @@ class Rbac:
 def _seen(head: RequestHead) -> HttpRequest:
     """A request as permissions see it."""
     path, _, _ = head.path.partition(b"?")
-    return HttpRequest(_text(head.method), _text(path), _joined(head.headers))
+    authority = _text(head.authority)
+    return HttpRequest(
+        _text(head.method), _text(path), {":authority": authority, "host": authority, **_joined(head.headers)}
+    )
 
 
 def _joined(headers: Headers) -> dict[str, str]:
