@@ -96,7 +96,7 @@ class Daemon:
             CorruptData: the data directory cannot be trusted.
         """
         config = self.config
-        _refuse_unusable(config)
+        settings.refuse_unusable(config)
         self._logs.attach()
         _warn(self._warnings)
         data_dir = None if config.dev_mode else _made(Path(config.data_dir))
@@ -190,7 +190,7 @@ class Daemon:
         )  # fmt: skip
         self._read_config = partial(self._read_config, kept.options)
         self.config = self._read_config().config
-        _refuse_unusable(self.config)
+        settings.refuse_unusable(self.config)
         log.info("configured by the servers: datacenter=%s", self.config.datacenter)
         return self.config, kept
 
@@ -214,7 +214,7 @@ class Daemon:
         )
         self.check_runs = CheckRuns(self.local, self.runner, self.role.follow_node, self._clock, self._tasks)
         self.saver = Saver(data_dir, self.local, self._tasks) if data_dir is not None else None
-        problems = apply_files(self.local, config.services, config.checks, self._file_token())
+        problems = apply_files(self.local, config.services, config.checks, self.tokens.of_files)
         if self.saver is not None and data_dir is not None:
             problems += self.saver.restore(load_saved(data_dir), self._clock.now())
         for problem in problems:
@@ -280,9 +280,6 @@ class Daemon:
         """The same for watches: one without a token is as any caller."""
         return await ask(self.http.dispatcher, "GET", target, token)
 
-    def _file_token(self) -> str:
-        return self.tokens.get("config_file_service_registration")
-
     async def _measure(self) -> None:
         """Close metric intervals; the gauges of process, catalog and log are read just before."""
         observe(self.agent)
@@ -321,7 +318,7 @@ class Daemon:
             self.config = self.agent.config = config
             self.tokens.configure(config)
             self.local.set_node(own_node(config, self.agent.node_id))
-            for problem in apply_files(self.local, config.services, config.checks, self._file_token()):
+            for problem in apply_files(self.local, config.services, config.checks, self.tokens.of_files):
                 log.error("%s", problem)
             self.sync.trigger()
             await self.watches.configure(config.watches)
@@ -391,14 +388,6 @@ class Daemon:
 def _warn(warnings: list[str]) -> None:
     for warning in warnings:
         log.warning("%s", warning)
-
-
-def _refuse_unusable(config: Config) -> None:
-    """Say clearly what cannot be used, before anything is touched."""
-    if config.config_entries.bootstrap:
-        from meshagent.agent.entry_bootstrap import entries_of
-
-        entries_of(config)
 
 
 def _made(data_dir: Path) -> Path:

@@ -78,6 +78,11 @@ class AgentTokens:
         return self.get("dns") or self.default
 
     @property
+    def of_files(self) -> str:
+        """Of services and checks in configuration files."""
+        return self.get("config_file_service_registration")
+
+    @property
     def recovery(self) -> str:
         """Of an operator while no server can be asked."""
         return self.get("agent_recovery")
