@@ -187,7 +187,8 @@ def test_every_write_and_denial_is_in_the_audit_log_and_no_secret_anywhere(
 ) -> None:
     write = lambda: server.http("PUT", "/v1/kv/audited", body=b"hush", headers=token(MANAGER)).status == 200  # noqa: E731
     server.wait("a leader", write)
-    assert client.http("GET", f"/v1/kv/audited?token={NODE_TOKEN}").status == 403
+    denied = f"/v1/kv/audited?token={NODE_TOKEN}"
+    client.wait("its server", lambda: client.http("GET", denied).status == 403)
     folder: Path = server.audit  # type: ignore[attr-defined]
 
     def rows() -> list[dict[str, Any]]:
