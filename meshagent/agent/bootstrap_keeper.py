@@ -12,6 +12,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from meshagent.agent.bootstrap import Promises, decide
 from meshagent.agent.gossip.member import Status
 from meshagent.agent.server_calls import decode, encode
@@ -33,7 +35,9 @@ __all__ = ["BEGIN", "PROMISE", "BootstrapKeeper"]
 
 log = logging.getLogger("agent.server")
 
-#: Methods, since 0.1. Their payload is a configuration.
+#: Methods, since 0.1. Their payload is a configuration. A promise is answered with the incarnation of the data
+#: directory that gives it, so that one which is lost before the cluster has begun is not taken for it
+#: (catalog/raft/README.md, "A server that lost its disk").
 PROMISE = "bootstrap-promise"
 BEGIN = "bootstrap-begin"
 #: How often it looks again while it waits, and how long another server may take to answer.
@@ -56,7 +60,7 @@ class BootstrapKeeper:
 
         async def promise(peer: Peer, payload: bytes) -> bytes:
             self._take(peer, payload)
-            return b""
+            return encode(self._raft.incarnation)
 
         async def begin(peer: Peer, payload: bytes) -> bytes:
             configuration = self._take(peer, payload)
@@ -76,7 +80,7 @@ class BootstrapKeeper:
             raise Conflict(f"this server expects {self._agent.config.bootstrap_expect} servers (bootstrap_expect)")
         if self._raft.has_state:
             raise Conflict("this server belongs to a cluster already")
-        if not self._promises.give(configuration, self._agent.clock.monotonic()):
+        if not self._promises.give(configuration.anonymous, self._agent.clock.monotonic()):
             raise Conflict("this server has promised to begin with others: try again")
         return configuration
 
@@ -104,9 +108,19 @@ class BootstrapKeeper:
             return
         others = [server for server in configuration.servers if server.node_id != agent.node_id]
         payload = encode(configuration)
-        await asyncio.gather(*(self._ask(other.node_id, other.address, PROMISE, payload, ANSWER_S) for other in others))
+        promises = await asyncio.gather(
+            *(self._ask(other.node_id, other.address, PROMISE, payload, ANSWER_S) for other in others)
+        )
         if not self._promises.holds(configuration, agent.clock.monotonic()):
             return  # the answers took too long: others may have promised something else by now
+        incarnations = {agent.node_id: self._raft.incarnation}
+        incarnations |= {
+            other.node_id: decode(answer, int) if answer else 0 for other, answer in zip(others, promises, strict=True)
+        }
+        configuration = Configuration(
+            tuple(replace(each, incarnation=incarnations[each.node_id]) for each in configuration.servers)
+        )
+        payload = encode(configuration)
         names = ", ".join(server.address for server in configuration.servers)
         log.info("found expected number of peers, attempting bootstrap: peers=%s", names)
         await self._raft.bootstrap(configuration)

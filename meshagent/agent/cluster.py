@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 
 from meshagent.agent import settings
 from meshagent.agent.cluster_id import ClusterId
-from meshagent.catalog.raft.replica import RaftLog, open_raft_log
+from meshagent.catalog.raft.opening import open_raft_log
+from meshagent.catalog.raft.replica import RaftLog
 from meshagent.catalog.results import revive
 from meshagent.catalog.rpc.ask_once import ask_once
 from meshagent.catalog.rpc.forward import ForwardingLog

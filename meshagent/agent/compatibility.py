@@ -102,7 +102,16 @@ WAITING: tuple[Waiting, ...] = (
         options=("peering",),
         commands=(("CL8", "services export"), ("CL8", "services exported-services"), ("CL23", "peering")),
     ),
-    Waiting(feature="the web page", options=("ui_config",)),
+    Waiting(
+        feature="charts in the web page",
+        options=(
+            "ui_config.dashboard_url_templates",
+            "ui_config.metrics_provider",
+            "ui_config.metrics_provider_files",
+            "ui_config.metrics_provider_options_json",
+            "ui_config.metrics_proxy",
+        ),
+    ),
     Waiting(
         feature="metrics of the host",
         options=("telemetry.disable_per_tenancy_usage_metrics", "telemetry.enable_host_metrics"),

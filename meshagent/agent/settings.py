@@ -209,7 +209,8 @@ def http_settings(config: Config) -> HttpSettings:
         txn_max_req_len=config.limits.txn_max_req_len,
         max_conns_per_client=config.limits.http_max_conns_per_client,
         default_policy="deny" if config.acl.enabled and config.acl.default_policy == "deny" else "allow",
-        ui_enabled=config.ui_config.enabled,
+        ui_enabled=config.ui_config.enabled or bool(config.ui_config.dir),
+        ui_dir=config.ui_config.dir,
         ui_path=config.ui_config.content_path,
         translate_wan_addrs=config.translate_wan_addrs,
         rates=RateSettings(

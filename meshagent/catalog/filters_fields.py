@@ -213,6 +213,18 @@ _CATALOG_SERVICE = _struct(
 #: catalog.model.ServiceEntry as `health/service` shows it (row F8).
 _SERVICE_ENTRY = _struct(Node=("node", _NODE), Service=("service", _SERVICE), Checks=("checks", Each(_CHECK)))
 
+#: catalog.overviews.NodeDump: a node with all that is on it.
+_NODE_DUMP = _struct(
+    ID=("id", STRING),
+    Node=("node", STRING),
+    Address=("address", STRING),
+    TaggedAddresses=("tagged_addresses", META),
+    Meta=("meta", META),
+    PeerName=(lambda _: "", STRING),
+    Services=("services", Each(_SERVICE)),
+    Checks=("checks", Each(_CHECK)),
+)
+
 #: JSON objects of `agent/members`.
 _MEMBER = _json(
     Name=STRING,
@@ -259,6 +271,7 @@ KINDS: dict[str, Kind] = {
     "service_entry": Kind(_SERVICE_ENTRY),
     "check": Kind(_CHECK),
     "node": Kind(_NODE),
+    "node_dump": Kind(_NODE_DUMP),
     "agent_service": Kind(_SERVICE),
     "agent_check": Kind(_CHECK, late=True),
     "member": Kind(_MEMBER),

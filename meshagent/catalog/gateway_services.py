@@ -21,7 +21,7 @@ from meshagent.catalog.model import always
 if TYPE_CHECKING:
     from meshagent.catalog.store import Store
 
-__all__ = ["GatewayService", "gateway_services", "gateways_of", "last_change"]
+__all__ = ["GatewayService", "gateway_services", "gateways_of", "has_wildcard", "last_change"]
 
 #: The servers' own service is behind no gateway.
 _OWN = "consul"
@@ -73,6 +73,13 @@ def last_change(store: Store) -> int:
         for row in _terminating(store, gateway)
     ]
     return max(store.config.gateway_index, *found, 0)
+
+
+def has_wildcard(store: Store, gateway: str) -> bool:
+    """Whether an ingress gateway lets in every service of a protocol."""
+    ingress = store.config.lookup().get(IngressGateway, gateway)
+    listeners = ingress.listeners or () if ingress is not None else ()
+    return any(service.name == "*" for listener in listeners for service in listener.services or ())
 
 
 def gateways_of(store: Store, service: str) -> list[str]:

@@ -15,7 +15,7 @@ import msgspec
 from meshagent.catalog.coordinates import sort_by_distance as _sort_by_distance
 from meshagent.catalog.entries.entry import Entry
 from meshagent.catalog.entries.exported_services import ExportedServices
-from meshagent.catalog.gateway_services import GatewayService, gateways_of, last_change
+from meshagent.catalog.gateway_services import GatewayService, gateways_of, has_wildcard, last_change
 from meshagent.catalog.gateway_services import gateway_services as _gateway_services
 from meshagent.catalog.model import (
     Check,
@@ -334,15 +334,11 @@ def config_entries(store: Store, kind: str = "") -> Result[list[Entry]]:
 
 
 def gateway_services(store: Store, gateway: str) -> Result[list[GatewayService]]:
-    """The services behind a gateway; the index is that of all gateways, with an ingress gateway that of all entries."""
+    """The services behind a gateway; the index is that of all gateways, with a wildcard also of all entries."""
     rows = _gateway_services(store, gateway)
     index = last_change(store)
-    if rows and rows[0].gateway_kind == "ingress-gateway":
+    if has_wildcard(store, gateway):
         index = max(index, store.config.index)
-    elif not rows and store.config.get("terminating-gateway", gateway) is None:
-        index = store.config.gateway_lost
-    else:
-        index = max(index, store.registrations.service_extinction)
     return _result(rows, index, "config-entries", "services", "service-extinction")
 
 

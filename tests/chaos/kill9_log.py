@@ -115,7 +115,7 @@ class Dictionary:
 
 async def child(directory: Path, *, broken: bool) -> None:
     from meshagent.catalog.raft.journal import FileJournal
-    from meshagent.catalog.raft.replica import open_raft_log
+    from meshagent.catalog.raft.opening import open_raft_log
     from meshagent.catalog.raft.settings import RaftSettings
     from meshagent.clock import SystemClock
 

@@ -30,8 +30,6 @@ TOLD = {
     "acl.tokens.config_file_service_registration": "kept with registrations from files",
     "tls.defaults.verify_outgoing": "given to the HTTPS listener with the rest, which does not look at it",
     "tls.https.verify_outgoing": "given to the HTTPS listener with the rest, which does not look at it",
-    "ui_config.content_path": "where / is redirected to",
-    "ui_config.enabled": "whether / is redirected",
 }
 
 

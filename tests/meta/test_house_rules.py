@@ -159,6 +159,7 @@ class TestDoors:
             ("dnslib", "meshagent/dns/wire.py"),
             ("pysyncobj", "meshagent/catalog/raft/"),
             ("httptools", "meshagent/agent/"),
+            ("ngh2", "meshagent/connect/proxy/http2/"),
             ("click", "meshagent/agent/cli"),
             ("dns", "nowhere"),
             ("requests", "nowhere"),

@@ -12,12 +12,14 @@ CAUGHT: dict[str, tuple[str | None, int]] = {  # the profile, and a seed to begi
     "commits_over_unchecked_log": (None, 3),
     "speaks_before_the_disk": (None, 2),
     "reads_before_its_first_entry": ("crashes", 2),
-    "lease_from_the_answer": ("leases", 26),
+    "lease_from_the_answer": ("leases", 160),
     "lease_longer_than_an_election": ("leases", 3),
     "no_lease": ("leases", 3),
     "barrier_without_a_quorum": ("leases", 0),
     "applies_retries_again": ("partitions", 5),
     "disks_that_lie": ("all", 0),
+    "lost_disks_keep_their_vote": ("lost_disks", 49),  # two leaders in one term
+    "counts_any_incarnation": ("lost_disks", 99),
 }
 TRIES = 60
 

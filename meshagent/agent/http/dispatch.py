@@ -14,6 +14,7 @@ import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import unquote
 
 from meshagent.agent.http.ratelimit import RateLimits
 from meshagent.agent.http.reads import Dress, Reads
@@ -260,8 +261,26 @@ class Dispatcher:
             return finish(Response(404, content_type=None), _VARY, gzip=False)
         if settings.ui_enabled and path + "/" == settings.ui_path:
             return self._redirect(307, settings.ui_path, target.query, method)
+        if (
+            settings.ui_enabled
+            and method in {"GET", "HEAD"}
+            and (path == "/robots.txt" or path.startswith(settings.ui_path))
+        ):
+            return self._page(path, method)
         text = _NOT_AN_ENDPOINT if "/v1/" in path else _NOT_THE_API
         return error_answer(404, text, self._unrouted)
+
+    def _page(self, path: str, method: str) -> Answer:
+        from meshagent.agent.http.pages import ROBOTS, page  # only where a page is shown
+
+        settings = self.settings
+        if path == "/robots.txt":
+            found = ROBOTS
+        else:
+            name = unquote(path.removeprefix(settings.ui_path))
+            found = page(name, settings.ui_path, self.agent.datacenter, settings.ui_dir)
+        response = Response(found.status, b"" if method == "HEAD" else found.body, found.headers, found.content_type)
+        return finish(response, header_block(settings.response_headers), gzip=False)
 
 
 def too_large(size: int, limit: int, option: str) -> TooLarge:

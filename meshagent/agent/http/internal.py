@@ -1,79 +1,209 @@
-"""`/v1/internal`: what the web page reads.
+"""`/v1/internal/ui`: what the web page reads.
 
-Not built yet: the rows are here so that methods, documentation and 501 answers are right.
-
-Source: surface rows IN1-IN5; developer.hashicorp.com/consul/api-docs/internal.
+Source: surface rows IN1-IN5; developer.hashicorp.com/consul/api-docs/internal; recorded answers of a running Consul.
+What may change here: nothing that a page of Consul's reads.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from meshagent.agent.http.intention_shapes import default_of, shown
+from meshagent.agent.http.narrow import filtered
+from meshagent.agent.http.request import Request
+from meshagent.agent.http.response import Response, encode_json, json_response
 from meshagent.agent.http.routes import Route
+from meshagent.catalog import overviews, queries
+from meshagent.catalog.entries.ingress_gateway import IngressGateway
+from meshagent.catalog.queries import Result
+from meshagent.connect.topology import Edge, gateway_intentions, topology
+from meshagent.errors import BadRequest, InternalError, NotFound
+
+if TYPE_CHECKING:
+    from meshagent.agent.core import Agent
 
 __all__ = ["ROUTES"]
 
+_TOPOLOGY_KINDS = frozenset({"", "ingress-gateway"})
+
+
+def _index(agent: Agent, *tables: str) -> int:
+    registrations = agent.store.registrations
+    return max(1, *(registrations.index(table) for table in tables or ("nodes", "services", "checks")))
+
+
+# --- nodes and services ----------------------------------------------------------------------------------------
+
+
+def _nodes(agent: Agent, request: Request) -> Result[Any]:
+    rows = filtered(request, "node_dump", overviews.node_dumps(agent.store))
+    return Result(rows, _index(agent), overviews.TOPICS)
+
+
+def _node(agent: Agent, request: Request) -> Result[Any]:
+    if not request.name:
+        raise BadRequest("Missing node name")
+    found = overviews.node_dumps(agent.store, request.name)
+    if not found:
+        raise NotFound("")
+    return Result(found[0], _index(agent), overviews.TOPICS)
+
+
+def _shown(row: overviews.NodeDump) -> dict[str, Any]:
+    """As Consul writes it here: without tags there is null, not an empty list."""
+    return {
+        **msgspec.to_builtins(row),
+        "Services": [{**one, "Tags": one["Tags"] or None} for one in msgspec.to_builtins(row.services)],
+        "Checks": [{**one, "ServiceTags": one["ServiceTags"] or None} for one in msgspec.to_builtins(row.checks)],
+    }
+
+
+def _encode_nodes(rows: list[overviews.NodeDump], _: Request) -> bytes:
+    return encode_json([_shown(row) for row in rows])
+
+
+def _encode_node(row: overviews.NodeDump, _: Request) -> bytes:
+    return encode_json(_shown(row))
+
+
+def _services(agent: Agent, request: Request) -> Result[Any]:
+    rows = overviews.summaries(agent.store, lambda entries: filtered(request, "service_entry", entries))
+    return Result(rows, _index(agent), overviews.TOPICS)
+
+
+async def _catalog_overview(agent: Agent, request: Request) -> Response:
+    await agent.log.read_barrier()
+    return json_response(overviews.health_counts(agent.store))
+
+
+# --- neighbours ------------------------------------------------------------------------------------------------
+
+
+def _service_topology(agent: Agent, request: Request) -> Result[Any]:
+    if not request.name:
+        raise BadRequest("Missing service name")
+    kind = request.query.get("kind")
+    if kind is None:
+        raise BadRequest("Missing service kind")
+    if kind not in _TOPOLOGY_KINDS:
+        raise BadRequest(f'Unsupported service kind "{kind}"')
+    found = topology(agent.store, request.name, kind, default_of(agent))
+    rows = {
+        "Protocol": found.protocol,
+        "TransparentProxy": found.transparent_proxy,
+        "Upstreams": [_edge(edge) for edge in found.upstreams],
+        "Downstreams": [_edge(edge) for edge in found.downstreams],
+        "FilteredByACLs": False,
+    }
+    return Result(rows, max(agent.store.config.index, _index(agent)), overviews.TOPICS)
+
+
+def _edge(edge: Edge) -> dict[str, Any]:
+    return {
+        **msgspec.to_builtins(edge.service),
+        "Source": edge.source,
+        "Intention": msgspec.to_builtins(edge.intention),
+    }
+
+
+# --- gateways --------------------------------------------------------------------------------------------------
+
+
+def _behind(agent: Agent, request: Request) -> Result[Any]:
+    """The services behind a gateway, and where an ingress gateway lets them in."""
+    if not request.name:
+        raise BadRequest("Missing gateway name")
+    store = agent.store
+    behind = queries.gateway_services(store, request.name)
+    ingress = isinstance(store.config.get("ingress-gateway", request.name), IngressGateway)
+    addresses: dict[str, list[str]] = {}
+    for row in behind.rows:
+        hosts = row.hosts or (f"{row.service.name}.ingress.*",) if ingress else ()
+        addresses.setdefault(row.service.name, []).extend(f"{host}:{row.port}" for host in hosts)
+    rows = [
+        overviews.summary(store, entries, overviews.GatewayConfig(addresses=tuple(found)))
+        for name, found in addresses.items()
+        if (entries := store.registrations.entries(name))
+    ]
+    return Result(rows, behind.index, (*behind.topics, *overviews.TOPICS))
+
+
+def _intentions(agent: Agent, request: Request) -> Result[Any]:
+    if not request.name:
+        raise BadRequest("Missing gateway name")
+    rows = [shown(one) for one in gateway_intentions(agent.store, request.name)]
+    return Result(rows, agent.store.config.index, overviews.TOPICS)
+
+
+def _exported(agent: Agent, request: Request) -> Result[Any]:
+    peer = request.query.get("peer")
+    if not peer:
+        raise InternalError("must provide PeerName")
+    found = queries.exported_services(agent.store)
+    rows = [row["Service"] for row in found.rows if peer in _peers(row)]
+    return Result(rows, found.index if rows else 1, found.topics)
+
+
+def _peers(row: dict[str, Any]) -> list[str]:
+    peers: list[str] = row["Consumers"].get("Peers", [])
+    return peers
+
+
+async def _metrics_proxy(agent: Agent, request: Request) -> Response:
+    config = agent.config.ui_config
+    if not config.enabled:
+        return Response(404, b"UI is not enabled")
+    return Response(404, b"Metrics proxy is not enabled")
+
+
 ROUTES = (
     Route(
-        row="IN1",
-        method="GET",
-        path="/v1/internal/ui/nodes",
-        acl="node:read, service:read",
-        flags="B C",
-        summary="nodes with services and checks",
+        row="IN1", method="GET", path="/v1/internal/ui/nodes", acl="node:read, service:read", flags="B C F",
+        filter="node_dump", meta_on_error=True, read=_nodes, encode=_encode_nodes,
+        summary="nodes with services and checks", example="curl localhost:8500/v1/internal/ui/nodes",
     ),
     Route(
-        row="IN1",
-        method="GET",
-        path="/v1/internal/ui/node/",
-        acl="node:read, service:read",
-        flags="B C",
-        summary="one node with services and checks",
+        row="IN1", method="GET", path="/v1/internal/ui/node/", acl="node:read, service:read", flags="B C",
+        read=_node, encode=_encode_node,
+        summary="one node with services and checks", example="curl localhost:8500/v1/internal/ui/node/host-1",
     ),
     Route(
-        row="IN2",
-        method="GET",
-        path="/v1/internal/ui/services",
-        acl="node:read, service:read",
-        flags="B C",
-        summary="services with counts",
+        row="IN2", method="GET", path="/v1/internal/ui/services", acl="node:read, service:read", flags="B C F",
+        filter="service_entry", meta_on_error=True, read=_services,
+        summary="services with counts", example="curl localhost:8500/v1/internal/ui/services",
     ),
     Route(
-        row="IN3",
-        method="GET",
-        path="/v1/internal/ui/catalog-overview",
-        acl="operator:read",
-        summary="counts by health",
+        row="IN3", method="GET", path="/v1/internal/ui/catalog-overview", acl="operator:read",
+        handle=_catalog_overview,
+        summary="counts by health", example="curl localhost:8500/v1/internal/ui/catalog-overview",
     ),
     Route(
-        row="IN4",
-        method="GET",
-        path="/v1/internal/ui/service-topology/",
-        acl="service:read",
-        flags="B",
+        row="IN4", method="GET", path="/v1/internal/ui/service-topology/", acl="service:read", flags="B",
+        read=_service_topology,
         summary="upstreams and downstreams of a service",
+        example="curl 'localhost:8500/v1/internal/ui/service-topology/web?kind='",
     ),
     Route(
-        row="IN5",
-        method="GET",
-        path="/v1/internal/ui/gateway-services-nodes/",
-        acl="service:read",
-        flags="B",
-        summary="services behind a gateway",
+        row="IN5", method="GET", path="/v1/internal/ui/gateway-services-nodes/", acl="service:read", flags="B",
+        read=_behind,
+        summary="services behind a gateway", example="curl localhost:8500/v1/internal/ui/gateway-services-nodes/in",
     ),
     Route(
-        row="IN5",
-        method="GET",
-        path="/v1/internal/ui/gateway-intentions/",
-        acl="intentions:read",
-        flags="B",
-        summary="intentions behind a gateway",
+        row="IN5", method="GET", path="/v1/internal/ui/gateway-intentions/", acl="intentions:read", flags="B",
+        read=_intentions,
+        summary="intentions behind a gateway", example="curl localhost:8500/v1/internal/ui/gateway-intentions/in",
     ),
     Route(
-        row="IN5",
-        method="GET",
-        path="/v1/internal/ui/exported-services",
-        acl="service:read",
-        flags="B",
+        row="IN5", method="GET", path="/v1/internal/ui/exported-services", acl="service:read", flags="B",
+        meta_on_error=True, read=_exported,
         summary="services exported to a peer",
+        example="curl 'localhost:8500/v1/internal/ui/exported-services?peer=east'",
     ),
-    Route(row="IN5", method="GET", path="/v1/internal/ui/metrics-proxy/", summary="the metrics proxy of the web page"),
-)
+    Route(
+        row="IN5", method="GET", path="/v1/internal/ui/metrics-proxy/", handle=_metrics_proxy,
+        summary="the metrics proxy of the web page",
+        example="curl localhost:8500/v1/internal/ui/metrics-proxy/api/v1/query",
+    ),
+)  # fmt: skip

@@ -42,6 +42,8 @@ class HttpSettings:
     default_policy: str = "allow"
     ui_enabled: bool = False
     ui_path: str = "/ui/"
+    #: Files in place of our own page; "" for ours.
+    ui_dir: str = ""
     use_streaming: bool = True
     #: Say in every answer that addresses are translated (surface row C30).
     translate_wan_addrs: bool = False

@@ -2,9 +2,10 @@
 
 Source: Ongaro (2014), section 4: one change at a time, in force from the moment its entry is in the log. An entry holds
 the whole configuration, not the change: whoever has the newest one needs no other, and taking it back is going back to
-the one before. First byte as in `batch.py`, then msgpack: [version, [[node_id, address, voter], ...]].
+the one before. First byte as in `batch.py`, then msgpack: [version, [[node_id, address, voter, incarnation], ...]].
 
-What may be changed: `VERSION` goes up with the layout, and old versions stay readable: they are in logs on disk.
+What may be changed: fields are appended with defaults; `VERSION` goes up with any other change of the layout, and old
+versions stay readable: they are in logs on disk.
 """
 
 from __future__ import annotations
@@ -22,9 +23,12 @@ VERSION = 1
 
 
 class Server(msgspec.Struct, frozen=True, array_like=True):
+    """`incarnation` is that of its data directory (`vote.py`), 0 while it is not known: another one does not count."""
+
     node_id: str
     address: str
     voter: bool
+    incarnation: int = 0
 
 
 class Configuration(msgspec.Struct, frozen=True, array_like=True):
@@ -37,11 +41,20 @@ class Configuration(msgspec.Struct, frozen=True, array_like=True):
         return frozenset(server.node_id for server in self.servers if server.voter)
 
     @property
+    def incarnations(self) -> dict[str, int]:
+        return {server.node_id: server.incarnation for server in self.servers}
+
+    @property
     def addresses(self) -> dict[str, str]:
         return {server.node_id: server.address for server in self.servers}
 
     def get(self, node_id: str) -> Server | None:
         return next((server for server in self.servers if server.node_id == node_id), None)
+
+    @property
+    def anonymous(self) -> Configuration:
+        """The same servers, whatever their data directories."""
+        return Configuration(tuple(Server(each.node_id, each.address, each.voter) for each in self.servers))
 
     def having(self, server: Server) -> Configuration:
         """With `server` added, or in the place of the one of the same id."""

@@ -4,6 +4,8 @@ Source: Ongaro (2014), sections 3.4 (votes), 3.10 (transfer), 4.2.3 and 9.6 (pre
 lives). Two promises lean on each other here and in `replication.py`: a server that heard its leader gives no vote for
 the shortest election timeout, and a leader's lease is shorter than that, counted from when it spoke.
 
+A server votes for whoever asks, of its cluster or not; whose vote counts is for the candidate's configuration to say.
+
 What may be changed: the order of the checks in `_on_request_vote`: none.
 """
 
@@ -37,7 +39,7 @@ class Elections(Standing):
     @property
     def may_lead(self) -> bool:
         """Whether this server may seek an election."""
-        return self.node_id in self.voters and not self._removed
+        return self.node_id in self.voters and not self._removed and self._is_same(self.node_id, self.incarnation)
 
     def _is_quorum(self, node_ids: Set[str]) -> bool:
         return 2 * len(self.voters & node_ids) > len(self.voters)
@@ -95,7 +97,7 @@ class Elections(Standing):
         if message.term > self.term:
             self._step_down(message.term, now)
             return
-        if not message.granted:
+        if not message.granted or not self._is_same(message.sender, message.incarnation):
             return
         if message.pre and self._pre_term == message.asked == self.term + 1:
             self._granted |= {message.sender}
@@ -133,7 +135,16 @@ class Elections(Standing):
         )
         self._send(
             message.sender,
-            VoteReply(self.node_id, self.term, message.epoch, message.term, granted, pre=True, removed=removed),
+            VoteReply(
+                self.node_id,
+                self.term,
+                message.epoch,
+                message.term,
+                granted,
+                pre=True,
+                removed=removed,
+                incarnation=self.incarnation,
+            ),
         )
 
     def _on_request_vote(self, message: RequestVote, now: float) -> None:
@@ -153,5 +164,13 @@ class Elections(Standing):
             self._deadline = now + self._timeout()
         self._send(
             message.sender,
-            VoteReply(self.node_id, self.term, message.epoch, message.term, granted, pre=False),
+            VoteReply(
+                self.node_id,
+                self.term,
+                message.epoch,
+                message.term,
+                granted,
+                pre=False,
+                incarnation=self.incarnation,
+            ),
         )

@@ -209,6 +209,7 @@ class Engine(Replication):
         elif isinstance(message, AppendReply):
             self._on_append_reply(message, now)
         else:
+            self._hear_incarnation(message.sender, message.incarnation)
             self._courier.on_reply(message)
 
     def _on_leader(self, message: Message, now: float) -> None:
@@ -224,7 +225,8 @@ class Engine(Replication):
         elif isinstance(message, InstallSnapshot):
             if message.term < self.term:
                 self._send(
-                    message.sender, SnapshotReply(self.node_id, self.term, message.epoch, message.index, 0, False)
+                    message.sender,
+                    SnapshotReply(self.node_id, self.term, message.epoch, message.index, 0, False, self.incarnation),
                 )
                 return
             self._hear_leader(message.sender, now)
@@ -245,6 +247,8 @@ class Engine(Replication):
             self._commit(now)
         if self.role == LEADER:
             self._check_quorum(now)
+        if self.role == LEADER and self._incarnations_heard:
+            self._note_incarnations()
         self._apply_entries()
         if self.role == LEADER:
             self._hand_over(now)
@@ -293,12 +297,13 @@ class Engine(Replication):
             progress.behind = entries
             self._feed(node_id, progress, beat=False)
 
-    def snapshot_delivered(self, node_id: str, index: int) -> None:
-        """Server `node_id` has the state behind entry `index` on its disk."""
+    def snapshot_delivered(self, node_id: str, index: int, epoch: int) -> None:
+        """Server `node_id` has the state behind entry `index` on its disk, as it said on connection `epoch`."""
         progress = self._progress.get(node_id)
         if progress is not None:
             progress.installing = False
-            progress.match = max(progress.match, index)
+            if epoch == progress.epoch:  # who speaks on a later one may have lost it again
+                progress.match = max(progress.match, index)
             progress.probe(progress.match + 1)
             self._feed(node_id, progress, beat=False)
 
@@ -352,7 +357,10 @@ class Engine(Replication):
                 raise Conflict(f"server {server.node_id} must join without a vote first")
             if self.match_index(server.node_id) + CAUGHT_UP_ENTRIES < self.last_index:
                 raise Unavailable(f"server {server.node_id} has not caught up with the log yet")
-        return self.configuration.having(server)
+            incarnation = self._progress[server.node_id].incarnation
+        else:
+            incarnation = 0 if present is None else present.incarnation
+        return self.configuration.having(Server(server.node_id, server.address, server.voter, incarnation))
 
     def remove(self, node_id: str) -> Configuration:
         """The configuration without `node_id`. Raises Conflict."""

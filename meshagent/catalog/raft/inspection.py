@@ -8,7 +8,7 @@ What may be changed: what is said. A cut log may lack what was acknowledged: who
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from meshagent.catalog.raft.batch import MEMBERSHIP
 from meshagent.catalog.raft.configuration import Configuration, decode_configuration
@@ -17,7 +17,7 @@ from meshagent.catalog.raft.members import Members, decode_members
 from meshagent.catalog.raft.records import Entry, good_part, scan
 from meshagent.catalog.raft.snapshots import SnapshotId, list_snapshots, read_snapshot, verify_snapshot
 from meshagent.catalog.raft.state import configuration_in
-from meshagent.catalog.raft.vote import Vote, decode_vote
+from meshagent.catalog.raft.vote import Vote, decode_vote, encode_vote
 from meshagent.errors import CorruptData
 
 __all__ = ["BAD", "Inspection", "LogFile", "cut", "inspect"]
@@ -147,8 +147,15 @@ def _configuration(disk: Disk, found: Inspection, base: SnapshotId, entries: lis
 
 
 def cut(disk: Disk, found: Inspection) -> list[str]:
-    """Take what is bad out of the way; what was done, a line each. Raises OSError."""
+    """Take what is bad out of the way; what was done, a line each. Raises OSError.
+
+    A server of several that loses entries it has acknowledged must not vote as if it had them: it gets a new
+    incarnation at its next start (`vote.py`), and its vote back from the leader when it has caught up.
+    """
     done = []
+    if len(found.configuration.voters) > 1 and found.vote is not None and found.vote.incarnation:
+        _replace(disk, "vote", encode_vote(replace(found.vote, incarnation=0)))
+        done.append("vote: this server votes no more until it has caught up with the others")
     for snapshot, problem in found.snapshots:
         if problem:
             disk.rename(snapshot.name, snapshot.name + BAD)
@@ -160,12 +167,17 @@ def cut(disk: Disk, found: Inspection) -> list[str]:
         disk.rename(each.name, each.name + BAD)
         done.append(f"{each.name}: renamed to {each.name}{BAD}")
         if each.keep_bytes:
-            file = disk.create(each.name + ".tmp")
-            file.write(0, data[: each.keep_bytes])
-            file.sync()
-            file.close()
-            disk.rename(each.name + ".tmp", each.name)
+            _replace(disk, each.name, data[: each.keep_bytes])
             done.append(f"{each.name}: kept {each.records} records, up to entry {each.last_index}")
         disk.sync_names()
     disk.sync_names()
     return done
+
+
+def _replace(disk: Disk, name: str, data: bytes) -> None:
+    file = disk.create(name + ".tmp")
+    file.write(0, data)
+    file.sync()
+    file.close()
+    disk.rename(name + ".tmp", name)
+    disk.sync_names()

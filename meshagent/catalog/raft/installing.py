@@ -70,7 +70,8 @@ class SnapshotSender:
             engine = self._engine()
             snapshot = SnapshotId(engine.applied_index, engine.applied_term)
             self._under_way[node_id] = (snapshot, asyncio.Event(), [])
-            self._tasks.start(self._send(node_id, snapshot, engine.term), name="raft-send-snapshot")
+            chunks = self._state.snapshot()  # now, not when the task runs: entries may be applied before that
+            self._tasks.start(self._send(node_id, snapshot, engine.term, chunks), name="raft-send-snapshot")
 
     def on_reply(self, reply: SnapshotReply) -> None:
         under_way = self._under_way.get(reply.sender)
@@ -78,17 +79,17 @@ class SnapshotSender:
             under_way[2].append(reply)
             under_way[1].set()
 
-    async def _send(self, node_id: str, snapshot: SnapshotId, term: int) -> None:
+    async def _send(self, node_id: str, snapshot: SnapshotId, term: int, chunks: Iterator[bytes]) -> None:
         log.info("sending the state at entry %d to server %s", snapshot.index, node_id)
-        delivered = False
+        delivered: SnapshotReply | None = None
         try:
-            frames = _frames(self._state.snapshot(), self._clock, self._settings.slice_s)
+            frames = _frames(chunks, self._clock, self._settings.slice_s)
             for number, (data, done) in enumerate(frames):
                 reply = await self._deliver(node_id, snapshot, term, number, data, done)
                 if reply is None or (not reply.done and (reply.chunk != number + 1 or done)):
                     break
-                delivered = reply.done
-                if delivered:
+                if reply.done:
+                    delivered = reply
                     break
                 await self._clock.sleep(0)
         finally:
@@ -96,8 +97,8 @@ class SnapshotSender:
         engine = self._engine()
         if engine.term != term or not engine.takes_commands:
             return
-        if delivered:
-            engine.snapshot_delivered(node_id, snapshot.index)
+        if delivered is not None:
+            engine.snapshot_delivered(node_id, snapshot.index, delivered.epoch)
         else:
             log.warning("the state at entry %d did not reach server %s", snapshot.index, node_id)
             engine.snapshot_failed(node_id)
@@ -263,7 +264,9 @@ class SnapshotReceiver:
         if engine.term == message.term:
             engine.say(
                 message.sender,
-                SnapshotReply(engine.node_id, engine.term, message.epoch, message.index, chunk, done),
+                SnapshotReply(
+                    engine.node_id, engine.term, message.epoch, message.index, chunk, done, engine.incarnation
+                ),
             )
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Protocol, overload
 
@@ -103,7 +104,13 @@ class MemoryJournal:
     def is_new(self) -> bool:
         """Whether this server has never been part of a cluster."""
         entries = self._entries
-        return self._vote == Vote() and self.members is None and len(entries) == 1 and not entries[0][2]
+        voted = self._vote.term or self._vote.candidate
+        return not voted and self.members is None and len(entries) == 1 and not entries[0][2]
+
+    @property
+    def incarnation(self) -> int:
+        """Which data directory this is (`vote.py`); 0 in memory."""
+        return self._vote.incarnation
 
     async def keep_members(self, members: Members) -> None:
         """They are on disk on return. Raises OSError."""
@@ -208,7 +215,7 @@ class MemoryJournal:
         return self.snapshot.index
 
     def setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:
-        self._vote = Vote(term, votedForNodeId)
+        self._vote = Vote(term, votedForNodeId, self._vote.incarnation)
         self.mark += 1
 
     def getCurrentTerm(self) -> int:
@@ -241,6 +248,8 @@ class Journal(Protocol):
     async def heal(self) -> bool: ...
     @property
     def is_new(self) -> bool: ...
+    @property
+    def incarnation(self) -> int: ...
     async def keep_members(self, members: Members) -> None: ...
     def trim(self, applied: int) -> None: ...
     async def read_back(self, index: int) -> list[Entry]: ...
@@ -265,7 +274,8 @@ class Journal(Protocol):
 class FileJournal(MemoryJournal):
     """Segments, vote and snapshots in one directory.
 
-    `kept_bytes` of the log stay on disk behind a snapshot, for followers that were away for a while.
+    `kept_bytes` of the log stay on disk behind a snapshot, for followers that were away for a while. A directory that
+    has no incarnation takes `new_incarnation`, on disk before anything is said.
 
     An error of the disk fails the whole group that was being written, and everything after it, until `heal`: after a
     failed fdatasync nobody knows what is on disk, and asking again would get a wrong yes.
@@ -282,8 +292,10 @@ class FileJournal(MemoryJournal):
         reserve_bytes: int = RESERVE_BYTES,
         window_bytes: int = WINDOW_BYTES,
         kept_bytes: int = 0,
+        new_incarnation: int = 0,
     ) -> None:
         super().__init__(window_bytes=window_bytes)
+        self._new_incarnation = new_incarnation
         self._kept_bytes = kept_bytes
         self._disk = disk
         self._worker = worker
@@ -334,6 +346,9 @@ class FileJournal(MemoryJournal):
         self.durable_index = self._entries[-1][1]
         if PEERS_FILE in names:
             self._take_peers(decode_peers(self._disk.read(PEERS_FILE), name=self._disk.path(PEERS_FILE)))
+        if not self._vote.incarnation and self._new_incarnation:
+            self._vote = replace(self._vote, incarnation=self._new_incarnation)
+            self._replace(_VOTE, encode_vote(self._vote))
         self.trim(self.snapshot.index)
 
     def _take_peers(self, configuration: Configuration) -> None:
@@ -341,7 +356,7 @@ class FileJournal(MemoryJournal):
         path = self._disk.path(PEERS_FILE)
         if self.is_new:
             raise ConfigError(f"{path}: this server has no state to recover: remove the file, and let it join")
-        self._vote = Vote(max(self._vote.term, self._entries[-1][2]) + 1)
+        self._vote = Vote(max(self._vote.term, self._entries[-1][2]) + 1, None, self._vote.incarnation)
         self.members = Members(self._vote.term, configuration)
         self._replace(_VOTE, encode_vote(self._vote))
         self._replace(_MEMBERS, encode_members(self.members))

@@ -8,6 +8,7 @@ connection on which the asking server sent. An answer repeats the `epoch` of wha
 something said on an earlier connection is known by it and dropped.
 
 `address` is where the sender can be reached: who does not belong to the cluster yet learns from it whom to answer.
+`incarnation` is that of the sender's data directory: an answer counts only if the configuration names the same one.
 
 What may be changed: tags are append-only and fields are appended with defaults; both are on the wire between versions.
 """
@@ -72,6 +73,7 @@ class VoteReply(Message, frozen=True, array_like=True, tag=3):
     granted: bool
     pre: bool
     removed: bool = False
+    incarnation: int = 0
 
 
 class AppendEntries(Message, frozen=True, array_like=True, tag=4):
@@ -92,6 +94,7 @@ class AppendReply(Message, frozen=True, array_like=True, tag=5):
     round: int
     success: bool
     index: int
+    incarnation: int = 0
 
 
 class InstallSnapshot(Message, frozen=True, array_like=True, tag=6):
@@ -110,6 +113,7 @@ class SnapshotReply(Message, frozen=True, array_like=True, tag=7):
     index: int
     chunk: int
     done: bool
+    incarnation: int = 0
 
 
 class TimeoutNow(Message, frozen=True, array_like=True, tag=8):
@@ -122,7 +126,8 @@ AnyMessage = (
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(AnyMessage)
-_NUMBERS = ("term", "epoch", "last_index", "last_term", "asked", "round", "prev_index", "prev_term", "commit", "index")
+_NUMBERS = ("term", "epoch", "last_index", "last_term", "asked", "round", "prev_index", "prev_term", "commit", "index",
+            "incarnation")  # fmt: skip
 _CHECKED: dict[type[Message], tuple[str, ...]] = {
     cls: tuple(name for name in (*_NUMBERS, "chunk") if name in cls.__struct_fields__)
     for cls in (

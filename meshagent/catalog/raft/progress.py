@@ -27,6 +27,7 @@ class Progress:
     round: int = 0  # the newest round it answered
     answered_at: float = 0.0
     epoch: int = -1  # the connection that `next` and `flying` are about
+    incarnation: int = 0  # of the data directory that answers; 0: it has not said
     probing: bool = True
     awaiting: bool = False  # a probe is under way
     installing: bool = False  # a snapshot is under way
@@ -51,6 +52,13 @@ class Progress:
         begin = self.next if self.probing else self.match + 1
         self.match = 0
         self.probe(begin)
+
+    def heard(self, incarnation: int) -> None:
+        """Answers come from another data directory: what this one acknowledged does not count for that one."""
+        if self.incarnation:
+            self.match = self.round = 0
+            self.probe(self.next)
+        self.incarnation = incarnation
 
     def probe(self, next_index: int) -> None:
         self.next = max(self.match + 1, next_index)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from meshagent.catalog.raft.batch import NO_OP
-from meshagent.catalog.raft.configuration import Configuration, encode_configuration
+from meshagent.catalog.raft.configuration import Configuration, Server, encode_configuration
 from meshagent.catalog.raft.elections import Elections
 from meshagent.catalog.raft.messages import AppendEntries, AppendReply, TimeoutNow
 from meshagent.catalog.raft.progress import Progress
@@ -46,6 +46,7 @@ class Replication(Elections):
         self._next_beat = NEVER
         self._beat_wanted = False
         self._transfer: tuple[str, float, bool] | None = None  # (to whom, until when, whether it was told)
+        self._incarnations_heard = False  # another directory than what is written down, perhaps
         super().__init__(*args, **options)
 
     # -- leading
@@ -64,7 +65,7 @@ class Replication(Elections):
         self._track(now)
         if self._progress and self.configuration_index <= 1:
             # The one a cluster begins with is in no entry: write it down, so that a later member learns it.
-            self._append_configuration(self.configuration)
+            self._append_configuration(self._with_incarnations())
         self._beat(now)
 
     def _stop_leading(self) -> None:
@@ -93,6 +94,49 @@ class Replication(Elections):
         self._note_configuration(index, payload)
         self._track(self._clock.monotonic())
         return index
+
+    def _with_incarnations(self) -> Configuration:
+        """The configuration in force with what the servers say of their data directories.
+
+        One that has another directory than it had when it got its vote lost it, and gets it back as a newcomer does.
+        Naming what was not known changes no quorum; only one server a time loses its vote.
+        """
+        servers, lost = [], False
+        for server in self.configuration.servers:
+            progress = self._progress.get(server.node_id)
+            heard = self.incarnation if server.node_id == self.node_id else progress.incarnation if progress else 0
+            if heard not in (0, server.incarnation):
+                loses = server.voter and server.incarnation != 0
+                if loses and lost:
+                    servers.append(server)
+                    continue
+                lost = lost or loses
+                server = Server(server.node_id, server.address, server.voter and not loses, heard)
+            servers.append(server)
+        return Configuration(tuple(servers))
+
+    def _note_incarnations(self) -> None:
+        """Write down which data directories the servers have, when a change of members may begin."""
+        if self.commit_index < max(self._noop_index, self.configuration_index) or self._transfer is not None:
+            return
+        configuration = self._with_incarnations()
+        if configuration == self.configuration:
+            self._incarnations_heard = False
+            return
+        for node_id in self.voters - configuration.voters:
+            log.warning("server %s came back without its data: it votes no more until it has caught up", node_id)
+        self._append_configuration(configuration)
+        self.replicate()
+
+    def _hear_incarnation(self, node_id: str, incarnation: int) -> None:
+        progress = self._progress.get(node_id)
+        if progress is not None and progress.incarnation != incarnation:
+            progress.heard(incarnation)
+            self._incarnations_heard = True
+
+    def _counts(self, node_id: str) -> bool:
+        """Whether what that server answers counts for a quorum."""
+        return self._is_same(node_id, self._progress[node_id].incarnation)
 
     def append(self, payload: bytes) -> int:
         """Stage one entry (the leader only); its index. The caller then lets the journal sync and calls `replicate`."""
@@ -174,6 +218,8 @@ class Replication(Elections):
         progress = self._progress.get(message.sender)
         if self.role != LEADER or progress is None or message.round > self._round:
             return
+        if message.incarnation != progress.incarnation:
+            self._hear_incarnation(message.sender, message.incarnation)
         progress.answered_at = now
         if message.round > progress.round:
             progress.round = message.round
@@ -196,7 +242,11 @@ class Replication(Elections):
     def _quorum_of(self, own: int, others: Callable[[Progress], int]) -> int:
         """The highest value that a majority of the voters has reached."""
         values = sorted(
-            (own if node == self.node_id else others(self._progress[node]) for node in self.voters), reverse=True
+            (
+                own if node == self.node_id else others(self._progress[node]) if self._counts(node) else 0
+                for node in self.voters
+            ),
+            reverse=True,
         )
         return values[len(values) // 2] if values else 0
 
@@ -238,7 +288,11 @@ class Replication(Elections):
         if len(self.voters) < 2 or not self._rounds:
             return
         since = now - self._election_min_s
-        heard = {node_id for node_id, progress in self._progress.items() if progress.answered_at > since}
+        heard = {
+            node_id
+            for node_id, progress in self._progress.items()
+            if progress.answered_at > since and (not progress.incarnation or self._counts(node_id))
+        }
         if not self._is_quorum(heard | {self.node_id}):
             log.warning("no answer from a majority of the servers: leading no more")
             self._step_down(self.term, now)
@@ -261,7 +315,7 @@ class Replication(Elections):
                 # It may hear of it later and then stand without asking whether a leader lives: lead no more in a term
                 # in which that can happen.
                 self._step_down(self.term, now)
-        elif not told and progress.match == self.last_index:
+        elif not told and progress.match == self.last_index and self._counts(node_id):
             self._transfer = (node_id, until, True)
             self._hold(self._led_mark, node_id, TimeoutNow(self.node_id, self.term, self._transport.epoch(node_id)))
 
@@ -285,7 +339,7 @@ class Replication(Elections):
         self._take(message)
 
     def _answer(self, message: AppendEntries, *, success: bool, index: int) -> None:
-        reply = AppendReply(self.node_id, self.term, message.epoch, message.round, success, index)
+        reply = AppendReply(self.node_id, self.term, message.epoch, message.round, success, index, self.incarnation)
         self._send(message.sender, reply)
 
     def _take(self, message: AppendEntries) -> None:

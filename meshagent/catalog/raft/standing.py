@@ -82,6 +82,7 @@ class Standing(SyncObj):  # type: ignore[misc]
         self._deadline = self._heard_at + self._timeout()
         self._configurations = [configuration]
         self._voters: frozenset[str] = frozenset()
+        self._incarnations: dict[str, int] = {}
         self._strangers: dict[str, str] = {}  # who spoke here and is not in the configuration: address by node id
         use(clock)
         super().__init__(
@@ -167,6 +168,18 @@ class Standing(SyncObj):  # type: ignore[misc]
     def voters(self) -> frozenset[str]:
         return self._voters
 
+    @property
+    def incarnation(self) -> int:
+        """Of this server's data directory."""
+        return self._journal.incarnation
+
+    def _is_same(self, node_id: str, incarnation: int) -> bool:
+        """Whether that is the data directory that the configuration means, or it does not know yet which one.
+
+        Who lost its disk has forgotten what it voted and acknowledged: it is another server under the same name.
+        """
+        return self._incarnations.get(node_id, 0) in (0, incarnation)
+
     def configuration_at(self, index: int) -> tuple[int, Configuration]:
         """The one in force at entry `index` (a committed one), with the index of its own entry."""
         return next(each for each in reversed(self._configurations) if each[0] <= index)
@@ -196,6 +209,7 @@ class Standing(SyncObj):  # type: ignore[misc]
 
     def _on_configuration(self) -> None:
         self._voters = self.configuration.voters
+        self._incarnations = self.configuration.incarnations
         addresses = self.configuration.addresses
         addresses.pop(self.node_id, None)
         self._transport.set_servers({**self._strangers, **addresses})

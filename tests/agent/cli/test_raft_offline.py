@@ -10,7 +10,7 @@ from typing import Any
 
 from meshtest.logs import History
 
-from meshagent.catalog.raft.replica import open_raft_log
+from meshagent.catalog.raft.opening import open_raft_log
 from meshagent.catalog.raft.settings import RaftSettings
 from meshagent.clock import SystemClock
 

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from meshagent.catalog.raft.replica import open_raft_log
+from meshagent.catalog.raft.opening import open_raft_log
 from meshagent.clock import SystemClock
 
 

@@ -78,7 +78,7 @@ class Loop:
 
 class Server:
     def __init__(self, name: str, port: int, directory: Path) -> None:
-        from meshagent.catalog.raft.replica import open_raft_log
+        from meshagent.catalog.raft.opening import open_raft_log
         from meshagent.catalog.raft.settings import RaftSettings
         from meshagent.catalog.rpc.hello import Identity
         from meshagent.catalog.rpc.peers import Peers

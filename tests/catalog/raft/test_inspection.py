@@ -6,8 +6,11 @@ import pytest
 from meshtest.disk import SimDisk
 from meshtest.logs import History, open_on
 
+from meshagent.catalog.raft.configuration import initial
 from meshagent.catalog.raft.inspection import BAD, cut, inspect
+from meshagent.catalog.raft.members import Members, encode_members
 from meshagent.catalog.raft.records import HEADER_BYTES, RECORD_BYTES
+from meshagent.catalog.raft.vote import Vote, decode_vote, encode_vote
 from meshagent.errors import CorruptData
 
 
@@ -102,3 +105,16 @@ async def test_an_empty_directory_is_no_problem() -> None:
     found = inspect(SimDisk())
     assert found.problems == []
     assert found.last_index == 1
+
+
+@pytest.mark.parametrize("servers", [1, 3])
+async def test_who_loses_what_it_acknowledged_loses_its_vote_with_it(servers: int) -> None:
+    """Mutation: `cut` leaves the incarnation: the server counts for entries that it has no more."""
+    disk = await written()
+    disk.flip(logs(disk)[-2], HEADER_BYTES + 3 * (RECORD_BYTES + 20))
+    members = initial({f"s{number}": f"s{number}:8300" for number in range(servers)})
+    disk.put("members", encode_members(Members(1, members)))
+    disk.put("vote", encode_vote(Vote(1, None, 7)))
+    cut(disk, inspect(disk))
+    left = decode_vote(disk.read("vote"), name="vote")
+    assert left == Vote(1, None, 7 if servers == 1 else 0), "with 0 it takes a new one at its next start"

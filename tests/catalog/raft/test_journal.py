@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import random
 
 import pytest
 from meshtest.disk import SimDisk
@@ -50,6 +51,27 @@ async def test_a_fresh_journal_begins_with_the_entry_that_every_server_has() -> 
     assert list(journal[:]) == [(b"\x01", 1, 0)]
     assert (journal.durable_index, journal.getCurrentTerm(), journal.getVotedForNodeId()) == (1, 0, None)
     assert list(journal.read_snapshot()) == []
+
+
+async def test_a_directory_is_numbered_once_and_for_all() -> None:
+    """Mutation: `setCurrentTerm` forgets the incarnation."""
+    disk = SimDisk()
+    journal = FileJournal(disk, InlineWorker(), new_incarnation=7)
+    await journal.load()
+    assert journal.incarnation == 7
+    assert journal.is_new, "that is no part in a cluster yet"
+    disk.crash(random.Random(1))
+    again = FileJournal(disk, InlineWorker(), new_incarnation=8)
+    await again.load()
+    assert again.incarnation == 7, "it was on disk before `load` returned"
+    again.setCurrentTerm(3, "b")
+    again.sync()
+    third = FileJournal(disk, InlineWorker(), new_incarnation=9)
+    await third.load()
+    assert (third.incarnation, third.getCurrentTerm(), third.is_new) == (7, 3, False)
+    lost = FileJournal(SimDisk(), InlineWorker(), new_incarnation=10)
+    await lost.load()
+    assert lost.incarnation == 10
 
 
 async def test_what_is_staged_while_the_disk_works_makes_the_next_group() -> None:

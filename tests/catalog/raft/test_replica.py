@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import random
-from pathlib import Path
 from typing import Any
 
 import pytest
 from meshtest.disk import SimDisk
 from meshtest.logs import SMALL, HeldWorker, History, open_on, turns
 
-from meshagent.catalog.raft.disk import FileDisk
-from meshagent.catalog.raft.replica import RaftLog, open_raft_log
+from meshagent.catalog.raft.replica import RaftLog
 from meshagent.catalog.raft.segments import SegmentLog
 from meshagent.catalog.raft.settings import RaftSettings
-from meshagent.clock import SystemClock, VirtualClock
+from meshagent.clock import VirtualClock
 from meshagent.errors import Conflict, CorruptData, InternalError, NoLeader, Unavailable
 
 BIG = RaftSettings()
@@ -317,16 +314,6 @@ async def test_stop_waits_for_what_was_proposed_and_refuses_what_comes_after() -
         await log.propose(b"b")
 
 
-async def test_before_the_start_nothing_is_accepted_or_claimed() -> None:
-    log = open_on(SimDisk(), History())
-    with pytest.raises(Unavailable):
-        await log.propose(b"a")
-    with pytest.raises(NoLeader):
-        await log.barrier()
-    assert (log.is_leader, log.leader, log.stats()) == (False, "", {})
-    await log.stop()
-
-
 async def test_a_reader_that_fails_to_wake_does_not_stop_the_log() -> None:
     class Grumpy(History):
         def flush(self) -> None:
@@ -350,91 +337,6 @@ async def test_a_snapshot_is_taken_after_the_interval_when_there_were_enough_com
     await turns()
     assert [name for name in disk if name.startswith("snapshot-")] == ["snapshot-00000000000000000012-1.snap"]
     await log.stop()
-
-
-async def test_the_snapshot_settings_can_be_reloaded() -> None:
-    # G4: raft_snapshot_threshold, raft_snapshot_interval and raft_trailing_logs need no restart.
-    disk, clock = SimDisk(), VirtualClock()
-    log = await started(disk, clock=clock, settings=RaftSettings(snapshot_threshold=1000, snapshot_interval_s=5))
-    for number in range(20):
-        await log.propose(b"%d" % number)
-    await clock.advance(30)
-    assert not [name for name in disk if name.startswith("snapshot-")]
-    log.reload(RaftSettings(snapshot_threshold=10, snapshot_interval_s=5))
-    await clock.advance(30)
-    assert [name for name in disk if name.startswith("snapshot-")]
-    await log.stop()
-
-
-async def test_in_memory_it_forgets_old_entries_and_needs_no_disk() -> None:
-    machine = History()
-    log = open_raft_log(machine, None, node_id="n", address="a:1", clock=SystemClock(), rng=random.Random(1))
-    await log.start()
-    for _ in range(40):
-        await asyncio.gather(*(log.propose(bytes(1000)) for _ in range(20)))
-    assert len(machine.commands) == 800
-    assert len(log._journal) < 20
-    await log.snapshot()
-    await log.stop()
-
-
-async def test_on_a_real_disk_files_are_private_and_a_second_server_is_refused(tmp_path: Path) -> None:
-    machine = History()
-    options: dict[str, Any] = {"node_id": "n", "address": "a:1", "clock": SystemClock(), "rng": random.Random(1)}
-    log = open_raft_log(machine, tmp_path, **options)
-    await log.start()
-    await asyncio.gather(*(log.propose(b"%d" % number) for number in range(50)))
-    await log.snapshot()
-    directory = tmp_path / "raft"
-    assert directory.stat().st_mode & 0o777 == 0o700
-    assert {path.stat().st_mode & 0o777 for path in directory.iterdir()} == {0o600}
-    assert {path.name for path in directory.iterdir()} == {
-        "000000000001.log",
-        "snapshot-00000000000000000003-1.snap",
-        "vote",
-    }
-    with pytest.raises(Unavailable, match="in use by another process"):
-        open_raft_log(History(), tmp_path, **options)
-    await log.stop()
-    again = History()
-    log = open_raft_log(again, tmp_path, **options)
-    await log.start()
-    assert again.commands == machine.commands
-    await log.stop()
-
-
-async def test_a_real_full_disk_is_what_the_simulated_one_says(tmp_path: Path) -> None:
-    class Full(FileDisk):
-        def create(self, name: str) -> Any:
-            if name.endswith(".log") and full:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            return super().create(name)
-
-    full = False
-    log = open_raft_log(
-        History(),
-        tmp_path,
-        node_id="n",
-        address="a:1",
-        clock=SystemClock(),
-        rng=random.Random(1),
-        settings=RaftSettings(segment_bytes=256, reserve_bytes=64),
-        open_disk=Full,
-    )
-    await log.start()
-    full = True
-    with pytest.raises(Unavailable, match="No space left"):
-        for _ in range(10):
-            await log.propose(bytes(100))
-    full = False
-    await asyncio.wait_for(_until(lambda: log.is_leader), 10)
-    await log.propose(b"x")
-    await log.stop()
-
-
-async def _until(condition: Any) -> None:
-    while not condition():
-        await asyncio.sleep(0.05)
 
 
 async def test_a_backlog_takes_one_slice_in_a_turn_of_the_loop_whatever_else_ticks() -> None:

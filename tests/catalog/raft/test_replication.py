@@ -216,5 +216,5 @@ async def test_whom_the_log_does_not_reach_any_more_gets_a_snapshot() -> None:
     server.disk_works()
     server.reply("b", 2, success=False)
     assert server.behind == ["b"]
-    server.engine.snapshot_delivered("b", 4)
+    server.engine.snapshot_delivered("b", 4, 1)
     assert server.said(AppendEntries)[-1].prev_index == 4

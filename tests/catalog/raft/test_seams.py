@@ -16,7 +16,7 @@ import pytest
 from meshtest.logs import History
 
 from meshagent.catalog.raft import seams
-from meshagent.catalog.raft.replica import open_raft_log
+from meshagent.catalog.raft.opening import open_raft_log
 from meshagent.clock import SystemClock, VirtualClock
 
 
@@ -63,5 +63,5 @@ async def test_no_thread_of_pysyncobj_and_none_of_ours_is_left(tmp_path: Path) -
 
 
 def test_the_log_is_imported_without_cryptography() -> None:
-    code = "import sys, meshagent.catalog.raft.replica; sys.exit('cryptography' in sys.modules)"
+    code = "import sys, meshagent.catalog.raft.opening; sys.exit('cryptography' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+from zlib import crc32
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,9 +13,16 @@ from meshagent.catalog.raft.vote import Vote, decode_vote, encode_vote
 from meshagent.errors import CorruptData
 
 
-@given(st.integers(0, 2**64 - 1), st.none() | st.text(min_size=1, max_size=40))
-def test_a_vote_is_read_back(term: int, candidate: str | None) -> None:
-    assert decode_vote(encode_vote(Vote(term, candidate)), name="vote") == Vote(term, candidate)
+@given(st.integers(0, 2**64 - 1), st.none() | st.text(min_size=1, max_size=40), st.integers(0, 2**62 - 1))
+def test_a_vote_is_read_back(term: int, candidate: str | None, incarnation: int) -> None:
+    vote = Vote(term, candidate, incarnation)
+    assert decode_vote(encode_vote(vote), name="vote") == vote
+
+
+def test_a_vote_of_version_1_has_no_incarnation_yet() -> None:
+    crc = crc32(b"node-1", crc32(struct.pack("<HHQ", 1, 6, 7)))
+    old = struct.pack("<8sHHIQ", b"MESHVOTE", 1, 6, crc, 7) + b"node-1"
+    assert decode_vote(old, name="vote") == Vote(7, "node-1", 0)
 
 
 @given(st.binary(max_size=60))

@@ -144,6 +144,13 @@ class SimDisk:
         self.steps = 0
         self.trace.clear()
 
+    def put(self, name: str, content: bytes) -> None:
+        """A file that somebody else put there, for certain."""
+        data = _Data()
+        data.seen = bytearray(content)
+        data.sync()
+        self._names[name] = self._certain[name] = data
+
     def flip(self, name: str, offset: int, mask: int = 0x01) -> None:
         """Damage one byte that was certain."""
         data = self._names[name]

@@ -56,7 +56,13 @@ class Server:
     """An engine with two peers (or `peers`) and a disk that works only when told to."""
 
     def __init__(
-        self, *, peers: tuple[str, ...] = ("b", "c"), journal: Any = None, slice_s: float = 1.0, voter: bool = True
+        self,
+        *,
+        peers: tuple[str, ...] = ("b", "c"),
+        journal: Any = None,
+        slice_s: float = 1.0,
+        voter: bool = True,
+        incarnations: dict[str, int] | None = None,
     ) -> None:
         self.clock = VirtualClock()
         self.wire = Wire()
@@ -66,7 +72,10 @@ class Server:
         self.states: list[str] = []
         self.behind: list[str] = []
         self.deposed = 0
+        self.heard: list[Message] = []
         configuration = initial({name: f"{name}:8300" for name in ("a", *peers)})
+        for name, incarnation in (incarnations or {}).items():
+            configuration = configuration.having(Member(name, f"{name}:8300", True, incarnation))
         self.engine = Engine(
             "a",
             (1, configuration if voter else configuration.having(Member("a", "a:8300", False))),
@@ -82,6 +91,9 @@ class Server:
 
     def on_behind(self, node_id: str) -> None:
         self.behind.append(node_id)
+
+    def on_reply(self, message: Message) -> None:
+        self.heard.append(message)
 
     def on_deposed(self) -> None:
         self.deposed += 1
@@ -127,10 +139,19 @@ class Server:
                 if self.engine.takes_commands:
                     return
 
-    def reply(self, node: str, index: int, *, success: bool = True, round_: int | None = None, epoch: int = 1) -> None:
+    def reply(
+        self,
+        node: str,
+        index: int,
+        *,
+        success: bool = True,
+        round_: int | None = None,
+        epoch: int = 1,
+        incarnation: int = 0,
+    ) -> None:
         engine = self.engine
         newest = engine._round if round_ is None else round_
-        self.hear(AppendReply(node, engine.term, epoch, newest, success, index))
+        self.hear(AppendReply(node, engine.term, epoch, newest, success, index, incarnation), epoch)
 
 
 def journal_of(entries: list[Entry], *, term: int, vote: str | None = None) -> MemoryJournal:

@@ -16,7 +16,18 @@ from meshagent.connect.proxy.http.streams import DownstreamHandler, Peer, Reset,
 from meshagent.connect.proxy.http.timers import TimerWheel
 from meshagent.connect.snapshot import Endpoint
 
-__all__ = ["Client", "FakeBreaker", "FakeCluster", "FakeCodec", "FakePool", "Now", "Routes", "World", "request"]
+__all__ = [
+    "Client",
+    "FakeWire",
+    "FakeBreaker",
+    "FakeCluster",
+    "FakeCodec",
+    "FakePool",
+    "Now",
+    "Routes",
+    "World",
+    "request",
+]
 
 
 class Now:
@@ -143,6 +154,42 @@ class FakeCodec:
     def writing_blocked(self) -> None: ...
     def writing_resumed(self) -> None: ...
     def drain(self) -> None: ...
+
+
+class FakeWire:
+    """A `Wire` that remembers what was written."""
+
+    def __init__(self, peer: Peer | None = None) -> None:
+        self.peer = peer or Peer()
+        self.sent = b""
+        self.closed = self.aborted = self.paused = self.eof = False
+
+    def write(self, data: bytes) -> None:
+        assert not self.eof
+        self.sent += data
+
+    def defer(self, flush: Callable[[], None]) -> None:
+        flush()
+
+    def write_eof(self) -> None:
+        self.eof = True
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def pause_reading(self) -> None:
+        self.paused = True
+
+    def resume_reading(self) -> None:
+        self.paused = False
+
+    def take(self) -> bytes:
+        """What was written since the last time."""
+        sent, self.sent = self.sent, b""
+        return sent
 
 
 class FakePool:

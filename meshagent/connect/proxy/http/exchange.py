@@ -455,6 +455,8 @@ class Exchange:
         if mirror is not None and not self._request_done:
             mirror.give_up()
         self._buffer = None
+        if self._head_sent and not self._request_done:
+            self.stream.reset(Reset.LOCAL)
         self.manager.finished(self)
 
     # --- what the client says ----------------------------------------------------------------------------------

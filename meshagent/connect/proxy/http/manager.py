@@ -50,6 +50,8 @@ class Manager:
         #: The name of the upstream (outbound) or the service (inbound), for telemetry.
         self.name = ""
         self.active: set[Exchange] = set()
+        #: How often codecs refused what they read, by reason.
+        self.refused: dict[str, int] = {}
         self._sweeping = False
 
     def on_request(self, stream: DownstreamStream, head: RequestHead, end: bool) -> None:
@@ -60,6 +62,10 @@ class Manager:
             self._sweeping = True
             self.timers.after(SWEEP_S, self._sweep)
         exchange.start()
+
+    def on_refused(self, status: int, detail: str) -> None:
+        """What a codec answered itself, because it was no request."""
+        self.refused[detail] = self.refused.get(detail, 0) + 1
 
     def finished(self, exchange: Exchange) -> None:
         """One is over."""

@@ -104,8 +104,14 @@ class Wire(Protocol):
     def write(self, data: bytes) -> None:
         """Send. Gathered: what is written while one event is handled leaves as one piece."""
 
+    def defer(self, flush: Callable[[], None]) -> None:
+        """Call `flush` once, when the present event has been handled, right before what was written leaves."""
+
+    def write_eof(self) -> None:
+        """Say that nothing more will be written; reading goes on."""
+
     def close(self) -> None:
-        """Close after what was written has left. `connection_lost` follows."""
+        """Close after what was written has left. No `data_received` follows, `connection_lost` does."""
 
     def abort(self) -> None:
         """Close at once."""
@@ -178,8 +184,8 @@ class DownstreamStream(Protocol):
         """A 1xx but 101, before the head."""
 
     def send_head(self, head: ResponseHead, end: bool) -> None:
-        """The answer's head; 101 accepts an upgrade. `head` is not kept. The codec makes the framing: it takes
-        `content-length` from the headers as it is, and adds `date` where none is."""
+        """The answer's head; 101 accepts an upgrade. `head` is not kept. The codec makes the framing from
+        `head.length`, whatever `content-length` says."""
 
     def send_data(self, data: bytes, end: bool) -> None:
         """A piece of the body, may be empty."""
@@ -188,7 +194,8 @@ class DownstreamStream(Protocol):
         """Ends the answer."""
 
     def reset(self, why: Reset) -> None:
-        """End it now: RST_STREAM, or the connection is closed, so that the client cannot take it for complete."""
+        """End it now: RST_STREAM, or the connection is closed, so that the client cannot take it for complete. After
+        a complete answer: the rest of the request is not wanted (RST_STREAM NO_ERROR, or the connection is closed)."""
 
     def pause_reading(self) -> None:
         """Deliver no more of the request's body. Counts not: twice is once."""

@@ -50,7 +50,7 @@ def _no_fsync(stack: ExitStack) -> None:
 
 
 def _on_disk(disk: object) -> None:
-    from meshagent.catalog.raft.replica import open_raft_log
+    from meshagent.catalog.raft.opening import open_raft_log
 
     assert open_raft_log.__kwdefaults__ is not None
     open_raft_log.__kwdefaults__["open_disk"] = disk

@@ -10,9 +10,11 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
+from meshagent.catalog.raft.configuration import initial
 from meshagent.catalog.raft.engine import Engine
 from meshagent.catalog.raft.journal import FileJournal
-from meshagent.catalog.raft.messages import Message, VoteReply
+from meshagent.catalog.raft.messages import Message, PreVote, VoteReply
+from meshagent.catalog.raft.peers_file import encode_peers
 from meshagent.catalog.raft.replica import RaftLog
 from meshagent.catalog.raft.settings import RaftSettings
 from meshagent.errors import CorruptData, InternalError, MeshError, Unavailable
@@ -153,8 +155,15 @@ class SimServer:
         self.machine = Numbers()
         self.log: RaftLog
         self.starts = 0
+        self.incarnation = 0  # of the directory on its disk, once it is known
         self.said_term = 0  # the newest term that it told anybody
         self.floor = (0, 0, 0)  # term, commit and applied index of this life
+
+    @property
+    def kept_index(self) -> int:
+        """Up to here this server knows entries to be committed, and has them on its disk."""
+        engine = self.log._engine if self.incarnation and self.log._started else None
+        return 0 if engine is None else min(engine.commit_index, engine._journal.durable_index)
 
     @property
     def engine(self) -> Engine | None:
@@ -179,6 +188,7 @@ class SimServer:
                 reserve_bytes=SETTINGS.reserve_bytes,
                 window_bytes=WINDOW_BYTES,
                 kept_bytes=2 * SETTINGS.segment_bytes if self.rng.random() < 0.5 else 0,
+                new_incarnation=self.rng.getrandbits(62) or 1,
             ),
             clock=ServerClock(self, self.rate, self.offset),
             rng=random.Random(self.rng.random()),
@@ -189,6 +199,8 @@ class SimServer:
             snapshot_worker=self.snapshot_worker,
         )
         await log.start()
+        if self.log is log:
+            self.incarnation = log.incarnation
         if self.log is log and self.up and log._engine.term < self.said_term:
             raise Broken(f"{self.node_id} comes back in term {log._engine.term}, it spoke in {self.said_term}")
 
@@ -209,6 +221,15 @@ class SimServer:
         self.disk.fail = lambda operation, name: None
         self.disk.crash(self.rng)
         self.cluster.note(f"{self.node_id} crashes")
+
+    def lose_disk(self) -> None:
+        """It comes back under its name with nothing. Who talked to it notices that its connection broke."""
+        self.crash()
+        self.disk = SimDisk()
+        self.peers, self.joins = {}, True
+        self.said_term = self.incarnation = 0
+        self.cluster.network.break_off(self.node_id)
+        self.cluster.note(f"{self.node_id} loses its disk")
 
     def pause(self) -> None:
         self.paused = self.port.paused = True
@@ -239,6 +260,7 @@ class Cluster:
         self.machine = machine
         self.skew = skew
         self.network = Network(random.Random(self.rng.random()))
+        self.network.on_sent = self._on_sent
         self.network.on_delivered = self._on_delivered
         names = [f"s{number}" for number in range(1, size + 1)]
         self.servers: dict[str, SimServer] = {}
@@ -247,10 +269,11 @@ class Cluster:
             self.servers[name] = SimServer(self, name, {} if joins else peers, joins=joins)
         self.trace: list[str] = []
         self.leaders: dict[int, str] = {}
-        self.votes: dict[tuple[str, int], str] = {}
+        self.votes: dict[tuple[str, int, int], str] = {}  # (voter, its incarnation, term): for whom
         self.committed: dict[int, tuple[int, int]] = {}  # index: (term, checksum)
         self.seen_in: dict[int, int] = {}  # index: term of the server that was first seen to have committed it
         self.digests: dict[int, int] = {}
+        self.era = 0  # a recovery by hand begins a new one: what came before may be lost
         self.tasks: set[asyncio.Task[Any]] = set()
         self.broken: BaseException | None = None
 
@@ -273,6 +296,27 @@ class Cluster:
         self.servers[node_id] = server
         return server
 
+    def recover(self, names: list[str]) -> None:
+        """All others are gone for good; a person names these servers in `peers.json` on each, and starts them."""
+        left = [self.servers[name] for name in names]
+        kept = min(server.kept_index for server in left)
+        for server in self.servers.values():
+            server.crash()
+        for name in set(self.servers) - set(names):
+            del self.servers[name]
+        self.network.forget()
+        peers = encode_peers(initial({name: f"{name}:8300" for name in names}))
+        for server in left:
+            server.disk.put("peers.json", peers)
+        self.era += 1
+        self.leaders.clear()
+        for seen in (self.committed, self.seen_in, self.digests):
+            for index in [index for index in seen if index > kept]:
+                del seen[index]
+        self.note(f"recovered with {', '.join(names)}; what is behind entry {kept} may be lost")
+        for server in left:
+            self.spawn(server.start())
+
     @property
     def leader(self) -> SimServer | None:
         """The one that leads in the newest term."""
@@ -281,11 +325,14 @@ class Cluster:
 
     # -- invariants
 
+    def _on_sent(self, sender: str, message: Message) -> None:
+        if not isinstance(message, PreVote):
+            server = self.servers[sender]
+            server.said_term = max(server.said_term, message.term)
+
     def _on_delivered(self, sender: str, receiver: str, message: Message) -> None:
-        server = self.servers[sender]
-        server.said_term = max(server.said_term, message.term if type(message).__name__ != "PreVote" else 0)
         if isinstance(message, VoteReply) and message.granted and not message.pre:
-            first = self.votes.setdefault((sender, message.asked), receiver)
+            first = self.votes.setdefault((sender, message.incarnation, message.asked), receiver)
             if first != receiver:
                 raise Broken(f"{sender} voted twice in term {message.asked}")
         self.check()

@@ -23,6 +23,7 @@ class History:
         self.known = 0  # places that somebody was told
         self.reads = {"default": 0, "consistent": 0}
         self.retried = 0
+        self.forgotten = 0
         self.stopped = False
         self.loose = False  # states are put back meanwhile: what was acknowledged may be replaced
 
@@ -33,7 +34,7 @@ class History:
 
     async def write(self, *, tries: int = 4) -> bool:
         self.proposed += 1
-        number, known = self.proposed, self.known
+        number, known, era = self.proposed, self.known, self.cluster.era
         for attempt in range(tries):
             server = self._server()
             if server is None:
@@ -46,6 +47,8 @@ class History:
             except (MeshError, TimeoutError):
                 await asyncio.sleep(self.rng.uniform(0, 0.2))
                 continue
+            if era != self.cluster.era:
+                return True
             if place <= known and not self.loose:
                 raise Broken(f"write {number} came to place {place}, {known} were known")
             self.acknowledged[number] = place
@@ -60,6 +63,12 @@ class History:
             if server is None:
                 continue
             await (self._read_default(server) if self.rng.random() < 0.7 else self._read_consistent(server))
+
+    def forget(self) -> None:
+        """A recovery by hand: what was acknowledged may be lost."""
+        self.forgotten += len(self.acknowledged)
+        self.acknowledged.clear()
+        self.known = 0
 
     async def _read_default(self, server: SimServer) -> None:
         log, known = server.log, self.known
@@ -113,7 +122,7 @@ class History:
     def summary(self) -> dict[str, Any]:
         return {
             "proposed": self.proposed,
-            "acknowledged": len(self.acknowledged),
+            "acknowledged": len(self.acknowledged) + self.forgotten,
             "retried": self.retried,
             **self.reads,
         }

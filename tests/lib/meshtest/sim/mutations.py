@@ -7,7 +7,10 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from msgspec.structs import replace
+
 from meshagent.catalog.raft import engine as engine_module
+from meshagent.catalog.raft.configuration import Configuration
 from meshagent.catalog.raft.elections import Elections
 from meshagent.catalog.raft.engine import Engine
 from meshagent.catalog.raft.messages import AppendReply, SnapshotReply, VoteReply
@@ -258,6 +261,26 @@ def forgets_members_in_snapshots(stack: ExitStack) -> None:
         self.restored = None
 
     _replace(stack, ReplicatedState, "restore", mutant)
+
+
+@mutation
+def lost_disks_keep_their_vote(stack: ExitStack) -> None:
+    """Who comes back with an empty data directory under its old node id votes and counts as before."""
+    with_incarnations = Replication._with_incarnations
+
+    def mutant(self: Any) -> Any:
+        voters = self.configuration.voters
+        servers = with_incarnations(self).servers
+        return Configuration(tuple(replace(each, voter=each.node_id in voters) for each in servers))
+
+    _replace(stack, Standing, "_is_same", lambda self, node_id, incarnation: True)
+    _replace(stack, Replication, "_with_incarnations", mutant)
+
+
+@mutation
+def counts_any_incarnation(stack: ExitStack) -> None:
+    """A server that lost its disk loses its vote when a leader hears it; until then what it says counts."""
+    _replace(stack, Standing, "_is_same", lambda self, node_id, incarnation: True)
 
 
 @mutation

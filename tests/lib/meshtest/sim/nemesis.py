@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from meshagent.errors import MeshError
@@ -23,10 +23,14 @@ PROFILES: dict[str, tuple[str, ...]] = {
                "cut_pair", "cut_pair"),
     "restores": ("restore", "restore", "crash", "crash_in_write", "restart", "restart", "isolate_leader", "mend",
                  "mend", "transfer", "add", "full_disk", "room"),
+    "lost_disks": ("lose_disk", "lose_disk", "lose_disk", "promote", "promote", "promote", "promote", "crash",
+                   "restart", "restart", "isolate_leader", "cut", "mend", "mend", "mend", "transfer", "weather"),
+    "recoveries": ("recover", "add", "add", "promote", "promote", "promote", "promote", "crash_in_write", "restart",
+                   "restart", "cut", "mend", "mend", "mend", "lose_disk"),
     "all": (
         "cut", "one_way", "isolate_leader", "mend", "mend", "crash", "crash_in_write", "restart", "restart", "weather",
         "slow_disk", "full_disk", "room", "room", "pause", "transfer", "add", "promote", "promote", "remove",
-        "restart_all",
+        "restart_all", "lose_disk",
     ),
 }  # fmt: skip
 
@@ -37,6 +41,8 @@ class Nemesis:
         self.rng = random.Random(seed)
         self.actions = PROFILES[profile]
         self.added = 0
+        self.recovered = 0
+        self.on_recovery: Callable[[], None] = lambda: None
         self.done: dict[str, int] = {}
 
     async def run(self, until: float) -> None:
@@ -45,8 +51,8 @@ class Nemesis:
             await asyncio.sleep(self.rng.expovariate(5))
             action = self.rng.choice(self.actions)
             self.cluster.note(action)
-            self.done[action] = self.done.get(action, 0) + 1
-            getattr(self, action)()
+            if getattr(self, action)() is not False:  # there was nothing to do it to
+                self.done[action] = self.done.get(action, 0) + 1
 
     def _pick(self, *, up: bool) -> SimServer | None:
         servers = [server for server in self.cluster.servers.values() if server.up == up]
@@ -130,6 +136,41 @@ class Nemesis:
                 server.crash()
             self.cluster.spawn(server.start())
 
+    def lose_disk(self) -> bool:
+        """One server's; no other while one has not caught up: more than a minority of disks is a quorum."""
+        leader = self.cluster.leader
+        if leader is None:
+            return False
+        engine, servers = leader.log._engine, self.cluster.servers
+        if len(engine.voters) < 3 or engine.commit_index < engine.configuration_index:
+            return False
+        for member in leader.log.servers:
+            if not member.incarnation or servers[member.node_id].incarnation != member.incarnation:
+                return False
+        server = servers[self.rng.choice(sorted(engine.voters))]
+        server.lose_disk()
+        asyncio.get_running_loop().call_later(self.rng.uniform(0, 0.3), self._start, server)
+        return True
+
+    def _start(self, server: SimServer) -> None:
+        if not server.up and self.cluster.servers.get(server.node_id) is server:
+            self.cluster.spawn(server.start())
+
+    def recover(self) -> bool:
+        """A quorum is lost for good; a person goes on with the servers that are left."""
+        leader = self.cluster.leader
+        if leader is None or self.recovered >= 2:
+            return False
+        voters = sorted(leader.log._engine.voters)
+        able = [name for name in voters if self.cluster.servers[name].kept_index > 1]
+        if len(voters) < 3 or not able:
+            return False
+        self.recovered += 1
+        left = self.rng.sample(able, self.rng.randint(1, max(1, min(len(able), len(voters) // 2 + 1))))
+        self.cluster.recover(sorted(left))
+        self.on_recovery()
+        return True
+
     def slow_disk(self) -> None:
         server = self._pick(up=True)
         if server is not None:
@@ -159,7 +200,7 @@ class Nemesis:
 
     def add(self) -> None:
         leader = self.cluster.leader
-        if leader is not None and self.added < 3:
+        if leader is not None and self.added < 3 + 2 * self.recovered:
             self.added += 1
             server = self.cluster.add(f"n{self.added}")
             self.cluster.spawn(server.start())

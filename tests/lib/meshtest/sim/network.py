@@ -32,12 +32,20 @@ class Network:
         self.ports: dict[str, Port] = {}
         self.cut: set[tuple[str, str]] = set()  # (from, to)
         self.sent = 0
+        self.forgets = 0  # how often all that was under way was lost
+        self.on_sent: Callable[[str, Message], None] = lambda sender, message: None
         self.on_delivered: Callable[[str, str, Message], None] = lambda sender, receiver, message: None
 
     def port(self, node_id: str) -> Port:
         port = Port(self, node_id, self.ports[node_id].epochs if node_id in self.ports else {})
         self.ports[node_id] = port
         return port
+
+    def break_off(self, node_id: str) -> None:
+        """Whoever dialled `node_id` dials again."""
+        for port in self.ports.values():
+            if node_id in port.epochs:
+                port.epochs[node_id] += 1
 
     def carry(self, sender: str, receiver: str, epoch: int, data: bytes) -> None:
         self.sent += 1
@@ -57,11 +65,15 @@ class Network:
             key = (receiver, epoch)
             at = max(at, port.last.get(key, 0.0))
             port.last[key] = at
-        loop.call_at(at, self._arrive, sender, receiver, epoch, data)
+        loop.call_at(at, self._arrive, sender, receiver, epoch, data, self.forgets)
 
-    def _arrive(self, sender: str, receiver: str, epoch: int, data: bytes) -> None:
+    def forget(self) -> None:
+        """All that is under way is lost."""
+        self.forgets += 1
+
+    def _arrive(self, sender: str, receiver: str, epoch: int, data: bytes, forgets: int) -> None:
         port = self.ports.get(receiver)
-        if port is None or not port.alive or (sender, receiver) in self.cut:
+        if port is None or not port.alive or (sender, receiver) in self.cut or forgets != self.forgets:
             return
         if port.paused:
             port.backlog.append((sender, epoch, data))
@@ -94,6 +106,7 @@ class Port:
 
     def send(self, node_id: str, message: Message) -> None:
         if self.alive:
+            self._network.on_sent(self._node_id, message)
             self._network.carry(self._node_id, node_id, self.epoch(node_id), encode_message(message))
 
     def connected(self, node_id: str) -> bool:
@@ -107,4 +120,4 @@ class Port:
         backlog, self.backlog = self.backlog, []
         for sender, epoch, data in backlog:
             if self.alive:
-                self._network._arrive(sender, self._node_id, epoch, data)
+                self._network._arrive(sender, self._node_id, epoch, data, self._network.forgets)

@@ -38,6 +38,7 @@ async def _scenario(outcome: Outcome, chaos_s: float) -> None:
     history = History(cluster, rng.random())
     history.loose = outcome.profile == "restores"
     nemesis = Nemesis(cluster, rng.random(), outcome.profile)
+    nemesis.on_recovery = history.forget
     outcome.trace = cluster.trace
     for server in cluster.servers.values():
         cluster.spawn(server.start())

@@ -1,4 +1,4 @@
-"""How a cluster begins, how it is recovered by hand, and how its servers end. (Mirrors `replica.py`, on several.)"""
+"""How a cluster begins, how it is recovered by hand, and how its servers end. On several servers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from meshtest.sim.loop import run_sim
 
 from meshagent.catalog.raft.configuration import Configuration
 from meshagent.catalog.raft.configuration import Server as Member
+from meshagent.catalog.raft.opening import open_raft_log
 from meshagent.catalog.raft.peers_file import encode_peers
-from meshagent.catalog.raft.replica import open_raft_log
 from meshagent.clock import VirtualClock
 from meshagent.errors import ConfigError, Conflict, NoLeader, Unavailable
 
@@ -99,11 +99,9 @@ class TestBootstrap:
                 await server.start()
             if begun or heard:
                 assert len(server.log.servers) == 3
-                await led(cluster)
-            else:
-                assert server.log.servers == ()
+            elif not server.log.servers:  # the last write before a death may be there or not
                 await server.log.bootstrap(ADDRESSES)
-                await led(cluster)
+            await led(cluster)
 
         story(main)
 
