@@ -21,12 +21,15 @@ from meshagent.catalog.watch import Subscription, Topic
 from meshagent.connect import spiffe
 from meshagent.connect.chain import Chain, Overrides, Target, compile_chain
 from meshagent.connect.intentions import Default, Intention, matching
+from meshagent.connect.observing import observing_of
 from meshagent.connect.snapshot import Cluster, Endpoint, Outbound, ProxySnapshot, inbound_of, outbound_of
 from meshagent.errors import MeshError
 
-__all__ = ["Instances", "SnapshotParts", "endpoints_of"]
+__all__ = ["Instances", "Leaf", "SnapshotParts", "endpoints_of"]
 
 T = TypeVar("T")
+#: Certificate chain and private key (PEM), when it began and ends (ISO 8601); "" without one.
+Leaf = tuple[str, str, str, str]
 #: The instances that give mesh access to a service, with the topics of their change.
 Instances = Callable[[str], tuple[Iterable[ServiceEntry], tuple[Topic, ...]]]
 
@@ -54,9 +57,9 @@ class SnapshotParts:
         self.made = 0
 
     def build(
-        self, service: Service, default: Default, leaf: tuple[str, str] = ("", ""), here: Locality | None = None
+        self, service: Service, default: Default, leaf: Leaf = ("", "", "", ""), here: Locality | None = None
     ) -> ProxySnapshot:
-        """The snapshot of a registered proxy. `leaf` is (chain, private key), both PEM; `here` where the agent is."""
+        """The snapshot of a registered proxy. `leaf` is (chain, private key, begin, end); `here` where the agent is."""
         self._used = set()
         name = service.proxy.destination_service_name or service.name
         outbound, targets = self._outbound(service.proxy.upstreams or ())
@@ -79,6 +82,8 @@ class SnapshotParts:
             clusters=clusters,
             region=place.region,
             zone=place.zone,
+            leaf_valid=leaf[2:],
+            observing=observing_of(service.proxy.config or {}, service.proxy.access_logs),
         )
         for key in self._parts.keys() - self._used:
             self._parts.pop(key).subscription.cancel()

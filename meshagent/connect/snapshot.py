@@ -18,6 +18,7 @@ import msgspec
 from meshagent.catalog.model import Service, Upstream
 from meshagent.connect.chain import Chain, Target
 from meshagent.connect.intentions import Intention
+from meshagent.connect.observing import Observing
 from meshagent.connect.resilience import Resilience, resilience_of
 
 __all__ = [
@@ -103,6 +104,9 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
     clusters: dict[str, Cluster] = {}
     region: str = ""
     zone: str = ""
+    #: When the leaf began and ends, as ISO 8601; "" without one.
+    leaf_valid: tuple[str, str] = ("", "")
+    observing: Observing = Observing()
 
     def shown(self) -> Any:
         """As builtins, without the private key."""

@@ -43,6 +43,7 @@ _LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERR", "ERROR")
 @text("proxy-id", "Id of the registration of the proxy itself [CONNECT_PROXY_ID]")
 @text("log-level", "Least severe message shown", default="INFO")
 @switch("log-json", "One JSON object a line")
+@text("metrics-bind", "host:port at which Prometheus reads metrics, before what the configuration says")
 @text("drain-time", "How long open connections may go on after a signal", default="5s")
 def proxy(
     client: Client,
@@ -51,6 +52,7 @@ def proxy(
     proxy_id: str,
     log_level: str,
     log_json: bool,
+    metrics_bind: str,
     drain_time: str,
 ) -> int:
     """Run the sidecar of a service that is registered at the local agent: mutual TLS with intentions."""
@@ -84,7 +86,7 @@ def proxy(
     import uvloop
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(client, proxy_id, drain_s))
+        runner.run(_run(client, proxy_id, drain_s, metrics_bind))
     return 0
 
 
@@ -108,9 +110,10 @@ def _sidecar_of(client: Client, service_id: str) -> str:
     return str(found[0])
 
 
-async def _run(client: Client, proxy_id: str, drain_s: float) -> None:
+async def _run(client: Client, proxy_id: str, drain_s: float, metrics_bind: str) -> None:
     clock = SystemClock()
     sidecar = Sidecar(clock, random.Random())  # noqa: S311  spreads load
+    sidecar.telemetry.metrics_bind = metrics_bind
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

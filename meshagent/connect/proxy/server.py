@@ -21,6 +21,7 @@ from meshagent.connect.proxy.health_prober import HealthProber
 from meshagent.connect.proxy.inbound import InboundListener
 from meshagent.connect.proxy.outbound import OutboundListener
 from meshagent.connect.proxy.tallies import Tallies
+from meshagent.connect.proxy.telemetry.sidecar import SidecarTelemetry
 from meshagent.connect.snapshot import Inbound, Outbound, ProxySnapshot
 from meshagent.errors import Unavailable
 
@@ -41,6 +42,7 @@ class Sidecar:
         self.clusters = Clusters(clock.monotonic, rng, self._host_event)
         self._prober = HealthProber(self.clusters, lambda: self._contexts, clock, rng, self._tasks)
         self.tallies = Tallies()
+        self.telemetry = SidecarTelemetry(clock, rng, self._tasks, self.clusters, self.tallies, lambda: self.ready)
         self.snapshot: ProxySnapshot | None = None
         self._contexts: Contexts | None = None
         self._contexts_key: tuple[str, tuple[str, ...]] = ("", ())
@@ -74,6 +76,7 @@ class Sidecar:
             self._renew(snapshot)
             self.clusters.update(snapshot)
             self._prober.follow()
+            await self.telemetry.apply(snapshot)
             if self.inbound is not None:
                 cut = self.inbound.recheck()
                 if cut:
@@ -99,6 +102,7 @@ class Sidecar:
             await self._clock.sleep(_DRAIN_STEP_S)
         for listener in self._leaving:
             listener.abort_all()
+        await self.telemetry.close()
         await self._tasks.cancel()
         log.info("stopped: %s", self.tallies.text())
 

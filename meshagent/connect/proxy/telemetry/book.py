@@ -1,0 +1,58 @@
+"""All series of a sidecar, bounded: whoever invents sources or routes cannot make it grow.
+
+Source: prometheus.io, "Instrumentation: do not overuse labels". What may change here: the bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from meshagent.connect.proxy.telemetry.series import Edge, Series
+
+__all__ = ["MAX_EDGES", "MAX_PATHS", "OTHER", "Book"]
+
+MAX_EDGES = 1000
+#: Path prefixes kept of one edge, for suggestions.
+MAX_PATHS = 100
+#: What is over a bound is counted together under this name.
+OTHER = "(other)"
+
+
+class Book:
+    """Series by edge."""
+
+    def __init__(self, most: int = MAX_EDGES) -> None:
+        self._most = most
+        self._series: dict[Edge, Series] = {}
+
+    def series(self, direction: str, source: str, destination: str, route: str = "") -> Series:
+        """The series of an edge, to keep; one for all others when there are too many."""
+        edge = (direction, source, destination, route)
+        found = self._series.get(edge)
+        if found is None:
+            if len(self._series) >= self._most:
+                edge = (direction, OTHER, OTHER, OTHER)
+                found = self._series.get(edge)
+            if found is None:
+                found = self._series[edge] = Series(edge)
+        return found
+
+    def all(self) -> Iterable[Series]:
+        """Every series there is."""
+        return self._series.values()
+
+    def shown(self) -> list[dict[str, Any]]:
+        """As the admin socket tells them."""
+        return [series.shown() for _, series in sorted(self._series.items())]
+
+
+def count_path(series: Series, method: str, path: str) -> None:
+    """Count a request under its method and the first part of its path."""
+    first = path.partition("?")[0].split("/", 2)[1:2]
+    key = (method, f"/{first[0]}" if first else "/")
+    paths = series.paths
+    if key in paths or len(paths) < MAX_PATHS:
+        paths[key] = paths.get(key, 0) + 1
+    else:
+        paths["*", OTHER] = paths.get(("*", OTHER), 0) + 1
