@@ -40,6 +40,8 @@ def _overrides(request: Request) -> Overrides:
     if not request.body:
         return Overrides()
     raw: Any = decode_body(cast("Any", Any), request.body, prefix=PREFIX)
+    if raw is not None and not isinstance(raw, dict):
+        raise BadRequest(f"Request decoding failed: expected an object, not {type(raw).__name__}")
     known = {key: value for key, value in (raw or {}).items() if key.replace("_", "").lower() in _FIELDS}
     body = decode(_Body, known)
     mode = body.override_mesh_gateway.mode if body.override_mesh_gateway is not None else ""

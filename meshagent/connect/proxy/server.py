@@ -45,7 +45,7 @@ class Sidecar:
         self.telemetry = SidecarTelemetry(clock, rng, self._tasks, self.clusters, self.tallies, lambda: self.ready)
         self.snapshot: ProxySnapshot | None = None
         self._contexts: Contexts | None = None
-        self._contexts_key: tuple[str, tuple[str, ...]] = ("", ())
+        self._contexts_key: tuple[str, tuple[str, ...], str] = ("", (), "")
         self.inbound: InboundListener | None = None
         self.outbound: dict[str, OutboundListener] = {}
         #: Listeners that were replaced, while they have connections.
@@ -154,7 +154,7 @@ class Sidecar:
                 held.outbound = one
                 continue
             listener = OutboundListener(
-                one, self._tasks, self.tallies, self.clusters, lambda: (self._now(), self._contexts)
+                one, self._clock, self._tasks, self.tallies, self.clusters, lambda: (self._now(), self._contexts)
             )
             try:
                 await listener.start()

@@ -18,11 +18,11 @@ from meshagent.connect.snapshot import Endpoint
 
 __all__ = [
     "Client",
-    "FakeWire",
     "FakeBreaker",
     "FakeCluster",
     "FakeCodec",
     "FakePool",
+    "FakeWire",
     "Now",
     "Routes",
     "World",
