@@ -23,6 +23,7 @@ from meshagent.connect.proxy.contexts import Contexts
 from meshagent.connect.proxy.layers.tls import Tls
 from meshagent.connect.proxy.pump import Side, join
 from meshagent.connect.proxy.tallies import Tallies
+from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.snapshot import Inbound, ProxySnapshot
 
 __all__ = ["InboundListener"]
@@ -34,9 +35,16 @@ class InboundListener:
     """Accepts mutual TLS and joins each connection to the application."""
 
     def __init__(
-        self, inbound: Inbound, clock: Clock, tasks: Tasks, tallies: Tallies, state: Callable[[], ProxySnapshot]
+        self,
+        inbound: Inbound,
+        clock: Clock,
+        tasks: Tasks,
+        tallies: Tallies,
+        state: Callable[[], ProxySnapshot],
+        connections: Connections,
     ) -> None:
         self.inbound = inbound
+        self._connections = connections
         self.contexts: Contexts | None = None
         self._clock = clock
         self._tasks = tasks
@@ -116,11 +124,13 @@ class InboundListener:
         self.live[side] = identity
         self._tallies.accepted += 1
         self._tallies.resumed += bool(tls is not None and tls.resumed)
+        side.noted = self._connections.joined(identity)
         side.pause()
         self._tasks.start(self._dial(side), name="inbound connection")
 
     def _denied(self, identity: str, decision: Decision, *, live: bool) -> None:
         self._tallies.denied += 1
+        self._connections.denied(identity)
         word = "cut" if live else "denied"
         log.warning("connection %s: source=%s reason=%s", word, identity or "(none)", decision.reason)
 
@@ -135,6 +145,7 @@ class InboundListener:
                     _, local = await loop.create_connection(Side, inbound.local_address, inbound.local_port)
         except (OSError, TimeoutError) as error:
             self._tallies.unreachable += 1
+            self._connections.failed(self.live.get(side, ""), str(error) or "timed out")
             log.warning(
                 "the application cannot be reached: address=%s:%d error=%s",
                 inbound.local_address, inbound.local_port, error or "timed out",
@@ -149,6 +160,10 @@ class InboundListener:
     def _closed(self, side: Side, why: str) -> None:
         if side.timer is not None:
             side.timer.cancel()
+        noted = side.noted
+        if noted is not None:
+            other = side.other
+            self._connections.ended(noted, side.read_bytes, other.read_bytes if other is not None else 0, why)
         if not self.live.pop(side, "") and why:
             self._tallies.failed_handshakes += why != "denied"
             log.debug("connection ended before it began: reason=%s", why)

@@ -21,6 +21,7 @@ from meshagent.connect.proxy.health_prober import HealthProber
 from meshagent.connect.proxy.inbound import InboundListener
 from meshagent.connect.proxy.outbound import OutboundListener
 from meshagent.connect.proxy.tallies import Tallies
+from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.proxy.telemetry.sidecar import SidecarTelemetry
 from meshagent.connect.snapshot import Inbound, Outbound, ProxySnapshot
 from meshagent.errors import Unavailable
@@ -76,7 +77,6 @@ class Sidecar:
             self._renew(snapshot)
             self.clusters.update(snapshot)
             self._prober.follow()
-            await self.telemetry.apply(snapshot)
             if self.inbound is not None:
                 cut = self.inbound.recheck()
                 if cut:
@@ -87,6 +87,7 @@ class Sidecar:
             for listener in self._leaving:
                 if isinstance(listener, InboundListener):
                     listener.recheck()
+            await self.telemetry.apply(snapshot)
 
     async def withdraw(self) -> None:
         """The proxy is registered no more: take no new connections, let the open ones end."""
@@ -132,7 +133,9 @@ class Sidecar:
             self._leaving.append(held)
             self.inbound = None
         if wanted is not None:
-            listener = InboundListener(wanted, self._clock, self._tasks, self.tallies, self._now)
+            listener = InboundListener(
+                wanted, self._clock, self._tasks, self.tallies, self._now, self._seen("inbound", "")
+            )
             listener.contexts = self._contexts
             try:
                 await listener.start()
@@ -154,7 +157,13 @@ class Sidecar:
                 held.outbound = one
                 continue
             listener = OutboundListener(
-                one, self._clock, self._tasks, self.tallies, self.clusters, lambda: (self._now(), self._contexts)
+                one,
+                self._clock,
+                self._tasks,
+                self.tallies,
+                self.clusters,
+                lambda: (self._now(), self._contexts),
+                self._seen("outbound", one.name),
             )
             try:
                 await listener.start()
@@ -174,6 +183,10 @@ class Sidecar:
             host.key,
             reason,
         )
+
+    def _seen(self, direction: str, upstream: str) -> Connections:
+        service = self._now().service
+        return Connections(self.telemetry.observer, direction, service, upstream or service)
 
     def _now(self) -> ProxySnapshot:
         if self.snapshot is None:
