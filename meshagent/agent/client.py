@@ -34,13 +34,15 @@ from meshagent.agent.rpc.upstream import Upstream
 from meshagent.agent.server_tags import read_server
 from meshagent.agent.servers import Server, Servers
 from meshagent.catalog.rpc.hello import CLIENT, Identity
-from meshagent.catalog.rpc.tls import load_security
+from meshagent.catalog.rpc.tls import Security, load_security
 from meshagent.catalog.store import Store
 from meshagent.connect.ca import SignedLeaf
 from meshagent.dns.view import NotYet
-from meshagent.errors import RemoteProtocolError, Unavailable
+from meshagent.errors import ConfigError, RemoteProtocolError, Unavailable
 
 if TYPE_CHECKING:
+    from meshagent.agent.auto.keeper import CertificateKeeper
+    from meshagent.agent.auto.kept import Kept
     from meshagent.agent.check_runs import Followed
     from meshagent.agent.config import Config
     from meshagent.agent.core import Agent
@@ -66,12 +68,14 @@ class Client:
         rng: random.Random,
         metrics: Metrics,
         tasks: Tasks,
+        kept: Kept | None = None,
     ) -> None:
         """Raises ConfigError."""
         self._datacenter = config.datacenter
         self._size = 1
         self._compared = False
-        self.security = load_security(settings.tls_settings(config), config.domain)
+        self._config = config
+        self._found: tuple[Server, ...] = ()
         identity = Identity(node_id, config.node_name, config.datacenter, role=CLIENT)
         self.upstream = Upstream(
             Servers(rng),
@@ -92,6 +96,16 @@ class Client:
         self._node_name = config.node_name
         self._clock = clock
         self._tasks = tasks
+        self.certificate: CertificateKeeper | None = None
+        if config.auto_encrypt.tls or config.auto_config.enabled:
+            from meshagent.agent.auto.own import certificate_keeper
+
+            self.certificate = certificate_keeper(
+                config, identity, self.upstream, kept, data_dir, lambda: self._found,
+                clock=clock, rng=rng, metrics=metrics, tasks=tasks,
+            )  # fmt: skip
+            self.certificate.on_change.append(self._certified)
+        self.security = self._secured()
 
     @property
     def size(self) -> int:
@@ -125,6 +139,10 @@ class Client:
     def run(self, http: HttpServer) -> None:
         """Let go, from now on, of what nobody asks for."""
         self._tasks.start(self._sweep(http), name="client sweep")
+        if self.certificate is not None:
+            self._tasks.start(self.certificate.run(), name="agent certificate keeper")
+            self._replica.follow_roots()
+            self._roots_changed()
         if self.mesh is not None:
             self.mesh.start()
 
@@ -139,13 +157,39 @@ class Client:
 
     def reload(self, config: Config) -> None:
         """Take certificates and limits as they are now; connections that stand stay. Raises ConfigError."""
-        self.security = load_security(settings.tls_settings(config), config.domain)
+        before, self._config = self._config, config
+        try:
+            self.security = self._secured()
+        except ConfigError:
+            self._config = before
+            raise
         self.upstream.settings = settings.rpc_settings(config)
         self.rows.max_age_s = _max_age_s(config)
 
     def set_servers(self, servers: Iterable[Server]) -> None:
-        """These are the servers of the datacenter now."""
-        self.upstream.set_servers(servers)
+        """These are the servers of the datacenter now. Without a certificate none of them is dialled."""
+        self._found = tuple(servers)
+        if self.certificate is not None and not self.certificate.usable:
+            self.certificate.news()
+        else:
+            self.upstream.set_servers(self._found)
+
+    def _secured(self) -> Security:
+        tls = settings.tls_settings(self._config)
+        if self.certificate is not None:
+            return self.certificate.security(tls, self._config.domain)
+        return load_security(tls, self._config.domain)
+
+    def _certified(self) -> None:
+        """There is another certificate: new connections show it; one that stands was checked when it began."""
+        self.security = self._secured()
+        self.upstream.set_servers(self._found)
+
+    def _roots_changed(self) -> None:
+        active = self.store.ca.active
+        if self.certificate is not None and active is not None:
+            self.certificate.root_is(active.id)
+        self.store.watches.subscribe(["ca-roots"], self._roots_changed)
 
     def follow(self, members: Members) -> None:
         """Find the servers among the members of the LAN pool from now on."""

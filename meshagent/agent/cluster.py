@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshagent.agent import settings
+from meshagent.agent.auto.issuing import agent_of
 from meshagent.agent.cluster_id import ClusterId
 from meshagent.catalog.raft.opening import open_raft_log
 from meshagent.catalog.raft.replica import RaftLog
@@ -34,7 +35,8 @@ from meshagent.catalog.rpc.peers import Peers
 from meshagent.catalog.rpc.raft_transport import RpcTransport
 from meshagent.catalog.rpc.reasons import Reason
 from meshagent.catalog.rpc.server import RpcServer
-from meshagent.catalog.rpc.tls import load_security
+from meshagent.catalog.rpc.tls import Credentials, Security, load_security
+from meshagent.errors import ConfigError
 from meshagent.listening import cannot_listen
 
 if TYPE_CHECKING:
@@ -69,7 +71,9 @@ class Cluster:
         """Raises ConfigError."""
         self._config = config
         self._clock, self._rng, self._metrics = clock, rng, metrics
-        self.security = load_security(settings.tls_settings(config), config.domain)
+        self._store = store
+        self._hands_out = False
+        self.security = self._secured()
         rpc = settings.rpc_settings(config)
         self.identity = Identity(node_id, config.node_name, config.datacenter)
         self.cluster_id = ClusterId(store, data_dir, tasks, self._set_cluster_id)
@@ -168,13 +172,37 @@ class Cluster:
 
     def reload(self, config: Config) -> None:
         """Take certificates and limits as they are now; connections that stand stay. Raises ConfigError."""
-        self.security = load_security(settings.tls_settings(config), config.domain)
+        before, self._config = self._config, config
+        try:
+            self.security = self._secured()
+        except ConfigError:
+            self._config = before
+            raise
         self.server.security = self.security
         rpc = settings.rpc_settings(config)
         self.server.settings = self.log.settings = self.leader_calls.settings = rpc
         if self.peers is not None:
             self.peers.settings = rpc
         self.raft.reload(settings.raft_settings(config))
+
+    def hand_out(self, methods: Methods) -> None:
+        """Let who has no certificate ask `methods`, and take the certificates that the mesh's authority signed."""
+        self._hands_out = True
+        self.server.bootstrap_methods = dict(methods)
+        self.server.agent_of = lambda names: agent_of(names, self._store.ca.trust_domain, self.identity.datacenter)
+        self._trust_roots()
+
+    def _trust_roots(self) -> None:
+        self._store.watches.subscribe(["ca-roots"], self._trust_roots)
+        self.security = self.server.security = self._secured()
+
+    def _secured(self) -> Security:
+        """Raises ConfigError."""
+        tls, domain = settings.tls_settings(self._config), self._config.domain
+        if not self._hands_out:
+            return load_security(tls, domain)
+        roots = tuple(root.root_cert for root in self._store.ca.roots.values())
+        return load_security(tls, domain, Credentials(authorities=roots), bootstrap=tls.listens)
 
     def _heard_of(self, peer: Peer) -> None:
         """Who reaches us can be reached: we need not wait for the next attempt."""

@@ -40,8 +40,6 @@ WAITING: tuple[Waiting, ...] = (
     Waiting(
         feature="gossip and client agents",
         options=(
-            "auto_config",
-            "auto_encrypt",
             "cache",
             "dns_config.cache_max_age",
             "dns_config.use_cache",

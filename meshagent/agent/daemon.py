@@ -16,6 +16,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,7 @@ from meshagent.listening import cannot_listen
 from meshagent.metrics import Metrics
 
 if TYPE_CHECKING:
+    from meshagent.agent.auto.kept import Kept
     from meshagent.agent.config import Config, Listen, Loaded
     from meshagent.agent.reload import Report
 
@@ -64,8 +66,9 @@ class Daemon:
     """One agent process: `start`, then `stop` or `leave`; `reload` in between."""
 
     def __init__(
-        self, loaded: Loaded, read_config: Callable[[], Loaded], clock: Clock, environ: Mapping[str, str]
+        self, loaded: Loaded, read_config: Callable[..., Loaded], clock: Clock, environ: Mapping[str, str]
     ) -> None:
+        """`read_config()` reads the configuration anew; it takes what servers gave (`auto_config`) as an argument."""
         self.config = loaded.config
         self._read_config = read_config
         self._clock = clock
@@ -98,9 +101,11 @@ class Daemon:
         log.info("version: meshagent=%s consul=%s", __version__, CONSUL_VERSION)
         log.info("node: name=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
         self.metrics = Metrics(settings.metrics_settings(config, socket.gethostname()), self._clock.monotonic)
+        config, kept = await self._introduce(config, node_id, data_dir)
         self.role = make_role(
-            config, node_id, data_dir, clock=self._clock, rng=self._rng, metrics=self.metrics, tasks=self._tasks
-        )
+            config, node_id, data_dir, kept,
+            clock=self._clock, rng=self._rng, metrics=self.metrics, tasks=self._tasks,
+        )  # fmt: skip
         self._build_local(config, node_id, data_dir)
         self.pools = Pools(
             config=config,
@@ -167,6 +172,22 @@ class Daemon:
         if not config.disable_coordinates:
             self._tasks.start(tell_coordinate(self.agent, self.pools, self._ask), name="coordinate")
         log.info("started")
+
+    async def _introduce(self, config: Config, node_id: str, data_dir: Path | None) -> tuple[Config, Kept | None]:
+        """The configuration with what servers give who is introduced; waits for one. Raises ConfigError."""
+        if not config.auto_config.enabled:
+            return config, None
+        from meshagent.agent.auto.introduced import introduced
+
+        kept = await introduced(
+            config, node_id, data_dir,
+            environ=self._environ, clock=self._clock, rng=self._rng, metrics=self.metrics,
+        )  # fmt: skip
+        self._read_config = partial(self._read_config, kept.options)
+        self.config = self._read_config().config
+        _refuse_unbuilt(self.config)
+        log.info("configured by the servers: datacenter=%s", self.config.datacenter)
+        return self.config, kept
 
     def _build_local(self, config: Config, node_id: str, data_dir: Path | None) -> None:
         self.local = LocalState(

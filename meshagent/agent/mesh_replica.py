@@ -63,9 +63,13 @@ class MeshReplica(Observer):
         if entry.service.kind in MERGED_KINDS:
             self.follow()
 
+    def follow_roots(self) -> None:
+        """Follow the roots from now on."""
+        self._follow(questions.ROOTS, "")
+
     def follow(self) -> None:
         """Follow roots and entries from now on."""
-        self._follow(questions.ROOTS, "")
+        self.follow_roots()
         for kind in KINDS:
             self._follow(questions.CONFIG_KIND, kind)
 

@@ -44,13 +44,14 @@ def run(flags: Mapping[str, Any]) -> int:
 
     paths = [*flags.get("@config-file", ()), *flags.get("@config-dir", ())]
 
-    def read_config() -> Loaded:
+    def read_config(given: Mapping[str, Any] | None = None) -> Loaded:
         return load(
             paths,
             hcl=flags.get("@hcl", ()),
             flags=flags,
             dev=bool(flags.get("@dev")),
             format=flags.get("@config-format") or "",
+            given=given,
         )
 
     loaded = read_config()
@@ -60,7 +61,7 @@ def run(flags: Mapping[str, Any]) -> int:
         return runner.run(_main(loaded, read_config, paths))
 
 
-async def _main(loaded: Loaded, read_config: Callable[[], Loaded], paths: list[str]) -> int:
+async def _main(loaded: Loaded, read_config: Callable[..., Loaded], paths: list[str]) -> int:
     daemon = Daemon(loaded, read_config, SystemClock(), os.environ)
     loop = asyncio.get_running_loop()
     try:

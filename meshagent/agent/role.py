@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from meshagent.agent.auto.kept import Kept
     from meshagent.agent.check_runs import Followed
     from meshagent.agent.checks.alias import AliasSource
     from meshagent.agent.config import Config
@@ -82,17 +83,18 @@ def make_role(
     config: Config,
     node_id: str,
     data_dir: Path | None,
+    kept: Kept | None = None,
     *,
     clock: Clock,
     rng: random.Random,
     metrics: Metrics,
     tasks: Tasks,
 ) -> Role:
-    """The role that the configuration asks for. Raises ConfigError."""
+    """The role that the configuration asks for; `kept` is what `auto_config` gave. Raises ConfigError."""
     if config.server:
         from meshagent.agent.server_role import ServerRole
 
         return ServerRole(config, node_id, data_dir, clock=clock, rng=rng, metrics=metrics, tasks=tasks)
     from meshagent.agent.client import Client
 
-    return Client(config, node_id, data_dir, clock=clock, rng=rng, metrics=metrics, tasks=tasks)
+    return Client(config, node_id, data_dir, clock=clock, rng=rng, metrics=metrics, tasks=tasks, kept=kept)

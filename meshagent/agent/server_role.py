@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshagent.agent import settings
+from meshagent.agent.auto.issuing import Issuer
 from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.bootstrap_keeper import BootstrapKeeper
 from meshagent.agent.check_runs import Followed, alias_source, node_follower
@@ -88,7 +89,7 @@ class ServerRole:
         if cluster.peers is not None:
             agent.extras["peers"] = cluster.peers
         mesh = None
-        if self._config.connect.enabled:
+        if self._config.connect.enabled or Issuer.wanted(self._config):
             mesh = agent.extras["mesh"] = Mesh(agent, settings.authority_settings(self._config))
         self.autopilot = agent.extras["autopilot"] = AutopilotKeeper(agent)
         self.reconcile = ReconcileKeeper(agent)
@@ -116,6 +117,10 @@ class ServerRole:
         self.serving = Serving(agent, settings.http_settings(self._config))
         cluster.serve({**server_methods(agent), **all_methods(agent), **self.bootstrap.methods()})
         cluster.serve({**self.serving.methods, **(mesh.rpc_methods() if mesh is not None else {})})
+        if mesh is not None and mesh.authority is not None and Issuer.wanted(self._config):
+            issuer = Issuer(agent, mesh.authority, pools)
+            cluster.serve(issuer.methods())
+            cluster.hand_out(issuer.bootstrap_methods())
         pools.observe(self._on_members)
 
     async def start(self) -> None:

@@ -80,6 +80,10 @@ class Servers:
         """Whether it is time to shuffle."""
         return len(self._order) > 1 and now >= self._due
 
+    def rebalance_in(self, now: float, longest_s: float) -> float:
+        """Seconds until it is time to shuffle; `longest_s` when that is later, or never."""
+        return min(longest_s, max(0.0, self._due - now)) if len(self._order) > 1 else longest_s
+
     def used(self, now: float, members: int) -> None:
         """A server is in use from monotonic second `now`; `members` is the size of the cluster."""
         jittered = KEEP_S + self._rng.uniform(0, KEEP_S / JITTER_FRACTION)

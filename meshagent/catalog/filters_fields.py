@@ -276,6 +276,7 @@ KINDS: dict[str, Kind] = {
     "agent_check": Kind(_CHECK, late=True),
     "member": Kind(_MEMBER),
     "intention": Kind(_INTENTION),
+    "claims": Kind(_json(value=META, list=Table(Each(STRING)))),
     "config_entry": Kind(_json(Kind=STRING, Name=STRING, Namespace=STRING, Partition=STRING, Meta=META)),
     "exported_service": Kind(_json(Service=STRING, Namespace=STRING, Partition=STRING), late=True),
 }

@@ -14,6 +14,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -168,8 +169,8 @@ class Authority:
             self._key = (root.id, open_key(row, self._settings.sealing))
         return self._key[1]
 
-    async def sign(self, request_pem: bytes) -> SignedLeaf:
-        """Sign a request.
+    async def sign(self, request_pem: bytes, agent: str = "") -> SignedLeaf:
+        """Sign a request of a service, or that of the client agent `agent`.
 
         Raises:
             TooManyRequests: over the signing limit.
@@ -188,16 +189,17 @@ class Authority:
             root = self._store.ca.active
             if root is None:
                 raise Unavailable("the certificate authority lost its root")
-            return ca.sign(
+            signer = partial(ca.sign_agent, node=agent) if agent else ca.sign
+            return signer(
                 request_pem,
                 root,
                 self.key_of(root),
                 self.settings(),
                 self._store.ca.trust_domain,
                 self._datacenter,
-                serial,
-                index,
-                self._clock.now(),
+                serial=serial,
+                index=index,
+                now=self._clock.now(),
             )
         finally:
             self._limit.leave()

@@ -12,6 +12,7 @@ that a client of Consul reads from a root or leaf.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,11 +24,23 @@ from meshagent.connect import spiffe
 from meshagent.connect.ca_config import CASettings
 from meshagent.errors import BadRequest, InternalError, RemoteProtocolError
 
-__all__ = ["NAME", "BuiltRoot", "SignedLeaf", "build_root", "cross_signed", "outlived", "rotation_reason", "sign"]
+__all__ = [
+    "NAME",
+    "BuiltRoot",
+    "SignedLeaf",
+    "build_root",
+    "cross_signed",
+    "outlived",
+    "rotation_reason",
+    "sign",
+    "sign_agent",
+]
 
 #: What every root of the built-in provider is called.
 NAME = "Consul CA Primary Cert"
 _LOW_64 = 2**64 - 1
+#: Names by which servers are known (`server.<datacenter>.<domain>`, `<node>.server.<datacenter>.<domain>`).
+_SERVERS_NAME = re.compile(r"(?:^|\.)server\.[^.]+\.[^.]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -176,11 +189,53 @@ def sign(
     if identity.datacenter != datacenter:
         raise BadRequest(f"SPIFFE ID in CSR from a different datacenter: {identity.datacenter}, we are {datacenter}")
     pem = certs.service_leaf(request_pem, root.root_cert.encode(), key, serial, now, settings.leaf_life, uri)
+    return _signed(pem, root, identity.name, uri, serial, index)
+
+
+def sign_agent(
+    request_pem: bytes,
+    root: CARoot,
+    key: bytes,
+    settings: CASettings,
+    trust_domain: str,
+    datacenter: str,
+    node: str,
+    serial: int,
+    index: int,
+    now: datetime,
+) -> SignedLeaf:
+    """The certificate of the client agent `node`. It asks before it knows the trust domain: that is filled in.
+
+    Raises:
+        RemoteProtocolError: no usable request.
+        BadRequest: another identity than the agent's own, or the name of a server.
+    """
+    from meshagent.connect import certs
+
+    uri, names = certs.requested(request_pem)
+    identity = spiffe.parse(uri)
+    if identity.kind != spiffe.AGENT:
+        raise BadRequest("SPIFFE ID in CSR must be an agent")
+    if identity.datacenter != datacenter:
+        raise BadRequest(f"SPIFFE ID in CSR from a different datacenter: {identity.datacenter}, we are {datacenter}")
+    if identity.name.lower() != node.lower():
+        raise BadRequest(f"SPIFFE ID in CSR is for the agent {identity.name!r}, asked by {node!r}")
+    for name in names:
+        if "*" in name or _SERVERS_NAME.search(name):
+            raise BadRequest(f"the name {name!r} in the CSR is not for a client agent")
+    own = spiffe.format(spiffe.SpiffeID(trust_domain, spiffe.AGENT, datacenter, identity.name))
+    pem = certs.service_leaf(request_pem, root.root_cert.encode(), key, serial, now, settings.leaf_life, own, names)
+    return _signed(pem, root, identity.name, own, serial, index)
+
+
+def _signed(pem: bytes, root: CARoot, name: str, uri: str, serial: int, index: int) -> SignedLeaf:
+    from meshagent.connect import certs
+
     found = certs.facts(pem)
     return SignedLeaf(
         serial=certs.serial_text(serial),
         chain="".join((pem.decode("ascii"), *root.intermediates)),
-        service=identity.name,
+        service=name,
         uri=uri,
         valid_after=_text(found.not_before),
         valid_before=_text(found.not_after),

@@ -12,25 +12,23 @@ follows what was watched.
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, InvalidTag
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from meshagent.errors import CorruptData, RemoteProtocolError
+from meshagent.errors import BadRequest, RemoteProtocolError
 
 __all__ = [
     "MAX_PEM_BYTES",
     "CertificateFacts",
-    "aead_open",
-    "aead_seal",
     "cross_sign",
     "facts",
     "key_facts",
@@ -38,6 +36,7 @@ __all__ = [
     "new_key",
     "peer_facts",
     "request",
+    "requested",
     "root",
     "service_leaf",
     "verify_signed_by",
@@ -48,6 +47,8 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 #: No certificate, key or request of the mesh is longer; an RSA 4096 root is 2 KiB.
 MAX_PEM_BYTES = 64 * 1024
+#: DNS names and addresses that one request may ask for.
+MAX_NAMES = 64
 #: How far clocks may be apart: notBefore of what is signed for others lies so much in the past.
 BACKDATE = timedelta(minutes=1)
 #: Life of a cross-signed certificate (surface row M65).
@@ -199,9 +200,11 @@ def service_leaf(
     now: datetime,
     life: timedelta,
     uri: str,
-    dns_names: Sequence[str] = (),
+    names: Sequence[str] = (),
 ) -> bytes:
     """The leaf for a request: its key, and the identity `uri` that the signer vouches for.
+
+    `names` are further DNS names and IP addresses.
 
     Raises:
         RemoteProtocolError: no request, or its signature does not fit its key.
@@ -210,7 +213,6 @@ def service_leaf(
     issuer, key = load_certificate(issuer_certificate), load_key(issuer_key)
     start = now - BACKDATE
     end = min(start + life, issuer.not_valid_after_utc)
-    names: list[x509.GeneralName] = [*map(x509.DNSName, dns_names), x509.UniformResourceIdentifier(uri)]
     builder = (
         _builder(_EMPTY_NAME, issuer.subject, asked.public_key(), serial, start, end)
         .add_extension(_LEAF_USAGE, critical=True)
@@ -218,17 +220,20 @@ def service_leaf(
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier(key_id(asked.public_key())), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier(subject_key_id(issuer), None, None), critical=False)
-        .add_extension(x509.SubjectAlternativeName(names), critical=True)
+        .add_extension(_alternatives(names, uri), critical=True)
     )
     return _pem(builder.sign(key, digest_for(key)))
 
 
-def request(key_pem: bytes, uri: str, dns_names: Sequence[str] = ()) -> bytes:
-    """A certificate request (PEM) for an identity."""
+def request(key_pem: bytes, uri: str, names: Sequence[str] = ()) -> bytes:
+    """A certificate request (PEM) for an identity; `names` are further DNS names and IP addresses.
+
+    Raises:
+        BadRequest: a name that is none.
+    """
     key = load_key(key_pem)
-    names: list[x509.GeneralName] = [*map(x509.DNSName, dns_names), x509.UniformResourceIdentifier(uri)]
     builder = x509.CertificateSigningRequestBuilder().subject_name(_EMPTY_NAME)
-    builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+    builder = builder.add_extension(_alternatives(names, uri), critical=False)
     return builder.sign(key, digest_for(key)).public_bytes(serialization.Encoding.PEM)
 
 
@@ -238,10 +243,39 @@ def requested_uri(request_pem: bytes) -> str:
     Raises:
         RemoteProtocolError: no request, a wrong signature, or not exactly one URI.
     """
-    _, uris = _load_request(request_pem)
+    return requested(request_pem)[0]
+
+
+def requested(request_pem: bytes) -> tuple[str, list[str]]:
+    """(the one URI, DNS names and IP addresses) that a request asks for.
+
+    Raises:
+        RemoteProtocolError: no request, a wrong signature, not exactly one URI, or too many names.
+    """
+    asked, uris = _load_request(request_pem)
     if len(uris) != 1:
         raise RemoteProtocolError(f"the request names {len(uris)} URIs, exactly one is wanted")
-    return uris[0]
+    names: list[str] = []
+    for extension in asked.extensions:
+        if isinstance(extension.value, x509.SubjectAlternativeName):
+            names += extension.value.get_values_for_type(x509.DNSName)
+            names += map(str, extension.value.get_values_for_type(x509.IPAddress))
+    if len(names) > MAX_NAMES:
+        raise RemoteProtocolError(f"the request asks for {len(names)} names, at most {MAX_NAMES}")
+    return uris[0], names
+
+
+def _alternatives(names: Sequence[str], uri: str) -> x509.SubjectAlternativeName:
+    found: list[x509.GeneralName] = []
+    for name in names:
+        try:
+            found.append(x509.IPAddress(ipaddress.ip_address(name)))
+        except ValueError:
+            try:
+                found.append(x509.DNSName(name))
+            except ValueError as error:
+                raise BadRequest(f"{name!r} is no DNS name: {error}") from error
+    return x509.SubjectAlternativeName([*found, x509.UniformResourceIdentifier(uri)])
 
 
 def _load_request(pem: bytes) -> tuple[x509.CertificateSigningRequest, list[str]]:
@@ -378,19 +412,3 @@ def _builder(
 
 def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-# --- sealing ----------------------------------------------------------------------------------------------------------
-
-
-def aead_seal(key: bytes, nonce: bytes, data: bytes, about: bytes) -> bytes:
-    """AES-256-GCM: ciphertext and tag."""
-    return AESGCM(key).encrypt(nonce, data, about)
-
-
-def aead_open(key: bytes, nonce: bytes, data: bytes, about: bytes) -> bytes:
-    """The plain text. Raises CorruptData when it was changed, or sealed about something else."""
-    try:
-        return AESGCM(key).decrypt(nonce, data, about)
-    except (InvalidTag, ValueError) as error:
-        raise CorruptData("what was sealed has been changed, or another key sealed it") from error

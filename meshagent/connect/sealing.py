@@ -18,7 +18,7 @@ import secrets
 from dataclasses import dataclass
 
 from meshagent.catalog.ca import CAKey
-from meshagent.errors import ConfigError, Unavailable
+from meshagent.errors import ConfigError, CorruptData, Unavailable
 
 __all__ = ["SealingKey", "open_key", "seal_key"]
 
@@ -56,10 +56,10 @@ def seal_key(root_id: str, pem: bytes, sealing: SealingKey | None) -> CAKey:
     """The row to store for a private key."""
     if sealing is None:
         return CAKey(root_id, pem)
-    from meshagent.connect.certs import aead_seal
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     nonce = secrets.token_bytes(_NONCE_BYTES)
-    return CAKey(root_id, nonce + aead_seal(sealing.secret, nonce, pem, root_id.encode()), sealing.name)
+    return CAKey(root_id, nonce + AESGCM(sealing.secret).encrypt(nonce, pem, root_id.encode()), sealing.name)
 
 
 def open_key(row: CAKey, sealing: SealingKey | None) -> bytes:
@@ -75,6 +75,11 @@ def open_key(row: CAKey, sealing: SealingKey | None) -> bytes:
             "the private key of the certificate authority is sealed with another key file than this server's "
             f"connect.ca_key_file ({row.sealed_by} is needed): give every server the same file"
         )
-    from meshagent.connect.certs import aead_open
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-    return aead_open(sealing.secret, row.data[:_NONCE_BYTES], row.data[_NONCE_BYTES:], row.root_id.encode())
+    nonce, sealed = row.data[:_NONCE_BYTES], row.data[_NONCE_BYTES:]
+    try:
+        return AESGCM(sealing.secret).decrypt(nonce, sealed, row.root_id.encode())
+    except (InvalidTag, ValueError) as error:
+        raise CorruptData("what was sealed has been changed, or another key sealed it") from error

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from meshagent.agent.servers import Server, Servers
 
 A, B, C = (Server(f"10.0.0.{n}:8300", f"id{n}") for n in range(3))
@@ -73,3 +75,12 @@ def test_a_single_server_is_never_left() -> None:
     made = servers(1, A)
     made.used(0.0, 3)
     assert not made.rebalance_due(10_000.0)
+
+
+def test_how_long_until_a_move() -> None:
+    made = servers()
+    made.used(1000.0, members=100_000)
+    assert made.rebalance_in(1000.0, 600.0) == pytest.approx(100_000 / (64 * 3))
+    assert made.rebalance_in(1000.0, 60.0) == 60.0
+    assert made.rebalance_in(9999.0, 60.0) == 0.0
+    assert servers(1, A).rebalance_in(0.0, 60.0) == 60.0

@@ -10,7 +10,7 @@ from cryptography import x509
 from hypothesis import given
 
 from meshagent.connect import certs
-from meshagent.errors import CorruptData, RemoteProtocolError
+from meshagent.errors import RemoteProtocolError
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 TD = "11111111-2222-3333-4444-555555555555.consul"
@@ -152,10 +152,3 @@ def test_too_much_pem_is_not_even_looked_at() -> None:
 
 def test_serials_are_written_as_consul_writes_them() -> None:
     assert [certs.serial_text(number) for number in (8, 22, 298)] == ["08", "16", "01:2a"]
-
-
-def test_sealed_bytes_open_with_the_same_key_only() -> None:
-    sealed = certs.aead_seal(bytes(32), bytes(12), b"data", b"about")
-    assert certs.aead_open(bytes(32), bytes(12), sealed, b"about") == b"data"
-    with pytest.raises(CorruptData):
-        certs.aead_open(bytes(32), bytes(12), sealed, b"else")

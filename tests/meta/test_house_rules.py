@@ -164,6 +164,7 @@ class TestDoors:
             ("click", "meshagent/agent/cli"),
             ("dns", "nowhere"),
             ("requests", "nowhere"),
+            ("jwt", "meshagent/catalog/acl/jwt_tokens.py"),
             ("pickle", "nowhere"),
         ],
     )

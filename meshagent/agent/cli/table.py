@@ -60,6 +60,9 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("lock", "lock", "lock", "CL10", "Run a program while a lock is held"),
     Subcommand("maint", "maint", "maint", "CL9", "Show or change maintenance mode"),
     Subcommand("members", "members", "members", "CL2", "List the members of the cluster"),
+    Subcommand(
+        "migrate from-consul", "migrate", "from_consul", "", "Copy what a running Consul holds into this cluster"
+    ),
     Subcommand("monitor", "lifecycle", "monitor", "CL4", "Follow the agent's log"),
     Subcommand(
         "operator autopilot get-config", "operator_autopilot", "get_config", "CL12", "Show autopilot's configuration"
@@ -93,6 +96,7 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("services register", "services", "register", "CL8", "Add services to the agent"),
     Subcommand("tls ca create", "tls", "ca_create", "CL22", "Make an authority for agents"),
     Subcommand("tls cert create", "tls", "cert_create", "CL22", "Make a certificate for an agent"),
+    Subcommand("tls join-token", "tls", "join_token", "", "Make a token with which a client joins"),
     Subcommand("snapshot decode", "snapshot", "decode", "CL13", "Print the rows of a snapshot as JSON"),
     Subcommand("snapshot inspect", "snapshot", "inspect", "CL13", "Show what is in a snapshot"),
     Subcommand("snapshot restore", "snapshot", "restore", "CL13", "Replace the state of the servers by a snapshot"),
@@ -114,6 +118,7 @@ GROUPS: dict[str, str] = {
     "operator raft": "Tools for the Raft cluster",
     "operator usage": "How much there is",
     "snapshot": "Save, restore and look into the state of the servers",
+    "migrate": "Move in from another cluster",
     "proxy": "Proxies of the mesh",
     "services": "Register and deregister services",
     "tls": "Certificates for agents",

@@ -1,4 +1,5 @@
-"""I/O edge: `meshagent tls ca create` and `tls cert create`: certificates for agents, as files.
+"""I/O edge: `meshagent tls ca create`, `tls cert create` and `tls join-token`: certificates for agents, and a text that
+brings a client into the cluster.
 
 Source: surface row CL22; developer.hashicorp.com/consul/commands/tls. File names are Consul's; keys are readable by
 their owner alone, and nothing is overwritten. What may change here: nothing that a script looks for.
@@ -15,7 +16,7 @@ from meshagent.agent.cli.output import fail, say
 from meshagent.clock import SystemClock
 from meshagent.errors import MeshError
 
-__all__ = ["ca_create", "cert_create"]
+__all__ = ["ca_create", "cert_create", "join_token"]
 
 
 @command("create", short_help="Make an authority for agents")
@@ -103,6 +104,48 @@ def cert_create(
         say("==> WARNING: who holds a server's certificate can act as a server. Guard it like the authority's key.")
     _write(certificate_path, pem, 0o644)
     _write(key_path, key_pem, 0o600)
+
+
+@command("join-token", short_help="Make a token with which a client joins")
+@text("server", "RPC address of a server, host[:port]; may be given again", multiple=True)
+@text("dc", "Datacenter", default="dc1")
+@text("node", "Only the client of this name may use it")
+@text("ttl", "How long it is good", default="24h")
+@text("domain", "Domain the agents answer for", default="consul")
+@text("ca", "The authority's certificate (default <domain>-agent-ca.pem)")
+@text("key", "The authority's key (default <domain>-agent-ca-key.pem)")
+def join_token(
+    args: tuple[str, ...], server: tuple[str, ...], dc: str, node: str, ttl: str, domain: str, ca: str, key: str
+) -> None:
+    """Make a text that is all a client needs to join: where the servers are, how they are known, and the authority's
+    word that it may. Give it to the client as auto_config.intro_token (or in intro_token_file, or CONSUL_INTRO_TOKEN);
+    the servers need auto_config.authorization.enabled = true."""
+    from meshagent.durations import parse_duration
+
+    expect(args, 0, 0)
+    if not server:
+        raise fail("-server is needed: where a client finds the servers")
+    try:
+        ttl_s = parse_duration(ttl) / 1e9
+    except ValueError as error:
+        raise fail(f"-ttl: {error}") from error
+    if not 1 <= ttl_s <= 10 * 365 * 86400:
+        raise fail("-ttl: between 1s and ten years")
+    ca, key = ca or f"{domain}-agent-ca.pem", key or f"{domain}-agent-ca-key.pem"
+    from meshagent.agent.auto.introductions import join_token as make
+    from meshagent.connect import certs
+
+    try:
+        authority, authority_key = _read(ca), _read(key)
+        if not certs.key_matches(authority_key, authority):
+            raise fail(f"{ca} and {key} do not belong together")
+        kind, bits = certs.key_facts(authority_key)
+    except MeshError as error:
+        raise fail(str(error)) from error
+    algorithm = "RS256" if kind == "rsa" else {256: "ES256", 384: "ES384", 521: "ES512"}.get(bits, "")
+    if not algorithm:
+        raise fail(f"{key}: a key of {bits} bits cannot sign a token")
+    say(make(server, authority.decode("ascii"), dc, node, SystemClock().now(), ttl_s, authority_key, algorithm))
 
 
 def _check_days(days: int) -> None:

@@ -19,9 +19,13 @@ from meshagent.agent.config.rules import check
 from meshagent.agent.definitions.check import CheckDefinition, ServiceCheck
 from meshagent.errors import ConfigError
 from meshagent.hcl import parse_hcl
-from meshagent.located import Table
+from meshagent.located import Place, Table
 
 __all__ = ["Loaded", "assemble", "load", "validate"]
+
+
+#: Where options of the servers stand, for messages.
+GIVEN_PLACE = Place("auto_config")
 
 
 class Loaded(NamedTuple):
@@ -39,8 +43,11 @@ def load(
     dev: bool = False,
     format: str = "",
     host: Host | None = None,
+    given: Mapping[str, Any] | None = None,
 ) -> Loaded:
     """The configuration of `paths` (files and directories), `hcl` fragments and `flags` (by option key).
+
+    `given` are options that the servers gave (`auto_config`): everything else overrides them.
 
     Raises:
         ConfigError: with every problem found, each naming its file and line, and all warnings.
@@ -54,6 +61,8 @@ def load(
     for text in texts:
         warnings += text.warnings
     sources = [text.root for text in texts] + [flag_source(flags or {})]
+    if given is not None:
+        sources.insert(0, table_of(given.items(), GIVEN_PLACE))
     return assemble(sources, dev=dev, host=host or this_host(), problems=problems, warnings=warnings)
 
 

@@ -87,6 +87,7 @@ def _servers(config: Config) -> Findings:
         yield "auto_config.enabled", "auto_config.enabled cannot be set to true for server agents."
     if config.auto_config.authorization.enabled and not config.server:
         yield "auto_config.authorization.enabled", "auto_config.authorization can only be used on a server."
+    yield from _automatic(config)
     if config.connect.enable_mesh_gateway_wan_federation:
         key = "connect.enable_mesh_gateway_wan_federation"
         if not config.server:
@@ -95,6 +96,61 @@ def _servers(config: Config) -> Findings:
             yield "retry_join_wan", f"'retry_join_wan' is incompatible with '{key} = true'"
     if config.primary_gateways and config.primary_datacenter == config.datacenter:
         yield "primary_gateways", "'primary_gateways' should only be configured in a secondary datacenter"
+
+
+def _automatic(config: Config) -> Findings:
+    """`auto_encrypt` and `auto_config`; what a token itself must tell is looked at when it is used."""
+    block, tls = config.auto_config, config.tls.internal_rpc
+    if config.auto_encrypt.tls and block.enabled:
+        yield "auto_encrypt.tls", "both auto_encrypt.tls and auto_config.enabled cannot be set to true."
+    if config.auto_encrypt.tls and (tls.cert_file or tls.key_file):
+        yield (
+            "auto_encrypt.tls",
+            "auto_encrypt.tls: the certificate of tls.internal_rpc would be used instead: give one or the other",
+        )
+    if block.authorization.enabled and config.server and not tls.cert_file:
+        yield (
+            "auto_config.authorization.enabled",
+            "auto_config.authorization.enabled cannot be set without providing a TLS certificate for the server",
+        )
+    if not (block.authorization.enabled and tls.cert_file):
+        return
+    from meshagent.agent.auto.introductions import assertion_problem
+
+    static = block.authorization.static
+    for assertion in static.claim_assertions:
+        if problem := assertion_problem(assertion):
+            key = "auto_config.authorization.static.claim_assertions"
+            yield key, f"{key}: {assertion!r} is invalid: {problem}"
+    sources = [name for name in ("jwt_validation_pub_keys", "jwks_url", "oidc_discovery_url") if getattr(static, name)]
+    if len(sources) > 1:
+        key = "auto_config.authorization.static"
+        yield key, f"{key} has invalid configuration: exactly one of {', '.join(sources)} must be set"
+    if not sources and not (tls.ca_file or tls.ca_path):
+        key = "auto_config.authorization.static"
+        yield key, f"{key}: without keys, tokens of the agents' authority are taken: set tls.internal_rpc.ca_file"
+
+
+def _automatic_warnings(config: Config) -> Findings:
+    tls = config.tls.internal_rpc
+    if config.auto_encrypt.allow_tls:
+        if not tls.cert_file:
+            yield "auto_encrypt.allow_tls", "auto_encrypt.allow_tls has no effect without tls.internal_rpc.cert_file"
+        elif not tls.verify_incoming:
+            yield (
+                "auto_encrypt.allow_tls",
+                "if auto_encrypt.allow_tls is turned on, tls.internal_rpc.verify_incoming should be enabled",
+            )
+    if config.auto_encrypt.tls and not (tls.ca_file or tls.ca_path):
+        yield (
+            "auto_encrypt.tls",
+            "auto_encrypt.tls without tls.internal_rpc.ca_file takes the first certificate from whoever answers",
+        )
+    if config.auto_config.intro_token and config.auto_config.intro_token_file:
+        yield (
+            "auto_config.intro_token",
+            "Both an intro token and intro token file are set. The intro token will be used instead of the file",
+        )
 
 
 def _ports(config: Config) -> Findings:
@@ -281,7 +337,7 @@ def _given(draft: Draft) -> Findings:
             yield key, f"{key} has no effect yet: it waits for {feature}"
 
 
-_WARNINGS: tuple[Callable[[Config], Findings], ...] = (_names, _expectations, _safety)
+_WARNINGS: tuple[Callable[[Config], Findings], ...] = (_names, _expectations, _safety, _automatic_warnings)
 
 
 def _registrations(config: Config, draft: Draft) -> None:

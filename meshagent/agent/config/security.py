@@ -117,10 +117,14 @@ class AutoEncrypt(Group):
 class AutoConfigStatic(Group):
     """How a client's introduction (a JWT) is judged."""
 
-    allow_reuse: bool = switch(False, "Take one token more than once.")
+    allow_reuse: bool = switch(
+        False, "Meant for taking one token more than once. As in Consul, every token is, until it expires."
+    )
     jwks_url: str = text("", "Where the issuer's keys are.")
     jwks_ca_cert: str = text("", "Authority of that address, PEM.")
-    jwt_validation_pub_keys: tuple[str, ...] = words("The issuer's keys, PEM.")
+    jwt_validation_pub_keys: tuple[str, ...] = words(
+        "The issuer's keys, PEM. Without any source of keys, tokens of `tls join-token` are taken."
+    )
     jwt_supported_algs: tuple[str, ...] = words("Algorithms taken.")
     oidc_discovery_url: str = text("", "Where the issuer describes itself.")
     oidc_discovery_ca_cert: str = text("", "Authority of that address, PEM.")
@@ -147,7 +151,9 @@ class AutoConfig(Group):
     enabled: bool = switch(False, "Clients: ask at start.")
     intro_token: str = text("", "The introduction, a JWT.", secret=True)
     intro_token_file: str = text("", "File that holds it.")
-    server_addresses: tuple[str, ...] = words("Servers to ask; take the forms of `retry_join`.")
+    server_addresses: tuple[str, ...] = words(
+        "Servers to ask, as `host[:port]`; a token of `tls join-token` names them itself."
+    )
     dns_sans: tuple[str, ...] = words("DNS names to ask for.")
     ip_sans: tuple[str, ...] = words("IP addresses to ask for.")
     authorization: AutoConfigAuthorization = group(AutoConfigAuthorization, "Servers.")

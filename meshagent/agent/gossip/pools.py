@@ -36,6 +36,7 @@ from meshagent.catalog.model import Coordinate
 from meshagent.clock import Clock, Tasks
 from meshagent.durations import format_duration
 from meshagent.errors import ConfigError, InternalError
+from meshagent.hostport import split_host_port
 from meshagent.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -303,7 +304,7 @@ class Pools:
 
     @staticmethod
     async def _resolved(address: str, default_port: int) -> list[Address]:
-        host, port = _host_port(address, default_port)
+        host, port = split_host_port(address, default_port)
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=1) if host else []
         except OSError:
@@ -333,11 +334,3 @@ class Pools:
     def coordinates(self, *, wan: bool = False) -> Mapping[str, Coordinate]:
         """Where others last said they are, by name."""
         return self._pool(wan).serf.placing.known
-
-
-def _host_port(address: str, default: int) -> tuple[str, int]:
-    """Host and port of `host`, `host:port`, `[v6]:port` or a bare IPv6 address."""
-    host, colon, port = address.rpartition(":")
-    if colon and port.isascii() and port.isdigit() and (host.count(":") == 0 or host.endswith("]")):
-        return host.strip("[]"), int(port)
-    return address.strip("[]"), default

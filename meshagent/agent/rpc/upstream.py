@@ -37,8 +37,9 @@ log = logging.getLogger("agent.client")
 #: Between two rounds over all servers when none answers: doubled up to the longest, each cut by up to half by chance.
 ROUND_FIRST_S = 0.1
 ROUND_LONGEST_S = 5.0
-#: How often to look whether it is time to move.
-LOOK_S = 2.0
+#: Between two looks whether it is time to move, when neither a moment nor news calls for one.
+LOOK_S = 600.0
+SOONEST_S = 0.05
 #: A server that has known no leader for so long may be cut off from the others: try the next.
 LEADERLESS_S = 3.0
 #: What an old connection has to end its calls.
@@ -84,6 +85,7 @@ class Upstream(Asking):
         self._feeding: Session | None = None
         self._lost_at = clock.monotonic()
         self._news: asyncio.Future[None] = self._loop.create_future()
+        self._look: asyncio.Future[None] = self._loop.create_future()
         self._up: asyncio.Future[None] = self._loop.create_future()
         self._fed: asyncio.Future[None] = self._loop.create_future()
 
@@ -127,8 +129,10 @@ class Upstream(Asking):
 
     def set_servers(self, servers: Iterable[Server]) -> None:
         """These are the servers of the datacenter now."""
-        if self._servers.set(servers) and not self._news.done():
-            self._news.set_result(None)
+        if self._servers.set(servers):
+            for waiting in (self._news, self._look):
+                if not waiting.done():
+                    waiting.set_result(None)
 
     # --- asking ------------------------------------------------------------------------------------------------
 
@@ -227,10 +231,11 @@ class Upstream(Asking):
     async def _watch_over(self, session: Session) -> Session | None:
         """Return when the connection is lost (None), or another one is to take over."""
         while True:
-            await self._either(LOOK_S, session.task)
+            await self._either(self._look_s(session), session.task, self._look)
             if session.task.done():
                 self._gone(session)
                 return None
+            self._look = self._loop.create_future() if self._look.done() else self._look
             target = self._target(session)
             if target is not None and target != session.server:
                 new = await self._opener.open(target)
@@ -242,13 +247,21 @@ class Upstream(Asking):
                 self._servers.failed(target)
                 self._servers.prefer(session.server)
 
+    def _look_s(self, session: Session) -> float:
+        """Seconds until there may be a reason to move, unless there is news before."""
+        now = self._clock.monotonic()
+        look_s = self._servers.rebalance_in(now, LOOK_S)
+        if session.leaderless_since is not None and len(self._servers.all) > 1:
+            look_s = min(look_s, session.leaderless_since + LEADERLESS_S - now)
+        return max(look_s, SOONEST_S)
+
     def _target(self, session: Session) -> Server | None:
         """Where to move, if anywhere."""
         now = self._clock.monotonic()
         if session.server not in self._servers.all:
             return self._servers.first
         since = session.leaderless_since
-        if since is not None and now - since > LEADERLESS_S and len(self._servers.all) > 1:
+        if since is not None and now - since >= LEADERLESS_S and len(self._servers.all) > 1:
             session.leaderless_since = now
             self._servers.failed(session.server)
             return self._servers.first
@@ -268,11 +281,11 @@ class Upstream(Asking):
         await self._clock.sleep(LINGER_S)
         old.task.cancel()
 
-    async def _either(self, seconds: float, event: asyncio.Future[Any]) -> None:
-        """Return when `event` is done, or after `seconds`."""
+    async def _either(self, seconds: float, *events: asyncio.Future[Any]) -> None:
+        """Return when one of `events` is done, or after `seconds`."""
         timer = self._tasks.start(self._clock.sleep(seconds), name="client timer")
         try:
-            await asyncio.wait((event, timer), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((*events, timer), return_when=asyncio.FIRST_COMPLETED)
         finally:
             timer.cancel()
 
@@ -346,3 +359,5 @@ class Upstream(Asking):
         session = self._feeding
         if session is not None:
             session.leaderless_since = None if standing.leader else self._clock.monotonic()
+            if not standing.leader and not self._look.done():
+                self._look.set_result(None)

@@ -35,8 +35,9 @@ async def ask_once(
     rng: random.Random,
     metrics: RpcMetrics,
     settings: RpcSettings,
+    bootstrap: bool = False,
 ) -> bytes:
-    """Dial `address`, ask, and hang up. `expected_node_id` "" takes whoever answers.
+    """Dial `address`, ask, and hang up. `expected_node_id` "" takes whoever answers; `bootstrap`: a first contact.
 
     Raises:
         Unavailable: it could not be reached, or did not answer within `timeout_s`. Else what the server answers.
@@ -53,6 +54,7 @@ async def ask_once(
         expected_node_id=expected_node_id,
         settings=settings,
         on_change=lambda _: ready.set(),
+        bootstrap=bootstrap,
     )
     dialler.start()
     try:

@@ -13,6 +13,7 @@ import asyncio
 import itertools
 import logging
 import random
+import socket
 from collections.abc import Callable, Iterator
 
 from meshagent.catalog.rpc.backoff import Backoff
@@ -21,7 +22,7 @@ from meshagent.catalog.rpc.hello import Identity, Peer
 from meshagent.catalog.rpc.link import Link, Methods, RpcMetrics
 from meshagent.catalog.rpc.reasons import Reason
 from meshagent.catalog.rpc.settings import RpcSettings
-from meshagent.catalog.rpc.tls import Security, classify
+from meshagent.catalog.rpc.tls import ALPN, BOOTSTRAP, BOOTSTRAP_ALPN, Security, classify
 from meshagent.clock import Clock, Tasks
 
 __all__ = ["Dialler", "epochs"]
@@ -41,7 +42,8 @@ class Dialler:
     """One server. `on_change(self)` is called when its connection comes up or goes down.
 
     `expected_node_id` "" takes whoever answers (the address of a server that is not known yet). `identity` and
-    `security` are asked at every attempt, so that a reload or a join reaches it.
+    `security` are asked at every attempt, so that a reload or a join reaches it. `bootstrap`: this agent has no
+    certificate yet, and asks for its first one.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Dialler:
         settings: RpcSettings | None = None,
         methods: Methods | None = None,
         on_change: Callable[[Dialler], None] = lambda dialler: None,
+        bootstrap: bool = False,
     ) -> None:
         self.address = address
         self.epoch = 0
@@ -72,6 +75,7 @@ class Dialler:
         self._settings = settings or RpcSettings()
         self._methods = methods or {}
         self._on_change = on_change
+        self._bootstrap = bootstrap
         self._backoff = Backoff(self._settings.redial_first_s, self._settings.redial_longest_s, rng)
         self._link: Link | None = None
         self._tasks = Tasks()
@@ -159,20 +163,25 @@ class Dialler:
             on_closed=ended,
             remote=self.address,
             number=epoch,
+            alpn=BOOTSTRAP_ALPN if self._bootstrap else ALPN,
         )
         host, _, port = self.address.rpartition(":")
-        context = security.dialler
+        context = security.bootstrap if self._bootstrap else security.dialler
         timeout_s = self._settings.handshake_timeout_s
         try:
             async with asyncio.timeout(timeout_s):
-                await self._loop.create_connection(
-                    lambda: link,
-                    host.strip("[]"),
-                    int(port),
-                    ssl=context,
-                    server_hostname=security.hostname(identity.datacenter),
-                    ssl_handshake_timeout=timeout_s if context is not None else None,
-                )
+                connected = await self._connected(host.strip("[]"), int(port))
+                try:
+                    await self._loop.create_connection(
+                        lambda: link,
+                        sock=connected,
+                        ssl=context,
+                        server_hostname=security.hostname(identity.datacenter) if context is not None else None,
+                        ssl_handshake_timeout=timeout_s if context is not None else None,
+                    )
+                except BaseException:
+                    connected.close()
+                    raise
         except TimeoutError:
             return Reason.HANDSHAKE_TIMEOUT, f"no connection within {timeout_s:g} s"
         except OSError as error:
@@ -187,6 +196,27 @@ class Dialler:
                 self._link = None
                 self._on_change(self)
         return link.reason or Reason.LOST, link.detail
+
+    async def _connected(self, host: str, port: int) -> socket.socket:
+        """A socket to the server; on a first contact the server knows that we have no certificate yet."""
+        problem = OSError(f"{host} has no address")
+        for family, kind, protocol, _, address in await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            connected = socket.socket(family, kind, protocol)
+            connected.setblocking(False)
+            try:
+                await self._loop.sock_connect(connected, address)
+                if self._bootstrap:
+                    await self._loop.sock_sendall(connected, bytes([BOOTSTRAP]))
+            except OSError as error:
+                connected.close()
+                problem = error
+            except BaseException:
+                connected.close()
+                raise
+            else:
+                connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return connected
+        raise problem
 
     def _note(self, reason: Reason, detail: str) -> None:
         name = "rpc.refused" if reason.refused else "rpc.closed"

@@ -25,13 +25,7 @@ from meshagent.catalog.rpc.hello import SERVER, Identity, Peer, judge
 from meshagent.catalog.rpc.outbox import Outbox
 from meshagent.catalog.rpc.reasons import Reason
 from meshagent.catalog.rpc.settings import RpcSettings
-from meshagent.errors import (
-    LocalProtocolError,
-    RemoteProtocolError,
-    Timeout,
-    TooLarge,
-    Unavailable,
-)
+from meshagent.errors import LocalProtocolError, RemoteProtocolError, Timeout, TooLarge, Unavailable
 from meshagent.machine import CancelTimer, Command, Event, Log, SetTimer, TimerFired
 
 __all__ = ["Connection"]
@@ -44,7 +38,8 @@ CALLS = "calls"
 class Connection:
     """A machine for one connection. `dialled`: we opened it, and `epoch` numbers it.
 
-    `names`: the DNS names of the peer's certificate when a server must prove that it is one; None: it need not.
+    `names`: the names of the peer's certificate when a server must prove that it is one; None: it need not.
+    `only_node`: as `hello.judge`.
     """
 
     def __init__(
@@ -57,6 +52,7 @@ class Connection:
         expected_node_id: str = "",
         names: Collection[str] | None = None,
         domain: str = "consul",
+        only_node: str | None = None,
     ) -> None:
         self.peer: Peer | None = None
         self.closed = False
@@ -67,6 +63,7 @@ class Connection:
         self._expected_node_id = expected_node_id
         self._names = names
         self._domain = domain
+        self._only_node = only_node
         self._reader = FrameReader(frames.MAX_HELLO_BYTES)
         self._out: list[Command] = []
         self._outbox = Outbox(settings.max_queued_bytes)
@@ -147,6 +144,7 @@ class Connection:
             expected_node_id=self._expected_node_id,
             names=self._names,
             domain=self._domain,
+            only_node=self._only_node,
         )
         if not isinstance(verdict, Peer):
             self._close(*verdict)

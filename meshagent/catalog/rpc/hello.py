@@ -60,6 +60,8 @@ class Peer:
     version: int
     epoch: int
     """The dialler's count of connections: it never falls while the dialler runs, so a higher one is newer."""
+    proven: bool = False
+    """Whether its certificate speaks for this very node."""
 
 
 def server_name(datacenter: str, domain: str) -> str:
@@ -75,11 +77,13 @@ def judge(
     expected_node_id: str = "",
     names: Collection[str] | None = None,
     domain: str = "consul",
+    only_node: str | None = None,
 ) -> Peer | tuple[Reason, str]:
     """The peer, or why it is refused and what its owner should do.
 
     `epoch` is ours when we dialled (then the peer's is 0), else 0. `names` are the DNS names of its certificate when a
-    server must prove that it is one (lower case), None when no proof is asked for.
+    server must prove that it is one (lower case), None when no proof is asked for. `only_node` is the client agent that
+    the certificate speaks for, "" when it is for something else, None when it says nothing of agents.
     """
     texts = (hello.cluster_id, hello.datacenter, hello.node_id, hello.node_name, hello.role)
     if hello.role not in _ROLES or not hello.node_id or any(len(text) > MAX_NAME_CHARS for text in texts):
@@ -99,6 +103,11 @@ def judge(
         return Reason.WRONG_NODE, f"it has our own node id {own.node_id!r}: an address of ours, or a copied data_dir"
     if expected_node_id and hello.node_id != expected_node_id:
         return Reason.WRONG_NODE, f"it is node {hello.node_id!r}, not {expected_node_id!r}: its address was taken over"
+    if only_node is not None and hello.role == SERVER:
+        return Reason.NOT_A_SERVER, "its certificate is that of a client agent or of a service"
+    if only_node is not None and hello.node_name.lower() != only_node.lower():
+        spoken_for = f"node {only_node!r}" if only_node else "no agent of this datacenter"
+        return Reason.WRONG_NODE, f"it says it is node {hello.node_name!r}, its certificate is for {spoken_for}"
     if hello.role == SERVER and names is not None:
         needed = server_name(own.datacenter, domain)
         if needed.lower() not in names:
@@ -111,4 +120,5 @@ def judge(
         role=hello.role,
         version=min(NEWEST, hello.newest),
         epoch=max(epoch, hello.epoch),
+        proven=only_node is not None,
     )

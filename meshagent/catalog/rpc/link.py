@@ -20,7 +20,7 @@ from meshagent.catalog.rpc.connection import Connection
 from meshagent.catalog.rpc.hello import Peer
 from meshagent.catalog.rpc.reasons import Reason
 from meshagent.catalog.rpc.streams import Stream
-from meshagent.catalog.rpc.tls import ALPN, classify, dns_names
+from meshagent.catalog.rpc.tls import ALPN, certificate_names, classify
 from meshagent.clock import Clock, Tasks
 from meshagent.errors import MeshError, NotFound, Unavailable
 from meshagent.machine import CancelTimer, Command, Event, Log, SetTimer, TimerFired
@@ -50,7 +50,7 @@ class RpcMetrics(Protocol):
 
 
 class Link(asyncio.Protocol):
-    """One connection. `make` builds its machine from the DNS names of the peer's certificate (empty without TLS).
+    """One connection. `make` builds its machine from the names of the peer's certificate (empty without TLS).
 
     Callbacks, all on the loop: `on_accepted(link, peer)` once, `on_closed(link)` once, at the end; `on_raft(link,
     payload)`, which may be set later.
@@ -68,6 +68,7 @@ class Link(asyncio.Protocol):
         on_raft: Callable[[Link, bytes], None] | None = None,
         remote: str = "",
         number: int = 0,
+        alpn: str = ALPN,
     ) -> None:
         self.remote = remote
         #: Counts the connections of whoever made this one (dialler or server): higher is newer.
@@ -78,6 +79,7 @@ class Link(asyncio.Protocol):
         self.by_peer = False
         self.on_raft = on_raft
         self._make = make
+        self._alpn = alpn
         self._machine: Connection | None = None
         self._clock = clock
         self._metrics = metrics
@@ -153,10 +155,10 @@ class Link(asyncio.Protocol):
         if self.reason is not None:  # closed while the handshake ran
             transport.abort()
             return
-        if secure is not None and secure.selected_alpn_protocol() != ALPN:
-            self._finish(Reason.ALPN, f"it offers no {ALPN!r} over TLS")
+        if secure is not None and secure.selected_alpn_protocol() != self._alpn:
+            self._finish(Reason.ALPN, f"it offers no {self._alpn!r} over TLS")
             return
-        self._machine = self._make(dns_names(secure))
+        self._machine = self._make(certificate_names(secure))
         self._take(signals.Opened())
 
     def data_received(self, data: bytes) -> None:

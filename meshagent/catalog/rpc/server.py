@@ -2,7 +2,8 @@
 
 Source: design.md "RPC"; Consul's rule that one port serves all by the first byte (surface rows G12, G15, G21). The
 first byte is looked at, not taken: 0x16 is TLS (then ALPN must say "meshagent/1"), `M` our preface in plain TCP, which
-is taken only where no certificate is configured. All else is refused and counted.
+is taken only where no certificate is configured. 0x07 is TLS of who has no certificate yet (`auto_encrypt`): behind it
+only `bootstrap_methods` can be asked. All else is refused and counted.
 
 What may be changed: another protocol on this port is another first byte, or another ALPN word.
 """
@@ -22,7 +23,7 @@ from meshagent.catalog.rpc.hello import SERVER, Identity, Peer
 from meshagent.catalog.rpc.link import Handler, Link, Methods, RpcMetrics
 from meshagent.catalog.rpc.reasons import Reason
 from meshagent.catalog.rpc.settings import RpcSettings
-from meshagent.catalog.rpc.tls import Security, classify
+from meshagent.catalog.rpc.tls import ALPN, BOOTSTRAP, BOOTSTRAP_ALPN, Security, classify
 from meshagent.clock import Clock, Tasks
 
 __all__ = ["RpcServer"]
@@ -63,6 +64,10 @@ class RpcServer:
         self.security = security or Security()
         #: May be added to: the log's methods need the log, that needs its transport, that needs this.
         self.methods: dict[str, Handler] = dict(methods or {})
+        #: What can be asked on a connection without a certificate; empty: there are no such connections.
+        self.bootstrap_methods: dict[str, Handler] = {}
+        #: The client agent that a certificate with these names speaks for, as `hello.judge` takes it.
+        self.agent_of: Callable[[frozenset[str]], str | None] = lambda _: None
         self.on_raft: Callable[[Link, bytes], None] | None = None
         #: Called with every peer that was accepted (a server that learns its cluster's id from another, for one).
         self.on_peer: Callable[[Peer], None] | None = None
@@ -135,7 +140,7 @@ class RpcServer:
                 first = await self._first_byte(connection)
             reason, detail = self._unwanted(first)
             if reason is None:
-                await self._hand_on(connection, remote, made, tls=first[0] == TLS_HANDSHAKE)
+                await self._hand_on(connection, remote, made, first[0])
                 return
         except TimeoutError:
             reason, detail = Reason.HANDSHAKE_TIMEOUT, "it says nothing"
@@ -164,36 +169,43 @@ class RpcServer:
             return Reason.LOST, "it closed before it said anything"
         if first[0] == TLS_HANDSHAKE:
             return (None, "") if secure else (Reason.UNEXPECTED_TLS, "this server has no certificate: set cert_file")
+        if first[0] == BOOTSTRAP and self.bootstrap_methods and self.security.bootstrap is not None:
+            return None, ""
         if first != PREFACE[:1]:
             return Reason.GARBAGE, f"the first byte is 0x{first[0]:02x}"
         return (Reason.PLAIN, "this server takes TLS only (tls.internal_rpc)") if secure else (None, "")
 
-    async def _hand_on(self, connection: socket.socket, remote: str, made: list[Link], *, tls: bool) -> None:
+    async def _hand_on(self, connection: socket.socket, remote: str, made: list[Link], first: int) -> None:
         self._number += 1
         number = self._number
+        contexts = {TLS_HANDSHAKE: self.security.listener, BOOTSTRAP: self.security.bootstrap}
+        bootstrap = first == BOOTSTRAP
+        if bootstrap:
+            connection.recv(1)
 
         def protocol() -> Link:
             link = Link(
-                self._machine,
+                self._bootstrap_machine if bootstrap else self._machine,
                 clock=self._clock,
                 metrics=self._metrics,
-                methods=self.methods,
+                methods=self.bootstrap_methods if bootstrap else self.methods,
                 on_accepted=self._accepted,
                 on_closed=partial(self._closed, remote=remote),
                 on_raft=self._raft,
                 remote=remote,
                 number=number,
+                alpn=BOOTSTRAP_ALPN if bootstrap else ALPN,
             )
             made.append(link)
             self._links.add(link)
             return link
 
         try:
-            if tls:
+            if first in contexts:
                 await self._loop.connect_accepted_socket(
                     protocol,
                     connection,
-                    ssl=self.security.listener,
+                    ssl=contexts[first],
                     ssl_handshake_timeout=self.settings.handshake_timeout_s or None,
                 )
             else:
@@ -213,7 +225,12 @@ class RpcServer:
             dialled=False,
             names=names if self.security.prove_dialler else None,
             domain=self.security.domain,
+            only_node=self.agent_of(names) if names else None,
         )
+
+    def _bootstrap_machine(self, _: frozenset[str]) -> Connection:
+        """Nobody proves anything here: no server, and of no cluster that it would have to know."""
+        return Connection(self.identity, self.settings, dialled=False, names=(), domain=self.security.domain)
 
     # -- links
 

@@ -135,6 +135,7 @@ def test_every_module_of_commands_has_a_row() -> None:
         "flags",
         "go_flags",
         "kept_session",
+        "migration",
         "locks",
         "output",
         "root",

@@ -60,3 +60,33 @@ def test_what_is_refused(cli: Any, line: str, message: str) -> None:
     ran = cli(line)
     assert ran.status == 1
     assert ran.err.startswith(message)
+
+
+def test_a_join_token_is_for_the_servers_of_the_authority(cli: Any, folder: Path) -> None:
+    from meshagent.agent.auto.introductions import Introductions, claims_of_token
+    from meshagent.agent.config.security import AutoConfigStatic
+    from meshagent.catalog.acl.jwt_tokens import load_keys
+    from meshagent.clock import SystemClock
+
+    cli("tls ca create")
+    token = cli("tls join-token -server 10.0.0.1 -server 10.0.0.2:9 -node c1 -dc east -ttl 1h").out.strip()
+    told = claims_of_token(token)
+    assert (told["servers"], told["datacenter"]) == (("10.0.0.1", "10.0.0.2:9"), "east")
+    keys = load_keys([(folder / "consul-agent-ca.pem").read_text()])
+    Introductions(AutoConfigStatic()).judge(token, "c1", keys, SystemClock().now())
+
+
+@pytest.mark.parametrize(
+    ("command", "word"),
+    [
+        ("tls join-token", "-server is needed"),
+        ("tls join-token -server a -ttl soon", "-ttl"),
+        ("tls join-token -server a -ttl 0s", "between"),
+        ("tls join-token -server a -ca missing.pem", "cannot read"),
+    ],
+)
+def test_a_join_token_that_cannot_be_made(cli: Any, command: str, word: str) -> None:
+    cli("tls ca create")
+    refused = cli(command)
+    assert refused.status == 1
+    assert word in refused.err

@@ -26,6 +26,14 @@ from meshagent.agent.config import Host
         ("auto_encrypt { allow_tls = true }", "auto_encrypt.allow_tls can only be used on a server."),
         ("server = true auto_encrypt { tls = true }", "auto_encrypt.tls can only be used on a client."),
         (
+            "auto_encrypt { tls = true } auto_config { enabled = true }",
+            "both auto_encrypt.tls and auto_config.enabled cannot be set to true.",
+        ),
+        (
+            "server = true auto_config { authorization { enabled = true } }",
+            "auto_config.authorization.enabled cannot be set without providing a TLS certificate for the server",
+        ),
+        (
             "server = true auto_config { enabled = true }",
             "auto_config.enabled cannot be set to true for server agents.",
         ),

@@ -103,3 +103,24 @@ def test_the_longest_hello_fits_its_limit() -> None:
 def test_names_and_versions() -> None:
     assert server_name("dc1", "consul.") == "server.dc1.consul"
     assert sorted(VERSIONS) == list(range(OLDEST, NEWEST + 1))
+
+
+@pytest.mark.parametrize(
+    ("only_node", "changes", "reason"),
+    [
+        (None, {"role": CLIENT}, None),
+        ("X", {"role": CLIENT}, None),
+        ("y", {"role": CLIENT}, Reason.WRONG_NODE),
+        ("", {"role": CLIENT}, Reason.WRONG_NODE),
+        ("x", {"role": "server"}, Reason.NOT_A_SERVER),
+    ],
+)
+def test_a_certificate_for_one_agent_is_for_no_other(
+    only_node: str | None, changes: dict[str, Any], reason: Reason | None
+) -> None:
+    verdict = judge(hello(**changes), OWN, epoch=0, only_node=only_node)
+    if isinstance(verdict, Peer):
+        assert reason is None
+        assert verdict.proven is (only_node is not None)
+    else:
+        assert verdict[0] is reason

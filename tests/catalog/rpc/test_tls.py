@@ -11,7 +11,7 @@ import pytest
 
 from meshagent.catalog.rpc.reasons import Reason
 from meshagent.catalog.rpc.settings import TlsSettings
-from meshagent.catalog.rpc.tls import Security, classify, dns_names, load_security
+from meshagent.catalog.rpc.tls import Security, certificate_names, classify, load_security
 from meshagent.errors import ConfigError
 
 from .conftest import Pki
@@ -118,6 +118,6 @@ class _Shown:
 
 def test_names_are_those_of_the_alternatives() -> None:
     shown: Any = _Shown({"subjectAltName": (("DNS", "Server.DC1.consul"), ("IP Address", "127.0.0.1"), ("DNS", "x"))})
-    assert dns_names(shown) == {"server.dc1.consul", "x"}
+    assert certificate_names(shown) == {"server.dc1.consul", "x"}
     nothing: Any = _Shown({})
-    assert dns_names(nothing) == dns_names(None) == frozenset()
+    assert certificate_names(nothing) == certificate_names(None) == frozenset()

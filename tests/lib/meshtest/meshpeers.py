@@ -123,7 +123,10 @@ def envoy_program() -> str:
 def envoy(directory: Path, name: str, *pairs: tuple[dict[str, Any], dict[str, Any]], port: int) -> Iterator[Peer]:
     """Envoy with these listeners and clusters, one worker; ready when `port` accepts."""
     config = {
-        "static_resources": {"listeners": [one for one, _ in pairs], "clusters": [other for _, other in pairs]},
+        "static_resources": {
+            "listeners": [one for one, _ in pairs],
+            "clusters": list({other["name"]: other for _, other in pairs}.values()),
+        },
         "stats_config": {"stats_matcher": {"inclusion_list": {"patterns": [{"prefix": "server."}]}}},
     }
     path = directory / f"{name}.json"
