@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from meshagent.catalog import queries
+from meshagent.catalog.entries.rate_limits import limits_of
 from meshagent.catalog.entries.service_intentions import ServiceIntentions
 from meshagent.catalog.model import Locality, Service, ServiceEntry, Upstream
 from meshagent.catalog.store import Store
@@ -84,6 +85,7 @@ class SnapshotParts:
             zone=place.zone,
             leaf_valid=leaf[2:],
             observing=observing_of(service.proxy.config or {}, service.proxy.access_logs),
+            rate_limits=limits_of(service.proxy.config or {}),
         )
         for key in self._parts.keys() - self._used:
             self._parts.pop(key).subscription.cancel()

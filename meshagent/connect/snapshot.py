@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from meshagent.catalog.entries.rate_limits import NO_LIMITS, RateLimits
 from meshagent.catalog.model import Service, Upstream
 from meshagent.connect.chain import Chain, Target
 from meshagent.connect.intentions import Intention
@@ -107,6 +108,7 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
     #: When the leaf began and ends, as ISO 8601; "" without one.
     leaf_valid: tuple[str, str] = ("", "")
     observing: Observing = Observing()
+    rate_limits: RateLimits = NO_LIMITS
 
     def shown(self) -> Any:
         """As builtins, without the private key."""

@@ -21,6 +21,7 @@ from meshagent.connect.intentions import Decision
 from meshagent.connect.proxy.authz import authorize
 from meshagent.connect.proxy.contexts import Contexts
 from meshagent.connect.proxy.layers.tls import Tls
+from meshagent.connect.proxy.limits.limiter import RateLimiter
 from meshagent.connect.proxy.pump import Side, join
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry.connections import Connections
@@ -42,9 +43,11 @@ class InboundListener:
         tallies: Tallies,
         state: Callable[[], ProxySnapshot],
         connections: Connections,
+        limiter: RateLimiter,
     ) -> None:
         self.inbound = inbound
         self._connections = connections
+        self.limiter = limiter
         self.contexts: Contexts | None = None
         self._clock = clock
         self._tasks = tasks
@@ -93,7 +96,8 @@ class InboundListener:
     def _accept(self) -> asyncio.BaseProtocol:
         contexts = self.contexts
         limit = self.inbound.max_connections
-        if contexts is None or (limit and len(self.live) >= limit):
+        full = bool(limit) and len(self.live) >= limit
+        if contexts is None or full or not self.limiter.may_connect(self._clock.monotonic()):
             self._tallies.refused += 1
             return _Refuse()
         side = Side(Tls(contexts.server, server_side=True), self._shaken, self._closed)
@@ -124,7 +128,7 @@ class InboundListener:
         self.live[side] = identity
         self._tallies.accepted += 1
         self._tallies.resumed += bool(tls is not None and tls.resumed)
-        side.noted = self._connections.joined(identity)
+        side.noted = self._connections.joined(identity, audited=decision.audited)
         side.pause()
         self._tasks.start(self._dial(side), name="inbound connection")
 

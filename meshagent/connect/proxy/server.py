@@ -19,6 +19,7 @@ from meshagent.connect.proxy.cluster.host import Host
 from meshagent.connect.proxy.contexts import Contexts
 from meshagent.connect.proxy.health_prober import HealthProber
 from meshagent.connect.proxy.inbound import InboundListener
+from meshagent.connect.proxy.limits.limiter import RateLimiter
 from meshagent.connect.proxy.outbound import OutboundListener
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry.connections import Connections
@@ -44,6 +45,7 @@ class Sidecar:
         self._prober = HealthProber(self.clusters, lambda: self._contexts, clock, rng, self._tasks)
         self.tallies = Tallies()
         self.telemetry = SidecarTelemetry(clock, rng, self._tasks, self.clusters, self.tallies, lambda: self.ready)
+        self.limiter = RateLimiter()
         self.snapshot: ProxySnapshot | None = None
         self._contexts: Contexts | None = None
         self._contexts_key: tuple[str, tuple[str, ...], str] = ("", (), "")
@@ -77,6 +79,7 @@ class Sidecar:
             self._renew(snapshot)
             self.clusters.update(snapshot)
             self._prober.follow()
+            self.limiter.told(snapshot.rate_limits, self._clock.monotonic())
             if self.inbound is not None:
                 cut = self.inbound.recheck()
                 if cut:
@@ -134,7 +137,7 @@ class Sidecar:
             self.inbound = None
         if wanted is not None:
             listener = InboundListener(
-                wanted, self._clock, self._tasks, self.tallies, self._now, self._seen("inbound", "")
+                wanted, self._clock, self._tasks, self.tallies, self._now, self._seen("inbound", ""), self.limiter
             )
             listener.contexts = self._contexts
             try:

@@ -43,9 +43,11 @@ class Connections:
             source, destination = self._service, self._name
         return self._observer.book.series(self._direction, source, destination)
 
-    def joined(self, identity: str = "", upstream: str = "", target: str = "") -> Connection:
-        """A connection is let in (inbound) or has found an instance (outbound)."""
+    def joined(self, identity: str = "", upstream: str = "", target: str = "", *, audited: bool = False) -> Connection:
+        """A connection is let in (inbound; `audited` when a deny would have stopped it) or has found an instance
+        (outbound)."""
         series = self.series(identity)
+        series.audited += audited
         series.connections += 1
         series.active += 1
         return Connection(series, self._observer.now(), identity, upstream, target)

@@ -142,6 +142,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("connections_active", "gauge", "Connections that are open.", _of_series("active")),
     Family("connections_failed_total", "counter", "Connections that found nobody behind.", _of_series("failed")),
     Family("connections_denied_total", "counter", "Connections denied, or cut, by intentions.", _of_series("denied")),
+    Family("connections_audited_total", "counter", "Connections only an audit allowed.", _of_series("audited")),
     Family("received_bytes_total", "counter", "Bytes from the client.", _of_series("bytes_in")),
     Family("sent_bytes_total", "counter", "Bytes to the client.", _of_series("bytes_out")),
     Family("upstream_hosts", "gauge", "Instances of an upstream by state.", _of_clusters(_hosts)),

@@ -28,10 +28,10 @@ class Series:
 
     __slots__ = (
         "active",
+        "audited",
         "buckets",
         "bytes_in",
         "bytes_out",
-        "closed",
         "connections",
         "denied",
         "edge",
@@ -56,10 +56,11 @@ class Series:
         self.flags: dict[str, int] = {}
         #: (method, first part of the path): how often; bounded by who counts.
         self.paths: dict[tuple[str, str], int] = {}
-        #: Connections: opened, open now, those that could not be joined, those that were denied or cut.
+        #: Connections: opened, open now, those that could not be joined, those that were denied or cut, and those
+        #: that only an audit let in.
         self.connections = 0
+        self.audited = 0
         self.active = 0
-        self.closed = 0
         self.failed = 0
         self.denied = 0
         self.bytes_in = 0
@@ -92,6 +93,7 @@ class Series:
             "active": self.active,
             "failed": self.failed,
             "denied": self.denied,
+            "audited": self.audited,
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
         }
