@@ -26,7 +26,7 @@ from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.snapshot import Outbound, ProxySnapshot
 
-__all__ = ["OutboundListener"]
+__all__ = ["OutboundListener", "remove_socket"]
 
 log = logging.getLogger("proxy.outbound")
 
@@ -59,7 +59,7 @@ class OutboundListener:
         loop = asyncio.get_running_loop()
         one = self.outbound
         if one.socket_path:
-            _remove_socket(one.socket_path)
+            remove_socket(one.socket_path)
             self._server = await loop.create_unix_server(self._accept, one.socket_path)
             os.chmod(one.socket_path, int(one.socket_mode, 8) if one.socket_mode else 0o600)
         else:
@@ -72,7 +72,7 @@ class OutboundListener:
             self._server.close()
             self._server = None
             if self.outbound.socket_path:
-                _remove_socket(self.outbound.socket_path)
+                remove_socket(self.outbound.socket_path)
 
     def abort_all(self) -> None:
         """Cut what is open."""
@@ -135,7 +135,7 @@ class OutboundListener:
         side.abort()
 
 
-def _remove_socket(path: str) -> None:
+def remove_socket(path: str) -> None:
     """Take a socket that was left behind out of the way; anything else stays, and binding fails."""
     place = Path(path)
     if place.is_socket():

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["rate_filter", "reply_of"]
 
 
-def rate_filter(limiter: RateLimiter, now: Callable[[], float], on_limited: Callable[[], None]) -> Filter:
+def rate_filter(limiter: RateLimiter, now: Callable[[], float]) -> Filter:
     """A filter that asks the limiter. It stands behind the one that knows `exchange.identity`."""
 
     def check(exchange: Exchange) -> LocalReply | None:
@@ -26,10 +26,7 @@ def rate_filter(limiter: RateLimiter, now: Callable[[], float], on_limited: Call
             return None
         path = exchange.head.path.partition(b"?")[0].decode("latin-1")
         verdict = limiter.check(now(), path, exchange.identity or exchange.peer.identity)
-        if verdict is None:
-            return None
-        on_limited()
-        return reply_of(verdict)
+        return reply_of(verdict) if verdict is not None else None
 
     return check
 

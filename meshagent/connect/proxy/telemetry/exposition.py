@@ -136,7 +136,6 @@ FAMILIES: tuple[Family, ...] = (
     Family("requests_total", "counter", "Requests by edge and class of status.", _requests),
     Family("request_duration_seconds", "histogram", "From a request's head to the end of its answer.", _durations),
     Family("request_retries_total", "counter", "Tries after the first.", _of_series("retries")),
-    Family("requests_limited_total", "counter", "Requests over a rate limit.", _of_series("limited")),
     Family("response_flags_total", "counter", "Requests by Envoy's response flag.", _flags),
     Family("connections_total", "counter", "Connections that were joined.", _of_series("connections")),
     Family("connections_active", "gauge", "Connections that are open.", _of_series("active")),

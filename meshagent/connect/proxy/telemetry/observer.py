@@ -179,7 +179,6 @@ class ListenerObserver:
             cluster=host.target if host is not None else "",
             peer_address=peer.address,
             peer_identity=peer.identity,
-            peer_subject=peer.subject,
             local_identity=peer.local_identity,
             grpc_status=getattr(exchange, "grpc_status", -1),
             trace_id=trace.trace_id if trace is not None else "",

@@ -37,7 +37,6 @@ class Series:
         "edge",
         "failed",
         "flags",
-        "limited",
         "paths",
         "requests",
         "retries",
@@ -51,7 +50,6 @@ class Series:
         self.buckets = [0] * (len(BOUNDS_S) + 1)
         self.seconds = 0.0
         self.retries = 0
-        self.limited = 0
         #: Envoy's response flags: how often.
         self.flags: dict[str, int] = {}
         #: (method, first part of the path): how often; bounded by who counts.
@@ -86,7 +84,6 @@ class Series:
             "buckets": self.buckets,
             "seconds": round(self.seconds, 6),
             "retries": self.retries,
-            "limited": self.limited,
             "flags": self.flags,
             "paths": [[method, path, count] for (method, path), count in self.paths.items()],
             "connections": self.connections,

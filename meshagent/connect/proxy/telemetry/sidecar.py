@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import random
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -21,6 +22,7 @@ from meshagent.clock import Clock, Tasks
 from meshagent.connect.leaf import health
 from meshagent.connect.observing import Observing
 from meshagent.connect.proxy.cluster.clusters import Clusters
+from meshagent.connect.proxy.http.manager import Manager
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry import access_format, otlp, places
 from meshagent.connect.proxy.telemetry.admin import Admin, json_page, metrics_page
@@ -64,8 +66,8 @@ class SidecarTelemetry:
         self._exporter: SpanExporter | None = None
         self._admin: Admin | None = None
         self._level = "passing"
-        #: What codecs refused, by reason; whoever has managers fills it in.
-        self.refused: Callable[[], dict[str, int]] = dict
+        #: Those of the HTTP listeners, for what their codecs refused.
+        self.managers: list[Manager] = []
 
     async def apply(self, snapshot: ProxySnapshot) -> None:
         """Take up what a snapshot says."""
@@ -161,7 +163,9 @@ class SidecarTelemetry:
     def scene(self) -> Scene:
         """What metrics show now."""
         snapshot = self._snapshot
-        refused = self.refused()
+        refused: Counter[str] = Counter()
+        for manager in self.managers:
+            refused.update(manager.refused)
         return Scene(
             service=snapshot.service if snapshot is not None else "",
             proxy_id=snapshot.proxy_id if snapshot is not None else "",
