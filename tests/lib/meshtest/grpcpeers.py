@@ -5,7 +5,6 @@ Used by tests of sidecars. What may change here: further methods.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent import futures
@@ -21,11 +20,12 @@ _ANY_SIZE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_le
 
 class EchoServer:
     """`Say` gives the message back (`fail <code> <words>` fails), `Count` sends 0 to n-1, `Sum` the length of all it
-    was sent, `Chat` each message back, `Wait` nothing until it is cancelled."""
+    was sent, `Chat` each message back, `Wait` nothing until it is cancelled, `Flaky` fails with UNAVAILABLE
+    `failures` times."""
 
     def __init__(self, name: str = "") -> None:
         self.name = name
-        self.calls: list[str] = []
+        self.failures = 0
         self.waiting = threading.Event()
         self.cancelled = threading.Event()
         self.server = grpc.server(futures.ThreadPoolExecutor(max_workers=16), options=_ANY_SIZE)
@@ -34,6 +34,7 @@ class EchoServer:
             "Count": grpc.unary_stream_rpc_method_handler(self._count),
             "Sum": grpc.stream_unary_rpc_method_handler(self._sum),
             "Chat": grpc.stream_stream_rpc_method_handler(self._chat),
+            "Flaky": grpc.unary_unary_rpc_method_handler(self._flaky),
             "Wait": grpc.unary_unary_rpc_method_handler(self._wait),
         }
         self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
@@ -44,13 +45,18 @@ class EchoServer:
         self.server.stop(0).wait()
 
     def _say(self, message: bytes, context: Any) -> bytes:
-        self.calls.append("Say")
         metadata = dict(context.invocation_metadata())
         context.send_initial_metadata([("x-server", self.name), ("x-seen", metadata.get("x-client", ""))])
         context.set_trailing_metadata([("x-length", str(len(message)))])
         if message.startswith(b"fail "):
             _, code, words = message.decode().split(" ", 2)
             context.abort(getattr(grpc.StatusCode, code), words)
+        return message
+
+    def _flaky(self, message: bytes, context: Any) -> bytes:
+        if self.failures:
+            self.failures -= 1
+            context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
         return message
 
     def _count(self, message: bytes, context: Any) -> Iterator[bytes]:
@@ -80,17 +86,8 @@ class EchoClient:
         self.sum = self.channel.stream_unary(f"/{SERVICE}/Sum")
         self.chat = self.channel.stream_stream(f"/{SERVICE}/Chat")
         self.wait = self.channel.unary_unary(f"/{SERVICE}/Wait")
+        self.flaky = self.channel.unary_unary(f"/{SERVICE}/Flaky")
         self.unknown = self.channel.unary_unary(f"/{SERVICE}/Unknown")
 
     def close(self) -> None:
         self.channel.close()
-
-
-@contextlib.contextmanager
-def echo_client(port: int) -> Iterator[EchoClient]:
-    """A client that ends with the block."""
-    client = EchoClient(port)
-    try:
-        yield client
-    finally:
-        client.close()
