@@ -129,6 +129,7 @@ def test_every_module_of_commands_has_a_row() -> None:
     support = {
         "__init__",
         "__main__",
+        "admin_client",
         "client",
         "connection",
         "demo_service",
