@@ -18,7 +18,7 @@ def edge(
     series.connections = connections
     for name, count in paths.items():
         method, _, path = name.partition("_")
-        series.paths[method.upper(), f"/{path}"] = count
+        series.paths[method.upper(), f"/{path}"] = [count]
         series.requests[2] += count
     return series.shown()
 

@@ -10,11 +10,13 @@ from typing import Any
 
 from meshagent.connect.proxy.telemetry.series import Edge, Series
 
-__all__ = ["MAX_EDGES", "MAX_PATHS", "OTHER", "Book"]
+__all__ = ["MAX_EDGES", "MAX_PATHS", "OTHER", "Book", "path_cell"]
 
 MAX_EDGES = 1000
 #: Path prefixes kept of one edge, for suggestions.
 MAX_PATHS = 100
+#: Paths of one edge remembered as they came.
+_MAX_CELLS = 512
 #: What is over a bound is counted together under this name.
 OTHER = "(other)"
 
@@ -47,12 +49,15 @@ class Book:
         return [series.shown() for _, series in sorted(self._series.items())]
 
 
-def count_path(series: Series, method: str, path: str) -> None:
-    """Count a request under its method and the first part of its path."""
-    first = path.partition("?")[0].split("/", 2)[1:2]
-    key = (method, f"/{first[0]}" if first else "/")
+def path_cell(series: Series, method: bytes, path: bytes) -> list[int]:
+    """Where requests of this method and path are counted: by the first part of the path."""
+    first = path.partition(b"?")[0].split(b"/", 2)[1:2]
+    key = (method.decode("latin-1"), f"/{first[0].decode('latin-1')}" if first else "/")
     paths = series.paths
-    if key in paths or len(paths) < MAX_PATHS:
-        paths[key] = paths.get(key, 0) + 1
-    else:
-        paths["*", OTHER] = paths.get(("*", OTHER), 0) + 1
+    if key not in paths and len(paths) >= MAX_PATHS:
+        key = ("*", OTHER)
+    cell = paths.setdefault(key, [0])
+    if len(series.cells) >= _MAX_CELLS:
+        series.cells.clear()
+    series.cells[method, path] = cell
+    return cell

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from meshagent.connect import spiffe
-from meshagent.connect.proxy.telemetry.book import OTHER, Book, count_path
+from meshagent.connect.proxy.telemetry.book import OTHER, Book, path_cell
 from meshagent.connect.proxy.telemetry.record import Record
 from meshagent.connect.proxy.telemetry.series import Series
 from meshagent.connect.proxy.telemetry.taps import Tap
@@ -130,7 +130,10 @@ class ListenerObserver:
             series.flags[flag] = series.flags.get(flag, 0) + 1
         if self._inbound:
             head = exchange.head
-            count_path(series, head.method.decode("latin-1"), head.path.decode("latin-1"))
+            cell = series.cells.get((head.method, head.path))
+            if cell is None:
+                cell = path_cell(series, head.method, head.path)
+            cell[0] += 1
         trace = exchange.trace
         if observer.watched or (trace is not None and trace.sampled):
             observer.record(self._record(exchange, series, seconds))

@@ -30,6 +30,7 @@ class Series:
         "active",
         "audited",
         "buckets",
+        "cells",
         "bytes_in",
         "bytes_out",
         "connections",
@@ -52,8 +53,10 @@ class Series:
         self.retries = 0
         #: Envoy's response flags: how often.
         self.flags: dict[str, int] = {}
-        #: (method, first part of the path): how often; bounded by who counts.
-        self.paths: dict[tuple[str, str], int] = {}
+        #: (method, first part of the path): a list of how often; bounded by who counts.
+        self.paths: dict[tuple[str, str], list[int]] = {}
+        #: The same lists by method and path as they came, so that a path that is asked for again costs one look.
+        self.cells: dict[tuple[bytes, bytes], list[int]] = {}
         #: Connections: opened, open now, those that could not be joined, those that were denied or cut, and those
         #: that only an audit let in.
         self.connections = 0
@@ -85,7 +88,7 @@ class Series:
             "seconds": round(self.seconds, 6),
             "retries": self.retries,
             "flags": self.flags,
-            "paths": [[method, path, count] for (method, path), count in self.paths.items()],
+            "paths": [[method, path, count] for (method, path), (count,) in self.paths.items()],
             "connections": self.connections,
             "active": self.active,
             "failed": self.failed,

@@ -41,7 +41,7 @@ def test_the_source_is_who_proved_it() -> None:
     answer(world, 404)
     (series,) = observer.book.all()
     assert series.edge[:3] == ("inbound", "web", "api")
-    assert (series.requests[4], series.paths) == (1, {("GET", "/shop"): 1})
+    assert (series.requests[4], series.paths) == (1, {("GET", "/shop"): [1]})
     assert [service_of(one) for one in (WEB, "", "nonsense")] == ["web", "", "(other)"]
 
 

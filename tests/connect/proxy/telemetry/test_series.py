@@ -17,6 +17,6 @@ def test_a_request_goes_into_its_class_and_bucket() -> None:
 
 def test_it_is_shown_with_names() -> None:
     series = Series(("inbound", "web", "api", "r"))
-    series.paths["GET", "/x"] = 3
+    series.paths["GET", "/x"] = [3]
     shown = series.shown()
     assert (shown["source"], shown["paths"], shown["denied"]) == ("web", [["GET", "/x", 3]], 0)
