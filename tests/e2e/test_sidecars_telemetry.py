@@ -187,7 +187,7 @@ def test_top_shows_edges(mesh: Mesh) -> None:
     assert busy["inbound", "web", "api"]["requests_per_s"] > 0
     assert busy["outbound", "web", "api"]["p50_ms"] > 0
     assert ("inbound", "web", "db") in busy
-    assert text.split()[:2] == ["SOURCE", "DESTINATION"]
+    assert text.split()[:3] == ["SIDE", "SOURCE", "DESTINATION"]
 
 
 def test_a_route_over_its_rate_is_told_so(mesh: Mesh) -> None:

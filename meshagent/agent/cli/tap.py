@@ -54,7 +54,7 @@ def tap(args: tuple[str, ...], json: bool, max: str, **filters: str) -> int:
 def line_of(found: dict[str, Any], colours: bool) -> str:
     """One request, or connection, for people."""
     when = datetime.fromtimestamp(found["started"]).astimezone().strftime("%H:%M:%S.%f")[:-3]
-    way = "->" if found["direction"] == "outbound" else "<-"
+    side = "out" if found["direction"] == "outbound" else "in "
     status = found["status"]
     if found["method"]:
         what = f"{found['method']} {found['path']}"
@@ -62,7 +62,7 @@ def line_of(found: dict[str, Any], colours: bool) -> str:
     else:
         what, outcome = "connection", "UF" if found["flags"] else "ok"
     bad = found["flags"] if found["flags"] and found["method"] else ""
-    edge = f"{found['source'] or '?'} {way} {found['destination']}"
+    edge = f"{side} {found['source'] or '?'} -> {found['destination']}"
     colour = _RED if status >= 500 or (not status and found["flags"]) else _YELLOW if status >= 400 else _GREEN
     if colours:
         outcome = f"{colour}{outcome:>3}{_PLAIN}"

@@ -88,8 +88,8 @@ def _cells(row: Row) -> list[str]:
         return "-" if value is None else f"{value:,.1f}{unit}"
 
     return [
+        "out" if row.direction == "outbound" else "in",
         row.source or "?",
-        "->" if row.direction == "outbound" else "<-",
         row.destination,
         row.route,
         number(row.requests_per_s),
@@ -105,7 +105,7 @@ def _cells(row: Row) -> list[str]:
     ]
 
 
-_HEADS = ("SOURCE", "", "DESTINATION", "ROUTE", "RPS", "SUCCESS", "P50ms", "P95ms", "P99ms", "RETRY/S", "CONNS",
+_HEADS = ("SIDE", "SOURCE", "DESTINATION", "ROUTE", "RPS", "SUCCESS", "P50ms", "P95ms", "P99ms", "RETRY/S", "CONNS",
           "CONN/S", "DENIED", "KiB/S")  # fmt: skip
 _LEFT = 4
 

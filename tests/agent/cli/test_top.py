@@ -15,10 +15,10 @@ ROWS = [
 
 def test_as_text() -> None:
     head, first, second = _text(ROWS).splitlines()
-    assert head.split()[:4] == ["SOURCE", "DESTINATION", "ROUTE", "RPS"]
+    assert head.split()[:4] == ["SIDE", "SOURCE", "DESTINATION", "ROUTE"]
     assert first.split() == [
+        "out",
         "web",
-        "->",
         "api",
         "default",
         "120.5",
@@ -32,7 +32,7 @@ def test_as_text() -> None:
         "0",
         "20.0",
     ]
-    assert second.split() == ["evil", "<-", "api", "0.0", "-", "-", "-", "-", "0.0", "0", "0.0", "7", "0.0"]
+    assert second.split() == ["in", "evil", "api", "0.0", "-", "-", "-", "-", "0.0", "0", "0.0", "7", "0.0"]
 
 
 def test_as_a_table() -> None:
