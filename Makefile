@@ -13,7 +13,7 @@ test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
 
 check: lint
-	$(BIN)/python -m pytest -q -n 2 tests/agent tests/catalog tests/dns tests/meta tests/test_*.py
+	$(BIN)/python -m pytest -q -n 2 tests/agent tests/catalog tests/connect tests/dns tests/meta tests/test_*.py
 
 lint: $(VENV)/.dev-stamp
 	$(BIN)/ruff format --check .

@@ -31,13 +31,12 @@ def from_edges(edges: Iterable[dict[str, Any]]) -> Seen:
     for edge in edges:
         if edge["direction"] != "inbound" or not edge["source"] or OTHER in {edge["source"], edge["destination"]}:
             continue
-        requests = sum(edge["requests"][1:])
-        if not requests and not edge["connections"]:
-            continue
+        if not edge["paths"] and not edge["connections"]:
+            continue  # nobody was let through
         found = seen.setdefault((edge["source"], edge["destination"]), {})
         for method, path, count in edge["paths"]:
             found[method, path] = found.get((method, path), 0) + count
-        if not requests:
+        if edge["connections"]:
             found["", ""] = found.get(("", ""), 0) + edge["connections"]
     return seen
 
@@ -51,7 +50,11 @@ def from_lines(lines: Iterable[dict[str, Any] | str]) -> Seen:
             if match is not None:
                 found = seen.setdefault((match[1], match[2]), {})
                 found["", ""] = found.get(("", ""), 0) + 1
-        elif line.get("direction") == "inbound" and line.get("source") and line.get("flags") != "UAEX":
+        elif (
+            line.get("direction") == "inbound"
+            and line.get("source")
+            and line.get("upstream" if line.get("method") else "source")
+        ):
             first = str(line.get("path") or "").partition("?")[0].split("/", 2)[1:2]
             method = str(line.get("method") or "")
             key = (method, f"/{first[0]}" if first else "/") if method else ("", "")

@@ -69,9 +69,16 @@ def test_too_many_paths_are_not_told_apart() -> None:
 
 
 def test_what_was_written_down() -> None:
-    tap = {"direction": "inbound", "source": "web", "destination": "api", "method": "GET", "path": "/a/b?c"}
+    tap = {
+        "direction": "inbound",
+        "source": "web",
+        "destination": "api",
+        "method": "GET",
+        "path": "/a/b?c",
+        "upstream": "x",
+    }
     lines: list[dict[str, Any] | str] = [
-        tap, tap, {**tap, "flags": "UAEX", "source": "evil"}, {**tap, "direction": "outbound"}, {"method": ""},
+        tap, tap, {**tap, "upstream": "", "source": "evil"}, {**tap, "direction": "outbound"}, {"method": ""},
         "x [INFO] intention audit: would be denied: source=old destination=db reason=why", "another line",
     ]  # fmt: skip
     assert from_lines(lines) == {("web", "api"): {("GET", "/a"): 2}, ("old", "db"): {("", ""): 1}}

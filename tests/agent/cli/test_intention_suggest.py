@@ -9,7 +9,14 @@ from click.testing import CliRunner
 
 from meshagent.agent.cli.intention_suggest import suggest
 
-LINE = {"direction": "inbound", "source": "web", "destination": "api", "method": "GET", "path": "/a"}
+LINE = {
+    "direction": "inbound",
+    "source": "web",
+    "destination": "api",
+    "method": "GET",
+    "path": "/a",
+    "upstream": "127.0.0.1:80",
+}
 
 
 def test_from_a_file(tmp_path: Path) -> None:

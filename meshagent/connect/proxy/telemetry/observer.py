@@ -129,14 +129,24 @@ class ListenerObserver:
         if flag:
             series.flags[flag] = series.flags.get(flag, 0) + 1
         if self._inbound:
+            self._count(exchange, series)
+        trace = exchange.trace
+        if observer.watched or (trace is not None and trace.sampled):
+            observer.record(self._record(exchange, series, seconds))
+
+    @staticmethod
+    def _count(exchange: Exchange, series: Series) -> None:
+        """What only the inbound side knows: who was let in, and to which paths."""
+        detail = exchange.detail
+        if detail:
+            series.audited += detail == "rbac_audited"
+            series.denied += detail.startswith("rbac_access_denied")
+        if exchange.host is not None:  # a path that nobody was let through to is no use that a rule must allow
             head = exchange.head
             cell = series.cells.get((head.method, head.path))
             if cell is None:
                 cell = path_cell(series, head.method, head.path)
             cell[0] += 1
-        trace = exchange.trace
-        if observer.watched or (trace is not None and trace.sampled):
-            observer.record(self._record(exchange, series, seconds))
 
     def _made(self, key: tuple[str, Any, str], exchange: Exchange) -> Series:
         route, _, peer = key

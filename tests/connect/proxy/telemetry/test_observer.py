@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from meshtest.http7 import World, request
 
+from meshagent.connect.proxy.http.exchange import Exchange
 from meshagent.connect.proxy.http.messages import ResponseHead, get
+from meshagent.connect.proxy.http.rbac import AUDITED
+from meshagent.connect.proxy.http.replies import DENIED
 from meshagent.connect.proxy.http.streams import Peer
 from meshagent.connect.proxy.telemetry.observer import Observer, service_of
 from meshagent.connect.proxy.telemetry.record import Record
@@ -120,3 +123,19 @@ def test_flags_and_retries_are_counted() -> None:
     (series,) = observer.book.all()
     assert sum(series.flags.values()) == 1
     assert series.requests[5] == 1
+
+
+def test_who_is_denied_leaves_no_path_and_who_is_audited_is_counted() -> None:
+    world, observer = observed("inbound")
+    world.manager.filters = (lambda exchange: DENIED,)
+    world.ask(request(b"/secret"), peer=Peer(identity=WEB))
+
+    def audited(exchange: Exchange) -> None:
+        exchange.detail = AUDITED
+
+    world.manager.filters = (audited,)
+    world.ask(request(b"/open"), peer=Peer(identity=WEB))
+    answer(world)
+    denied, let_in = list(observer.book.all())
+    assert (denied.denied, denied.audited, denied.paths) == (1, 0, {})
+    assert (let_in.denied, let_in.audited, let_in.paths) == (0, 1, {("GET", "/open"): [1]})
