@@ -24,9 +24,9 @@ from meshagent.agent.cli.table import SUBCOMMANDS
 from meshagent.agent.config import Config
 from meshagent.agent.config import reference as options_reference
 from meshagent.agent.http.routes import Route, load_routes
-from meshagent.dns import records
 from meshagent.connect.proxy.telemetry.access_format import OPERATORS
 from meshagent.connect.proxy.telemetry.exposition import FAMILIES
+from meshagent.dns import records
 from meshagent.metrics_names import DECLARED
 
 __all__ = ["NOTES", "PAGES", "page"]
@@ -214,8 +214,8 @@ def metrics() -> Iterator[str]:
     yield ""
     yield (
         "`meshagent connect proxy` answers `/metrics` and `/ready` where `-metrics-bind`, or "
-        "`envoy_prometheus_bind_addr` of its configuration, says. Names begin with `meshagent_proxy_`; each has the labels "
-        "`service` and `proxy_id`, and those of traffic `direction`, `source`, `destination` and `route`."
+        "`envoy_prometheus_bind_addr` of its configuration, says. Names begin with `meshagent_proxy_`; each has the "
+        "labels `service` and `proxy_id`, and those of traffic `direction`, `source`, `destination` and `route`."
     )
     yield ""
     yield from _table("name | kind | what it says", ((f"`{row.name}`", row.kind, row.help) for row in FAMILIES))
