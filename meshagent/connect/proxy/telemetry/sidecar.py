@@ -104,7 +104,7 @@ class SidecarTelemetry:
             if logs.text_format:
                 line, unknown = access_format.compile_text(logs.text_format + "\n")
             else:
-                shape: Any = json.loads(logs.json_format) if logs.json_format else access_format.CONSUL_JSON
+                shape = _shape(logs.json_format)
                 as_json, unknown = access_format.compile_json(shape)
 
                 def line(record: Any) -> str:
@@ -208,3 +208,12 @@ class SidecarTelemetry:
         while True:
             self.look()
             await self._clock.sleep(LOOK_S)
+
+
+def _shape(json_format: str) -> Any:
+    """A JSON format, or Consul's when there is none or it cannot be read (a registration's is not checked before)."""
+    try:
+        return json.loads(json_format) if json_format else access_format.CONSUL_JSON
+    except ValueError as error:
+        log.error("AccessLogs.JSONFormat cannot be read, the default is used: %s", error)
+        return access_format.CONSUL_JSON

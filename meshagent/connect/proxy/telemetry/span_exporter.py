@@ -115,6 +115,8 @@ class SpanExporter:
             answer.read(65536)
         except (OSError, http.client.HTTPException) as error:
             return f"again: {error or type(error).__name__}"
+        except ValueError as error:  # a header that cannot be sent
+            return str(error)
         finally:
             connection.close()
         if answer.status in _AGAIN:
