@@ -61,6 +61,9 @@ def line_of(found: dict[str, Any], colours: bool) -> str:
         outcome = str(status or "-")
     else:
         what, outcome = "connection", "UF" if found["flags"] else "ok"
+    if found.get("grpc_status") is not None:
+        outcome = f"grpc {found['grpc_status']}"
+        status = 500 if found["grpc_status"] else status
     bad = found["flags"] if found["flags"] and found["method"] else ""
     edge = f"{side} {found['source'] or '?'} -> {found['destination']}"
     colour = _RED if status >= 500 or (not status and found["flags"]) else _YELLOW if status >= 400 else _GREEN

@@ -19,3 +19,9 @@ def test_a_connection() -> None:
     line = line_of(Record("inbound", "web", "db", "", 0.0, 2.0, bytes_in=4).tapped(), False)
     assert "in  web -> db" in line
     assert line.endswith("ok    2000.0ms  connection  4B/0B")
+
+
+def test_a_grpc_request() -> None:
+    record = Record("inbound", "web", "api", "", 0.0, 0.001, status=200, method="POST", path="/x.Y/Z", grpc_status=14)
+    assert "grpc 14" in line_of(record.tapped(), False)
+    assert "\x1b[31mgrpc 14" in line_of(record.tapped(), True)

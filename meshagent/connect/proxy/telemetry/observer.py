@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from meshagent.connect import spiffe
+from meshagent.connect.proxy.http.grpc import outcome
 from meshagent.connect.proxy.telemetry.book import OTHER, Book, path_cell
 from meshagent.connect.proxy.telemetry.record import Record
 from meshagent.connect.proxy.telemetry.series import Series
@@ -122,6 +123,8 @@ class ListenerObserver:
             series = self._made(key, exchange)
         seconds = observer.now() - exchange.started
         status = exchange.status
+        if exchange.grpc and status == 200:  # what went wrong stands in the trailers
+            status = outcome(exchange.grpc_status)
         series.observe(status, seconds, exchange.request_bytes, exchange.response_bytes)
         if exchange.tries > 1:
             series.retries += exchange.tries - 1
@@ -193,7 +196,7 @@ class ListenerObserver:
             peer_address=peer.address,
             peer_identity=peer.identity,
             local_identity=peer.local_identity,
-            grpc_status=getattr(exchange, "grpc_status", -1),
+            grpc_status=exchange.grpc_status,
             trace_id=trace.trace_id if trace is not None else "",
             span_id=trace.span_id if trace is not None else "",
             parent_id=trace.parent_id if trace is not None else "",

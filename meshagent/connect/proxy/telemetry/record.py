@@ -67,6 +67,7 @@ class Record(msgspec.Struct):
             "started": self.started,
             "duration_ms": round(self.duration_s * 1000, 3),
             "status": self.status,
+            "grpc_status": self.grpc_status if self.grpc_status >= 0 else None,
             "flags": self.flags,
             "detail": self.detail,
             "method": self.method,

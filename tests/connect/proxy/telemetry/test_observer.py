@@ -139,3 +139,16 @@ def test_who_is_denied_leaves_no_path_and_who_is_audited_is_counted() -> None:
     denied, let_in = list(observer.book.all())
     assert (denied.denied, denied.audited, denied.paths) == (1, 0, {})
     assert (let_in.denied, let_in.audited, let_in.paths) == (0, 1, {("GET", "/open"): [1]})
+
+
+def test_a_failed_grpc_request_is_no_success() -> None:
+    world, observer = observed()
+    for status in (b"0", b"14"):
+        head = request(method=b"POST", headers=[(b"content-type", b"application/grpc")])
+        head.version = 20
+        world.ask(head)
+        stream = world.requests[-1]
+        stream.handler.on_head(ResponseHead(200, []), False)
+        stream.handler.on_trailers([(b"grpc-status", status)])
+    (series,) = observer.book.all()
+    assert series.requests == [0, 0, 1, 0, 0, 1]
