@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from meshagent.catalog import queries
+from meshagent.catalog.entries.jwt_provider import JWTProvider
 from meshagent.catalog.entries.rate_limits import limits_of
 from meshagent.catalog.entries.service_intentions import ServiceIntentions
 from meshagent.catalog.model import Locality, Service, ServiceEntry, Upstream
@@ -21,7 +22,7 @@ from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Subscription, Topic
 from meshagent.connect import spiffe
 from meshagent.connect.chain import Chain, Overrides, Target, compile_chain
-from meshagent.connect.intentions import Default, Intention, matching
+from meshagent.connect.intentions import Default, Intention, matching, providers_of
 from meshagent.connect.observing import observing_of
 from meshagent.connect.snapshot import Cluster, Endpoint, Outbound, ProxySnapshot, inbound_of, outbound_of
 from meshagent.errors import MeshError
@@ -74,7 +75,7 @@ class SnapshotParts:
             trust_domain=self._store.ca.trust_domain,
             default_allow=default.allow,
             default_reason=default.reason,
-            intentions=self._part(("intentions", name), lambda: self._intentions(name)),
+            intentions=(intentions := self._part(("intentions", name), lambda: self._intentions(name))),
             roots=roots,
             leaf_chain=leaf[0],
             leaf_key=leaf[1],
@@ -83,6 +84,7 @@ class SnapshotParts:
             clusters=clusters,
             region=place.region,
             zone=place.zone,
+            jwt_providers=self._part(("jwt-providers", *providers_of(intentions)), lambda: self._providers(intentions)),
             leaf_valid=leaf[2:],
             observing=observing_of(service.proxy.config or {}, service.proxy.access_logs),
             rate_limits=limits_of(service.proxy.config or {}),
@@ -122,6 +124,11 @@ class SnapshotParts:
         entries = self._store.config.watched()
         found = matching(lambda wanted: entries.get(ServiceIntentions, wanted), name)
         return tuple(found), entries.topics
+
+    def _providers(self, intentions: Iterable[Intention]) -> tuple[tuple[JWTProvider, ...], Iterable[Topic]]:
+        entries = self._store.config.watched()
+        found = [entries.get(JWTProvider, name) for name in providers_of(intentions)]
+        return tuple(one for one in found if one is not None), entries.topics
 
     def _outbound(self, upstreams: Iterable[Upstream]) -> tuple[tuple[Outbound, ...], list[Target]]:
         found: list[Outbound] = []

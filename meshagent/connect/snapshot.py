@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from meshagent.catalog.entries.jwt_provider import JWTProvider
 from meshagent.catalog.entries.rate_limits import NO_LIMITS, RateLimits
 from meshagent.catalog.model import Service, Upstream
 from meshagent.connect.chain import Chain, Target
@@ -114,6 +115,7 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
     clusters: dict[str, Cluster] = {}
     region: str = ""
     zone: str = ""
+    jwt_providers: tuple[JWTProvider, ...] = ()
     #: When the leaf began and ends, as ISO 8601; "" without one.
     leaf_valid: tuple[str, str] = ("", "")
     observing: Observing = Observing()

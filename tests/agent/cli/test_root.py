@@ -132,6 +132,7 @@ def test_every_module_of_commands_has_a_row() -> None:
         "admin_client",
         "client",
         "connection",
+        "demo_mesh",
         "demo_service",
         "flags",
         "go_flags",
@@ -139,6 +140,9 @@ def test_every_module_of_commands_has_a_row() -> None:
         "migration",
         "locks",
         "output",
+        "proxy_gate",
+        "proxy_process",
+        "proxy_registration",
         "root",
         "table",
     }

@@ -160,14 +160,15 @@ FAMILIES: tuple[Family, ...] = (
 )  # fmt: skip
 
 
-def exposition(scene: Scene) -> bytes:
-    """The text."""
-    base = (("service", scene.service), ("proxy_id", scene.proxy_id))
+def exposition(scenes: Iterable[Scene]) -> bytes:
+    """The text of all these sidecars."""
+    of = [((("service", scene.service), ("proxy_id", scene.proxy_id)), scene) for scene in scenes]
     out: list[str] = []
     for family in FAMILIES:
         name = f"meshagent_proxy_{family.name}"
         lines = [
             f"{name}{suffix}{{{_labels((*base, *labels))}}} {_number(value)}"
+            for base, scene in of
             for suffix, labels, value in family.lines(scene)
         ]
         if lines:

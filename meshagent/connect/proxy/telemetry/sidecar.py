@@ -28,6 +28,7 @@ from meshagent.connect.proxy.telemetry import access_format, otlp, places
 from meshagent.connect.proxy.telemetry.admin import Admin, json_page, metrics_page
 from meshagent.connect.proxy.telemetry.exposition import Scene, exposition
 from meshagent.connect.proxy.telemetry.line_writer import LineWriter
+from meshagent.connect.proxy.telemetry.metrics_places import SHARED
 from meshagent.connect.proxy.telemetry.observer import Observer
 from meshagent.connect.proxy.telemetry.span_exporter import SpanExporter
 from meshagent.connect.snapshot import ProxySnapshot
@@ -82,10 +83,12 @@ class SidecarTelemetry:
         if first:
             self._tasks.start(self._watch(), name="leaf certificate")
             await self._open(snapshot)
-        await self._bind(self.metrics_bind or wanted.metrics_bind)
+        bind = self.metrics_bind or wanted.metrics_bind
+        await SHARED.join(self, bind, self.scene, self._ready, self.observer)
 
     async def close(self) -> None:
         """Write and send what is left."""
+        SHARED.leave(self)
         if self._admin is not None:
             self._admin.close()
         if self._writer is not None:
@@ -135,7 +138,7 @@ class SidecarTelemetry:
 
     async def _open(self, snapshot: ProxySnapshot) -> None:
         pages = {
-            "/metrics": metrics_page(lambda: exposition(self.scene())),
+            "/metrics": metrics_page(lambda: exposition([self.scene()])),
             "/ready": ("text/plain", lambda: b"ready\n" if self._ready() else b"not ready\n", True),
             "/edges": json_page(self.edges),
         }
@@ -145,18 +148,6 @@ class SidecarTelemetry:
             await admin.listen_unix(places.socket_of(places.made(folder), snapshot.proxy_id))
         except (OSError, MeshError) as error:
             log.warning("tap and top cannot reach this sidecar: folder=%s error=%s", folder, error)
-
-    async def _bind(self, address: str) -> None:
-        admin = self._admin
-        if admin is None or address == admin.bound:
-            return
-        if admin.bound:
-            log.warning("metrics stay at %s until the sidecar is started again", admin.bound)
-            return
-        try:
-            await admin.listen(address)
-        except (OSError, ValueError) as error:
-            log.error("metrics cannot be served: address=%s error=%s", address, error)
 
     # --- what is told ------------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ def scene() -> Scene:
 
 
 def test_every_line_is_well_formed_and_belongs_to_a_family() -> None:
-    text = exposition(scene()).decode()
+    text = exposition([scene()]).decode()
     line = re.compile(r'[a-z_]+\{[a-z_]+="(?:[^"\\\n]|\\.)*"(?:,[a-z_]+="(?:[^"\\\n]|\\.)*")*\} [0-9.]+(?:e[+-]?\d+)?')
     family = ""
     for one in text.splitlines():
@@ -43,7 +43,7 @@ def test_every_line_is_well_formed_and_belongs_to_a_family() -> None:
 
 
 def test_golden_signals() -> None:
-    text = exposition(scene()).decode()
+    text = exposition([scene()]).decode()
     edge = 'service="api",proxy_id="api-sidecar-proxy",direction="inbound",source="we\\"b",destination="api",route="r"'
     assert f'requests_total{{{edge},class="2xx"}} 3\n' in text
     assert f'requests_total{{{edge},class="5xx"}} 1\n' in text
@@ -56,7 +56,7 @@ def test_golden_signals() -> None:
 
 
 def test_upstreams_and_certificates() -> None:
-    text = exposition(scene()).decode()
+    text = exposition([scene()]).decode()
     upstream = 'upstream="127.0.0.1:9",cluster="api"'
     assert f'{upstream},state="ejected"}} 1\n' in text
     assert f'{upstream},state="usable"}} 2\n' in text
@@ -68,4 +68,10 @@ def test_upstreams_and_certificates() -> None:
     assert "} 12.5\n" in text
     assert 'outcome="accepted"} 3\n' in text
     assert 'reason="bad chunk"} 4\n' in text
-    assert "leaf_expiry" not in exposition(Scene("api", "p")).decode()
+    assert "leaf_expiry" not in exposition([Scene("api", "p")]).decode()
+
+
+def test_several_sidecars_share_their_families() -> None:
+    text = exposition([scene(), Scene("db", "db-sidecar-proxy", leaf_left_s=1.0)]).decode()
+    assert text.count("# TYPE meshagent_proxy_leaf_expiry_seconds gauge") == 1
+    assert 'leaf_expiry_seconds{service="db",proxy_id="db-sidecar-proxy"} 1\n' in text
