@@ -24,6 +24,8 @@ from meshagent.agent.cli.table import SUBCOMMANDS
 from meshagent.agent.config import Config
 from meshagent.agent.config import reference as options_reference
 from meshagent.agent.http.routes import Route, load_routes
+from meshagent.connect.proxy.telemetry.access_format import OPERATORS
+from meshagent.connect.proxy.telemetry.exposition import FAMILIES
 from meshagent.dns import records
 from meshagent.metrics_names import DECLARED
 
@@ -207,6 +209,18 @@ def metrics() -> Iterator[str]:
     yield "Shown from the start, so that dashboards and alerts made for Consul find them; nothing fills them yet:"
     yield ""
     yield ", ".join(f"`{row.name}`" for row in DECLARED if row.name not in filled) + "."
+    yield ""
+    yield "## The sidecar"
+    yield ""
+    yield (
+        "`meshagent connect proxy` answers `/metrics` and `/ready` where `-metrics-bind`, or "
+        "`envoy_prometheus_bind_addr` of its configuration, says. Names begin with `meshagent_proxy_`; each has the "
+        "labels `service` and `proxy_id`, and those of traffic `direction`, `source`, `destination` and `route`."
+    )
+    yield ""
+    yield from _table("name | kind | what it says", ((f"`{row.name}`", row.kind, row.help) for row in FAMILIES))
+    yield ""
+    yield "Operators of access logs (Envoy's): " + ", ".join(f"`%{name}%`" for name in sorted(OPERATORS)) + "."
 
 
 # --- all of it, beside Consul ----------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
 from meshagent.agent.managed_proxies import end_proxies, start_proxies
 from meshagent.agent.metric_sinks import send_metrics
-from meshagent.agent.persist import Saver, load_node_id
+from meshagent.agent.persist import Saver, load_node_id, made_data_dir
 from meshagent.agent.persist import load as load_saved
 from meshagent.agent.remote_exec import EVENT, RemoteExec
 from meshagent.agent.role import make_role
@@ -100,7 +100,7 @@ class Daemon:
         settings.refuse_unusable(config)
         self._logs.attach()
         _warn(self._warnings)
-        data_dir = None if config.dev_mode else _made(Path(config.data_dir))
+        data_dir = None if config.dev_mode else made_data_dir(config.data_dir)
         node_id = load_node_id(data_dir, config.node_id)
         log.info("version: meshagent=%s consul=%s", __version__, CONSUL_VERSION)
         log.info("node: name=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
@@ -392,11 +392,3 @@ class Daemon:
 def _warn(warnings: list[str]) -> None:
     for warning in warnings:
         log.warning("%s", warning)
-
-
-def _made(data_dir: Path) -> Path:
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"data_dir: cannot make {data_dir}: {error.strerror}") from error
-    return data_dir

@@ -56,6 +56,8 @@ class HttpInboundListener:
         rng: random.Random,
     ) -> None:
         self.contexts: Contexts | None = None
+        #: The limit of connections a second.
+        self.may_connect: Callable[[], bool] = lambda: True
         self._clock = clock
         self._tasks = tasks
         self._tallies = tallies
@@ -134,7 +136,7 @@ class HttpInboundListener:
     def _accept(self) -> asyncio.Protocol:
         contexts = self.contexts
         limit = self._inbound.max_connections
-        if contexts is None or (limit and len(self.live) >= limit):
+        if contexts is None or (limit and len(self.live) >= limit) or not self.may_connect():
             self._tallies.refused += 1
             return _Refuse()
         tls = Tls(contexts.server, server_side=True)
