@@ -278,6 +278,9 @@ class Connection:
             else:
                 why = Reset.REFUSED if stream.code == ngh2.ErrorCode.REFUSED_STREAM else Reset.REMOTE
             self.tell_reset(stream, why)
+        if not stream.held:
+            stream.over = True
+            stream.handler = None  # which holds the stream: what is counted is freed at once
         self.emptied()
 
     def _settings(self, event: ngh2.SettingsReceived) -> None:
