@@ -82,6 +82,8 @@ class Http2ServerCodec(Connection):
         self.on_request = on_request
         #: Streams whose answer has ended while the request has not.
         self._early: set[Stream] = set()
+        #: Whether the client knows that the connection ends, and whether it was told where.
+        self._heard = False
         self._last_called = False
         super().__init__(wire, timers, on_violation)
         self._watch_idle(-1)
@@ -148,9 +150,14 @@ class Http2ServerCodec(Connection):
 
     def _pong(self, event: ngh2.PingAcknowledged) -> None:
         if event.opaque_data == _DRAIN:
+            self._heard = True
+
+    def handled(self) -> None:
+        if self._heard:
             self._last_call()
 
     def _last_call(self) -> None:
+        """The GOAWAY that counts. It names the last request that was taken and leaves at once: none comes in between."""
         if self.gone or self._last_called:
             return
         self._last_called = True
@@ -158,8 +165,7 @@ class Http2ServerCodec(Connection):
             self.engine.send_goaway()
         except ngh2.NGH2Error:
             return
-        if not self.deferred:
-            self.defer()
+        self.make_frames()
 
     actions: ClassVar[dict[type[ngh2.Event], Callable[[Any, Any], None]]] = {
         **Connection.actions,
