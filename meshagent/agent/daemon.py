@@ -376,6 +376,10 @@ def _warn(warnings: list[str]) -> None:
 
 def _refuse_unbuilt(config: Config) -> None:
     """Say clearly what this release cannot run as, before anything is touched."""
+    if config.config_entries.bootstrap:
+        from meshagent.agent.entry_bootstrap import entries_of  # with all kinds: only where there are some
+
+        entries_of(config)
     if config.acl.enabled:
         raise ConfigError(
             "acl.enabled: ACLs are not built yet, and an agent that promised them would let everyone in. "

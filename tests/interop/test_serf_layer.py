@@ -110,7 +110,7 @@ async def serf(tmp_path: Path) -> AsyncIterator[Make]:
         yield make
 
 
-async def until(what: Callable[[], object], seconds: float = 40) -> None:
+async def until(what: Callable[[], object], seconds: float = 120) -> None:
     async with asyncio.timeout(seconds):
         while not what():
             await asyncio.sleep(0.02)

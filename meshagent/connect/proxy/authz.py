@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from meshagent.connect import spiffe
 from meshagent.connect.intentions import Decision, Default, decide
-from meshagent.connect.permissions import HttpRequest, decide_request
+from meshagent.connect.permissions import HttpRequest, Tokens, decide_request
 from meshagent.connect.snapshot import ProxySnapshot
 from meshagent.errors import RemoteProtocolError
 
@@ -33,9 +33,11 @@ def authorize(snapshot: ProxySnapshot, uri: str) -> Decision:
     return _decide(snapshot, uri, None)
 
 
-def authorize_request(snapshot: ProxySnapshot, uri: str, request: HttpRequest) -> Decision:
-    """Whether he may send this request to it."""
-    return _decide(snapshot, uri, request)
+def authorize_request(
+    snapshot: ProxySnapshot, uri: str, request: HttpRequest, tokens: Tokens = lambda _: False
+) -> Decision:
+    """Whether he may send this request to it. `tokens` says which required tokens the request has."""
+    return _decide(snapshot, uri, request, tokens)
 
 
 def source_of(uri: str) -> str:
@@ -46,7 +48,7 @@ def source_of(uri: str) -> str:
         return ""
 
 
-def _decide(snapshot: ProxySnapshot, uri: str, request: HttpRequest | None) -> Decision:
+def _decide(snapshot: ProxySnapshot, uri: str, request: HttpRequest | None, tokens: Tokens | None = None) -> Decision:
     reason = refused(snapshot, uri)
     if reason:
         return Decision(False, reason)
@@ -56,4 +58,4 @@ def _decide(snapshot: ProxySnapshot, uri: str, request: HttpRequest | None) -> D
         return Decision(default.allow, default.reason)
     if request is None:
         return decide(snapshot.intentions, identity.name, snapshot.service, default)
-    return decide_request(snapshot.intentions, identity.name, snapshot.service, request, default)
+    return decide_request(snapshot.intentions, identity.name, snapshot.service, request, default, "", tokens)

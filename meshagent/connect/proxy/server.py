@@ -127,6 +127,10 @@ class Sidecar:
                 self._contexts = Contexts(snapshot)
                 self._contexts_key = key
                 log.info("leaf certificate in use: service=%s", snapshot.service)
+                for _, cluster in self.clusters.all():
+                    for host in cluster.hosts:
+                        if host.pool is not None:
+                            host.pool.renew()
             except Unavailable as error:
                 log.warning("%s", error)
         if self.inbound is not None:
@@ -173,7 +177,7 @@ class Sidecar:
                 continue
             made: OutboundListener | HttpOutboundListener
             if one.is_http:
-                made = HttpOutboundListener(one, self.clusters, self.turn, self._rng)
+                made = HttpOutboundListener(one, self.clusters, self.turn, self._rng, self._now)
             else:
                 made = OutboundListener(one, self._clock, self._tasks, self.tallies, self.clusters, self._state)
             try:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from meshagent.connect.proxy.http import replies
 from meshagent.connect.proxy.http.attempt import Attempt
 from meshagent.connect.proxy.http.grpc import deadline_s, is_grpc, status_of
-from meshagent.connect.proxy.http.messages import Headers, RequestHead, ResponseHead
+from meshagent.connect.proxy.http.messages import Headers, RequestHead, ResponseHead, get
 from meshagent.connect.proxy.http.mirroring import MirrorCopy
 from meshagent.connect.proxy.http.retrying import back_off, retry_reset, retry_status
 from meshagent.connect.proxy.http.streams import DownstreamStream, Reset, Timer
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from meshagent.connect.proxy.http.hooks import Cluster, Host, LocalReply
     from meshagent.connect.proxy.http.manager import Manager
     from meshagent.connect.proxy.http.policy import Destination, Fault, Route
+    from meshagent.connect.proxy.http.tokens import Found
 
 __all__ = ["BUFFER_BYTES", "Exchange"]
 
@@ -87,6 +88,7 @@ class Exchange:
         "started",
         "status",
         "stream",
+        "tokens",
         "trace",
         "trailers",
         "tried",
@@ -120,6 +122,8 @@ class Exchange:
         #: A cookie that makes the client come back to the same instance.
         self.set_cookie = b""
         self.attempt: Attempt | None = None
+        #: What was found out about the request's tokens, kept by the filter that looked.
+        self.tokens: Found | None = None
         #: Telemetry keeps here what it likes.
         self.trace: Any = None
         self._buffer: list[bytes] | None = None if end else []
@@ -145,6 +149,8 @@ class Exchange:
     def start(self) -> None:
         """Go as far as can be gone now."""
         manager = self.manager
+        if manager.request_id is not None and get(self.head.headers, b"x-request-id") is None:
+            self.head.headers.append((b"x-request-id", manager.request_id()))
         manager.telemetry.request_started(self)
         if self.grpc:
             self._await_deadline()

@@ -10,17 +10,18 @@ import asyncio
 import logging
 import os
 import random
+from collections.abc import Callable
 
-from meshagent.connect.chain import Chain
-from meshagent.connect.l7 import Extras
+from meshagent.connect.proxy.cluster.cluster import Cluster
 from meshagent.connect.proxy.cluster.clusters import Clusters
 from meshagent.connect.proxy.http.connection import HttpConnection, Turn
 from meshagent.connect.proxy.http.inbound import drain, sniffing
 from meshagent.connect.proxy.http.manager import Manager
+from meshagent.connect.proxy.http.marks import from_the_application, request_id
 from meshagent.connect.proxy.http.routes import Routes, compile_routes
 from meshagent.connect.proxy.http.streams import ConnectionCodec, Peer
 from meshagent.connect.proxy.outbound import remove_socket
-from meshagent.connect.snapshot import Outbound
+from meshagent.connect.snapshot import Outbound, ProxySnapshot
 
 __all__ = ["HttpOutboundListener"]
 
@@ -30,13 +31,22 @@ log = logging.getLogger("proxy.outbound")
 class HttpOutboundListener:
     """Accepts the application's requests to one upstream."""
 
-    def __init__(self, outbound: Outbound, clusters: Clusters, turn: Turn, rng: random.Random) -> None:
+    def __init__(
+        self,
+        outbound: Outbound,
+        clusters: Clusters,
+        turn: Turn,
+        rng: random.Random,
+        state: Callable[[], ProxySnapshot],
+    ) -> None:
+        self._state = state
         self._clusters = clusters
         self._turn = turn
         self._server: asyncio.Server | None = None
         self.live: dict[HttpConnection, str] = {}
-        self.manager = Manager("outbound", turn.timers, rng)
-        self._compiled: tuple[Chain | None, Extras] = (None, outbound.extras)
+        self.manager = Manager("outbound", turn.timers, rng, None, lambda: request_id(rng))
+        self.manager.filters = (from_the_application,)
+        self._compiled: tuple[object, ...] = ()
         self._outbound = outbound
         self.outbound = outbound
 
@@ -52,11 +62,24 @@ class HttpOutboundListener:
         chain = outbound.chain
         if chain is None:
             self.manager.routes = Routes([])
-        elif (chain, outbound.extras) != self._compiled:
+            return
+        mirror = self._mirror(outbound.extras.mirror)
+        compiled = (chain, outbound.extras, mirror, *(self._clusters.of(outbound.key, node) for node in chain.nodes))
+        if compiled != self._compiled:
+            self._compiled = compiled
             self.manager.routes = compile_routes(
-                chain, lambda node: self._clusters.of(outbound.key, node), outbound.extras
+                chain, lambda node: self._clusters.of(outbound.key, node), outbound.extras, mirror
             )
-        self._compiled = (chain, outbound.extras)
+
+    def _mirror(self, name: str) -> Cluster | None:
+        """The cluster of the upstream that gets copies."""
+        if not name:
+            return None
+        other = next((one for one in self._state().outbound if one.name == name and one.is_http), None)
+        if other is None:
+            log.warning("the upstream to mirror to is unknown: upstream=%s mirror=%s", self._outbound.name, name)
+            return None
+        return self._clusters.drawn(other.key)
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
