@@ -157,7 +157,7 @@ class Http2ServerCodec(Connection):
             self._last_call()
 
     def _last_call(self) -> None:
-        """The GOAWAY that counts. It names the last request that was taken and leaves at once, so none comes between."""
+        """The GOAWAY that counts. It names the last request that was taken and leaves at once: none comes between."""
         if self.gone or self._last_called:
             return
         self._last_called = True
