@@ -27,6 +27,7 @@ from meshagent.agent.leadership import Leadership, init_cluster, init_federation
 from meshagent.agent.mesh import Mesh
 from meshagent.agent.operator_calls import all_methods
 from meshagent.agent.reconcile_keeper import ReconcileKeeper
+from meshagent.agent.rejoin import check_age, keep_seen
 from meshagent.agent.rpc.serving import Serving
 from meshagent.agent.server_calls import hand_over, server_methods
 from meshagent.agent.server_tags import read_server
@@ -72,6 +73,10 @@ class ServerRole:
         tasks: Tasks,
     ) -> None:
         """Raises ConfigError."""
+        if data_dir is not None:
+            check_age(data_dir, clock.now(), config.server_rejoin_age_max)
+        self._data_dir = data_dir
+        self._clock = clock
         self.store = MeasuredStore()
         self.store.measure(metrics, clock.monotonic)
         self.cluster = Cluster(
@@ -128,6 +133,8 @@ class ServerRole:
     async def start(self) -> None:
         """Listen on the RPC port, and bring the log up. Raises ConfigError, CorruptData."""
         await self.cluster.start()
+        if self._data_dir is not None:
+            self._tasks.start(keep_seen(self._data_dir, self._clock), name="last seen")
 
     async def _tell_leader(self) -> None:
         """Every agent hears it, Consul's too."""

@@ -21,6 +21,7 @@ from meshagent.agent.http.reads import Dress, Reads
 from meshagent.agent.http.request import Request, parse_query, unescape
 from meshagent.agent.http.response import JSON, Headers, Response, StreamingResponse
 from meshagent.agent.http.routes import Route, Router, load_routes
+from meshagent.agent.http.tallies import api_name, count_api
 from meshagent.agent.http.target import Target, clean_path, parse_target
 from meshagent.agent.http.views import View, indent
 from meshagent.agent.http.wire import Answer, error_answer, finish, header_block
@@ -113,6 +114,8 @@ class Dispatcher:
             self._forward = forwarder.outcome
             self.reads = RemoteReads(agent, settings, self.always, agent.upstream, forwarder)
         self.limits = RateLimits(settings.rates, agent.clock.monotonic())
+        self._bare = bare
+        self._api = {id(route): api_name(route) for route in self.routes}
         self._samplers = {id(route): _sampler(agent, route) for route in self.routes}
 
     def sampled(self) -> list[tuple[Route, Sampler]]:
@@ -150,7 +153,10 @@ class Dispatcher:
             return Outcome(answer)
         if incoming.method != "GET" and not self.settings.may_write(incoming.remote):
             return Outcome(self._text(403, "Access is restricted"))
-        return await self._run(route, target, unescape(found.name), incoming)
+        outcome = await self._run(route, target, unescape(found.name), incoming)
+        if not self._bare:
+            count_api(self.agent, self._api[id(route)], status=outcome.answer.status)
+        return outcome
 
     async def _run(self, route: Route, target: Target, name: str, incoming: Incoming) -> Outcome:
         started = self.agent.clock.monotonic()

@@ -21,6 +21,7 @@ import msgspec
 
 from meshagent.agent.http.request import Query, Request
 from meshagent.agent.http.response import JSON, Headers, encode_json
+from meshagent.agent.http.tallies import api_name
 from meshagent.agent.http.waiters import Waiters
 from meshagent.agent.http.wire import GZIP_FROM, compress
 from meshagent.catalog.queries import Result
@@ -67,6 +68,7 @@ class View:
         "_subscription",
         "_views",
         "_waiters",
+        "api",
         "bare",
         "body",
         "cached_since",
@@ -91,6 +93,7 @@ class View:
             raise TypeError(f"{route.path} has no read")
         self._read = route.read
         self._encode = route.encode
+        self.api = api_name(route)
         #: The first two words of its metrics when it looks up a service, else nothing.
         self.lookup = tuple(route.lookup.split(".")) if route.lookup else ()
         self.key = key

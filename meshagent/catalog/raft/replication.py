@@ -6,6 +6,10 @@ Source: Ongaro and Ousterhout (2014), section 5.3; Ongaro (2014), sections 6.4 (
 A sign of life (`_beat`) begins a round; every message of the leader names the newest round, every answer repeats it. So
 an answer proves when the leader was heard at the latest: when the round began, not when the answer came in.
 
+A leader lets the others commit what it has applied itself, not what it knows to be committed: it may be the last to
+have an entry on its disk, or be at work on a long one, and a read that it answers under its lease from its own state
+must not fall behind what a reader at a follower has already seen.
+
 What may be changed: not the rule of `_take`: only what contradicts the leader is deleted, and never what is committed.
 """
 
@@ -23,6 +27,7 @@ from meshagent.catalog.raft.messages import AppendEntries, AppendReply, TimeoutN
 from meshagent.catalog.raft.progress import Progress
 from meshagent.catalog.raft.records import Entry
 from meshagent.catalog.raft.standing import FOLLOWER, LEADER
+from meshagent.catalog.raft.telemetry import RaftMetrics, entries_took, heartbeat_took
 from meshagent.errors import InternalError
 
 __all__ = ["Replication"]
@@ -34,7 +39,15 @@ NEVER = float("inf")
 
 
 class Replication(Elections):
-    def __init__(self, *args: Any, on_behind: Callable[[str], None], on_deposed: Callable[[], None], **options: Any):
+    def __init__(
+        self,
+        *args: Any,
+        on_behind: Callable[[str], None],
+        on_deposed: Callable[[], None],
+        metrics: RaftMetrics,
+        **options: Any,
+    ):
+        self._metrics = metrics
         self._on_behind = on_behind
         self._on_deposed = on_deposed
         self._progress: dict[str, Progress] = {}
@@ -46,6 +59,7 @@ class Replication(Elections):
         self._next_beat = NEVER
         self._beat_wanted = False
         self._transfer: tuple[str, float, bool] | None = None  # (to whom, until when, whether it was told)
+        self._leaves = False  # it was removed, and says so for the last time
         self._incarnations_heard = False  # another directory than what is written down, perhaps
         super().__init__(*args, **options)
 
@@ -59,6 +73,7 @@ class Replication(Elections):
         self._round = 0
         self._rounds = []
         self._lease_until = 0.0
+        self._leaves = False
         self._transfer = None
         self._noop_index = self.last_index + 1
         self._journal.add(bytes((NO_OP,)), self._noop_index, self.term)
@@ -183,7 +198,8 @@ class Replication(Elections):
             self._say(node_id, progress, progress.next - 1, entries, beat=beat)
             if entries or progress.probing:
                 end = entries[-1][1] if entries else progress.next - 1
-                progress.sent(end, sum(len(entry[0]) for entry in entries))
+                progress.sent(end, sum(len(entry[0]) for entry in entries), self._clock.monotonic())
+                self._metrics.incr("raft.replication.appendEntries.logs", len(entries), (("peer_id", node_id),))
             beat = False
             if progress.is_behind(first):  # the next piece of the log on disk, when this one is acknowledged
                 return
@@ -200,7 +216,6 @@ class Replication(Elections):
         return entries
 
     def _say(self, node_id: str, progress: Progress, prev: int, entries: list[Entry], *, beat: bool) -> None:
-        progress.said_commit = self.commit_index
         message = AppendEntries(
             self.node_id,
             self.term,
@@ -208,7 +223,7 @@ class Replication(Elections):
             self._round,
             prev,
             self._term_at(prev) if prev >= self._journal[0][1] else progress.behind[prev - progress.behind[0][1]][2],
-            self.commit_index,
+            self.commit_index if self._leaves else self.applied_index,
             entries,
             self.address if beat else "",
         )
@@ -223,6 +238,7 @@ class Replication(Elections):
         progress.answered_at = now
         if message.round > progress.round:
             progress.round = message.round
+            heartbeat_took(self._metrics, message.sender, self._began(message.round), now)
             self._reckon_lease()
         if not message.success:
             if not progress.installing:
@@ -234,10 +250,16 @@ class Replication(Elections):
         if message.index > self.last_index:
             log.error("server %s acknowledges entry %d, which was not sent", message.sender, message.index)
             return
-        progress.confirm(message.index)
+        sent_at = progress.confirm(message.index)
+        entries_took(self._metrics, message.sender, sent_at, now)
         self._commit(now)
         self._feed(message.sender, progress, beat=False)
         self._hand_over(now)
+
+    def _began(self, round_: int) -> float | None:
+        """When that round began, if it is not forgotten."""
+        at = bisect_right(self._rounds, (round_, NEVER)) - 1
+        return self._rounds[at][1] if at >= 0 and self._rounds[at][0] == round_ else None
 
     def _quorum_of(self, own: int, others: Callable[[Progress], int]) -> int:
         """The highest value that a majority of the voters has reached."""
@@ -256,6 +278,7 @@ class Replication(Elections):
         if index > self.commit_index and self._term_at(index) == self.term:
             self.commit_index = index  # the others learn it with the next entries, or the next sign of life
             if self.node_id not in self.voters and self.configuration_index <= index:
+                self._leaves = True  # it answers no read any more
                 self._beat(now)
                 self._step_down(self.term, now)  # this server was removed, and a quorum knows
 
