@@ -154,7 +154,7 @@ class Vault:
             "key_bits": settings.key_bits,
             "ttl": _seconds(settings.root_life),
         }
-        self._call("POST", f"{path}/root/generate/internal", namespace, body)
+        self._call("POST", "/".join((path, "root/generate/internal")), namespace, body)
         pem = self._pem(path, namespace)
         if not pem:
             raise InternalError(f"{_PREFIX}: Vault made no root at {path}")
@@ -186,7 +186,9 @@ class Vault:
             "format": "pem_bundle",
             "ttl": _seconds(settings.intermediate_life),
         }
-        signed = self._call("POST", f"{self.settings.root_path}/root/sign-intermediate", self._namespace("root"), body)
+        signed = self._call(
+            "POST", "/".join((self.settings.root_path, "root/sign-intermediate")), self._namespace("root"), body
+        )
         pem = _ended(self._text(signed, "certificate"))
         first = pem[: pem.index("-----END CERTIFICATE-----")] + "-----END CERTIFICATE-----\n"  # the bundle has the root
         answer = self._call("POST", f"{path}/intermediate/set-signed", namespace, {"certificate": pem})
@@ -197,7 +199,7 @@ class Vault:
 
     def cross_sign(self, root_pem: str) -> str:
         """Another root's certificate, signed by this one (PEM)."""
-        path = f"{self.settings.root_path}/root/sign-self-issued"
+        path = "/".join((self.settings.root_path, "root/sign-self-issued"))
         return _ended(
             self._text(self._call("POST", path, self._namespace("root"), {"certificate": root_pem}), "certificate")
         )
