@@ -37,7 +37,6 @@ from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
-from meshagent.agent.managed_proxies import end_proxies, start_proxies
 from meshagent.agent.metric_sinks import send_metrics
 from meshagent.agent.persist import Saver, load_node_id, made_data_dir
 from meshagent.agent.persist import load as load_saved
@@ -171,7 +170,6 @@ class Daemon:
         self._tasks.start(self._measure(), name="metrics")
         self.check_runs.start()
         self.sync.start()
-        start_proxies(self.agent, data_dir)
         self.watches = WatchRunner(self._watch, self._clock)
         await self.watches.configure(config.watches)
         jobs = RemoteExec(self._ask, config.node_name, self._tasks, enabled=lambda: not self.config.disable_remote_exec)
@@ -365,8 +363,6 @@ class Daemon:
         """Stop everything, listeners first; what was acknowledged is on disk."""
         if hasattr(self, "agent") and not self._leaving:
             await self.role.hand_over()
-        if hasattr(self, "agent"):
-            end_proxies(self.agent)
         for name in ("watches", "http", "dns", "sync"):
             part = getattr(self, name, None)
             if part is not None:
