@@ -380,8 +380,8 @@ def drive(options: argparse.Namespace, directory: Path) -> None:
         two.kill()
         facts = two.start()
         say("restart with all keys", {**facts, "times_raw": round(facts["rss_mb"] * 1e6 / size, 2)})
-        table()
     finally:
+        table()
         for each in everyone:
             each.kill()
 
