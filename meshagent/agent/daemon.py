@@ -157,7 +157,7 @@ class Daemon:
         self.role.attach(self.agent, self.pools, self.sync)
         await self.role.start()
         await self.pools.start()
-        gossip_events(events, self.pools)
+        gossip_events(events, self.pools, self.metrics)
         await self._listen(config)
         self.role.run(self.http)
         self.pools.start_joining(self._give_up)
@@ -232,7 +232,7 @@ class Daemon:
             config.datacenter,
             config.node_name,
             view=self.role.names,
-            serving=self.role.log if self.role.names is None else None,
+            serving=self.role.log,
         )
         self.agent.extras["dns"] = self.dns
         await self.dns.start([(listen.host, listen.port) for listen in network.dns])

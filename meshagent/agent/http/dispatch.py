@@ -85,6 +85,8 @@ class Outcome:
         self.sampler = sampler
 
 
+#: Answered the same by every datacenter.
+_EVERYWHERE = frozenset({"/v1/catalog/datacenters"})
 Forward: TypeAlias = "Callable[[Route, Request], Awaitable[Outcome]]"
 
 
@@ -169,11 +171,14 @@ class Dispatcher:
                 self._count(incoming.method, started)
             request.token = token_of(request)
             gzip = "gzip" in incoming.headers.get("Accept-Encoding", "")
+            forward = None if route.local else self._forward or self._elsewhere(route, request)
             if route.read is not None:
                 if incoming.method != "GET":  # a question that is too long for a query
                     request.body = await self._body(route, incoming)
-                    if self._forward is not None and not route.local:
-                        return await self._forward(route, request)
+                    if forward is not None:
+                        return await forward(route, request)
+                elif forward is not None and self._forward is None:
+                    return await forward(route, request)
                 answer, view, dress = await self.reads.answer(route, request, gzip=gzip)
                 return Outcome(answer, view, dress, sampler)
             handle = route.handle
@@ -186,8 +191,8 @@ class Dispatcher:
                 request.body = await self._body(route, incoming)
             elif incoming.headers.get("Content-Length", "0") != "0":
                 log.warning("GET request has a non-empty body that will be ignored: path=%s", target.path)
-            if self._forward is not None and not route.local:
-                return await self._forward(route, request)
+            if forward is not None:
+                return await forward(route, request)
             response = await handle(self.agent, request)
             if isinstance(response, StreamingResponse):
                 return Outcome(response)
@@ -210,6 +215,15 @@ class Dispatcher:
                     "Request finished: method=%s url=%s from=%s latency=%.3fms",
                     incoming.method, without_token(incoming.target), incoming.remote, took_s * 1000.0,
                 )  # fmt: skip
+
+    def _elsewhere(self, route: Route, request: Request) -> Forward | None:
+        """How a server has another datacenter answer; None when the request is for this one."""
+        datacenters = self.agent.extras.get("datacenters")
+        wanted = request.query.get("datacenter") or request.query.get("dc")
+        if datacenters is None or not wanted or wanted == self.agent.datacenter or route.path in _EVERYWHERE:
+            return None
+        found: Forward = datacenters.forwarder(wanted, self.settings, self.always).outcome
+        return found
 
     async def _body(self, route: Route, incoming: Incoming) -> bytes:
         settings = self.settings
