@@ -30,7 +30,9 @@ from meshtest.peers import accepts, running
 from meshtest.process import AgentProcess, free_ports
 
 import bench.clients
-import bench.cluster  # noqa: F401
+import bench.cluster
+import bench.mesh
+import bench.writes  # noqa: F401
 from bench.table import INSTANCES, ROWS, Bench, Figure, Row, absolute, instance, row
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -233,7 +235,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=3, help="turns of agent and yardstick (default 3)")
     parser.add_argument("--seconds", type=float, default=2, help="length of one measurement (default 2)")
-    parser.add_argument("--only", action="append", default=[], help="rows whose name contains this")
+    parser.add_argument("--only", "--row", action="append", default=[], help="rows whose name contains this")
     parser.add_argument("--list", action="store_true", help="the rows, and what they must reach")
     options = parser.parse_args()
     rows = [

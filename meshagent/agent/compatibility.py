@@ -74,7 +74,6 @@ WAITING: tuple[Waiting, ...] = (
         options=(
             "addresses.grpc",
             "addresses.grpc_tls",
-            "config_entries",
             "connect.enable_mesh_gateway_wan_federation",
             "performance.enable_xds_load_balancing",
             "performance.grpc_keepalive_interval",

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from meshagent.catalog import commands
+from meshagent.catalog.commands import decode
 from meshagent.catalog.store import Store
 from meshagent.metrics import Metrics, Sampler
 
@@ -70,16 +71,16 @@ class MeasuredStore(Store):
     def apply(self, command: bytes) -> Any:
         tag = command[1] if len(command) > 1 else 0
         if self._clock is None or tag >= _TAGS:
-            return super().apply(command)
+            return self.execute(decode(command))
         waiting = self._waiting[tag]
         self._waiting[tag] = waiting + 1
         if waiting:
             if waiting == EVERY:
                 self._add(tag)
-            return super().apply(command)
+            return self.execute(decode(command))
         started = self._clock()
         try:
-            return super().apply(command)
+            return self.execute(decode(command))
         finally:
             self._last_ms[tag] = (self._clock() - started) * 1000
 

@@ -20,6 +20,7 @@ from meshagent.agent.check_runs import Followed, alias_source, node_follower
 from meshagent.agent.cluster import Cluster
 from meshagent.agent.datacenters import Datacenters
 from meshagent.agent.differences import NodeRows, node_rows
+from meshagent.agent.entry_bootstrap import bootstrap_entries
 from meshagent.agent.event_wire import NEW_LEADER
 from meshagent.agent.fsm_metrics import MeasuredStore
 from meshagent.agent.gossip.member import Status
@@ -115,6 +116,7 @@ class ServerRole:
             ),
             duties=(
                 ("federation state", lambda: init_federation(agent)),
+                ("config entries", lambda: bootstrap_entries(agent)),
                 ("reconcile", self.reconcile.run),
                 ("sessions", lambda: agent.sessions.lead(agent)),
                 ("tombstones", lambda: reap_tombstones(agent)),

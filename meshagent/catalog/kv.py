@@ -16,6 +16,7 @@ from msgspec.structs import force_setattr
 from sortedcontainers import SortedDict
 
 from meshagent.catalog import commands
+from meshagent.catalog.copying import Copies
 from meshagent.catalog.model import KVEntry
 from meshagent.catalog.sorting import sorted_in_steps
 from meshagent.catalog.undo import Undo
@@ -35,6 +36,8 @@ class KVTable:
         self._undo = undo
         self.entries: SortedDict = SortedDict()
         self.tombstones: SortedDict = SortedDict()
+        self.entry_copies = Copies(self.entries)
+        self.tombstone_copies = Copies(self.tombstones)
         self.index = 0
         self._held: dict[str, set[str]] = {}
         """Session -> the keys whose lock it holds; derived from the entries."""
@@ -79,7 +82,9 @@ class KVTable:
     # --- writes ------------------------------------------------------------------------------------------------
 
     def set(self, command: commands.KVSet, index: int) -> bool:
-        self.put(command.key, command.value, command.flags, index)
+        key = command.key
+        old = self.entries.get(key)
+        self._write(key, old, command.value, command.flags, 0, old.session if old is not None else "", index)
         return True
 
     def cas(self, command: commands.KVCas, index: int) -> bool:
@@ -115,7 +120,7 @@ class KVTable:
             if entry.session and entry.session != command.session:
                 return False
             lock_index = entry.lock_index if entry.session else entry.lock_index + 1
-        self._write(command.key, command.value, command.flags, lock_index, command.session, index)
+        self._write(command.key, entry, command.value, command.flags, lock_index, command.session, index)
         return True
 
     def unlock(self, command: commands.KVUnlock, index: int) -> bool:
@@ -123,13 +128,13 @@ class KVTable:
         entry = self.entries.get(command.key)
         if entry is None or entry.session != command.session:
             return False
-        self._write(command.key, command.value, command.flags, entry.lock_index, "", index)
+        self._write(command.key, entry, command.value, command.flags, entry.lock_index, "", index)
         return True
 
     def release(self, key: str, index: int) -> None:
         """Free the lock of a key that is there: its session has ended."""
         entry = self.entries[key]
-        self._write(key, entry.value or b"", entry.flags, entry.lock_index, "", index)
+        self._write(key, entry, entry.value or b"", entry.flags, entry.lock_index, "", index)
 
     def has_tombstones(self, up_to: int) -> bool:
         """Whether a key deleted at `up_to` or before is remembered."""
@@ -138,6 +143,7 @@ class KVTable:
     def reap(self, up_to: int) -> None:
         """Forget tombstones of `up_to` and before."""
         for key in [key for key, index in self.tombstones.items() if index <= up_to]:
+            self.tombstone_copies.before(key)
             del self.tombstones[key]
 
     def load(self, rows: Iterable[KVEntry]) -> None:
@@ -171,10 +177,12 @@ class KVTable:
     def put(self, key: str, value: bytes, flags: int, index: int) -> None:
         """Write a key as a plain PUT does."""
         old = self.entries.get(key)
-        self._write(key, value, flags, 0, old.session if old is not None else "", index)
+        self._write(key, old, value, flags, 0, old.session if old is not None else "", index)
 
-    def _write(self, key: str, value: bytes, flags: int, lock_index: int, session: str, index: int) -> None:
-        old = self.entries.get(key)
+    def _write(
+        self, key: str, old: KVEntry | None, value: bytes, flags: int, lock_index: int, session: str, index: int
+    ) -> None:
+        """`old` is what is there."""
         kept = value or None
         if old is not None and (
             old.value == kept and old.flags == flags and old.lock_index == lock_index and old.session == session
@@ -201,8 +209,15 @@ class KVTable:
         old = self.entries.get(key)
         if self._undo.active:
             self._undo.note(self._store, key, old, self.tombstones.get(key), self.index)
+        if self.entry_copies.under_way:
+            self.entry_copies.before(key)
+        if self.tombstone_copies.under_way:
+            self.tombstone_copies.before(key)
         if entry is not None:
-            self.entries[key] = entry
+            if old is not None:
+                dict.__setitem__(self.entries, key, entry)  # the order of keys stays: a third of the time
+            else:
+                self.entries[key] = entry
         elif old is not None:
             del self.entries[key]
         if tombstone is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from meshagent.errors import MeshError
@@ -18,6 +19,7 @@ from meshagent.errors import MeshError
 __all__ = [
     "Answer",
     "MemoryLog",
+    "Pause",
     "ReplicatedLog",
     "Restoring",
     "ServingLog",
@@ -25,6 +27,13 @@ __all__ = [
     "StateMachine",
     "begin_restore",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A step of long work that has nothing to do for so long."""
+
+    seconds: float
 
 
 class StateMachine(Protocol):
@@ -53,13 +62,17 @@ class Restoring(Protocol):
     def load(self, chunk: bytes) -> None:
         """The next chunk. Raises CorruptData."""
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last chunk has come: `settle` may begin. False where that cannot be seen."""
+
     def settle(self) -> Iterator[None]:
         """Everything was loaded: make it ready, a little at each step. Raises CorruptData."""
 
     def settle_at_once(self) -> None:
         """The same where nothing is served yet. Raises CorruptData."""
 
-    def take_place(self, *, lifted: bool = False) -> Iterator[None]:
+    def take_place(self, *, lifted: bool = False) -> Iterator[object]:
         """Be the state from now on; the steps returned let go of the old one.
 
         `lifted`: an older state put back into a log that goes on: indexes stay above all that was answered.
@@ -80,6 +93,7 @@ class _Gathered:
     def __init__(self, machine: StateMachine) -> None:
         self._machine = machine
         self._chunks: list[bytes] = []
+        self.is_whole = False
 
     def load(self, chunk: bytes) -> None:
         self._chunks.append(chunk)
@@ -90,7 +104,7 @@ class _Gathered:
     def settle_at_once(self) -> None:
         return
 
-    def take_place(self, *, lifted: bool = False) -> Iterator[None]:
+    def take_place(self, *, lifted: bool = False) -> Iterator[object]:
         self._machine.restore(self._chunks)
         return iter(())
 

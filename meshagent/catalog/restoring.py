@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from meshagent.catalog import snapshot
+from meshagent.catalog.log import Pause
 
 if TYPE_CHECKING:
     from meshagent.catalog.store import Store
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Restoring"]
 
 _ROWS = 1000  # let go of in one step
+_PAUSE_S = 0.1
 
 
 class Restoring:
@@ -34,6 +36,11 @@ class Restoring:
         """The next chunk. Raises CorruptData."""
         self._reader.load(chunk)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last chunk has been loaded."""
+        return self._reader.is_whole
+
     def settle(self) -> Iterator[None]:
         """Everything was loaded: make it ready, a little at each step. Raises CorruptData when something is missing."""
         self._reader.finish()
@@ -44,7 +51,7 @@ class Restoring:
         self._reader.finish()
         self._fresh.kv.settle_at_once()
 
-    def take_place(self, *, lifted: bool = False) -> Iterator[None]:
+    def take_place(self, *, lifted: bool = False) -> Iterator[object]:
         """Be the store's state from now on, and wake every reader; the steps returned let go of the old one.
 
         `lifted`: it is an older state put back into a log that goes on: the index stays above all that was answered,
@@ -65,14 +72,16 @@ class Restoring:
         return _let_go(old)
 
 
-def _let_go(state: dict[str, Any]) -> Iterator[None]:
-    registrations = state["registrations"]
-    tables = [state["kv"].entries, state["kv"].tombstones, registrations.services, registrations.checks]
+def _let_go(state: dict[str, Any]) -> Iterator[object]:
+    registrations, kv = state["registrations"], state["kv"]
+    tables = [kv.entries, kv.tombstones, registrations.services, registrations.checks]
     state.clear()
     del registrations
+    while kv.entry_copies.under_way or kv.tombstone_copies.under_way:  # a snapshot of it is being written
+        yield Pause(_PAUSE_S)
     while tables:
         table = tables.pop()
         while table:
             for _ in range(min(_ROWS, len(table))):
                 table.popitem()
-            yield
+            yield None

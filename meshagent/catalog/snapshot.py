@@ -11,8 +11,9 @@ version goes up when an old reader could misread.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
@@ -58,47 +59,59 @@ class _Facts(msgspec.Struct, array_like=True):
     manual_ips: dict[str, tuple[str, tuple[str, ...]]] = {}
 
 
-class _Pairs:
-    """Rows of two parts, paired only when a chunk of them is encoded: a million tuples at once would hold the loop."""
+class _Rows(Protocol):
+    """The rows of one table, as they were when the snapshot began."""
 
-    def __init__(
-        self, table: dict[Any, Any], pair: Callable[[Any, Any], tuple[Any, ...]] = lambda a, b: (a, b)
-    ) -> None:
-        self._keys = list(dict.keys(table))
-        self._values = list(dict.values(table))
+    def take(self, count: int) -> list[Any]:
+        """`count` more of them, or nearly; none when all were taken."""
+
+
+class _Listed:
+    """Rows of a table of moderate size: references, copied at once."""
+
+    def __init__(self, rows: list[Any]) -> None:
+        self._rows = rows
+        self._taken = 0
+
+    def take(self, count: int) -> list[Any]:
+        begin = self._taken
+        self._taken += count
+        return self._rows[begin : begin + count]
+
+
+class _Pairs:
+    """Rows of two parts, paired only when a chunk of them is encoded."""
+
+    def __init__(self, table: dict[Any, Any], pair: Callable[[Any, Any], tuple[Any, ...]]) -> None:
+        self._keys = _Listed(list(table))
+        self._values = _Listed(list(table.values()))
         self._pair = pair
 
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def __getitem__(self, part: slice) -> list[tuple[Any, ...]]:
-        return list(map(self._pair, self._keys[part], self._values[part]))
+    def take(self, count: int) -> list[tuple[Any, ...]]:
+        return list(map(self._pair, self._keys.take(count), self._values.take(count)))
 
 
 def _topic_row(topic: Topic, index: int) -> tuple[str, str, int]:
     return (topic, "", index) if isinstance(topic, str) else (topic[0], topic[1], index)
 
 
-def _tables(store: Store) -> list[tuple[str, list[Any] | _Pairs]]:
-    """Every table: a copy of references, so it stays as it is while commands go on.
-
-    `dict.values` goes by insertion: a sorted dictionary's own would look each key up, ten times as long.
-    """
+def _tables(store: Store) -> list[tuple[str, _Rows]]:
+    """Every table as it is now, while commands go on."""
     registrations = store.registrations
     return [
         ("topics", _Pairs(registrations.changed, _topic_row)),
-        ("nodes", list(registrations.nodes.values())),
+        ("nodes", _Listed(list(registrations.nodes.values()))),
         ("services", _Pairs(registrations.services, lambda key, row: (key[0], row))),
-        ("checks", list(registrations.checks.values())),
-        ("kv", list(dict.values(store.kv.entries))),
-        ("tombstones", _Pairs(store.kv.tombstones)),
-        ("sessions", list(store.sessions.rows.values())),
-        ("coordinates", [row for rows in store.coordinates.rows.values() for row in rows.values()]),
-        ("prepared-queries", list(store.prepared_queries.rows.values())),
-        ("config-entries", list(store.config.entries.values())),
-        ("connect-ca", list(store.ca.state())),
-        ("autopilot", store.autopilot.rows),
-        ("federation-states", list(store.federation.rows.values())),
+        ("checks", _Listed(list(registrations.checks.values()))),
+        ("kv", store.kv.entry_copies.begin(lambda key, row: row)),
+        ("tombstones", store.kv.tombstone_copies.begin(lambda key, index: (key, index))),
+        ("sessions", _Listed(list(store.sessions.rows.values()))),
+        ("coordinates", _Listed([row for rows in store.coordinates.rows.values() for row in rows.values()])),
+        ("prepared-queries", _Listed(list(store.prepared_queries.rows.values()))),
+        ("config-entries", _Listed(list(store.config.entries.values()))),
+        ("connect-ca", _Listed(list(store.ca.state()))),
+        ("autopilot", _Listed(list(store.autopilot.rows))),
+        ("federation-states", _Listed(list(store.federation.rows.values()))),
     ]
 
 
@@ -181,20 +194,19 @@ def write(store: Store) -> Iterator[bytes]:
     return _encode(store.index, facts, _tables(store))
 
 
-def _encode(index: int, facts: _Facts, tables: list[tuple[str, list[Any] | _Pairs]]) -> Iterator[bytes]:
+def _encode(index: int, facts: _Facts, tables: list[tuple[str, _Rows]]) -> Iterator[bytes]:
     sha = hashlib.sha256()
     chunk = _encoder.encode(("meshagent", VERSION, index, facts))
     sha.update(chunk)
     yield chunk
-    for name, rows in tables:
-        start, count = 0, _FIRST_ROWS
-        while start < len(rows):
+    for name, table in tables:
+        count = _FIRST_ROWS
+        while rows := table.take(count):
             size = 0
-            for chunk in _cut(name, rows[start : start + count]):
+            for chunk in _cut(name, rows):
                 sha.update(chunk)
                 yield chunk
                 size += len(chunk)
-            start += count
             count = max(1, min(_ROWS, 4 * count, count * _CHUNK_BYTES // size))
     yield _encoder.encode(("end", sha.digest()))
 
@@ -217,6 +229,11 @@ class Reader:
         self._sha = hashlib.sha256()
         self._head: tuple[int, _Facts] | None = None
         self._ended = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last chunk has been loaded."""
+        return self._ended
 
     def load(self, chunk: bytes) -> None:
         """Raises CorruptData: the chunk is damaged, or comes from a later release."""
@@ -295,7 +312,7 @@ def digest(store: Store) -> str:
     """SHA-256 over all rows and facts in a canonical order."""
     sha = hashlib.sha256()
     for name, rows in _tables(store):
-        for encoded in sorted(_encoder.encode(row) for row in rows[:]):
+        for encoded in sorted(_encoder.encode(row) for row in rows.take(sys.maxsize)):
             sha.update(name.encode() + encoded)
     registrations = store.registrations
     facts = (

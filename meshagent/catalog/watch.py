@@ -76,7 +76,9 @@ class Watches:
 
     def notify_key(self, key: str) -> None:
         """The KV entry `key` was written or deleted."""
-        self.notify(("kv", key))
+        holders = self._by_topic.get(("kv", key))
+        if holders is not None:
+            self._woken.update(dict.fromkeys(holders))
         for length in self._prefix_lengths:
             if length <= len(key):
                 self.notify(("kv-prefix", key[:length]))

@@ -14,10 +14,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from meshagent.catalog.entries.service_intentions import Permission, PermissionHeader, PermissionHTTP
+from meshagent.catalog.entries.service_intentions import (
+    IntentionJWT,
+    Permission,
+    PermissionHeader,
+    PermissionHTTP,
+)
 from meshagent.connect.intentions import Decision, Default, Intention, decide
 
-__all__ = ["HttpRequest", "decide_request", "matches"]
+__all__ = ["HttpRequest", "Tokens", "decide_request", "matches"]
+
+#: Whether a request has a valid token of one of the providers, with the claims.
+Tokens = Callable[[IntentionJWT], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +44,26 @@ def decide_request(
     request: HttpRequest,
     default: Default,
     peer: str = "",
+    tokens: Tokens | None = None,
 ) -> Decision:
-    """Whether `source` may send a request to `destination`; `intentions` come the most exact first."""
+    """Whether `source` may send a request to `destination`; `intentions` come the most exact first.
+
+    `tokens` says whether the request carries a good one for a requirement; without it tokens are not looked at (a
+    question about rules, not a request). What needs a token and has none does not allow.
+    """
     decision = decide(intentions, source, destination, default, peer)
     one = decision.intention
-    if one is None or not one.permissions:
+    if one is None:
+        return decision
+    if tokens is not None and one.jwt is not None and (decision.allowed or one.permissions) and not tokens(one.jwt):
+        return Decision(False, f"{decision.reason}: no valid token", one)
+    if not one.permissions:
         return decision
     for at, permission in enumerate(one.permissions):
         if permission.http is None or matches(permission.http, request):
             allowed = permission.action == "allow"
+            if tokens is not None and permission.jwt is not None and not tokens(permission.jwt):
+                continue
             reason = (
                 f"{decision.reason}: Permissions[{at}] matches (Action: {permission.action.upper()}{_jwt(permission)})"
             )

@@ -18,6 +18,7 @@ import msgspec
 from meshagent.catalog.model import Service, Upstream
 from meshagent.connect.chain import Chain, Target
 from meshagent.connect.intentions import Intention
+from meshagent.connect.l7 import Extras, extras_of
 from meshagent.connect.resilience import Resilience, resilience_of
 
 __all__ = [
@@ -64,6 +65,8 @@ class Inbound(msgspec.Struct, frozen=True):
     connect_timeout_ms: int = 1000
     handshake_timeout_ms: int = 10_000
     max_connections: int = 0
+    #: From the end of a request to the end of its answer; 0 is no limit.
+    request_timeout_ms: int = 15_000
 
 
 class Outbound(msgspec.Struct, frozen=True):
@@ -78,6 +81,12 @@ class Outbound(msgspec.Struct, frozen=True):
     connect_timeout_ms: int = 0
     problem: str = ""
     resilience: Resilience = Resilience()
+    extras: Extras = Extras()
+
+    @property
+    def is_http(self) -> bool:
+        """Whether requests are routed, not connections."""
+        return self.chain is not None and self.chain.is_http
 
     @property
     def key(self) -> str:
@@ -129,6 +138,7 @@ def inbound_of(service: Service) -> Inbound | None:
         connect_timeout_ms=_whole(config, "local_connect_timeout_ms", 1000),
         handshake_timeout_ms=_whole(config, "handshake_timeout_ms", 10_000),
         max_connections=_whole(config, "max_inbound_connections", 0),
+        request_timeout_ms=_whole(config, "local_request_timeout_ms", 15_000),
     )
 
 
@@ -145,6 +155,7 @@ def outbound_of(upstream: Upstream, chain: Chain | None, problem: str = "") -> O
         connect_timeout_ms=_whole(config, "connect_timeout_ms", 0),
         problem=problem,
         resilience=resilience_of(config),
+        extras=extras_of(config, chain.meta if chain is not None else {}),
     )
 
 

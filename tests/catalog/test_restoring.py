@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from meshagent.catalog.commands import KVDelete, KVSet
+from meshagent.catalog.log import Pause
 from meshagent.catalog.store import Store
 from meshagent.errors import CorruptData
 
@@ -109,3 +110,23 @@ def test_who_wants_to_know_is_told_each_time() -> None:
     for count in (5, 7):
         store.restore(list(filled(count).snapshot()))
     assert told == [filled(5).index, filled(7).index]
+
+
+def test_a_snapshot_of_the_old_state_is_finished_before_it_is_let_go_of() -> None:
+    store = filled(3000)
+    store.execute(KVDelete("k7"))
+    expected = store.digest()
+    chunks = store.snapshot()
+    taken = [next(chunks) for _ in range(2)]
+    restoring = store.begin_restore()
+    for chunk in filled(3).snapshot():
+        restoring.load(chunk)
+    list(restoring.settle())
+    steps = restoring.take_place()
+    assert [type(next(steps)) for _ in range(3)] == [Pause] * 3
+    taken += chunks
+    del chunks
+    list(steps)
+    again = Store()
+    again.restore(taken)
+    assert again.digest() == expected

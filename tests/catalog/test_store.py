@@ -277,7 +277,7 @@ def derived(store: Store) -> object:
     """What a store has worked out from its rows, beside the memos of reads."""
     virtual_ips = store.registrations.virtual_ips
     tables = (store.registrations, store.kv, store.sessions, store.coordinates, store.prepared_queries, virtual_ips)
-    memos = {"_watches", "_undo", "_entries", "_bare", "_sorted", "virtual_ips"}
+    memos = {"_watches", "_undo", "_entries", "_bare", "_sorted", "virtual_ips", "entry_copies", "tombstone_copies"}
     memos |= {"_kv", "_check_down", "_node_gone", "_ended", "_named_elsewhere"}  # ways to other tables
     return [{name: value for name, value in vars(table).items() if name not in memos} for table in tables]
 

@@ -179,6 +179,10 @@ def test_overrides_make_another_chain_only_where_they_change_something() -> None
             'service "b" has "tcp" which is not "http"',
         ),
         (
+            [*http("b"), {"Kind": "service-splitter", "Name": "a", "Splits": [{"Weight": 100, "Service": "b"}]}],
+            'uses a protocol "tcp" that does not permit advanced routing',
+        ),
+        (
             [{"Kind": "service-resolver", "Name": "a", "Redirect": {"Service": "b", "ServiceSubset": "x"}}],
             'service "b" does not have a subset named "x"',
         ),

@@ -12,3 +12,10 @@ from meshtest.process import AgentProcess
 def agent() -> Iterator[AgentProcess]:
     with AgentProcess.server() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def module_agent() -> Iterator[AgentProcess]:
+    """One server for all tests of a file that only add to it."""
+    with AgentProcess.server() as running:
+        yield running

@@ -137,6 +137,7 @@ def test_it_starts_before_its_servers_and_outlives_them() -> None:
     client.start(ready=False)
     with client, server:
         pass_on = client.wait
+        pass_on("its API", lambda: client.get("/v1/agent/self"))
         client.put("/v1/agent/service/register", {"Name": "web", "Port": 80})
         pass_on("the registration", lambda: client.get("/v1/health/service/web?cached"))
         pass_on("DNS", lambda: resolve(client, "web.service.consul") == (0, ["127.0.0.1"]))
@@ -148,7 +149,7 @@ def test_it_starts_before_its_servers_and_outlives_them() -> None:
             "an aged answer",
             lambda: client.http("GET", "/v1/health/service/web?stale").headers.get("x-consul-knownleader") == "false",
         )
-        answer = client.http("GET", "/v1/health/service/web", timeout_s=20)
+        answer = client.http("GET", "/v1/health/service/web", timeout_s=60)
         assert (answer.status, len(json.loads(answer.body))) == (200, 1)
         assert answer.headers["x-consul-effective-consistency"] == "stale"
         assert int(answer.headers["age"]) >= 0
@@ -156,7 +157,7 @@ def test_it_starts_before_its_servers_and_outlives_them() -> None:
         client.put("/v1/agent/service/register", {"Name": "db", "Port": 90})
         server.start()
         pass_on("what was registered meanwhile", lambda: server.get("/v1/health/service/db"), within_s=60.0)
-        fresh = client.http("GET", "/v1/health/service/web", timeout_s=20)
+        fresh = client.http("GET", "/v1/health/service/web", timeout_s=60)
         assert fresh.headers["x-consul-effective-consistency"] == "leader"
 
 
@@ -181,7 +182,7 @@ def test_three_servers_are_killed_one_after_the_other_and_no_answer_is_lost() ->
                         asked += 1
                         assert resolve(client, "web.service.consul") == (0, ["127.0.0.1"])
                         assert resolve(client, f"cold{asked}.service.consul") == (3, [])
-                        assert client.http("GET", "/v1/health/service/web?stale", timeout_s=20).status == 200
+                        assert client.http("GET", "/v1/health/service/web?stale", timeout_s=60).status == 200
                 victim.start(ready=False)
                 for client in clients:
                     client.put("/v1/kv/after", 1, timeout_s=30)  # waits for a leader

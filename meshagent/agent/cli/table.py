@@ -30,6 +30,7 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("connect ca get-config", "connect_ca", "get_config", "CL21", "Show the configuration of the CA"),
     Subcommand("connect ca set-config", "connect_ca", "set_config", "CL21", "Change the configuration of the CA"),
     Subcommand("connect proxy", "connect_proxy", "proxy", "CL20", "Run the built-in sidecar of a service"),
+    Subcommand("connect wait", "connect_proxy", "wait", "", "Return when the sidecar of a service is ready (ours)"),
     Subcommand("completion", "completion", "completion", "", "Print shell completion for bash, zsh or fish"),
     Subcommand("config delete", "config_entries", "delete", "CL17", "Delete a config entry"),
     Subcommand("config list", "config_entries", "list_entries", "CL17", "List the config entries of a kind"),
@@ -60,6 +61,9 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("lock", "lock", "lock", "CL10", "Run a program while a lock is held"),
     Subcommand("maint", "maint", "maint", "CL9", "Show or change maintenance mode"),
     Subcommand("members", "members", "members", "CL2", "List the members of the cluster"),
+    Subcommand(
+        "migrate from-consul", "migrate", "from_consul", "", "Copy what a running Consul holds into this cluster"
+    ),
     Subcommand("monitor", "lifecycle", "monitor", "CL4", "Follow the agent's log"),
     Subcommand(
         "operator autopilot get-config", "operator_autopilot", "get_config", "CL12", "Show autopilot's configuration"
@@ -115,6 +119,7 @@ GROUPS: dict[str, str] = {
     "operator raft": "Tools for the Raft cluster",
     "operator usage": "How much there is",
     "snapshot": "Save, restore and look into the state of the servers",
+    "migrate": "Move in from another cluster",
     "proxy": "Proxies of the mesh",
     "services": "Register and deregister services",
     "tls": "Certificates for agents",

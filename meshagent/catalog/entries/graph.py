@@ -106,6 +106,7 @@ class Chain:
         if service in above:
             nodes = " -> ".join(f"splitter:{name}" for name in (*above[above.index(service) :], service))
             raise _Refused(f"detected circular reference: [{nodes}]")
+        self._take_protocol(service)
         for split in splitter.splits or ():
             to = split.service or service
             if to != service and not split.service_subset:

@@ -52,7 +52,7 @@ class CatchingUp:
         failed: Callable[[], bool],
         deposed: Callable[[], None],
         tick_soon: Callable[[], None],
-        discard: Callable[[Iterator[object]], None],
+        aside: Callable[[Iterator[object]], None],
     ) -> None:
         self._engine = engine
         self._state = state
@@ -65,7 +65,7 @@ class CatchingUp:
         self._metrics = metrics
         self._failed = failed
         self._tick_soon = tick_soon
-        self._discard = discard
+        self._aside = aside
         self.sender = SnapshotSender(engine, state, transport, clock, tasks, settings)
         self.receiver = SnapshotReceiver(engine, journal, worker, tasks, state.begin_restore, self._install)
         self.on_deposed = deposed
@@ -110,7 +110,7 @@ class CatchingUp:
             return False  # another leader went on from the log that is here
         old = restoring.take_place()
         self._restorer.reset()
-        self._discard(old)
+        self._aside(old)
         self._journal.install(snapshot)
         engine.installed(snapshot, self._state.restored or (snapshot.index, engine.configuration))
         self._state.flush()

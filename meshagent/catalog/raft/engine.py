@@ -135,10 +135,6 @@ class Engine(Replication):
         return self._heard_at
 
     @property
-    def peer_count(self) -> int:
-        return len(self.configuration.servers) - (self.configuration.get(self.node_id) is not None)
-
-    @property
     def has_backlog(self) -> bool:
         """Whether `tick` stopped applying because its slice was over."""
         return not self._halted and self._applicable() > self.applied_index

@@ -40,13 +40,13 @@ _OK_NONE: Outcome = ("ok", None)
 
 
 class Outcomes:
-    """Request id -> what applying it gave: ("ok", result) or (name of the error, message)."""
+    """`known`: request id -> what applying it gave: ("ok", result) or (name of the error, message). Read only."""
 
     def __init__(self, kept: int = KEPT, kept_ms: int = KEPT_MS, most: int = MOST_KEPT) -> None:
         self._kept = kept
         self._kept_ms = kept_ms
         self._most = most
-        self._outcomes: dict[bytes, Outcome] = {}
+        self.known: dict[bytes, Outcome] = {}
         self._order: deque[bytes] = deque()  # oldest first; popping a dict's first key again and again is quadratic
         self._forgotten = 0  # how many of all that were ever added
         self._marks: deque[tuple[int, int]] = deque()  # (log time, how many had been added when it began)
@@ -54,14 +54,11 @@ class Outcomes:
         self.time_ms = 0  # of the newest applied entry
 
     def __len__(self) -> int:
-        return len(self._outcomes)
-
-    def __contains__(self, request_id: bytes) -> bool:
-        return request_id in self._outcomes
+        return len(self.known)
 
     def result(self, request_id: bytes) -> Any:
         """The result again. Raises the error again."""
-        kind, value = self._outcomes[request_id]
+        kind, value = self.known[request_id]
         if kind == "ok":
             return value
         error = getattr(errors, kind, InternalError)
@@ -82,12 +79,16 @@ class Outcomes:
     def _forget(self, count: int) -> None:
         if count > 0:
             for _ in range(count):
-                del self._outcomes[self._order.popleft()]
+                del self.known[self._order.popleft()]
             self._forgotten += count
 
     def add(self, request_id: bytes, result: Any) -> None:
-        if result is True:
-            self._put(request_id, _OK_TRUE)
+        if result is True:  # nearly always: as `_put`
+            self.known[request_id] = _OK_TRUE
+            order = self._order
+            order.append(request_id)
+            if len(order) > self._most:
+                self._forget(1)
         elif result is None:
             self._put(request_id, _OK_NONE)
         else:
@@ -98,7 +99,7 @@ class Outcomes:
         self._put(request_id, (type(error).__name__ if known else "InternalError", str(error)))
 
     def _put(self, request_id: bytes, outcome: Outcome) -> None:
-        self._outcomes[request_id] = outcome
+        self.known[request_id] = outcome
         self._order.append(request_id)
         if len(self._order) > self._most:
             self._forget(1)
@@ -111,11 +112,11 @@ class Outcomes:
     def dump(self, at_once: int = DUMPED_AT_ONCE) -> Iterator[list[Dumped]]:
         """What is there at the moment of the call, in order of age; results that msgpack cannot hold as None."""
         # Two lists of references: 270,000 pairs made at once would hold the loop for 40 ms, these for 3.
-        return _pieces(list(self._outcomes), list(self._outcomes.values()), at_once)
+        return _pieces(list(self.known), list(self.known.values()), at_once)
 
     def load(self, time_ms: int, marks: list[tuple[int, int]], dumped: Iterable[Dumped]) -> None:
         """Be what `time_ms`, `marks()` and `dump()` were of."""
-        self._outcomes = {}
+        self.known = {}
         self._order.clear()
         self._forgotten = 0
         self.time_ms = time_ms

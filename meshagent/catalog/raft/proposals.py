@@ -48,6 +48,11 @@ class Proposals:
     def __bool__(self) -> bool:
         return bool(self.waiting or self.new.commands)
 
+    @property
+    def oldest(self) -> float:
+        """When the entry that waits longest was made; there is one."""
+        return next(iter(self.waiting.values())).proposed
+
     def take(self) -> Batch:
         """What is new, once."""
         taken, self.new = self.new, Batch([], [], [])

@@ -14,21 +14,24 @@ from typing import Any
 
 from meshagent.catalog.raft.restorer import Restorer
 from meshagent.catalog.raft.staging import CHUNK, EXCHANGE, encode_part
+from meshagent.clock import Clock
 from meshagent.errors import Conflict, CorruptData
 
 __all__ = ["MAX_RESTORED_BYTES", "PuttingBack"]
 
 MAX_RESTORED_BYTES = 32 << 20  # of one chunk: an entry takes 64 MiB
-AT_ONCE_BYTES = 2 << 20  # on their way; other writes queue behind them
+AT_ONCE_BYTES = 256 << 10  # on their way; other writes queue behind them
+SETTLING_POLL_S = 0.05
 Future = asyncio.Future[Any]
 
 
 class PuttingBack:
     """At most one at a time. `propose` appends one entry; its future is done when the entry is applied here."""
 
-    def __init__(self, restorer: Restorer, propose: Callable[[bytes], Future]) -> None:
+    def __init__(self, restorer: Restorer, propose: Callable[[bytes], Future], clock: Clock) -> None:
         self._restorer = restorer
         self._propose = propose
+        self._clock = clock
         self._under_way = False
 
     async def run(self, term: int, chunks: Iterable[bytes] | AsyncIterable[bytes]) -> None:
@@ -44,6 +47,7 @@ class PuttingBack:
 
     async def _put(self, id: bytes, chunks: AsyncIterator[bytes]) -> None:
         under_way: deque[tuple[Future, int]] = deque()
+        monotonic = self._clock.monotonic
         size = number = 0
         try:
             async for chunk in chunks:
@@ -55,13 +59,27 @@ class PuttingBack:
                 while size > AT_ONCE_BYTES:
                     future, taken = under_way.popleft()
                     size -= taken
+                    began = monotonic()
                     await future
+                    await self._rest(monotonic() - began)  # other writes get as much of the time
             while under_way:
                 await under_way.popleft()[0]
+            await self._settled()
             await self._propose(encode_part(EXCHANGE, id, number))
         finally:
             for future, _ in under_way:
                 future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    async def _settled(self) -> None:
+        """The state is ready here, and likely on the others: the exchange is short."""
+        began = self._clock.monotonic()
+        while self._restorer.is_settling:
+            await self._clock.sleep(SETTLING_POLL_S)
+        await self._rest((self._clock.monotonic() - began) / 2)
+
+    async def _rest(self, seconds: float) -> None:
+        if seconds > 0:
+            await self._clock.sleep(seconds)
 
 
 async def _each(chunks: Iterable[bytes] | AsyncIterable[bytes]) -> AsyncIterator[bytes]:

@@ -50,6 +50,9 @@ log = logging.getLogger("agent.server.raft")
 
 HEALING_ERRNOS = {errno.ENOSPC, errno.EDQUOT}  # a full disk gets space again; other errors need a person
 HEAL_PAUSE_S = 1.0
+#: So many entries are on their way before what is new waits for company: with more, each is small, and costs as much.
+AT_ONCE = 2
+COMPANY_S = 0.01  # ... unless they take longer than this: the network is slow, and full pipes are what matters
 STOP_WAIT_S = 2.0  # for what is under way to be committed; who proposed it retries elsewhere
 Future = asyncio.Future[Any]
 
@@ -104,8 +107,8 @@ class RaftLog(Operated):
         self._ever_heard = False
         #: Called, on the loop, when role, term or leader has changed, or when a new leader is ready.
         self.on_change: list[Callable[[], None]] = []
-        self._restorer = Restorer(self._state, clock, rng, self._settings.slice_s, self._discard)
-        self._putting_back = PuttingBack(self._restorer, self._propose_part)
+        self._restorer = Restorer(self._state, clock, rng, self._settings.slice_s, self._aside)
+        self._putting_back = PuttingBack(self._restorer, self._propose_part, clock)
         self._committed = Committed(self._applier, self._proposals, self._restorer, clock, self._metrics)
         self._time_since = (0, 0.0, 0)  # (the term in which this server leads, since when, log time then)
         self._dispatched: float | None = None  # when the oldest group that is not on disk went there
@@ -149,7 +152,7 @@ class RaftLog(Operated):
             failed=lambda: self._failure is not None,
             deposed=self._on_deposed,
             tick_soon=self._tick_soon,
-            discard=self._discard,
+            aside=self._aside,
         )
         engine = self._engine = Engine(
             self._node_id,
@@ -295,9 +298,9 @@ class RaftLog(Operated):
         self._waiters.deposed(lost)
         self._changed.set()
 
-    def _discard(self, old: Iterator[object]) -> None:
-        """Let go of a state that was replaced; all of it at once would hold the loop."""
-        self._tasks.start(in_slices(old, self._clock, self._settings.slice_s), name="raft-discard")
+    def _aside(self, steps: Iterator[object]) -> None:
+        """Get a state ready, or let go of one that was replaced; all of it at once would hold the loop."""
+        self._tasks.start(in_slices(steps, self._clock, self._settings.slice_s), name="raft-aside")
 
     # -- proposals become entries
 
@@ -312,6 +315,8 @@ class RaftLog(Operated):
             return
         if proposals.waiting and self._journal.durable_mark != self._journal.mark:
             return  # `_on_durable` comes back here
+        if len(proposals.waiting) >= AT_ONCE and proposals.oldest > self._clock.monotonic() - COMPANY_S:
+            return  # `_tick` does when one is applied
         new = proposals.take()
         for batch in proposals.cut(new):
             self._append(batch)
@@ -398,6 +403,8 @@ class RaftLog(Operated):
             self._metrics.gauge("raft.applied_index", applied)
             self._metrics.gauge("raft.last_index", engine.last_index)
             self._changed.set()
+            if self._proposals.new.commands:
+                self._gather()
         if self._waiters:
             self._settle()
         if engine.is_ready and engine.takes_commands and self._restorer.is_orphaned(engine.term):

@@ -21,7 +21,7 @@ ID_BYTES = 16
 
 
 class Restorer:
-    """One server's part. `discard` gets the steps that let go of a replaced state."""
+    """One server's part. `aside` goes through steps beside everything else: to get a state ready, to let go of one."""
 
     def __init__(
         self,
@@ -29,18 +29,19 @@ class Restorer:
         clock: Clock,
         rng: random.Random,
         slice_s: float,
-        discard: Callable[[Iterator[None]], None],
+        aside: Callable[[Iterator[object]], None],
     ) -> None:
         self._state = state
         self._clock = clock
         self._rng = rng
         self._slice_s = slice_s
-        self._discard = discard
-        self._steps: Iterator[Iterator[None] | None] | None = None  # of the exchange that is being applied
+        self._aside = aside
+        self._steps: Iterator[Iterator[object] | None] | None = None  # of the exchange that is being applied
         self._own = (b"", 0)  # what this server proposes: (id, term)
         self._thrown = (b"", 0)  # what it threw away
         self.error: MeshError | None = None  # what the entry applied last came to
         self.exchanged = 0
+        self.is_settling = False  # a state that has come as a whole is made ready
 
     # -- on the leader
 
@@ -84,9 +85,19 @@ class Restorer:
         staging = self._state.staging
         if part.kind == CHUNK:
             staging.take(part.id, part.number, part.chunk)
+            ahead = staging.settle_ahead()
+            if ahead is not None:
+                self.is_settling = True
+                self._aside(self._ahead(ahead))
         elif part.id == staging.id:
             staging.throw_away()
         return True
+
+    def _ahead(self, steps: Iterator[None]) -> Iterator[None]:
+        try:
+            yield from steps
+        finally:
+            self.is_settling = False
 
     def _exchange(self, part: Part | None) -> bool:
         if part is not None:
@@ -96,7 +107,7 @@ class Restorer:
             if old is not None:
                 self._steps = None
                 self.exchanged += 1
-                self._discard(old)
+                self._aside(old)
                 return True
             if self._clock.monotonic() >= until:
                 return False

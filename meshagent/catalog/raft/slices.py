@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from meshagent.catalog.log import Pause
 from meshagent.clock import Clock
 
 __all__ = ["in_slices"]
 
 
 async def in_slices(steps: Iterator[object], clock: Clock, slice_s: float) -> None:
-    """Go through `steps`, at most about `slice_s` at a stretch."""
+    """Go through `steps`, at most about `slice_s` at a stretch; one that is a `Pause` is waited for."""
     monotonic = clock.monotonic
     started = monotonic()
-    for _ in steps:
+    for step in steps:
         took = monotonic() - started
-        if took >= slice_s:
-            await clock.sleep(took)
+        if step.__class__ is Pause or took >= slice_s:
+            await clock.sleep(step.seconds if isinstance(step, Pause) else took)
             started = monotonic()

@@ -82,6 +82,7 @@ class Standing(SyncObj):  # type: ignore[misc]
         self._deadline = self._heard_at + self._timeout()
         self._configurations = [configuration]
         self._voters: frozenset[str] = frozenset()
+        self.peer_count = 0  # servers beside this one
         self._incarnations: dict[str, int] = {}
         self._strangers: dict[str, str] = {}  # who spoke here and is not in the configuration: address by node id
         use(clock)
@@ -212,6 +213,7 @@ class Standing(SyncObj):  # type: ignore[misc]
         self._incarnations = self.configuration.incarnations
         addresses = self.configuration.addresses
         addresses.pop(self.node_id, None)
+        self.peer_count = len(addresses)
         self._transport.set_servers({**self._strangers, **addresses})
 
     def _meet(self, node_id: str, address: str) -> None:

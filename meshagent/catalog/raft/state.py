@@ -79,14 +79,15 @@ class ReplicatedState:
 
     def apply_once(self, request_id: bytes, command: bytes) -> Any:
         """Apply, unless it was applied under this id before: the same result, or the same error, again."""
-        if request_id in self.outcomes:
-            return self.outcomes.result(request_id)
+        outcomes = self.outcomes
+        if request_id in outcomes.known:
+            return outcomes.result(request_id)
         try:
             result = self.apply(command)
         except Exception as error:
-            self.outcomes.add_error(request_id, error)
+            outcomes.add_error(request_id, error)
             raise
-        self.outcomes.add(request_id, result)
+        outcomes.add(request_id, result)
         return result
 
     def snapshot(self) -> Iterator[bytes]:
@@ -177,7 +178,7 @@ class StateRestoring:
         if self._outcomes_left or self._staged_left:
             raise CorruptData("a snapshot ends before the state begins")
 
-    def take_place(self) -> Iterator[None]:
+    def take_place(self) -> Iterator[object]:
         """Be the state from now on; the steps returned let go of the old one."""
         old = self._machine.take_place()
         state, head = self._state, self._head

@@ -8,23 +8,54 @@ from __future__ import annotations
 
 from meshagent.connect import spiffe
 from meshagent.connect.intentions import Decision, Default, decide
+from meshagent.connect.permissions import HttpRequest, Tokens, decide_request
 from meshagent.connect.snapshot import ProxySnapshot
 from meshagent.errors import RemoteProtocolError
 
-__all__ = ["authorize"]
+__all__ = ["authorize", "authorize_request", "refused", "source_of"]
+
+
+def refused(snapshot: ProxySnapshot, uri: str) -> str:
+    """Why the holder of a verified certificate with this URI is no peer of the mesh at all, "" when he is one."""
+    try:
+        identity = spiffe.parse(uri)
+    except RemoteProtocolError:
+        return "the certificate names no SPIFFE id"
+    if identity.kind != spiffe.SERVICE:
+        return "the certificate is not a service's"
+    if identity.trust_domain != snapshot.trust_domain:
+        return f"the certificate is of the trust domain {identity.trust_domain}"
+    return ""
 
 
 def authorize(snapshot: ProxySnapshot, uri: str) -> Decision:
     """Whether the holder of a verified certificate with this URI may connect to the snapshot's service."""
+    return _decide(snapshot, uri, None)
+
+
+def authorize_request(
+    snapshot: ProxySnapshot, uri: str, request: HttpRequest, tokens: Tokens = lambda _: False
+) -> Decision:
+    """Whether he may send this request to it. `tokens` says which required tokens the request has."""
+    return _decide(snapshot, uri, request, tokens)
+
+
+def source_of(uri: str) -> str:
+    """The service that a URI names, "" when it names none."""
     try:
-        identity = spiffe.parse(uri)
+        return spiffe.parse(uri).name
     except RemoteProtocolError:
-        return Decision(False, "the certificate names no SPIFFE id")
-    if identity.kind != spiffe.SERVICE:
-        return Decision(False, "the certificate is not a service's")
-    if identity.trust_domain != snapshot.trust_domain:
-        return Decision(False, f"the certificate is of the trust domain {identity.trust_domain}")
+        return ""
+
+
+def _decide(snapshot: ProxySnapshot, uri: str, request: HttpRequest | None, tokens: Tokens | None = None) -> Decision:
+    reason = refused(snapshot, uri)
+    if reason:
+        return Decision(False, reason)
+    identity = spiffe.parse(uri)
     default = Default(snapshot.default_allow, snapshot.default_reason)
     if (identity.namespace, identity.partition) != ("default", "default"):
         return Decision(default.allow, default.reason)
-    return decide(snapshot.intentions, identity.name, snapshot.service, default)
+    if request is None:
+        return decide(snapshot.intentions, identity.name, snapshot.service, default)
+    return decide_request(snapshot.intentions, identity.name, snapshot.service, request, default, "", tokens)

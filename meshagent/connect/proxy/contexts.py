@@ -1,23 +1,19 @@
-"""I/O edge: TLS contexts from a snapshot's leaf and roots.
+"""TLS contexts from a snapshot's leaf and roots.
 
-The standard library reads keys from files only: they are given to it as anonymous files in memory, which have no name
-on any disk.
-
-Source: "TLS of the built-in proxy's public listener" of the golden mesh data (versions, suites, client certificates).
-What may change here: parameters of the `mesh` entry (M29).
+Source: "TLS of the built-in proxy's public listener" of the golden mesh data (client certificates). What may change
+here: parameters of the `mesh` entry (M29).
 """
 
 from __future__ import annotations
 
-import os
-import ssl
-
+from meshagent.connect.proxy.layers.openssl import TlsContext
 from meshagent.connect.snapshot import ProxySnapshot
 from meshagent.errors import Unavailable
 
 __all__ = ["Contexts"]
 
-_TLS12_SUITES = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305"
+#: What a listener of these protocols speaks inside TLS, in order of preference; others negotiate nothing.
+_ALPN = {"http": ("http/1.1",), "http2": ("h2", "http/1.1"), "grpc": ("h2", "http/1.1")}
 
 
 class Contexts:
@@ -27,31 +23,14 @@ class Contexts:
         """Raises Unavailable when the snapshot has no leaf or roots yet, or they cannot be used."""
         if not snapshot.leaf_chain or not snapshot.roots:
             raise Unavailable("there is no leaf certificate yet")
-        self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self.client.check_hostname = False  # the SPIFFE id is compared instead
-        roots = "".join(snapshot.roots)
-        for context in (self.server, self.client):
-            context.minimum_version = ssl.TLSVersion.TLSv1_2
-            context.set_ciphers(_TLS12_SUITES)
-            context.verify_mode = ssl.CERT_REQUIRED
-            try:
-                context.load_verify_locations(cadata=roots)
-                _load(context, snapshot.leaf_chain + snapshot.leaf_key)
-            except (ssl.SSLError, ValueError) as error:
-                raise Unavailable(f"the leaf certificate cannot be used: {error}") from error
-        self.server.num_tickets = 2
+        chain, key, roots = snapshot.leaf_chain, snapshot.leaf_key, snapshot.roots
+        alpn = _ALPN.get(snapshot.inbound.protocol, ()) if snapshot.inbound is not None else ()
+        self.server = TlsContext(server_side=True, chain=chain, key=key, roots=roots, alpn=alpn)
+        #: What its connections offer is told for each: the protocol of an upstream is the upstream's.
+        self.client = TlsContext(server_side=False, chain=chain, key=key, roots=roots)
 
     @staticmethod
-    def key(snapshot: ProxySnapshot) -> tuple[str, tuple[str, ...]]:
+    def key(snapshot: ProxySnapshot) -> tuple[str, tuple[str, ...], str]:
         """What contexts are made of: another key needs others."""
-        return snapshot.leaf_chain, snapshot.roots
-
-
-def _load(context: ssl.SSLContext, pem: str) -> None:
-    handle = os.memfd_create("leaf", os.MFD_CLOEXEC)
-    try:
-        os.write(handle, pem.encode("ascii"))
-        context.load_cert_chain(f"/proc/self/fd/{handle}")
-    finally:
-        os.close(handle)
+        protocol = snapshot.inbound.protocol if snapshot.inbound is not None else ""
+        return snapshot.leaf_chain, snapshot.roots, protocol

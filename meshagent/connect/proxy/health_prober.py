@@ -13,13 +13,16 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from typing import cast
 
 from meshagent.clock import Clock, Tasks
 from meshagent.connect.proxy.cluster.cluster import Cluster
 from meshagent.connect.proxy.cluster.clusters import Clusters
 from meshagent.connect.proxy.cluster.host import Host
 from meshagent.connect.proxy.contexts import Contexts
+from meshagent.connect.proxy.layers.tls import Tls
 from meshagent.connect.resilience import ActiveCheck
+from meshagent.errors import RemoteProtocolError
 
 __all__ = ["HealthProber", "probe"]
 
@@ -79,28 +82,70 @@ class HealthProber:
 
 async def probe(contexts: Contexts, host: Host, check: ActiveCheck) -> str:
     """Ask once: why it is bad, "" when it is good."""
-    row = host.cluster
-    writer: asyncio.StreamWriter | None = None
+    loop = asyncio.get_running_loop()
+    asking = _Asking(contexts, host, check, loop.create_future())
     try:
         async with asyncio.timeout(check.timeout_s):
-            reader, writer = await asyncio.open_connection(
-                host.address, host.port, ssl=contexts.client, server_hostname=row.target.sni or None, limit=_MAX_LINE
-            )
-            names = (writer.get_extra_info("peercert") or {}).get("subjectAltName", ())
-            identities = [value for kind, value in names if kind == "URI"]
-            if not set(identities) & set(row.identities):
-                return f"peer certificate mismatch: {identities}"
-            if not check.path:
-                return ""
-            request = f"GET {check.path} HTTP/1.1\r\nHost: {row.target.service}\r\nUser-Agent: meshagent-check\r\n"
-            writer.write(f"{request}Connection: close\r\n\r\n".encode("ascii", "replace"))
-            line = await reader.readuntil(b"\r\n")
-            status = line.split(b" ", 2)[1:2]
-            return "" if status and status[0][:1] == b"2" else f"answered {line[:80]!r}"
+            await loop.create_connection(lambda: asking, host.address, host.port)
+            return await asking.found
     except TimeoutError:
         return "timed out"
-    except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+    except OSError as error:
         return str(error) or type(error).__name__
     finally:
-        if writer is not None:
-            writer.transport.abort()
+        if asking.transport is not None:
+            asking.transport.abort()
+
+
+class _Asking(asyncio.Protocol):
+    """One connection of a check. `found` is why the instance is bad, "" when it is good."""
+
+    def __init__(self, contexts: Contexts, host: Host, check: ActiveCheck, found: asyncio.Future[str]) -> None:
+        row = host.cluster
+        self.found = found
+        self.transport: asyncio.Transport | None = None
+        self._tls = Tls(contexts.client, server_side=False, server_name=row.target.sni or None)
+        self._identities = row.identities
+        request = f"GET {check.path} HTTP/1.1\r\nHost: {row.target.service}\r\nUser-Agent: meshagent-check\r\n"
+        self._request = f"{request}Connection: close\r\n\r\n".encode("ascii", "replace") if check.path else b""
+        self._answer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        self._tls.start()
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        tls, was_ready = self._tls, self._tls.ready
+        try:
+            self._answer += b"".join(tls.feed(data))
+        except RemoteProtocolError as error:
+            self._flush()
+            self._tell(str(error))
+            return
+        if tls.ready and not was_ready:
+            if tls.identity not in self._identities:
+                self._tell(f"peer certificate mismatch: {tls.identity or 'none'}")
+            elif not self._request:
+                self._tell("")
+            else:
+                tls.write(self._request)
+        self._flush()
+        line, whole, _ = self._answer.partition(b"\r\n")
+        if whole:
+            status = line.split(b" ", 2)[1:2]
+            self._tell("" if status and status[0][:1] == b"2" else f"answered {line[:80]!r}")
+        elif len(line) > _MAX_LINE:
+            self._tell("the answer has no end")
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._tell(str(error or "the peer closed the connection"))
+
+    def _flush(self) -> None:
+        data = self._tls.outgoing()
+        if data and self.transport is not None:
+            self.transport.write(data)
+
+    def _tell(self, reason: str) -> None:
+        if not self.found.done():
+            self.found.set_result(reason)

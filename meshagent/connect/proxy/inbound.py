@@ -82,7 +82,7 @@ class InboundListener:
 
     # --- one connection ----------------------------------------------------------------------------------------
 
-    def _accept(self) -> asyncio.Protocol:
+    def _accept(self) -> asyncio.BaseProtocol:
         contexts = self.contexts
         limit = self.inbound.max_connections
         if contexts is None or (limit and len(self.live) >= limit):

@@ -10,14 +10,23 @@ sidecars of a host in one process are several of these.
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import random
 
+from meshagent.catalog.entries.graph import is_http
 from meshagent.clock import Clock, Tasks
+from meshagent.connect.proxy.cluster.cluster import Cluster
 from meshagent.connect.proxy.cluster.clusters import Clusters
 from meshagent.connect.proxy.cluster.host import Host
 from meshagent.connect.proxy.contexts import Contexts
+from meshagent.connect.proxy.dial import Dialler
 from meshagent.connect.proxy.health_prober import HealthProber
+from meshagent.connect.proxy.http.connection import Turn
+from meshagent.connect.proxy.http.inbound import HttpInboundListener
+from meshagent.connect.proxy.http.opening import Opener
+from meshagent.connect.proxy.http.outbound import HttpOutboundListener
+from meshagent.connect.proxy.http.pool import HostPool
 from meshagent.connect.proxy.inbound import InboundListener
 from meshagent.connect.proxy.outbound import OutboundListener
 from meshagent.connect.proxy.tallies import Tallies
@@ -30,6 +39,7 @@ log = logging.getLogger("proxy")
 
 #: How often a draining sidecar looks whether it is empty.
 _DRAIN_STEP_S = 0.02
+_BIND_TRIES = 25
 
 
 class Sidecar:
@@ -38,16 +48,20 @@ class Sidecar:
     def __init__(self, clock: Clock, rng: random.Random) -> None:
         self._clock = clock
         self._tasks = Tasks()
-        self.clusters = Clusters(clock.monotonic, rng, self._host_event)
+        self._rng = rng
+        self.clusters = Clusters(clock.monotonic, rng, self._host_event, self._pool)
         self._prober = HealthProber(self.clusters, lambda: self._contexts, clock, rng, self._tasks)
         self.tallies = Tallies()
         self.snapshot: ProxySnapshot | None = None
         self._contexts: Contexts | None = None
-        self._contexts_key: tuple[str, tuple[str, ...]] = ("", ())
-        self.inbound: InboundListener | None = None
-        self.outbound: dict[str, OutboundListener] = {}
+        self._contexts_key: tuple[str, tuple[str, ...], str] = ("", (), "")
+        self.inbound: InboundListener | HttpInboundListener | None = None
+        self.outbound: dict[str, OutboundListener | HttpOutboundListener] = {}
         #: Listeners that were replaced, while they have connections.
-        self._leaving: list[InboundListener | OutboundListener] = []
+        self._leaving: list[InboundListener | OutboundListener | HttpInboundListener | HttpOutboundListener] = []
+        #: What connections of HTTP share; made with the first snapshot, when there is a loop.
+        self._turn: Turn | None = None
+        self._dialler = Dialler(clock, self._tasks, self.tallies)
         self._applying = asyncio.Lock()
 
     @property
@@ -72,7 +86,9 @@ class Sidecar:
         async with self._applying:
             self.snapshot = snapshot
             self._renew(snapshot)
-            self.clusters.update(snapshot)
+            for host in self.clusters.update(snapshot):
+                if host.pool is not None:
+                    host.pool.close()
             self._prober.follow()
             if self.inbound is not None:
                 cut = self.inbound.recheck()
@@ -82,7 +98,7 @@ class Sidecar:
             await self._follow_outbound(snapshot.outbound)
             self._leaving = [listener for listener in self._leaving if listener.live]
             for listener in self._leaving:
-                if isinstance(listener, InboundListener):
+                if isinstance(listener, InboundListener | HttpInboundListener):
                     listener.recheck()
 
     async def withdraw(self) -> None:
@@ -111,6 +127,10 @@ class Sidecar:
                 self._contexts = Contexts(snapshot)
                 self._contexts_key = key
                 log.info("leaf certificate in use: service=%s", snapshot.service)
+                for _, cluster in self.clusters.all():
+                    for host in cluster.hosts:
+                        if host.pool is not None:
+                            host.pool.renew()
             except Unavailable as error:
                 log.warning("%s", error)
         if self.inbound is not None:
@@ -128,10 +148,16 @@ class Sidecar:
             self._leaving.append(held)
             self.inbound = None
         if wanted is not None:
-            listener = InboundListener(wanted, self._clock, self._tasks, self.tallies, self._now)
+            listener: InboundListener | HttpInboundListener
+            if is_http(wanted.protocol):
+                listener = HttpInboundListener(
+                    wanted, self._clock, self._tasks, self.tallies, self._now, self.turn, self._rng
+                )
+            else:
+                listener = InboundListener(wanted, self._clock, self._tasks, self.tallies, self._now)
             listener.contexts = self._contexts
             try:
-                await listener.start()
+                await self._start(listener)
             except OSError as error:
                 log.error("cannot listen: address=%s:%d error=%s", wanted.address, wanted.port, error.strerror)
                 return
@@ -139,7 +165,7 @@ class Sidecar:
 
     async def _follow_outbound(self, wanted: tuple[Outbound, ...]) -> None:
         by_key = {one.key: one for one in wanted if one.port or one.socket_path}
-        for key in [key for key in self.outbound if key not in by_key]:
+        for key in [key for key, held in self.outbound.items() if not _serves(held, by_key.get(key))]:
             listener = self.outbound.pop(key)
             listener.stop_accepting()
             self._leaving.append(listener)
@@ -149,15 +175,17 @@ class Sidecar:
             if held is not None:
                 held.outbound = one
                 continue
-            listener = OutboundListener(
-                one, self._tasks, self.tallies, self.clusters, lambda: (self._now(), self._contexts)
-            )
+            made: OutboundListener | HttpOutboundListener
+            if one.is_http:
+                made = HttpOutboundListener(one, self.clusters, self.turn, self._rng, self._now)
+            else:
+                made = OutboundListener(one, self._clock, self._tasks, self.tallies, self.clusters, self._state)
             try:
-                await listener.start()
+                await self._start(made)
             except OSError as error:
                 log.error("cannot listen: address=%s upstream=%s error=%s", key, one.name, error.strerror)
                 continue
-            self.outbound[key] = listener
+            self.outbound[key] = made
 
     def _host_event(self, what: str, host: Host, reason: str) -> None:
         level = logging.INFO if host.usable else logging.WARNING
@@ -171,11 +199,43 @@ class Sidecar:
             reason,
         )
 
+    @property
+    def turn(self) -> Turn:
+        """What connections of HTTP share."""
+        if self._turn is None:
+            self._turn = Turn(asyncio.get_running_loop())
+        return self._turn
+
+    def _pool(self, host: Host, cluster: Cluster, outbound: Outbound) -> HostPool:
+        opener = Opener(self.turn, self._dialler, outbound, host, self._state)
+        return opener.pool(cluster)
+
+    def _state(self) -> tuple[ProxySnapshot, Contexts | None]:
+        return self._now(), self._contexts
+
+    async def _start(
+        self, listener: InboundListener | OutboundListener | HttpInboundListener | HttpOutboundListener
+    ) -> None:
+        """Listen, also where a listener that is replaced has just left. Raises OSError."""
+        for _ in range(_BIND_TRIES):
+            try:
+                await listener.start()
+                return
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE or not self._leaving:
+                    raise
+            await self._clock.sleep(_DRAIN_STEP_S)
+        await listener.start()
+
     def _now(self) -> ProxySnapshot:
         if self.snapshot is None:
             raise Unavailable("the proxy has no configuration yet")
         return self.snapshot
 
 
-def _place(inbound: Inbound) -> tuple[str, int]:
-    return inbound.address, inbound.port
+def _place(inbound: Inbound) -> tuple[str, int, bool]:
+    return inbound.address, inbound.port, is_http(inbound.protocol)
+
+
+def _serves(held: OutboundListener | HttpOutboundListener, wanted: Outbound | None) -> bool:
+    return wanted is not None and isinstance(held, HttpOutboundListener) is wanted.is_http

@@ -50,6 +50,11 @@ def test_protocols_agree_also_through_redirects_and_other_datacenters() -> None:
     assert write(store, _redirect("m", Service="b", Peer="p")) == ""
 
 
+def test_a_splitter_needs_the_protocol_of_its_own_service_too() -> None:
+    wrong = 'discovery chain "a" uses inconsistent protocols; service "b" has "http" which is not "tcp"'
+    assert write(_store(*_http("b")), _splitter("a", "b")) == wrong
+
+
 def test_a_subset_somebody_needs_stays() -> None:
     resolver = {"Kind": "service-resolver", "Name": "b", "Subsets": {"v2": {}}}
     store = _store(resolver, _redirect("c", Service="b", ServiceSubset="v2"))

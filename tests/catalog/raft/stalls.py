@@ -4,10 +4,11 @@
 
 Three real servers (files, fdatasync, TCP on loopback) and a fourth that joins later, each in a process with the
 collector set as the daemon sets it. Steps: fill; snapshot on the leader; a follower away for `--missed` writes; a
-newcomer that gets the whole state; a restore of all by an operator; a restart.
+newcomer that gets the whole state; a restore of all by an operator; a restart. At the end a table of all of it.
 
 A stall is how late a timer of 2 ms is. `held` is the processor time of the loop's thread in that wait: what the
-program is to blame for on a machine that is busy otherwise. EXPLAIN_MS=40 prints where the loop was;
+program is to blame for on a machine that is busy otherwise.
+`slowest` is the longest that one write took. EXPLAIN_MS=40 prints where the loop was;
 RAFT_MULTIPLIER=20 keeps the leader where the machine is so busy that it would change.
 """
 
@@ -39,6 +40,7 @@ class Loop:
 
     def reset(self) -> None:
         self.late: Counter[float] = Counter()
+        self.holds: Counter[float] = Counter()
         self.worst = self.held = 0.0
 
     async def watch(self) -> None:
@@ -49,7 +51,9 @@ class Loop:
             late = (time.perf_counter() - wall - 0.002) * 1000
             self.late[next(edge for edge in EDGES_MS if late <= edge)] += 1
             self.worst = max(self.worst, late)
-            self.held = max(self.held, (time.thread_time() - cpu) * 1000)
+            held = (time.thread_time() - cpu) * 1000
+            self.holds[next(edge for edge in EDGES_MS if held <= edge)] += 1
+            self.held = max(self.held, held)
 
     def explain(self, longer_s: float) -> None:
         """From a thread: where the loop is when it is late (what holds the interpreter lock is found at its end)."""
@@ -72,8 +76,12 @@ class Loop:
         threading.Thread(target=look, daemon=True).start()
 
     def facts(self) -> dict[str, Any]:
-        shown = {f"<={edge:g}ms": self.late[edge] for edge in EDGES_MS if self.late[edge]}
-        return {"late": shown, "worst_ms": round(self.worst, 1), "held_ms": round(self.held, 1)}
+        return {
+            "late": [self.late[edge] for edge in EDGES_MS],
+            "held": [self.holds[edge] for edge in EDGES_MS],
+            "worst_ms": round(self.worst, 1),
+            "held_ms": round(self.held, 1),
+        }
 
 
 class Server:
@@ -112,6 +120,7 @@ class Server:
         )
         self.loop = Loop()
         self.written = 0
+        self.slowest = 0.0
         self.writing: list[asyncio.Task[None]] = []
 
     async def do(self, what: str, *arguments: Any) -> Any:
@@ -150,10 +159,14 @@ class Server:
         while True:
             number = rng.randrange(keys)
             key = f"app/{number * 7919 % 1000}/key-{number:07d}"
+            began = time.perf_counter()
             await self.log.propose(encode(KVSet(key, b"again-%064d" % rng.getrandbits(60))), rng.randbytes(16))
+            self.slowest = max(self.slowest, time.perf_counter() - began)
             self.written += 1
 
     async def do_snapshot(self) -> None:
+        while self.log._compaction is not None and self.log._compaction._under_way:
+            await asyncio.sleep(0.05)
         await self.log.snapshot()
 
     async def do_restore(self) -> None:
@@ -169,8 +182,14 @@ class Server:
 
     async def do_facts(self) -> dict[str, Any]:
         statm = Path("/proc/self/statm").read_text().split()
-        facts = {**self.loop.facts(), "rss_mb": round(int(statm[1]) * 4096 / 1e6), "applied": self.log.applied_index}
+        facts = {
+            **self.loop.facts(),
+            "slowest_ms": round(self.slowest * 1000),
+            "rss_mb": round(int(statm[1]) * 4096 / 1e6),
+            "applied": self.log.applied_index,
+        }
         self.loop.reset()
+        self.slowest = 0.0
         return {**facts, "keys": len(self.store.kv.entries), "leads": self.log.is_leader}
 
     async def do_size(self) -> int:
@@ -237,8 +256,30 @@ class Process:
         self.process.wait()
 
 
+ROWS: list[tuple[str, dict[str, Any], float | None]] = []
+
+
 def say(what: str, facts: Any = "") -> None:
     print(f"{what}: {facts}", flush=True)
+
+
+def phase(name: str, facts: dict[str, Any], share: float | None = None) -> None:
+    """One row of the table. `share`: writes, as a part of what is normal."""
+    ROWS.append((name, facts, share))
+    held = {f"<={edge:g}": count for edge, count in zip(EDGES_MS, facts["held"], strict=True) if count}
+    say(f"  {name}", f"held {facts['held_ms']} ms, late {facts['worst_ms']} ms, writes {share}, {held}")
+
+
+def table() -> None:
+    """The histograms, as `docs/benchmarks.md` shows them."""
+    edges = " | ".join(f"<= {edge:g}" for edge in EDGES_MS[:-1])
+    print(f"\n| phase | held (late) at most, ms | writes | slowest, ms | {edges} | more |")
+    print("| --- " * (5 + len(EDGES_MS)) + "|")
+    for name, facts, share in ROWS:
+        counts = " | ".join(f"{count:,}" if count else "" for count in facts["held"])
+        writes = "" if share is None else f"{share:.2f}"
+        slowest = facts["slowest_ms"] or ""
+        print(f"| {name} | {facts['held_ms']} ({facts['worst_ms']}) | {writes} | {slowest} | {counts} |")
 
 
 def rate(leader: Process, seconds: float, keys: int) -> float:
@@ -282,13 +323,15 @@ def drive(options: argparse.Namespace, directory: Path) -> None:
         say("memory of the leader", f"{facts['rss_mb']} MB, {facts['rss_mb'] * 1e6 / size:.2f} x raw")
 
         normal = rate(one, 4, keys)
-        say("writes a second, normal", f"{normal:,.0f}, loop {one.ask('facts')}")
+        say("writes a second, normal", f"{normal:,.0f}")
+        phase("normal", one.ask("facts"), 1.0)
         began = time.perf_counter()
         one.tell("snapshot")
         one.hear()
         took = time.perf_counter() - began
         written = one.ask("write", True, keys)
-        say(f"snapshot while serving: {took:.1f} s, {written / took / normal:.2f} of normal", one.ask("facts"))
+        say(f"snapshot while serving: {took:.1f} s")
+        phase("a snapshot is taken", one.ask("facts"), written / took / normal)
 
         index = one.ask("facts")["applied"]
         three.kill()
@@ -305,8 +348,9 @@ def drive(options: argparse.Namespace, directory: Path) -> None:
         three.ask("wait", index)
         took = time.perf_counter() - began
         written = one.ask("write", True, keys)
-        say(f"it has them after {took:.2f} s, leader at {written / took / normal:.2f} of normal", three.ask("facts"))
-        say("  leader", one.ask("facts"))
+        say(f"it has them after {took:.2f} s")
+        phase("a follower catches up: leader", one.ask("facts"), written / took / normal)
+        phase("a follower catches up: follower", three.ask("facts"))
 
         four = Process("s4", options.port + 4, directory)
         everyone.append(four)
@@ -318,25 +362,25 @@ def drive(options: argparse.Namespace, directory: Path) -> None:
         four.ask("wait", index)
         took = time.perf_counter() - began
         written = one.ask("write", True, keys)
-        say(
-            f"a newcomer has all after {took:.1f} s, leader at {written / took / normal:.2f} of normal",
-            one.ask("facts"),
-        )
-        say("  newcomer", four.ask("facts"))
+        say(f"a newcomer has all after {took:.1f} s")
+        phase("the state is sent: leader", one.ask("facts"), written / took / normal)
+        phase("the state is sent: newcomer", four.ask("facts"))
 
         two.ask("facts")
         began = time.perf_counter()
         one.ask("restore")
         took = time.perf_counter() - began
         written = one.ask("write", False, keys)
-        say(f"restored after {took:.1f} s, meanwhile {written / took / normal:.2f} of normal", one.ask("facts"))
+        say(f"restored after {took:.1f} s")
+        phase("an operator restores: leader", one.ask("facts"), written / took / normal)
         time.sleep(3)
-        say("  follower", two.ask("facts"))
+        phase("an operator restores: follower", two.ask("facts"))
 
         two.ask("snapshot")
         two.kill()
         facts = two.start()
         say("restart with all keys", {**facts, "times_raw": round(facts["rss_mb"] * 1e6 / size, 2)})
+        table()
     finally:
         for each in everyone:
             each.kill()

@@ -22,7 +22,7 @@ def test_results_and_errors_come_again() -> None:
         outcomes.result(b"2")
     with pytest.raises(InternalError):
         outcomes.result(b"3")
-    assert b"4" not in outcomes
+    assert b"4" not in outcomes.known
 
 
 def copied(outcomes: Outcomes, **limits: int) -> Outcomes:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from meshtest.disk import SimDisk
 from meshtest.logs import SMALL, HeldWorker, History, open_on, turns
+from meshtest.sim.cluster import Cluster
+from meshtest.sim.loop import run_sim
 
 from meshagent.catalog.raft.replica import RaftLog
 from meshagent.catalog.raft.segments import SegmentLog
@@ -120,6 +122,38 @@ async def test_while_the_disk_works_the_next_entry_collects_and_goes_first_when_
     await turns()
     assert [future.result() for future in later] == [2, 3, 4]
     assert int(log.stats()["last_log_index"]) == 4  # the leader's no-op, and two entries
+
+
+def test_what_is_new_waits_for_company_while_two_entries_are_on_their_way() -> None:
+    """Mutation: `_gather` does not look at how many there are: each is small, and costs as much as a large one."""
+
+    async def main() -> None:
+        cluster = Cluster(1, 3, skew=0.0)
+        for server in cluster.servers.values():
+            await server.start()
+        while cluster.leader is None or not cluster.leader.log.is_leader:
+            await asyncio.sleep(0.05)
+        leader, log = cluster.leader, cluster.leader.log
+        await log.propose(b"0")
+        begin = log.last_index
+        cluster.network.cut |= {(name, leader.node_id) for name in cluster.servers}  # nobody acknowledges
+        futures = []
+        for number in range(1, 6):
+            futures.append(log.propose(b"%d" % number))
+            await asyncio.sleep(0.001)
+        assert log.last_index - begin == 2
+        cluster.network.cut.clear()
+        await asyncio.gather(*futures)
+        assert log.last_index - begin == 3, "what waited went as one"
+        cluster.network.cut |= {(name, leader.node_id) for name in cluster.servers}
+        for number in range(6, 11):
+            futures.append(log.propose(b"%d" % number))
+            await asyncio.sleep(0.02)
+        assert log.last_index - begin > 6, "where answers take long, it does not wait for them"
+        cluster.network.cut.clear()
+        await asyncio.gather(*futures)
+
+    run_sim(main())
 
 
 async def test_a_proposer_that_gave_up_disturbs_nobody() -> None:

@@ -21,6 +21,8 @@ class Slow(History):
         machine = self
 
         class Steps:
+            is_whole = False
+
             def __init__(self) -> None:
                 self.chunks: list[bytes] = []
                 self.load = self.chunks.append

@@ -113,3 +113,41 @@ def test_indexes_go_on_upward() -> None:
     assert store.index == before + 1
     assert store.kv.get("b") is None
     assert decode_part(encode_part(EXCHANGE, b"id", 1)).kind == EXCHANGE
+
+
+def large() -> tuple[Store, Store, Staging]:
+    """A store, one of many keys, and what is on its way from the second to the first."""
+    store, source = Store(), Store()
+    for number in range(5000):
+        source.execute(KVSet(f"k{number * 7919 % 5000}", b"v"))
+    staging = Staging(store)
+    for number, chunk in enumerate(source.snapshot()):
+        assert staging.settle_ahead() is None, "it is not whole"
+        staging.take(b"id", number, chunk)
+    return store, source, staging
+
+
+@pytest.mark.parametrize("ahead", [0, 3, 100_000])
+def test_what_is_made_ready_ahead_comes_to_the_same(ahead: int) -> None:
+    store, source, staging = large()
+    untouched = list(staging.exchange(b"id", len(staging.chunks)))
+    expected, steps_alone = store.digest(), len(untouched)
+    store, source, staging = large()
+    steps = staging.settle_ahead()
+    assert steps is not None
+    assert staging.settle_ahead() is None, "once"
+    taken = sum(1 for _, _ in zip(range(ahead), steps, strict=False))
+    exchange = list(staging.exchange(b"id", len(staging.chunks)))
+    assert len(exchange) == max(1, steps_alone - taken)
+    assert store.digest() == expected
+    assert list(store.kv.prefix_keys("")) == list(source.kv.prefix_keys(""))
+    assert list(steps) == []
+
+
+def test_nothing_more_is_made_ready_when_it_is_thrown_away() -> None:
+    _, _, staging = large()
+    steps = staging.settle_ahead()
+    assert steps is not None
+    next(steps)
+    staging.throw_away()
+    assert list(steps) == []

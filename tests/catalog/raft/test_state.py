@@ -45,7 +45,7 @@ def test_a_snapshot_is_of_the_moment_of_the_call() -> None:
     state.apply_once(b"2", b"y")
     again = ReplicatedState(History())
     again.restore(chunks)
-    assert b"2" not in again.outcomes
+    assert b"2" not in again.outcomes.known
 
 
 def test_a_snapshot_of_before_is_read() -> None:

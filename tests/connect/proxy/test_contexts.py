@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-import ssl
-
 import msgspec
 import pytest
 from meshtest.meshcerts import TrustDomain
 
 from meshagent.connect.proxy.contexts import Contexts
+from meshagent.connect.proxy.layers.tls import Tls
+from meshagent.connect.snapshot import Inbound
 from meshagent.errors import Unavailable
 
 TD = TrustDomain()
 
 
-def test_both_sides_demand_certificates_and_tls_1_2() -> None:
-    contexts = Contexts(TD.snapshot("web"))
-    for context in (contexts.server, contexts.client):
-        assert context.verify_mode == ssl.CERT_REQUIRED
-        assert context.minimum_version == ssl.TLSVersion.TLSv1_2
-        names = {cipher["name"] for cipher in context.get_ciphers()}
-        assert {"ECDHE-ECDSA-AES128-GCM-SHA256", "TLS_AES_256_GCM_SHA384"} <= names
-        assert not any("CBC" in name or "RSA" in name for name in names)
+@pytest.mark.parametrize(
+    ("protocol", "offered", "agreed"),
+    [
+        ("tcp", ("h2", "http/1.1"), ""),
+        ("http", ("h2", "http/1.1"), "http/1.1"),
+        ("http2", ("h2", "http/1.1"), "h2"),
+        ("grpc", ("http/1.1", "h2"), "h2"),
+        ("grpc", ("zork",), ""),
+        ("http2", (), ""),
+    ],
+)
+def test_the_protocol_of_a_service_is_negotiated(protocol: str, offered: tuple[str, ...], agreed: str) -> None:
+    inbound = Inbound("127.0.0.1", 1, "127.0.0.1", 2, protocol=protocol)
+    server = Tls(Contexts(TD.snapshot("api", inbound=inbound)).server, server_side=True)
+    client = Tls(Contexts(TD.snapshot("web")).client, server_side=False, alpn=offered)
+    client.start()
+    for _ in range(2):
+        server.feed(client.outgoing())
+        client.feed(server.outgoing())
+    assert (client.ready, server.ready) == (True, True)
+    assert (client.alpn, server.alpn) == (agreed, agreed)
 
 
 def test_only_leaf_and_roots_need_others() -> None:

@@ -8,21 +8,25 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection
 
-from meshagent.connect.proxy.http.hooks import Host, PoolWaiter
+from meshagent.catalog.entries.service_resolver import Subset
+from meshagent.catalog.model import MeshGateway, TransparentProxy
+from meshagent.connect.chain import Target
+from meshagent.connect.proxy.cluster.host import Host
+from meshagent.connect.proxy.http.hooks import PoolWaiter
 from meshagent.connect.proxy.http.manager import Manager
 from meshagent.connect.proxy.http.messages import Headers, RequestHead, ResponseHead
 from meshagent.connect.proxy.http.policy import Destination, Route
 from meshagent.connect.proxy.http.streams import DownstreamHandler, Peer, Reset, UpstreamHandler
 from meshagent.connect.proxy.http.timers import TimerWheel
-from meshagent.connect.snapshot import Endpoint
+from meshagent.connect.snapshot import Cluster, Endpoint
 
 __all__ = [
     "Client",
-    "FakeWire",
     "FakeBreaker",
     "FakeCluster",
     "FakeCodec",
     "FakePool",
+    "FakeWire",
     "Now",
     "Routes",
     "World",
@@ -264,7 +268,7 @@ class FakeCluster:
         self.name = name
         self.breaker = FakeBreaker()
         self.pools = [FakePool(world, f"{name}-{at}") for at in range(hosts)]
-        self.hosts = [Host(Endpoint(pool.name, "node", "192.0.2.1", 80), name, pool) for pool in self.pools]
+        self.hosts = [host_of(name, pool) for pool in self.pools]
         self.results: list[tuple[str, int]] = []
         self.keys: list[int | None] = []
 
@@ -274,6 +278,16 @@ class FakeCluster:
 
     def result(self, host: Host, outcome: int, latency_s: float) -> None:
         self.results.append((host.endpoint.id, outcome))
+
+
+def host_of(cluster: str, pool: FakePool) -> Host:
+    """An instance whose connections are the pool's."""
+    target = Target(
+        cluster, cluster, "", "dc1", "", "5s", MeshGateway(), Subset(), TransparentProxy(), False, cluster, cluster
+    )
+    host = Host(Cluster(target, ()), Endpoint(pool.name, "node", "192.0.2.1", 80), 0.0)
+    host.pool = pool
+    return host
 
 
 class Routes:

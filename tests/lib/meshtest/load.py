@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from meshtest import ROOT
@@ -51,12 +52,20 @@ def dnsperf(port: int, questions: Path, seconds: float, rcodes: str = "NOERROR")
 
 
 def wrk(
-    port: int, path: str, seconds: float, *, connections: int = 32, script: str = "", round_name: str = "0"
+    port: int,
+    path: str,
+    seconds: float,
+    *,
+    connections: int = 32,
+    script: str = "",
+    round_name: str = "0",
+    headers: Sequence[str] = (),
 ) -> float:
     """Requests a second; refuses a run with any answer outside 2xx."""
     argv = [tool("wrk"), "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s"]
     if script:
         argv += ["-s", str(BENCH / script)]
+    argv += [word for header in headers for word in ("-H", header)]
     printed = run([*argv, f"http://127.0.0.1:{port}{path}"], seconds + 40, BENCH_ROUND=round_name)
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", printed)
     if bad:

@@ -62,7 +62,6 @@ class Cluster:
         now: Callable[[], float],
         rng: random.Random,
         on_event: Event = lambda *_: None,
-        pool_of: Callable[[Host], Any] = lambda _: None,
     ) -> None:
         self.name = name
         self.settings = settings
@@ -71,7 +70,9 @@ class Cluster:
         self._now = now
         self._rng = rng
         self._on_event = on_event
-        self._pool_of = pool_of
+        #: What the services behind it speak, and what a new host's `pool` is; set by who makes it.
+        self.protocol = ""
+        self.pool_of: Callable[[Host], Any] = lambda _: None
         self._hosts: dict[HostKey, Host] = {}
         self._priorities: list[list[Host]] = []
         #: What takes the traffic: (percent up to here, policy); one of 100 where one priority takes all.
@@ -106,7 +107,7 @@ class Cluster:
                 host = self._hosts.get(key)
                 if host is None:
                     host = Host(row, endpoint, since)
-                    host.pool = self._pool_of(host)
+                    host.pool = self.pool_of(host)
                 else:
                     host.told(row, endpoint)
                 hosts[key] = host

@@ -29,9 +29,9 @@ class Clusters:
         now: Callable[[], float],
         rng: random.Random,
         on_event: Event = lambda *_: None,
-        pool_of: Callable[[Host], Any] = lambda _: None,
+        pool_of: Callable[[Host, Cluster, Outbound], Any] = lambda *_: None,
     ) -> None:
-        """`now` gives monotonic seconds; `pool_of` what a new host's `pool` is."""
+        """`now` gives monotonic seconds; `pool_of` what the `pool` of a new host of an upstream that speaks HTTP is."""
         self._now = now
         self._rng = rng
         self._pool_of = pool_of
@@ -55,8 +55,11 @@ class Clusters:
                 at = (outbound.key, key)
                 settings = settings_of(node, outbound)
                 cluster = self._clusters.get(at)
-                if cluster is None:
-                    cluster = Cluster(node.name, settings, self._now, self._rng, self._on_event, self._pool_of)
+                if cluster is None or cluster.protocol != chain.protocol:
+                    cluster = Cluster(node.name, settings, self._now, self._rng, self._on_event)
+                    cluster.protocol = chain.protocol
+                    if chain.is_http:
+                        cluster.pool_of = self._pools(cluster, outbound)
                 seen[at] = cluster
                 left += cluster.update(_groups(snapshot, node), settings)
             up_to, shares = 0.0, []
@@ -65,10 +68,13 @@ class Clusters:
                 shares.append((up_to, seen[outbound.key, node_key]))
             self._shares[outbound.key] = shares
         for at, cluster in self._clusters.items():
-            if at not in seen:
+            if seen.get(at) is not cluster:
                 left += cluster.update([], cluster.settings)
         self._clusters = seen
         return left
+
+    def _pools(self, cluster: Cluster, outbound: Outbound) -> Callable[[Host], Any]:
+        return lambda host: self._pool_of(host, cluster, outbound)
 
     def of(self, outbound_key: str, node_key: str) -> Cluster | None:
         """The cluster of a resolver node, None when the snapshot has no such node."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshagent.connect.proxy.http.grpc import UNKNOWN, outcome, status_of
 from meshagent.connect.proxy.http.hooks import CONNECT_FAILED, RESET, TIMED_OUT, Cluster, Host
 from meshagent.connect.proxy.http.messages import Headers, ResponseHead
 from meshagent.connect.proxy.http.streams import ClientCodec, Reset, Timer, UpstreamStream
@@ -22,7 +23,18 @@ _OUTCOMES = {Reset.CONNECT_FAILURE: CONNECT_FAILED, Reset.CONNECT_TIMEOUT: CONNE
 class Attempt:
     """`UpstreamHandler` and `PoolWaiter` of one try. `fresh` asks for a connection that nobody has used yet."""
 
-    __slots__ = ("_answered", "_over", "_started", "_timer", "cluster", "exchange", "fresh", "host", "stream")
+    __slots__ = (
+        "_answered",
+        "_latency_s",
+        "_over",
+        "_started",
+        "_timer",
+        "cluster",
+        "exchange",
+        "fresh",
+        "host",
+        "stream",
+    )
 
     def __init__(self, exchange: Exchange, cluster: Cluster, host: Host, fresh: bool) -> None:
         self.exchange = exchange
@@ -33,6 +45,8 @@ class Attempt:
         timers = exchange.manager.timers
         self._started = timers.now()
         self._answered = False
+        #: Of a gRPC answer that has begun: seconds until its head came.
+        self._latency_s: float | None = None
         self._over = False
         host.active += 1
         route = exchange.route
@@ -86,7 +100,13 @@ class Attempt:
         if self._over:
             return
         self._answered = True
-        self._tell(head.status)
+        if not self.exchange.grpc or head.status != 200:
+            self._tell(head.status)
+        elif end:
+            self._tell_grpc(head.headers)
+        else:
+            # How it ended is told by its trailers, how long it took by its head.
+            self._latency_s = self.exchange.manager.timers.now() - self._started
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -99,12 +119,16 @@ class Attempt:
             return
         if end:
             self._end()
+            if self._latency_s is not None:
+                self._tell_grpc(())
         self.exchange.body(data, end)
 
     def on_trailers(self, trailers: Headers) -> None:
         if self._over:
             return
         self._end()
+        if self._latency_s is not None:
+            self._tell_grpc(trailers)
         self.exchange.ended(trailers)
 
     def on_reset(self, why: Reset) -> None:
@@ -123,7 +147,7 @@ class Attempt:
     def _failed(self, why: Reset, detail: str) -> None:
         if self._over:
             return
-        if not self._answered and why is not Reset.OVERFLOW:
+        if (not self._answered or self._latency_s is not None) and why is not Reset.OVERFLOW:
             self._tell(_OUTCOMES.get(why, RESET))
         self._end()
         self.exchange.failed(self, why, detail)
@@ -133,8 +157,16 @@ class Attempt:
         self.give_up(Reset.TIMEOUT)
         self.exchange.try_timed_out(self)
 
-    def _tell(self, outcome: int) -> None:
-        self.cluster.result(self.host, outcome, self.exchange.manager.timers.now() - self._started)
+    def _tell_grpc(self, trailers: Headers | tuple[()]) -> None:
+        status = status_of(trailers)
+        self._tell(outcome(status if status >= 0 else UNKNOWN))
+
+    def _tell(self, result: int) -> None:
+        latency_s = self._latency_s
+        if latency_s is None:
+            latency_s = self.exchange.manager.timers.now() - self._started
+        self._latency_s = None
+        self.cluster.result(self.host, result, latency_s)
 
     def _end(self) -> None:
         self._over = True

@@ -184,6 +184,12 @@ class HttpConnection(asyncio.Protocol):
             self.codec.writing_resumed()
             self._turn.flush()
 
+    @property
+    def address(self) -> str:
+        """The peer's "ip:port"; "" of a Unix socket."""
+        name = self.transport.get_extra_info("peername") if self.transport is not None else None
+        return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else ""
+
     # --- Wire --------------------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from meshagent.connect.proxy.http import replies
 from meshagent.connect.proxy.http.attempt import Attempt
-from meshagent.connect.proxy.http.messages import Headers, RequestHead, ResponseHead
+from meshagent.connect.proxy.http.grpc import deadline_s, is_grpc, status_of
+from meshagent.connect.proxy.http.messages import Headers, RequestHead, ResponseHead, get
 from meshagent.connect.proxy.http.mirroring import MirrorCopy
 from meshagent.connect.proxy.http.retrying import back_off, retry_reset, retry_status
 from meshagent.connect.proxy.http.streams import DownstreamStream, Reset, Timer
@@ -43,14 +44,15 @@ class Exchange:
     """A request and its answer.
 
     For telemetry: `status` (0 until there is one), `flag` and `detail` (Envoy's, "" when nothing special happened),
-    `request_bytes` and `response_bytes` (bodies), `started`, `answered` (monotonic seconds; 0.0: no head came),
-    `tries` (how many were made), `route`, `cluster`, `host` (of the last try; None before), `response` (the head as it
-    was sent) and `trailers` of the answer.
+    `grpc` (it is a gRPC request) and `grpc_status` (-1 until one came), `request_bytes` and `response_bytes` (bodies),
+    `started`, `answered` (monotonic seconds; 0.0: no head came), `tries` (how many were made), `route`, `cluster`,
+    `host` (of the last try; None before), `response` (the head as it was sent) and `trailers` of the answer.
     """
 
     __slots__ = (
         "_buffer",
         "_buffered",
+        "_deadline",
         "_head_sent",
         "_idle_since",
         "_mirror",
@@ -69,6 +71,8 @@ class Exchange:
         "destination",
         "detail",
         "flag",
+        "grpc",
+        "grpc_status",
         "hash_key",
         "head",
         "host",
@@ -79,6 +83,7 @@ class Exchange:
         "response",
         "response_bytes",
         "route",
+        "set_cookie",
         "started",
         "status",
         "stream",
@@ -112,6 +117,8 @@ class Exchange:
         self.cluster: Cluster | None = None
         self.host: Host | None = None
         self.hash_key: int | None = None
+        #: A cookie that makes the client come back to the same instance.
+        self.set_cookie = b""
         self.attempt: Attempt | None = None
         #: Telemetry keeps here what it likes.
         self.trace: Any = None
@@ -122,6 +129,9 @@ class Exchange:
         self._head_sent = False
         self._over = False
         self._timer: Timer | None = None
+        self._deadline: Timer | None = None
+        self.grpc = head.version == 20 and is_grpc(head)
+        self.grpc_status = -1
         self._mirror: MirrorCopy | None = None
         self._retries = 0
         self._retrying = False
@@ -135,7 +145,11 @@ class Exchange:
     def start(self) -> None:
         """Go as far as can be gone now."""
         manager = self.manager
+        if manager.request_id is not None and get(self.head.headers, b"x-request-id") is None:
+            self.head.headers.append((b"x-request-id", manager.request_id()))
         manager.telemetry.request_started(self)
+        if self.grpc:
+            self._await_deadline()
         for check in manager.filters:
             reply = check(self)
             if reply is not None:
@@ -185,7 +199,7 @@ class Exchange:
         head = self.head
         splits = route.splits
         if route.hash_key is not None:
-            self.hash_key = route.hash_key(head, self.peer.address)
+            self.hash_key, self.set_cookie = route.hash_key(head, self.peer.address)
         if len(splits) == 1:
             destination = splits[0][1]
         else:
@@ -207,6 +221,19 @@ class Exchange:
         if self._request_done:
             self._arm()
         self._try()
+
+    def _await_deadline(self) -> None:
+        """A gRPC client says how long it waits."""
+        left = deadline_s(self.head.headers)
+        if left is not None:
+            self._deadline = self.manager.timers.after(left, self._deadline_passed)
+
+    def _deadline_passed(self) -> None:
+        self._deadline = None
+        attempt, self.attempt = self.attempt, None
+        if attempt is not None:
+            attempt.give_up(Reset.TIMEOUT)
+        self.reply(replies.DEADLINE)
 
     def _arm(self) -> None:
         """The request is complete: from now on its timeout runs."""
@@ -294,8 +321,12 @@ class Exchange:
             head.headers = destination.response.apply(head.headers)
         if route is not None and route.response:
             head.headers = route.response.apply(head.headers)
+        if self.set_cookie:
+            head.headers.append((b"set-cookie", self.set_cookie))
         self.status = head.status
         self.response = head
+        if end and self.grpc:
+            self.grpc_status = status_of(head.headers)
         self._head_sent = True
         self._buffer = None
         self.stream.send_head(head, end)
@@ -392,6 +423,8 @@ class Exchange:
     def ended(self, trailers: Headers) -> None:
         """A try's answer ends with trailers."""
         self.trailers = trailers
+        if self.grpc:
+            self.grpc_status = status_of(trailers)
         self.stream.send_trailers(trailers)
         self._finish()
 
@@ -414,6 +447,8 @@ class Exchange:
             head.headers = route.response.apply(head.headers)
         self.status = reply.status
         self.response = head
+        if self.grpc:
+            self.grpc_status = replies.grpc_status(reply)
         self._head_sent = True
         self.response_bytes += len(body)
         self.stream.send_head(head, not body)
@@ -447,6 +482,9 @@ class Exchange:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
         attempt, self.attempt = self.attempt, None
         if attempt is not None:
             attempt.give_up(Reset.LOCAL)

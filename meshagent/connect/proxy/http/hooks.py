@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from meshagent.connect.proxy.cluster.host import Host
 from meshagent.connect.proxy.http.messages import Headers
 from meshagent.connect.proxy.http.streams import ClientCodec, Reset
-from meshagent.connect.snapshot import Endpoint
 
 if TYPE_CHECKING:
     from meshagent.connect.proxy.http.exchange import Exchange
@@ -62,23 +62,6 @@ class PoolWaiter(Protocol):
         """There will be none: CONNECT_FAILURE, CONNECT_TIMEOUT or OVERFLOW. `detail` is for logs."""
 
 
-class Host:
-    """One instance of a cluster. Balancers may keep their own state in a subclass; an exchange keeps `active`."""
-
-    __slots__ = ("active", "endpoint", "key", "pool", "target")
-
-    def __init__(self, endpoint: Endpoint, target: str, pool: Pool) -> None:
-        self.endpoint = endpoint
-        #: The id of the target it belongs to (a cluster may fail over to other targets); key into snapshot.clusters.
-        self.target = target
-        #: Its connections.
-        self.pool = pool
-        #: "address:port".
-        self.key = f"{endpoint.address}:{endpoint.port}"
-        #: Requests on their way, kept by exchanges (for least request and peak EWMA).
-        self.active = 0
-
-
 class Breaker(Protocol):
     """The limits of one cluster. A `try_*` that gave True is followed by exactly one `end_*`."""
 
@@ -112,7 +95,10 @@ class Cluster(Protocol):
 
     #: The id of the first target.
     name: str
-    breaker: Breaker
+
+    @property
+    def breaker(self) -> Breaker:
+        """Its limits."""
 
     def pick(self, hash_key: int | None, exclude: Collection[Host]) -> Host | None:
         """An instance for one try. `hash_key` comes from the route's hash policy (64 bits, None without one);

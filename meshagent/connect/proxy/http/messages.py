@@ -60,7 +60,7 @@ class ResponseHead(msgspec.Struct):
     reason: bytes = b""
 
 
-def get(headers: Headers, name: bytes) -> bytes | None:
+def get(headers: Headers | tuple[()], name: bytes) -> bytes | None:
     """The value of the first header of a (lower case) name, None without one."""
     for key, value in headers:
         if key == name:

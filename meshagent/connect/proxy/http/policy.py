@@ -91,8 +91,9 @@ class Route(msgspec.Struct, frozen=True):
 
     `splits` are (upper bound of the share, destination) in rising order, the last bound is 1.0: a number drawn from
     [0, 1) picks one. `timeout_s` runs from the end of the request to the end of the answer, 0 is none;
-    `idle_timeout_s` is the longest silence of both sides. `hash_key` computes the sticky key of a request. `rewrite`
-    is (prefix to take off the path, what to put there). `direct` answers without any cluster (redirects).
+    `idle_timeout_s` is the longest silence of both sides. `hash_key` gives the sticky key of a request (head, the
+    client's address) and a cookie to set on the answer, b"" without one. `rewrite` is (prefix to take off the path,
+    what to put there). `direct` answers without any cluster (redirects).
     """
 
     name: str
@@ -105,7 +106,7 @@ class Route(msgspec.Struct, frozen=True):
     retry: RetryPolicy | None = None
     fault: Fault | None = None
     mirror: Mirror | None = None
-    hash_key: Callable[[RequestHead, str], int | None] | None = None
+    hash_key: Callable[[RequestHead, str], tuple[int | None, bytes]] | None = None
     direct: Callable[[RequestHead], LocalReply] | None = None
     #: Labels for telemetry: what the operator calls it.
     labels: tuple[tuple[str, str], ...] = ()

@@ -85,10 +85,19 @@ class HostPool:
         self._free.clear()
         self._fail_all(Reset.CONNECT_FAILURE, "the instance is gone")
 
+    def renew(self) -> None:
+        """Open new connections from now on; those that are open end with their requests."""
+        for codec in list(self.codecs):
+            self._free.pop(codec, None)
+            codec.drain()
+
     # --- what the connector says -------------------------------------------------------------------------------
 
     def connected(self, codec: ClientCodec) -> None:
         """A connection that was asked for is there."""
+        if codec.closed:
+            self.failed(Reset.CONNECT_FAILURE, "the connection ended at once")
+            return
         self._connecting -= 1
         self.codecs.add(codec)
         codec.on_change = lambda: self._changed(codec)

@@ -6,11 +6,13 @@ doc/http-grpc-status-mapping.md. What may change here: further replies.
 
 from __future__ import annotations
 
+from meshagent.connect.proxy.http.grpc import DEADLINE_EXCEEDED, UNKNOWN, is_grpc, message
 from meshagent.connect.proxy.http.hooks import LocalReply
 from meshagent.connect.proxy.http.messages import Headers, RequestHead, ResponseHead
 from meshagent.connect.proxy.http.streams import Reset
 
 __all__ = [
+    "DEADLINE",
     "DENIED",
     "IDLE",
     "NO_HEALTHY_UPSTREAM",
@@ -20,7 +22,7 @@ __all__ = [
     "TIMED_OUT",
     "as_answer",
     "fault",
-    "is_grpc",
+    "grpc_status",
     "of_reset",
 ]
 
@@ -34,6 +36,7 @@ OVERFLOW = LocalReply(
     ((b"x-envoy-overloaded", b"true"),),
 )
 TIMED_OUT = LocalReply(504, b"upstream request timeout", "UT", "upstream_response_timeout")
+DEADLINE = LocalReply(504, b"deadline exceeded", "DT", "grpc_timeout", (), DEADLINE_EXCEEDED)
 IDLE = LocalReply(504, b"stream timeout", "SI", "stream_idle_timeout")
 SLOW = LocalReply(408, b"stream timeout", "SI", "stream_idle_timeout")
 DENIED = LocalReply(403, b"RBAC: access denied", "", "rbac_access_denied")
@@ -67,27 +70,20 @@ def fault(status: int) -> LocalReply:
     return LocalReply(status, b"fault filter abort", "FI", "fault_filter_abort")
 
 
-def is_grpc(head: RequestHead) -> bool:
-    """Whether the client speaks gRPC (not gRPC-web)."""
-    for name, value in head.headers:
-        if name == b"content-type":
-            return value.startswith(b"application/grpc") and value[16:17] in b"+;"
-    return False
+def grpc_status(reply: LocalReply) -> int:
+    """What a gRPC client is told."""
+    return reply.grpc_status if reply.grpc_status >= 0 else _GRPC.get(reply.status, UNKNOWN)
 
 
 def as_answer(reply: LocalReply, head: RequestHead) -> tuple[ResponseHead, bytes]:
     """Head and body. To gRPC: 200 and trailers only, the message percent-encoded."""
     if is_grpc(head):
-        code = reply.grpc_status if reply.grpc_status >= 0 else _GRPC.get(reply.status, 2)
+        code = grpc_status(reply)
         headers: Headers = [(b"content-type", b"application/grpc"), (b"grpc-status", str(code).encode())]
         if reply.body:
-            headers.append((b"grpc-message", _percent(reply.body)))
+            headers.append((b"grpc-message", message(reply.body)))
         return ResponseHead(200, [*headers, *reply.headers]), b""
     headers = [(b"content-length", str(len(reply.body)).encode())]
     if reply.body:
         headers.append((b"content-type", b"text/plain"))
     return ResponseHead(reply.status, [*headers, *reply.headers], len(reply.body)), reply.body
-
-
-def _percent(text: bytes) -> bytes:
-    return b"".join(bytes([at]) if 0x20 <= at <= 0x7E and at != 0x25 else b"%%%02X" % at for at in text)

@@ -20,10 +20,10 @@ added together with all that implement them.
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
-
-import msgspec
 
 from meshagent.connect.proxy.http.messages import Headers, RequestHead, ResponseHead
 
@@ -65,18 +65,23 @@ class Reset(enum.Enum):
     OVERFLOW = "overflow"
 
 
-class Peer(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Peer:
     """Who is at the other end of a client's connection. All "" on the local side of a sidecar, where nobody proves it.
 
-    `identity` is the URI of the verified certificate (SPIFFE id), `certificate_hash` its SHA-256 in hex, `subject` its
-    subject (RFC 2253), `local_identity` our own URI: what `x-forwarded-client-cert` says. `address` is "ip:port".
+    `identity` is the URI of the verified certificate (SPIFFE id), `certificate_hash` its SHA-256 in hex,
+    `local_identity` our own URI: what `x-forwarded-client-cert` says. `address` is "ip:port".
     """
 
     address: str = ""
     identity: str = ""
     certificate_hash: str = ""
-    subject: str = ""
     local_identity: str = ""
+
+    @functools.cached_property
+    def forwarded(self) -> bytes:
+        """The element of `x-forwarded-client-cert` that speaks of this peer."""
+        return f"By={self.local_identity};Hash={self.certificate_hash};URI={self.identity}".encode()
 
 
 class Timer(Protocol):

@@ -119,12 +119,13 @@ def test_near_instances_come_first_when_the_resolver_wants_it() -> None:
 
 
 def test_hosts_survive_a_snapshot_and_those_that_left_are_told() -> None:
+    http = {"Kind": "service-defaults", "Name": "a", "Protocol": "http"}
     pools: list[str] = []
-    made = Clusters(lambda: 0.0, random.Random(7), pool_of=lambda host: pools.append(host.key))
-    made.update(world(a=[instance("a1"), instance("a2")]))
+    made = Clusters(lambda: 0.0, random.Random(7), pool_of=lambda host, *_: pools.append(host.key))
+    made.update(world(http, a=[instance("a1"), instance("a2")]))
     ((_, cluster),) = made.all()
     before = cluster.hosts
-    left = made.update(world(a=[instance("a2"), instance("a3")]))
+    left = made.update(world(http, a=[instance("a2"), instance("a3")]))
     assert [host.endpoint.id for host in left] == ["a1"]
     assert cluster is made.of(KEY, "resolver:a.default.default.dc1")
     assert cluster.hosts[0] is before[1]

@@ -58,12 +58,16 @@ class _Both:
         else:
             self._store.load(chunk)
 
+    @property
+    def is_whole(self) -> bool:
+        return self._store.is_whole
+
     def settle(self) -> Iterator[None]:
         return self._store.settle()
 
     def settle_at_once(self) -> None:
         self._store.settle_at_once()
 
-    def take_place(self, *, lifted: bool = False) -> Iterator[None]:
+    def take_place(self, *, lifted: bool = False) -> Iterator[object]:
         Numbers.restore(self._machine, self._numbers)
         return self._store.take_place(lifted=lifted)

@@ -14,10 +14,10 @@ from http import HTTPStatus
 
 from meshagent.connect.proxy.http.h1.bodies import Body, Chunked, Sized
 from meshagent.connect.proxy.http.h1.heads import MAX_HEAD_BYTES, MAX_TARGET_BYTES, BadMessage, request_head
-from meshagent.connect.proxy.http.h1.writing import LAST_CHUNK, chunk, last_chunk, response_bytes
-from meshagent.connect.proxy.http.messages import Headers, ResponseHead
-from meshagent.connect.proxy.http.streams import DownstreamHandler, OnRequest, Peer, Reset, Timer, Timers, Wire
-from meshagent.errors import LocalProtocolError
+from meshagent.connect.proxy.http.h1.server_stream import ServerStream
+from meshagent.connect.proxy.http.h1.writing import response_bytes
+from meshagent.connect.proxy.http.messages import ResponseHead
+from meshagent.connect.proxy.http.streams import OnRequest, Peer, Reset, Timer, Timers, Wire
 
 __all__ = ["Http1ServerCodec"]
 
@@ -27,169 +27,6 @@ _MAX_WAITING = 64 * 1024
 HEAD_TIMEOUT_S = 15.0
 #: A connection without requests is closed (Envoy: idle_timeout of the HTTP connection manager, 1 h).
 IDLE_TIMEOUT_S = 3600.0
-
-
-class _Nobody:
-    """Hears what nobody wants to hear any more."""
-
-    def on_data(self, data: bytes, end: bool) -> None: ...
-    def on_trailers(self, trailers: Headers) -> None: ...
-    def on_reset(self, why: Reset) -> None: ...
-    def on_blocked(self) -> None: ...
-    def on_writable(self) -> None: ...
-
-
-NOBODY = _Nobody()
-
-
-class _Stream:
-    """One request with its answer (`DownstreamStream`)."""
-
-    __slots__ = (
-        "_chunked",
-        "_codec",
-        "_head_only",
-        "_left",
-        "answered",
-        "body",
-        "ended",
-        "handler",
-        "keep",
-        "old",
-        "peer",
-        "pump",
-    )
-
-    def __init__(self, codec: Http1ServerCodec, body: Body | None, head_only: bool, keep: bool, old: bool) -> None:
-        self._codec = codec
-        self.handler: DownstreamHandler = NOBODY
-        self.peer = codec.wire.peer
-        #: What is to come of the request; None when it is complete.
-        self.body = body
-        #: The answer to HEAD has no body, whatever its head says; a client of HTTP/1.0 knows no chunks.
-        self._head_only = head_only
-        self.old = old
-        self.keep = keep
-        #: The upgrade was accepted: bytes both ways.
-        self.pump = False
-        #: The answer's head was sent; the answer is complete.
-        self.answered = False
-        self.ended = False
-        self._chunked = False
-        #: Announced bytes that were not sent yet; -1: as many as come; -2: none may come.
-        self._left = -1
-
-    def send_informational(self, head: ResponseHead) -> None:
-        if self._codec.stream is self and not self.old:
-            self._codec.write(response_bytes(head, b""))
-
-    def send_head(self, head: ResponseHead, end: bool) -> None:
-        codec = self._codec
-        if codec.stream is not self:
-            return
-        status = head.status
-        length = head.length
-        if status == 101:
-            self.pump = True
-            framing = b"connection: upgrade\r\nupgrade: websocket\r\n"
-        elif self._head_only or status in {204, 304}:
-            self._left = -2
-            framing = b"content-length: %d\r\n" % length if length is not None and status != 204 else b""
-        elif length is not None:
-            self._left = length
-            framing = b"content-length: %d\r\n" % length
-        elif end:
-            self._left = 0
-            framing = b"content-length: 0\r\n"
-        elif self.old:
-            self.keep = False
-            framing = b""
-        else:
-            self._chunked = True
-            framing = b"transfer-encoding: chunked\r\n"
-        if status != 101:
-            if codec.draining or (end and self.body is not None):
-                self.keep = False
-            if not self.keep:
-                framing += b"connection: close\r\n"
-            elif self.old:
-                framing += b"connection: keep-alive\r\n"
-        try:
-            codec.write(response_bytes(head, framing))
-        except LocalProtocolError:
-            codec.fail(Reset.PROTOCOL_ERROR)
-            return
-        self.answered = True
-        if end:
-            self._end()
-        elif self.pump:
-            codec.pump_waiting()
-
-    def send_data(self, data: bytes, end: bool) -> None:
-        codec = self._codec
-        if codec.stream is not self:
-            return
-        left = self._left
-        if left >= 0:
-            if len(data) > left:
-                codec.fail(Reset.PROTOCOL_ERROR)
-                return
-            self._left = left - len(data)
-            if data:
-                codec.write(data)
-        elif left == -1 and data:
-            codec.write(chunk(data) if self._chunked else data)
-        if end:
-            if self._chunked:
-                codec.write(LAST_CHUNK)
-            self._end()
-
-    def send_trailers(self, trailers: Headers) -> None:
-        codec = self._codec
-        if codec.stream is not self:
-            return
-        if self._chunked:
-            try:
-                codec.write(last_chunk(trailers))
-            except LocalProtocolError:
-                codec.fail(Reset.PROTOCOL_ERROR)
-                return
-        self._end()
-
-    def reset(self, why: Reset) -> None:
-        codec = self._codec
-        if codec.stream is self:
-            self.handler = NOBODY
-            if self.ended:
-                codec.finished()
-            else:
-                codec.give_up()
-
-    def pause_reading(self) -> None:
-        if self._codec.stream is self:
-            self._codec.paused = True
-            self._codec.wire.pause_reading()
-
-    def resume_reading(self) -> None:
-        if self._codec.stream is self:
-            self._codec.paused = False
-            self._codec.wire.resume_reading()
-
-    def _end(self) -> None:
-        """The answer is complete."""
-        codec = self._codec
-        if self._left > 0:
-            codec.fail(Reset.PROTOCOL_ERROR)
-            return
-        self.ended = True
-        if self.pump:
-            codec.wire.write_eof()
-            codec.finished()
-        elif self.body is None:
-            codec.finished()
-        else:
-            self.keep = False  # the exchange resets, and the rest of the request is not wanted
-            codec.wire.resume_reading()
 
 
 class Http1ServerCodec:
@@ -221,7 +58,7 @@ class Http1ServerCodec:
         self._timers = timers
         self._on_request = on_request
         self._on_refused = on_refused
-        self.stream: _Stream | None = None
+        self.stream: ServerStream | None = None
         #: Bytes that were not understood yet, or belong to later requests.
         self._waiting = b""
         self.paused = False
@@ -347,11 +184,11 @@ class Http1ServerCodec:
         elif fields.length:
             body = Sized(fields.length)
         keep = not fields.close and not self.draining and not self._eof
-        stream = self.stream = _Stream(self, body, head.method == b"HEAD", keep, head.version == 10)
+        stream = self.stream = ServerStream(self, body, head.method == b"HEAD", keep, head.version == 10)
         self._on_request(stream, head, body is None and not head.upgrade)
         return data[end + 4 :]
 
-    def _body(self, stream: _Stream, data: bytes) -> bytes:
+    def _body(self, stream: ServerStream, data: bytes) -> bytes:
         """Give the body in `data` to the handler; what is left over."""
         body = stream.body
         if body is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,7 +91,7 @@ def test_answers_cut_anyhow(cuts: list[int]) -> None:
     asking = Asking()
     heard = asking.ask()
     places = [0, *sorted(cut % len(data) for cut in cuts), len(data)]
-    for start, stop in zip(places, places[1:], strict=False):
+    for start, stop in itertools.pairwise(places):
         if stop > start:
             asking.codec.data_received(data[start:stop])
     assert (heard.informational, heard.body, heard.trailers, heard.ended) == ([103], b"hello!", [(b"sum", b"1")], True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,7 +121,7 @@ def test_requests_cut_anyhow(cuts: list[int], count: int) -> None:
         data += b"\r\nPUT /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nde" % at
     server = Server()
     places = [0, *sorted(cut % len(data) for cut in cuts), len(data)]
-    for start, stop in zip(places, places[1:], strict=False):
+    for start, stop in itertools.pairwise(places):
         server.send(data[start:stop])
         while server.asked and server.asked[-1].end and server.codec.stream is not None:
             server.asked[-1].answer(b"ok")

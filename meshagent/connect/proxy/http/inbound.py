@@ -1,0 +1,204 @@
+"""I/O edge: the public side of a sidecar whose application speaks HTTP: a peer proves who it is, each request is
+decided.
+
+A denied request is answered, its connection stays; requests on their way that intentions no longer allow are ended when
+they change. A peer that is not of the mesh at all is not heard.
+
+Source: "Inbound connection" of builtin-proxy.md of the golden mesh data; `../inbound.py` does the same for layer 4.
+What may change here: further filters, by the order they are given in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import random
+from collections.abc import Callable
+
+from meshagent.clock import Clock, Tasks
+from meshagent.connect import spiffe
+from meshagent.connect.proxy.authz import refused
+from meshagent.connect.proxy.contexts import Contexts
+from meshagent.connect.proxy.http.application import Application
+from meshagent.connect.proxy.http.codecs import server_codec
+from meshagent.connect.proxy.http.connection import HttpConnection, Turn
+from meshagent.connect.proxy.http.manager import Manager
+from meshagent.connect.proxy.http.marks import say_who_asks
+from meshagent.connect.proxy.http.policy import Destination, Route
+from meshagent.connect.proxy.http.rbac import Rbac
+from meshagent.connect.proxy.http.replies import DENIED
+from meshagent.connect.proxy.http.routes import Routes
+from meshagent.connect.proxy.http.sniffing import Sniffing
+from meshagent.connect.proxy.http.streams import ConnectionCodec, Peer
+from meshagent.connect.proxy.layers.tls import Tls
+from meshagent.connect.proxy.tallies import Tallies
+from meshagent.connect.snapshot import Inbound, ProxySnapshot
+
+__all__ = ["HttpInboundListener"]
+
+log = logging.getLogger("proxy.inbound")
+
+
+class HttpInboundListener:
+    """Accepts mutual TLS and passes requests to the application."""
+
+    def __init__(
+        self,
+        inbound: Inbound,
+        clock: Clock,
+        tasks: Tasks,
+        tallies: Tallies,
+        state: Callable[[], ProxySnapshot],
+        turn: Turn,
+        rng: random.Random,
+    ) -> None:
+        self.contexts: Contexts | None = None
+        self._clock = clock
+        self._tasks = tasks
+        self._tallies = tallies
+        self._state = state
+        self._turn = turn
+        self._server: asyncio.Server | None = None
+        #: Peers, with their identity once it is known.
+        self.live: dict[HttpConnection, str] = {}
+        self.manager = Manager("inbound", turn.timers, rng)
+        self._rbac = Rbac(state, self._denied)
+        self.manager.filters = (self._rbac, say_who_asks)
+        self._application: Application | None = None
+        self._inbound = inbound
+        self.inbound = inbound
+
+    @property
+    def inbound(self) -> Inbound:
+        """What it works from."""
+        return self._inbound
+
+    @inbound.setter
+    def inbound(self, inbound: Inbound) -> None:
+        held = self._application
+        if held is not None and inbound == self._inbound:
+            return
+        self._inbound = inbound
+        self._application = Application(inbound, self._turn, self._tasks)
+        self.manager.name = self._state().service
+        timeout_s = inbound.request_timeout_ms / 1000.0
+        route = Route("default", ((1.0, Destination(self._application)),), timeout_s=timeout_s)
+        self.manager.routes = Routes([(None, route)])
+        if held is not None:
+            held.close()
+
+    async def start(self) -> None:
+        """Listen. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        inbound = self._inbound
+        self._server = await loop.create_server(self._accept, inbound.address, inbound.port, backlog=1024)
+        log.info("listening: address=%s:%d service=%s protocol=%s", inbound.address, inbound.port,
+                 self._state().service, inbound.protocol)  # fmt: skip
+
+    def stop_accepting(self) -> None:
+        """Take no new connections; those that are open end with their requests."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+            drain(self.live)
+
+    def abort_all(self) -> None:
+        """Cut what is open."""
+        for connection in list(self.live):
+            connection.abort()
+
+    def recheck(self) -> int:
+        """End the requests on their way that the snapshot of now does not allow; how many."""
+        cut = 0
+        for exchange in list(self.manager.active):
+            decision = self._rbac.decide(exchange)
+            if not decision.allowed:
+                cut += 1
+                self._denied()
+                log.warning("request cut: source=%s reason=%s", exchange.peer.identity, decision.reason)
+                exchange.reply(DENIED)
+        snapshot = self._state()
+        for connection, identity in list(self.live.items()):
+            if identity and refused(snapshot, identity):
+                connection.abort()
+        return cut
+
+    # --- one connection ----------------------------------------------------------------------------------------
+
+    def _accept(self) -> asyncio.Protocol:
+        contexts = self.contexts
+        limit = self._inbound.max_connections
+        if contexts is None or (limit and len(self.live) >= limit):
+            self._tallies.refused += 1
+            return _Refuse()
+        tls = Tls(contexts.server, server_side=True)
+        connection = HttpConnection(self._turn, tls, self._shaken, self._lost)
+        self.live[connection] = ""
+        self._turn.timers.after(self._inbound.handshake_timeout_ms / 1000.0, lambda: self._too_slow(connection))
+        return connection
+
+    def _too_slow(self, connection: HttpConnection) -> None:
+        if connection.codec is None and connection in self.live:
+            connection.failure = "TLS handshake timed out"
+            connection.abort()
+
+    def _shaken(self, connection: HttpConnection) -> ConnectionCodec | None:
+        tls = connection.tls
+        if tls is None:
+            return None
+        snapshot = self._state()
+        identity = tls.identity
+        reason = refused(snapshot, identity)
+        if not reason and tls.valid_until <= self._clock.now().timestamp():
+            reason = "the certificate has ended"
+        if reason:
+            self._denied()
+            log.warning("connection denied: source=%s reason=%s", identity or "(none)", reason)
+            return None
+        self.live[connection] = identity
+        self._tallies.accepted += 1
+        self._tallies.resumed += tls.resumed
+        connection.peer = Peer(
+            connection.address,
+            identity,
+            hashlib.sha256(tls.peer_certificate).hexdigest(),
+            spiffe.format(spiffe.service_id(snapshot.trust_domain, snapshot.datacenter, snapshot.service)),
+        )
+        if tls.alpn:
+            return server_codec(tls.alpn, connection, self._turn.timers, self.manager)
+        return sniffing(connection, self._turn, self.manager)
+
+    def _lost(self, connection: HttpConnection) -> None:
+        if not self.live.pop(connection, "") and connection.failure:
+            self._tallies.failed_handshakes += 1
+            log.debug("connection ended before it began: reason=%s", connection.failure)
+
+    def _denied(self) -> None:
+        self._tallies.denied += 1
+
+
+def sniffing(connection: HttpConnection, turn: Turn, manager: Manager) -> Sniffing:
+    """A codec that becomes the one that the first bytes ask for."""
+
+    def known(protocol: str) -> ConnectionCodec:
+        codec = connection.codec = server_codec(protocol, connection, turn.timers, manager)
+        return codec
+
+    return Sniffing(connection, turn.timers, known)
+
+
+def drain(live: dict[HttpConnection, str]) -> None:
+    """Connections end when their requests have."""
+    for connection in list(live):
+        if connection.codec is None:
+            connection.abort()
+        else:
+            connection.codec.drain()
+
+
+class _Refuse(asyncio.Protocol):
+    """A connection over the limit, or before there is a leaf."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()

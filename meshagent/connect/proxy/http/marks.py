@@ -1,0 +1,51 @@
+"""What a sidecar puts on requests: who asks, a name for each request. Filters, pure.
+
+`x-forwarded-client-cert`: the inbound side appends what it has verified, so the last element is the one to believe; the
+outbound side takes away what an application says of itself.
+
+Source: Envoy's HTTP connection manager (`forward_client_cert_details`, `x-request-id`, `x-forwarded-proto`); RFC 9562
+section 5.4. What may change here: further marks.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from meshagent.connect.proxy.http.messages import get
+
+if TYPE_CHECKING:
+    from meshagent.connect.proxy.http.exchange import Exchange
+    from meshagent.connect.proxy.http.hooks import LocalReply
+
+__all__ = ["from_the_application", "request_id", "say_who_asks"]
+
+_CERT = b"x-forwarded-client-cert"
+
+
+def from_the_application(exchange: Exchange) -> LocalReply | None:
+    """What an application says about certificates is not passed on: its sidecar speaks for it."""
+    head = exchange.head
+    if get(head.headers, _CERT) is not None:
+        head.headers = [one for one in head.headers if one[0] != _CERT]
+    if get(head.headers, b"x-forwarded-proto") is None:
+        head.headers.append((b"x-forwarded-proto", b"http"))
+    return None
+
+
+def say_who_asks(exchange: Exchange) -> LocalReply | None:
+    """Ours comes last."""
+    headers = exchange.head.headers
+    mark = exchange.peer.forwarded
+    for at, (name, value) in enumerate(headers):
+        if name == _CERT:
+            headers[at] = (_CERT, value + b"," + mark)
+            return None
+    headers.append((_CERT, mark))
+    return None
+
+
+def request_id(rng: random.Random) -> bytes:
+    """A random UUID (version 4) in its text form."""
+    text = b"%032x" % (rng.getrandbits(128) & ~(0xF << 76) & ~(0x3 << 62) | 0x4 << 76 | 0x2 << 62)
+    return b"-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
