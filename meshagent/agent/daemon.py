@@ -109,15 +109,9 @@ class Daemon:
         )  # fmt: skip
         self._build_local(config, node_id, data_dir)
         self.pools = Pools(
-            config=config,
-            node_name=config.node_name,
-            node_id=node_id,
-            data_dir=data_dir,
-            clock=self._clock,
-            rng=self._rng,
-            tasks=self._tasks,
-            metrics=self.metrics,
-        )
+            config=config, node_name=config.node_name, node_id=node_id, data_dir=data_dir,
+            clock=self._clock, rng=self._rng, tasks=self._tasks, metrics=self.metrics,
+        )  # fmt: skip
         events = UserEvents(config.node_name, self.local.services, self.local.watches)
         self.agent = Agent(
             config=config,
