@@ -111,15 +111,9 @@ class Daemon:
         )  # fmt: skip
         self._build_local(config, node_id, data_dir)
         self.pools = Pools(
-            config=config,
-            node_name=config.node_name,
-            node_id=node_id,
-            data_dir=data_dir,
-            clock=self._clock,
-            rng=self._rng,
-            tasks=self._tasks,
-            metrics=self.metrics,
-        )
+            config=config, node_name=config.node_name, node_id=node_id, data_dir=data_dir,
+            clock=self._clock, rng=self._rng, tasks=self._tasks, metrics=self.metrics,
+        )  # fmt: skip
         events = UserEvents(config.node_name, self.local.services, self.local.watches)
         self.agent = Agent(
             config=config,
@@ -162,7 +156,7 @@ class Daemon:
         self.role.attach(self.agent, self.pools, self.sync)
         await self.role.start()
         await self.pools.start()
-        gossip_events(events, self.pools)
+        gossip_events(events, self.pools, self.metrics)
         await self._listen(config)
         self.role.run(self.http)
         self.pools.start_joining(self._give_up)
@@ -238,7 +232,7 @@ class Daemon:
             config.datacenter,
             config.node_name,
             view=names_view(self.agent, self.role),
-            serving=self.role.log if self.role.names is None else None,
+            serving=self.role.log,
         )
         self.agent.extras["dns"] = self.dns
         await self.dns.start([(listen.host, listen.port) for listen in network.dns])
