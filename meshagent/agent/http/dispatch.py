@@ -9,7 +9,6 @@ Source: surface rows C1-C10, C17, C24, C25, C29. What may change here: checks th
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -151,8 +150,8 @@ class Dispatcher:
             return Outcome(self._redirect(307, clean_path(target.raw_path), target.query, incoming.method))
         found = self.router.find(target.raw_path)
         if found is None:
-            if self._guardian is not None and target.path.startswith("/debug/pprof/"):
-                return Outcome(await self._no_profile(incoming, target))
+            if target.path.startswith("/debug/pprof/"):
+                return Outcome(await self._profile(incoming, target))
             return Outcome(self._no_route(target, incoming.method))
         methods = found.methods
         allow = ",".join(("OPTIONS", *methods))
@@ -267,15 +266,11 @@ class Dispatcher:
                 refusal=refusal if status == 403 else "",
             )
 
-    async def _no_profile(self, incoming: Incoming, target: Target) -> Answer:
-        """Profiles of Go do not exist here; that is said to who might read them (surface row C32)."""
+    async def _profile(self, incoming: Incoming, target: Target) -> Answer:
+        from meshagent.agent.http.profiles import profile  # only where one is asked for
+
         request = Request(incoming.method, target.path, parse_query(target.query), incoming.headers)
-        status = 403
-        if self._guardian is not None:
-            with contextlib.suppress(MeshError):
-                identity = await self._guardian.identify(request.given_token or self._guardian.tokens.default)
-                status = 404 if identity.access.allows("operator", "read") else 403
-        return finish(Response(status), _VARY, gzip=False)
+        return finish(await profile(self._guardian, self.settings.enable_debug, request), _VARY, gzip=False)
 
     async def _identify(self, route: Route, request: Request) -> None:
         """Say what the token of the request may do."""
@@ -348,8 +343,6 @@ class Dispatcher:
             if settings.ui_enabled:
                 return self._redirect(301, settings.ui_path, "", method)
             return error_answer(200, _UI_OFF, self._unrouted)
-        if path.startswith("/debug/pprof/"):
-            return finish(Response(404, content_type=None), _VARY, gzip=False)
         if settings.ui_enabled and path + "/" == settings.ui_path:
             return self._redirect(307, settings.ui_path, target.query, method)
         pages = ("/robots.txt", settings.ui_path)
