@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ from meshtest.meshcerts import TrustDomain
 from meshtest.meshpeers import envoy, envoy_listener, haproxy, leaf_files, nginx
 from meshtest.peers import wait_until
 from meshtest.process import AgentProcess, free_ports
-from meshtest.sidecars import Sidecars, sidecars
+from meshtest.sidecars import Echo, Sidecars, dial, exchange, sidecars
 
 from bench.table import Bench, Figure, absolute, row
 
@@ -227,3 +230,58 @@ def mesh_memory_endpoints(bench: Bench) -> Figure:
         side.agent.wait("all endpoints", endpoints)
         side.agent.wait("the listener", lambda: "upstream=big" in side.log("web"))
         return absolute(resident(side.processes["web"].pid), 60, "MB", "60 MB")
+
+
+SIDECARS = 200
+
+
+@row("deny enforced on live connections of 200 sidecars", 1.0, at_most=True, asked_for=True)
+def mesh_deny_fanout(bench: Bench) -> Figure:
+    """A wildcard deny; 200 services with a sidecar each in one managed process, a live connection from web to each."""
+    ports = free_ports()
+    managed = {
+        "log_level": "WARN",
+        "connect": {"builtin_proxy": "managed"},
+        "ports": {**ports, "sidecar_min_port": 12_000, "sidecar_max_port": 12_999},
+    }
+    with AgentProcess.server(managed, ports=ports) as agent:
+        agent.wait("CA roots", lambda: agent.get("/v1/connect/ca/roots")["Roots"])
+        lock = agent.directory / "data" / "proxies" / "lock"
+        agent.wait("the process", lambda: lock.exists() and lock.read_text().strip())
+        pid = int(lock.read_text())
+        folder = Path(bench.stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-fan-")))
+        side, echo = Sidecars(agent, folder), Echo()
+        first = 13_000
+        try:
+            upstreams = {}
+            for at in range(SIDECARS):
+                side.register(f"s{at}", echo.port)
+                upstreams[f"s{at}"] = first + at
+            side.register("web", 9, upstreams)
+            wait_until("all sidecars", lambda: all(exchange(port) for port in upstreams.values()), within_s=90)
+            took = [_deny(side, list(upstreams.values())) for _ in range(bench.rounds)]
+            memory = resident(pid)
+        finally:
+            agent.stop()
+            os.kill(pid, signal.SIGTERM)
+        return absolute(statistics.median(took), 1.0, "s", f"1 s; {SIDECARS + 1} sidecars in {memory:.0f} MB")
+
+
+def _deny(side: Sidecars, ports: list[int]) -> float:
+    live = []
+    for port in ports:
+        connection = dial(port, 30.0)
+        connection.sendall(b"x")
+        assert connection.recv(1) == b"x"
+        live.append(connection)
+    started = time.monotonic()
+    side.intention("web", "*", "deny")
+    for connection in live:
+        with contextlib.suppress(ConnectionError):
+            assert connection.recv(1) == b""
+    took = time.monotonic() - started
+    for connection in live:
+        connection.close()
+    side.intention("web", "*", "allow")
+    wait_until("allowed again", lambda: all(exchange(port) for port in ports), within_s=60)
+    return took

@@ -27,6 +27,7 @@ TOLD = {
     "translate_wan_addrs": "a header of HTTP answers",
     "acl.enabled": "a header of HTTP answers",
     "acl.tokens.agent": "sent with the agent's own coordinate",
+    "acl.tokens.default": "given to the process of managed sidecars",
     "acl.tokens.config_file_service_registration": "kept with registrations from files",
     "tls.defaults.verify_outgoing": "given to the HTTPS listener with the rest, which does not look at it",
     "tls.https.verify_outgoing": "given to the HTTPS listener with the rest, which does not look at it",

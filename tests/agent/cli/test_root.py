@@ -131,6 +131,7 @@ def test_every_module_of_commands_has_a_row() -> None:
         "__main__",
         "client",
         "connection",
+        "demo_mesh",
         "demo_service",
         "flags",
         "go_flags",
@@ -138,6 +139,9 @@ def test_every_module_of_commands_has_a_row() -> None:
         "migration",
         "locks",
         "output",
+        "proxy_gate",
+        "proxy_process",
+        "proxy_registration",
         "root",
         "table",
     }
