@@ -369,8 +369,8 @@ def config_entries() -> Iterator[str]:
     yield BY_HAND.format("the types in `meshagent/catalog/entries` and `docs/executed.toml`, checked against the code")
     yield ""
     yield (
-        "Every field of every kind is checked, stored and returned as Consul does. *executed*: the built-in proxy (or what "
-        "puts its snapshot together) acts on it, in the module named; *kept*: it is kept and returned only. What goes "
+        "Every field of every kind is checked, stored and returned as Consul does. *executed*: the built-in proxy (or "
+        "what puts its snapshot together) acts on it, in the module named; *kept*: it is kept and returned only. What goes "
         "beyond Consul's fields (`l7_` keys of `Meta`, blocks of the opaque configuration) is in the pages of "
         "[the proxy](../../meshagent/connect/proxy/README.md)."
     )

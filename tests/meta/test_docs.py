@@ -113,5 +113,5 @@ def test_what_is_said_of_fields_of_config_entries_is_checked(monkeypatch: pytest
         return names(module) - {"path_exact"}
 
     monkeypatch.setattr(entry_fields, "_names", fewer)
-    with pytest.raises(ValueError, match="does not read service-router Routes.Match.HTTP.PathExact"):
+    with pytest.raises(ValueError, match=r"does not read .*PathExact"):
         entry_fields.executed()
