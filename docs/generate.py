@@ -370,8 +370,8 @@ def config_entries() -> Iterator[str]:
     yield ""
     yield (
         "Every field of every kind is checked, stored and returned as Consul does. *executed*: the built-in proxy (or "
-        "what puts its snapshot together) acts on it, in the module named; *kept*: it is kept and returned only. What goes "
-        "beyond Consul's fields (`l7_` keys of `Meta`, blocks of the opaque configuration) is in the pages of "
+        "what puts its snapshot together) acts on it, in the module named; *kept*: it is kept and returned only. What "
+        "goes beyond Consul's fields (`l7_` keys of `Meta`, blocks of the opaque configuration) is in the pages of "
         "[the proxy](../../meshagent/connect/proxy/README.md)."
     )
     for kind, fields in found.items():
