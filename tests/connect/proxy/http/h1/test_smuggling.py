@@ -93,7 +93,10 @@ def test_the_server_gets_whole_requests(pieces: list[bytes], cuts: list[int]) ->
                 upstream.answer_all()
     for wire, _ in upstream.wires:
         judge = Judge()
-        httptools.HttpRequestParser(judge).feed_data(wire.sent)
+        try:
+            httptools.HttpRequestParser(judge).feed_data(wire.sent)
+        except httptools.HttpParserInvalidMethodError:
+            continue  # a method of somebody's own: llhttp has a list, RFC 9110 section 9.1 has none
         assert len(judge.urls) == 1, "one connection, one request"
         assert judge.complete <= 1
     complete = client.sent.count(b"HTTP/1.1 204 ")
