@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check lint bench bench-cluster chaos docs soak soak-agents fmt lock venv venv-dev
+.PHONY: run test check lint bench bench-cluster chaos docs soak soak-stack soak-points soak-agents fmt lock venv venv-dev
 
 run: $(VENV)/.run-stamp
 	$(BIN)/meshagent demo
@@ -42,6 +42,14 @@ docs: $(VENV)/.dev-stamp
 # The simulation for MINUTES minutes, from seed FIRST on; prints each failing seed and how to replay it.
 soak: $(VENV)/.dev-stamp
 	$(BIN)/python tests/sim/soak.py --minutes $${MINUTES:-10} --first $${FIRST:-1000}
+
+# The same with forwarding and the RPC port over simulated streams.
+soak-stack: $(VENV)/.dev-stamp
+	$(BIN)/python tests/sim/soak.py --stack --minutes $${MINUTES:-10} --first $${FIRST:-1000}
+
+# A server dies at every point of a scripted life, one after the other: all of them take some minutes.
+soak-points: $(VENV)/.dev-stamp
+	$(BIN)/python tests/sim/soak.py --points --minutes $${MINUTES:-60} --skip $${SKIP:-0}
 
 # Real agents, killed and started again.
 soak-agents: $(VENV)/.dev-stamp

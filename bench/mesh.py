@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ from meshtest.meshcerts import TrustDomain
 from meshtest.meshpeers import envoy, envoy_listener, haproxy, leaf_files, nginx
 from meshtest.peers import wait_until
 from meshtest.process import AgentProcess, free_ports
-from meshtest.sidecars import Sidecars, sidecars
+from meshtest.sidecars import Echo, Sidecars, dial, exchange, sidecars
 
 from bench.table import Bench, Figure, absolute, row
 
@@ -38,12 +41,18 @@ class Mesh:
         self.directory = directory
         self.stack = stack
         self.backend = free_ports(["http"])["http"]
-        stack.enter_context(nginx(directory, self.backend, file_bytes=BULK_BYTES))
+        self._serve()
         self._domain = TrustDomain()
         self._leafs = {name: leaf_files(directory, self._domain, name) for name in ("web", "api")}
         self._ports: dict[str, int] = {}
         self._agent: AgentProcess | None = None
         self._sidecars: Sidecars | None = None
+
+    def _serve(self) -> None:
+        self.stack.enter_context(nginx(self.directory, self.backend, file_bytes=BULK_BYTES))
+
+    def _answers(self, kind: str) -> bool:
+        return b"hello" in subprocess.check_output([load.tool("curl"), "-s", self.url(kind, "/")])
 
     def pair(self, kind: str) -> int:
         """The port at which a client of that pair dials: "ours", "envoy", "haproxy", or "direct" for none."""
@@ -51,10 +60,7 @@ class Mesh:
             return self.backend
         if kind not in self._ports:
             self._ports[kind] = {"ours": self._ours, "envoy": self._envoy, "haproxy": self._haproxy}[kind]()
-            wait_until(
-                f"an answer through {kind}",
-                lambda: b"hello" in subprocess.check_output([load.tool("curl"), "-s", self.url(kind, "/")]),
-            )
+            wait_until(f"an answer through {kind}", lambda: self._answers(kind))
         return self._ports[kind]
 
     def url(self, kind: str, path: str) -> str:
@@ -224,3 +230,58 @@ def mesh_memory_endpoints(bench: Bench) -> Figure:
         side.agent.wait("all endpoints", endpoints)
         side.agent.wait("the listener", lambda: "upstream=big" in side.log("web"))
         return absolute(resident(side.processes["web"].pid), 60, "MB", "60 MB")
+
+
+SIDECARS = 200
+
+
+@row("deny enforced on live connections of 200 sidecars", 1.0, at_most=True, asked_for=True)
+def mesh_deny_fanout(bench: Bench) -> Figure:
+    """A wildcard deny; 200 services with a sidecar each in one managed process, a live connection from web to each."""
+    ports = free_ports()
+    managed = {
+        "log_level": "WARN",
+        "connect": {"builtin_proxy": "managed"},
+        "ports": {**ports, "sidecar_min_port": 12_000, "sidecar_max_port": 12_999},
+    }
+    with AgentProcess.server(managed, ports=ports) as agent:
+        agent.wait("CA roots", lambda: agent.get("/v1/connect/ca/roots")["Roots"])
+        lock = agent.directory / "data" / "proxies" / "lock"
+        agent.wait("the process", lambda: lock.exists() and lock.read_text().strip())
+        pid = int(lock.read_text())
+        folder = Path(bench.stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-fan-")))
+        side, echo = Sidecars(agent, folder), Echo()
+        first = 13_000
+        try:
+            upstreams = {}
+            for at in range(SIDECARS):
+                side.register(f"s{at}", echo.port)
+                upstreams[f"s{at}"] = first + at
+            side.register("web", 9, upstreams)
+            wait_until("all sidecars", lambda: all(exchange(port) for port in upstreams.values()), within_s=90)
+            took = [_deny(side, list(upstreams.values())) for _ in range(bench.rounds)]
+            memory = resident(pid)
+        finally:
+            agent.stop()
+            os.kill(pid, signal.SIGTERM)
+        return absolute(statistics.median(took), 1.0, "s", f"1 s; {SIDECARS + 1} sidecars in {memory:.0f} MB")
+
+
+def _deny(side: Sidecars, ports: list[int]) -> float:
+    live = []
+    for port in ports:
+        connection = dial(port, 30.0)
+        connection.sendall(b"x")
+        assert connection.recv(1) == b"x"
+        live.append(connection)
+    started = time.monotonic()
+    side.intention("web", "*", "deny")
+    for connection in live:
+        with contextlib.suppress(ConnectionError):
+            assert connection.recv(1) == b""
+    took = time.monotonic() - started
+    for connection in live:
+        connection.close()
+    side.intention("web", "*", "allow")
+    wait_until("allowed again", lambda: all(exchange(port) for port in ports), within_s=60)
+    return took

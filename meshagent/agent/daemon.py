@@ -37,6 +37,7 @@ from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
+from meshagent.agent.managed_proxies import end_proxies, start_proxies
 from meshagent.agent.metric_sinks import send_metrics
 from meshagent.agent.persist import Saver, load_node_id
 from meshagent.agent.persist import load as load_saved
@@ -111,15 +112,9 @@ class Daemon:
         )  # fmt: skip
         self._build_local(config, node_id, data_dir)
         self.pools = Pools(
-            config=config,
-            node_name=config.node_name,
-            node_id=node_id,
-            data_dir=data_dir,
-            clock=self._clock,
-            rng=self._rng,
-            tasks=self._tasks,
-            metrics=self.metrics,
-        )
+            config=config, node_name=config.node_name, node_id=node_id, data_dir=data_dir,
+            clock=self._clock, rng=self._rng, tasks=self._tasks, metrics=self.metrics,
+        )  # fmt: skip
         events = UserEvents(config.node_name, self.local.services, self.local.watches)
         self.agent = Agent(
             config=config,
@@ -170,6 +165,7 @@ class Daemon:
         self._tasks.start(self._measure(), name="metrics")
         self.check_runs.start()
         self.sync.start()
+        start_proxies(self.agent, data_dir)
         self.watches = WatchRunner(self._watch, self._clock)
         await self.watches.configure(config.watches)
         jobs = RemoteExec(self._ask, config.node_name, self._tasks, enabled=lambda: not self.config.disable_remote_exec)
@@ -363,6 +359,8 @@ class Daemon:
         """Stop everything, listeners first; what was acknowledged is on disk."""
         if hasattr(self, "agent") and not self._leaving:
             await self.role.hand_over()
+        if hasattr(self, "agent"):
+            end_proxies(self.agent)
         for name in ("watches", "http", "dns", "sync"):
             part = getattr(self, name, None)
             if part is not None:

@@ -10,7 +10,9 @@ come from on an agent without a store.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from meshagent.agent.http.intention_shapes import default_of
@@ -46,7 +48,7 @@ class _Proxy:
 
     def changed(self) -> None:
         self.snapshot = None
-        for waiter in self.waiters:
+        for waiter in (*self.waiters, *self._owner.waiters):
             waiter.set()
 
     def watch(self) -> None:
@@ -71,6 +73,12 @@ class Proxies:
         self.instances = instances
         self._mesh = mesh
         self._proxies: dict[str, _Proxy] = {}
+        #: Who waits for a change of any.
+        self.waiters: set[asyncio.Event] = set()
+        self._services: Subscription | None = None
+        self._released = False
+        #: Proxies that are registered nowhere: what their processes say of themselves.
+        self._given: dict[str, Service] = {}
         mesh.leafs.on_leaf.append(self._new_leaf)
 
     async def get(self, proxy_id: str, digest: str = "", timeout_s: float = 0.0) -> tuple[ProxySnapshot, str]:
@@ -84,9 +92,68 @@ class Proxies:
         while True:
             snapshot, found = await self._current(proxy_id)
             left_s = deadline - clock.monotonic()
-            if not digest or found != digest or left_s <= 0:
+            if not digest or found != digest or left_s <= 0 or self._released:
                 return snapshot, found
             await self._wait(proxy_id, left_s)
+
+    async def changed(
+        self, known: Mapping[str, str], timeout_s: float
+    ) -> tuple[dict[str, str], dict[str, ProxySnapshot]]:
+        """(the digest of every proxy that is registered here, the snapshots of those that `known` has otherwise), as
+        soon as the digests are others than `known`, or after `timeout_s` seconds."""
+        clock = self.agent.clock
+        deadline = clock.monotonic() + timeout_s
+        woken = asyncio.Event()
+        self.waiters.add(woken)
+        try:
+            while True:
+                woken.clear()
+                self._watch_services()
+                digests: dict[str, str] = {}
+                snapshots: dict[str, ProxySnapshot] = {}
+                for proxy_id in self._registered_ids():
+                    with contextlib.suppress(NotFound):  # it went while another was put together
+                        snapshot, digest = await self._current(proxy_id)
+                        digests[proxy_id] = digest
+                        if known.get(proxy_id) != digest:
+                            snapshots[proxy_id] = snapshot
+                left_s = deadline - clock.monotonic()
+                if digests != known or left_s <= 0 or self._released:
+                    return digests, snapshots
+                timer = self.agent.tasks.start(clock.sleep(left_s), name="proxies wait")
+                timer.add_done_callback(lambda _: woken.set())
+                try:
+                    await woken.wait()
+                finally:
+                    timer.cancel()
+        finally:
+            self.waiters.discard(woken)
+
+    def _registered_ids(self) -> list[str]:
+        return [
+            service_id
+            for service_id, entry in self.agent.local.services.items()
+            if entry.service.kind == "connect-proxy"
+        ]
+
+    def _watch_services(self) -> None:
+        if self._services is None or not self._services.active:
+            self._services = self.agent.local.watches.subscribe(["agent-services"], self._services_changed)
+
+    def _services_changed(self) -> None:
+        for waiter in self.waiters:
+            waiter.set()
+
+    def release(self) -> None:
+        """The agent ends: answer who waits now."""
+        self._released = True
+        for waiter in (*self.waiters, *(waiter for proxy in self._proxies.values() for waiter in proxy.waiters)):
+            waiter.set()
+
+    async def get_given(self, service: Service, digest: str = "", timeout_s: float = 0.0) -> tuple[ProxySnapshot, str]:
+        """The same as `get` for a proxy that is described by who asks, and registered nowhere."""
+        self._given[service.id] = service
+        return await self.get(service.id, digest, timeout_s)
 
     async def _current(self, proxy_id: str) -> tuple[ProxySnapshot, str]:
         service = self._registered(proxy_id)
@@ -124,6 +191,9 @@ class Proxies:
             proxy.waiters.discard(woken)
 
     def _registered(self, proxy_id: str) -> Service:
+        given = self._given.get(proxy_id)
+        if given is not None:
+            return given
         entry = self.agent.local.services.get(proxy_id)
         if entry is None or entry.service.kind != "connect-proxy":
             held = self._proxies.pop(proxy_id, None)
@@ -137,6 +207,7 @@ class Proxies:
         for other, held in list(self._proxies.items()):
             if not held.waiters and now - held.used > UNUSED_S and other != proxy_id:
                 self._proxies.pop(other).close()
+                self._given.pop(other, None)
         found = self._proxies.get(proxy_id)
         if found is None:
             found = self._proxies[proxy_id] = _Proxy(self, proxy_id, now)

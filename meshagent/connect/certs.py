@@ -34,7 +34,6 @@ __all__ = [
     "key_facts",
     "key_matches",
     "new_key",
-    "peer_facts",
     "request",
     "requested",
     "root",
@@ -335,21 +334,6 @@ def facts(pem: bytes) -> CertificateFacts:
         key_type=kind,
         key_bits=bits,
     )
-
-
-def peer_facts(der: bytes) -> tuple[tuple[str, ...], datetime]:
-    """(the URIs, the end) of a peer's certificate, DER.
-
-    Raises:
-        RemoteProtocolError: no certificate, or one that cannot be understood.
-    """
-    try:
-        certificate = x509.load_der_x509_certificate(der)
-        names = _extension(certificate, x509.SubjectAlternativeName)
-        uris = names.get_values_for_type(x509.UniformResourceIdentifier) if names is not None else []
-        return tuple(uris), certificate.not_valid_after_utc
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        raise RemoteProtocolError("the certificate cannot be understood") from error
 
 
 def verify_signed_by(certificate_pem: bytes, issuer_pem: bytes) -> bool:

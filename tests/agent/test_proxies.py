@@ -99,3 +99,72 @@ async def test_what_nobody_asks_about_is_forgotten(agent: InProcess) -> None:
     await agent.clock.advance(UNUSED_S + 1)
     await agent.get("/v1/agent/connect/proxy/api-sidecar-proxy")
     assert list(agent.mesh.proxies._proxies) == ["api-sidecar-proxy"]
+
+
+ALL = "/v1/agent/connect/proxies"
+
+
+async def test_all_proxies_of_a_host_are_told_of_together(agent: InProcess) -> None:
+    first = (await agent.ask("PUT", ALL, value={})).json
+    assert list(first["Digests"]) == list(first["Snapshots"]) == ["web-sidecar-proxy"]
+    assert first["Snapshots"]["web-sidecar-proxy"]["leaf_key"].startswith("-----BEGIN EC PRIVATE KEY-----")
+    waiting = asyncio.ensure_future(agent.ask("PUT", f"{ALL}?wait=60s", value={"Known": first["Digests"]}))
+    await agent.settle()
+    await agent.put("/v1/connect/intentions/exact?source=a&destination=other", {"Action": "deny"})
+    await agent.settle()
+    assert not waiting.done()
+    await agent.put("/v1/agent/service/register", {"Name": "db", "Port": 1, "Connect": {"SidecarService": {}}})
+    second = (await waiting).json
+    assert sorted(second["Digests"]) == ["db-sidecar-proxy", "web-sidecar-proxy"]
+    waiting = asyncio.ensure_future(agent.ask("PUT", f"{ALL}?wait=60s", value={"Known": second["Digests"]}))
+    await agent.settle()
+    await agent.put("/v1/connect/intentions/exact?source=a&destination=db", {"Action": "deny"})
+    third = (await waiting).json
+    assert list(third["Snapshots"]) == ["db-sidecar-proxy"]
+    waiting = asyncio.ensure_future(agent.ask("PUT", f"{ALL}?wait=60s", value={"Known": third["Digests"]}))
+    await agent.settle()
+    await agent.put("/v1/agent/service/deregister/db", None)
+    assert list((await waiting).json["Digests"]) == ["web-sidecar-proxy"]
+
+
+async def test_an_agent_that_ends_lets_nobody_wait(agent: InProcess) -> None:
+    known = (await agent.ask("PUT", ALL, value={})).json["Digests"]
+    digest = known["web-sidecar-proxy"]
+    waiting = [
+        asyncio.ensure_future(agent.ask("PUT", f"{ALL}?wait=60s", value={"Known": known})),
+        asyncio.ensure_future(agent.ask("GET", f"{PATH}?hash={digest}&wait=60s")),
+    ]
+    await agent.settle()
+    agent.mesh.proxies.release()
+    assert [(await one).status for one in waiting] == [200, 200]
+
+
+async def test_a_proxy_that_is_described_by_its_process(agent: InProcess) -> None:
+    given = {"Service": "job", "Upstreams": [{"Name": "db", "Port": 5000}]}
+    answer = await agent.ask("PUT", "/v1/agent/connect/proxy", value=given)
+    shown = answer.json
+    assert (shown["service"], shown["inbound"], shown["leaf_key"]) == ("job", None, "hidden")
+    assert [(one["name"], one["address"], one["port"]) for one in shown["outbound"]] == [("db", "127.0.0.1", 5000)]
+    digest = answer.headers["x-consul-contenthash"]
+    waiting = asyncio.ensure_future(agent.ask("PUT", f"/v1/agent/connect/proxy?hash={digest}&wait=60s", value=given))
+    await agent.settle()
+    assert not waiting.done()
+    await agent.put("/v1/connect/intentions/exact?source=a&destination=job", {"Action": "deny"})
+    assert [one["source"] for one in (await waiting).json["intentions"]] == ["a"]
+    served = {**given, "Address": "127.0.0.1", "Port": 20000, "LocalPort": 8080}
+    shown = (await agent.ask("PUT", "/v1/agent/connect/proxy", value=served)).json
+    assert (shown["inbound"]["port"], shown["inbound"]["local_port"]) == (20000, 8080)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (ALL, {"Known": 5}),
+        ("/v1/agent/connect/proxy", {}),
+        ("/v1/agent/connect/proxy", {"Service": "x", "Port": 99999}),
+        ("/v1/agent/connect/proxy", {"Service": "x", "Upstreams": [{"Name": "y", "Port": 0}]}),
+    ],
+)
+async def test_what_describes_nothing_is_refused(agent: InProcess, path: str, body: object) -> None:
+    answer = await agent.ask("PUT", path, value=body)
+    assert (answer.status, "Request decode failed" in answer.text) == (400, True)

@@ -29,4 +29,5 @@ def profile(request: pytest.FixtureRequest) -> str | None:
 @pytest.fixture(autouse=True)
 def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     """Thousands of elections are logged; nobody reads them."""
-    caplog.set_level("CRITICAL", logger="agent.server.raft")
+    for name in ("agent.server.raft", "agent.server.rpc", "agent.client.rpc"):
+        caplog.set_level("CRITICAL", logger=name)

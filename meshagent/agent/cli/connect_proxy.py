@@ -1,60 +1,70 @@
-"""I/O edge: `meshagent connect proxy`: the built-in sidecar as a process of its own.
+"""I/O edge: `meshagent connect proxy`, the built-in sidecar as a process of its own; `connect wait`, its start gate.
 
-It follows the snapshot of its registration at the local agent (a blocking read in a thread) and goes on with the last
-one while the agent is away. SIGTERM and SIGINT end it: open connections have `-drain-time` to finish.
+It is configured by a registration at the local agent (`-sidecar-for`, `-proxy-id`), by flags (`-service`), or runs the
+sidecars of every registration there (`-all`; the agent starts it so with `connect { builtin_proxy = "managed" }`).
 
-Source: surface row CL20; builtin-proxy.md of the golden mesh data (messages, statuses). What may change here: the flags
-of Consul's proxy that configure it without a registration are not built yet.
+Source: surface row CL20; builtin-proxy.md of the golden mesh data (messages, statuses). What may change here: further
+flags of ours; those of Consul keep their meaning.
 """
 
 from __future__ import annotations
 
-import asyncio
-import gc
+import fcntl
 import logging
 import os
-import random
-import signal
 import sys
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import msgspec
 
-from meshagent.agent.cli.client import Answer, ApiError, Client
+from meshagent.agent.cli.client import Answer, Client
 from meshagent.agent.cli.flags import api_command, expect, switch, text
 from meshagent.agent.cli.output import fail, say
-from meshagent.clock import SystemClock
-from meshagent.connect.proxy.server import Sidecar
-from meshagent.connect.snapshot import ProxySnapshot
 from meshagent.durations import parse_seconds
 from meshagent.errors import MeshError
 
 __all__ = ["proxy"]
 
-log = logging.getLogger("proxy")
-
-#: How long one read waits for a change; after a failure the pauses grow to the longest.
-_WAIT = "60s"
-_RETRY_S, _LONGEST_RETRY_S = 0.25, 5.0
 _LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERR", "ERROR")
 
 
 @api_command("proxy", short_help="Run the built-in sidecar of a service")
 @text("sidecar-for", "Id of the service at this agent whose sidecar it is [CONNECT_SIDECAR_FOR]")
 @text("proxy-id", "Id of the registration of the proxy itself [CONNECT_PROXY_ID]")
+@text("service", "Name of the service it stands for, without a registration")
+@text("upstream", "With -service: name:port or name:address:port of an upstream; repeatable", multiple=True)
+@text("listen", "With -service: address:port at which others come in; needs -service-addr")
+@text("service-addr", "With -service: address:port of the service itself")
+@switch("register", "With -service and -listen: register the proxy at the agent while it runs")
+@text("register-id", "Suffix of the id of that registration")
+@switch("all", "Run the sidecars of every proxy that is registered at the agent")
+@text("lock-file", "With -all: end when another process holds this file; holds its pid")
 @text("log-level", "Least severe message shown", default="INFO")
 @switch("log-json", "One JSON object a line")
+@text("pprof-addr", "Accepted and not used: there is no Go profiler here (py-spy reads a running process)")
 @text("drain-time", "How long open connections may go on after a signal", default="5s")
 def proxy(
     client: Client,
     args: tuple[str, ...],
     sidecar_for: str,
     proxy_id: str,
+    service: str,
+    upstream: tuple[str, ...],
+    listen: str,
+    service_addr: str,
+    register: bool,
+    register_id: str,
+    all: bool,
+    lock_file: str,
     log_level: str,
     log_json: bool,
+    pprof_addr: str,
     drain_time: str,
 ) -> int:
     """Run the sidecar of a service that is registered at the local agent: mutual TLS with intentions."""
+    if args:
+        raise fail("Should have no non-flag arguments.")
     expect(args, 0, 0)
     if log_level.upper() not in _LEVELS:
         raise fail(f"Invalid log level: {log_level}. Valid log levels are: [{' '.join(_LEVELS)}]")
@@ -62,35 +72,136 @@ def proxy(
         drain_s = parse_seconds(drain_time)
     except ValueError as error:
         raise fail(f"-drain-time: {error}") from None
+    if register and not (service and listen):
+        raise fail("-register may only be specified with -service and -listen")
+    if all:
+        held = _locked(lock_file) if lock_file else None
+        if lock_file and held is None:
+            return 0  # another one runs them
+        _logs(log_level, log_json)
+        from meshagent.agent.cli.proxy_process import run_all
+
+        run_all(client, drain_s)
+        return 0
     sidecar_for = sidecar_for or os.environ.get("CONNECT_SIDECAR_FOR", "")
     proxy_id = proxy_id or os.environ.get("CONNECT_PROXY_ID", "")
-    if not proxy_id:
-        if not sidecar_for:
-            raise fail("-sidecar-for or -proxy-id must be specified so that proxy can configure itself.")
+    given: dict[str, Any] | None = None
+    if not proxy_id and not sidecar_for:
+        if not service:
+            raise fail("-service or -proxy-id must be specified so that proxy can configure itself.")
+        given = _from_flags(service, upstream, listen, service_addr)
+    elif not proxy_id:
         proxy_id = _sidecar_of(client, sidecar_for)
+    _banner(sidecar_for, proxy_id, given)
+    _logs(log_level, log_json)
+    from meshagent.agent.cli.proxy_process import run_one, snapshot_query
+
+    if given is None:
+        name = proxy_id
+
+        def ask(digest: str) -> Answer:
+            return client.request("GET", f"agent/connect/proxy/{proxy_id}", snapshot_query(digest))
+    else:
+        name, body = service, msgspec.json.encode(given)
+
+        def ask(digest: str) -> Answer:
+            return client.request("PUT", "agent/connect/proxy", snapshot_query(digest), body)
+
+    if register and given is not None:
+        from meshagent.agent.cli.proxy_registration import definition, keep_registered
+
+        wanted = definition(service, register_id, given["Address"], given["Port"])
+        run_one(ask, name, drain_s, lambda: keep_registered(client, wanted))
+    else:
+        run_one(ask, name, drain_s)
+    return 0
+
+
+@api_command("wait", "SERVICE_ID", short_help="Return when the sidecar of a service is ready")
+@text("timeout", "How long to wait", default="60s")
+def wait(client: Client, args: tuple[str, ...], timeout: str) -> int:
+    """Return once the sidecar of a service takes connections: put it in front of the service's own start."""
+    expect(args, 1, 1)
+    from meshagent.agent.cli.proxy_gate import wait_ready
+
+    try:
+        timeout_s = parse_seconds(timeout)
+    except ValueError as error:
+        raise fail(f"-timeout: {error}") from None
+    reason = wait_ready(client, args[0], timeout_s)
+    if reason:
+        raise fail(f"the sidecar of {args[0]} is not ready: {reason}")
+    say(f"the sidecar of {args[0]} is ready")
+    return 0
+
+
+# --- inside ---------------------------------------------------------------------------------------------------------
+
+
+def _from_flags(service: str, upstreams: tuple[str, ...], listen: str, service_addr: str) -> dict[str, Any]:
+    """What the agent makes a snapshot of."""
+    if listen and not service_addr:
+        raise fail("-service-addr must be specified with -listen so the proxy knows the backend service address.")
+    given: dict[str, Any] = {"Service": service, "Address": "", "Port": 0, "Upstreams": []}
+    if listen:
+        given["Address"], given["Port"] = _address("-listen", listen)
+    if service_addr:
+        given["LocalAddress"], given["LocalPort"] = _address("-service-addr", service_addr)
+    for one in upstreams:
+        name, _, rest = one.partition(":")
+        if not name or not rest:
+            raise fail(f"-upstream: {one!r} is not name:port or name:address:port")
+        address, port = _address("-upstream", rest if ":" in rest else f"127.0.0.1:{rest}")
+        given["Upstreams"].append({"Name": name, "Address": address or "127.0.0.1", "Port": port})
+    return given
+
+
+def _address(flag: str, value: str) -> tuple[str, int]:
+    host, _, port = value.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535 or not (host or value.startswith(":")):
+        raise fail(f"{flag}: {value!r} is not address:port")
+    return host.strip("[]"), int(port)
+
+
+def _banner(sidecar_for: str, proxy_id: str, given: dict[str, Any] | None) -> None:
+    rows = [("Configuration mode", "Flags" if given is not None else "Agent API")]
+    if given is None:
+        rows += [("Sidecar for ID", sidecar_for)] if sidecar_for else []
+        rows.append(("Proxy ID", proxy_id))
+    else:
+        rows.append(("Service", given["Service"]))
+        rows += [("Upstream", f"{one['Name']} => {one['Address']}:{one['Port']}") for one in given["Upstreams"]]
+        open_ = given["Port"] and "LocalPort" in given
+        to = f"{given['Address']}:{given['Port']} => {given.get('LocalAddress')}:{given.get('LocalPort')}"
+        rows.append(("Public listener", to if open_ else "Disabled"))
     say("==> Consul Connect proxy starting...")
-    say("    Configuration mode: Agent API")
-    if sidecar_for:
-        say(f"        Sidecar for ID: {sidecar_for}")
-    say(f"              Proxy ID: {proxy_id}")
+    for name, value in rows:
+        say(f"{name:>22}: {value}")
     say()
     say("==> Log data will now stream in as it occurs:")
     sys.stdout.flush()
+
+
+def _logs(level: str, json: bool) -> None:
     from meshagent.agent.logs import LogHub, LogSettings
 
-    hub = LogHub(
-        LogSettings(level="ERROR" if log_level.upper() == "ERR" else log_level.upper(), json=log_json), sys.stdout
-    )
-    hub.attach()
-    import uvloop
+    LogHub(LogSettings(level="ERROR" if level.upper() == "ERR" else level.upper(), json=json), sys.stdout).attach()
 
-    # What has been loaded stays; connections leave no cycles, so the collector need not look after every few hundred.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(client, proxy_id, drain_s))
-    return 0
+
+def _locked(path: str) -> IO[str] | None:
+    """The file, held by this process until it ends; None when another one holds it."""
+    place = Path(path)
+    handle = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    os.ftruncate(handle, 0)
+    os.write(handle, f"{os.getpid()}\n".encode())
+    file = os.fdopen(handle, "r+")
+    logging.raiseExceptions = False  # the agent that reads what is written may have gone
+    return file
 
 
 def _sidecar_of(client: Client, service_id: str) -> str:
@@ -111,61 +222,3 @@ def _sidecar_of(client: Client, service_id: str) -> str:
             f"    Start proxy with -proxy-id and one of the following IDs: {', '.join(found)}"
         )
     return str(found[0])
-
-
-async def _run(client: Client, proxy_id: str, drain_s: float) -> None:
-    clock = SystemClock()
-    sidecar = Sidecar(clock, random.Random())  # noqa: S311  spreads load
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ended.set)
-    follower = loop.create_task(_follow(client, proxy_id, sidecar, clock))
-    await ended.wait()
-    log.info("stopping: connections=%d", sidecar.connections)
-    follower.cancel()
-    await sidecar.stop(drain_s)
-    # A read may still wait in its thread: the process does not wait for it.
-    logging.shutdown()
-    sys.stdout.flush()
-    os._exit(0)
-
-
-async def _follow(client: Client, proxy_id: str, sidecar: Sidecar, clock: SystemClock) -> None:
-    """Apply each new snapshot, for ever."""
-    loop = asyncio.get_running_loop()
-    digest, retry_s, announced = "", _RETRY_S, False
-    while True:
-        try:
-            answer = await loop.run_in_executor(None, _ask, client, proxy_id, digest)
-            digest = _header(answer, "X-Consul-Contenthash")
-            await sidecar.apply(msgspec.json.decode(answer.body, type=ProxySnapshot))
-            retry_s = _RETRY_S
-            if sidecar.ready and not announced:
-                announced = True
-                log.info("proxy loaded config and is ready to serve: proxy=%s", proxy_id)
-            if not sidecar.ready:
-                digest = ""  # there is no leaf yet, or a port is taken: look again soon
-                await clock.sleep(1.0)
-        except ApiError as error:
-            if error.status == 404:
-                await sidecar.withdraw()
-                digest = ""
-            log.warning("watch errored: proxy=%s error=%s retry=%.2fs", proxy_id, error, retry_s)
-            await clock.sleep(retry_s)
-            retry_s = min(_LONGEST_RETRY_S, retry_s * 2)
-        except (MeshError, msgspec.DecodeError) as error:
-            log.warning("watch errored: proxy=%s error=%s retry=%.2fs", proxy_id, error, retry_s)
-            await clock.sleep(retry_s)
-            retry_s = min(_LONGEST_RETRY_S, retry_s * 2)
-
-
-def _ask(client: Client, proxy_id: str, digest: str) -> Answer:
-    query: dict[str, Any] = {"secrets": ""}
-    if digest:
-        query |= {"hash": digest, "wait": _WAIT}
-    return client.request("GET", f"agent/connect/proxy/{proxy_id}", query)
-
-
-def _header(answer: Answer, wanted: str) -> str:
-    return next((value for name, value in answer.headers.items() if name.lower() == wanted.lower()), "")

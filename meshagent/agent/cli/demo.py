@@ -37,8 +37,12 @@ _CHECK_INTERVAL = "1s"
 @switch("once", "End after showing what runs, in place of staying until Ctrl-C")
 def demo(args: tuple[str, ...], once: bool) -> int:
     """Run an agent and two demo services on free loopback ports, wait until their checks pass, say what to try, and
-    stay until Ctrl-C."""
-    expect(args, 0, 0)
+    stay until Ctrl-C. `demo mesh` shows the mesh in the same way."""
+    expect(args, 0, 1)
+    if args:
+        if args[0] != "mesh":
+            raise fail(f"there is no demo of {args[0]}: there is one of mesh")
+        return _mesh(once)
     with ExitStack() as stack:
         stop = stack.enter_context(_stop_signals())
         ports = _free_ports(_USUAL)
@@ -56,6 +60,40 @@ def demo(args: tuple[str, ...], once: bool) -> int:
         say(_what_to_try(client, ports))
         if not once:
             say("\nCtrl-C ends all of it.")
+            while not stop.wait(0.5):
+                if agent.poll() is not None:
+                    raise fail(f"the agent ended with status {agent.returncode}:\n{_tail(log)}")
+            say("\nStopped.")
+    return 0
+
+
+def _mesh(once: bool) -> int:
+    from meshagent.agent.cli import demo_mesh
+
+    with ExitStack() as stack:
+        stop = stack.enter_context(_stop_signals())
+        ports = _free_ports(_USUAL)
+        log = stack.enter_context(tempfile.TemporaryFile())
+        managed = 'connect { builtin_proxy = "managed" }'
+        agent = stack.enter_context(_child([*_agent_command(ports), "-hcl", managed], log))
+        client = Client(Endpoint(address=f"127.0.0.1:{ports['http']}"), timeout_s=10.0)
+        wait = partial(_wait, stop, agent, log)
+        wait("the agent to find a leader", lambda: client.get("status/leader"))
+        names = {"web": "web", "api-v1-a": "api v1 (a)", "api-v1-b": "api v1 (b)", "api-v2": "api v2"}
+        free = _free_ports({**dict.fromkeys(names, 0), "upstream": 0, **{f"{name} sidecar": 0 for name in names}})
+        for name, shown in names.items():
+            words = [sys.executable, "-m", f"{__package__}.demo_service", shown, str(free[name])]
+            stack.enter_context(_child(words, log))
+        client.put("config", value=demo_mesh.entries(0)[0])
+        sidecars = {name: free[f"{name} sidecar"] for name in names}
+        for definition in demo_mesh.registrations(free, free["upstream"], sidecars):
+            client.put("agent/service/register", value=definition)
+        mesh = demo_mesh.MeshDemo(client, free, free["upstream"], sidecars["api-v1-a"], wait)
+        demo_mesh.started(mesh)
+        say("An agent runs here with web, api (v1 twice, v2 once), and their sidecars in one process.")
+        demo_mesh.run(mesh)
+        if not once:
+            say(f"\nweb reaches api at http://127.0.0.1:{free['upstream']}/. Ctrl-C ends all of it.")
             while not stop.wait(0.5):
                 if agent.poll() is not None:
                     raise fail(f"the agent ended with status {agent.returncode}:\n{_tail(log)}")

@@ -24,6 +24,12 @@ class Connect(Group):
         "Servers: file with base64 of 32 bytes (see keygen) that seals the private key of the CA in the replicated "
         "store; the same on every server. Without it the key is stored unsealed.",
     )
+    builtin_proxy: str = text(
+        "off",
+        "managed: the agent keeps one process running with the sidecars of all proxies that are registered here. It "
+        "survives the agent's restart.",
+        choices=("off", "managed"),
+    )
     enable_mesh_gateway_wan_federation: bool = switch(False, "Servers of datacenters talk through mesh gateways only.")
     enable_serverless_plugin: bool = switch(False, "Upstream's AWS Lambda support.", inert=True)
 

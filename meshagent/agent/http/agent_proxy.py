@@ -9,15 +9,19 @@ Source: our own; hash blocking as surface row C14. What may change here: fields 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from meshagent.agent.acl.guards import needs, this_node
 from meshagent.agent.acl.locally import require_proxy
 from meshagent.agent.http.connect_ca import mesh_of
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import JSON, Response, encode_json
 from meshagent.agent.http.routes import Route
+from meshagent.catalog import model
+from meshagent.connect.snapshot import ProxySnapshot
 from meshagent.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -32,14 +36,71 @@ _JITTER_FRACTION = 16
 
 
 async def _proxy(agent: Agent, request: Request) -> Response:
-    proxies = mesh_of(agent).proxies
     if not request.name:
         raise BadRequest("Missing proxy ID")
     require_proxy(agent.local, request.access, request.name)
-    options = request.options
-    wait_s = min(options.wait_ns / 1e9 or _WAIT_S, _WAIT_MAX_S)
-    wait_s += agent.rng.random() * wait_s / _JITTER_FRACTION
-    snapshot, digest = await proxies.get(request.name, options.hash, wait_s)
+    proxies = mesh_of(agent).proxies
+    return _shown(request, *await proxies.get(request.name, request.options.hash, _wait_s(agent, request)))
+
+
+class GivenUpstream(msgspec.Struct):
+    """An upstream of a proxy that is described by flags."""
+
+    Name: str
+    Port: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    Address: str = "127.0.0.1"
+
+
+class Given(msgspec.Struct):
+    """A proxy that is described by flags in place of a registration. Without a local port nobody comes in."""
+
+    Service: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+    Address: str = ""
+    Port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    LocalAddress: str = ""
+    LocalPort: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 0
+    Upstreams: Annotated[list[GivenUpstream], msgspec.Meta(max_length=1000)] = []
+
+    def row(self) -> model.Service:
+        """As a registration."""
+        upstreams = tuple(
+            model.Upstream(destination_name=one.Name, local_bind_address=one.Address, local_bind_port=one.Port)
+            for one in self.Upstreams
+        )
+        proxy = model.Proxy(
+            destination_service_name=self.Service,
+            local_service_address=self.LocalAddress,
+            local_service_port=self.LocalPort,
+            upstreams=upstreams,
+        )
+        port = self.Port if self.LocalPort else 0
+        where = hashlib.sha256(msgspec.json.encode(self)).hexdigest()[:12]
+        return model.Service(
+            id=f"{self.Service} by flags {where}",
+            name=f"{self.Service}-proxy",
+            kind="connect-proxy",
+            address=self.Address,
+            port=port,
+            proxy=proxy,
+        )
+
+
+async def _given(agent: Agent, request: Request) -> Response:
+    try:
+        given = msgspec.json.decode(request.body or b"{}", type=Given)
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"Request decode failed: {error}") from error
+    request.access.require("service", "write", given.Service)
+    proxies = mesh_of(agent).proxies
+    return _shown(request, *await proxies.get_given(given.row(), request.options.hash, _wait_s(agent, request)))
+
+
+def _wait_s(agent: Agent, request: Request) -> float:
+    wait_s = min(request.options.wait_ns / 1e9 or _WAIT_S, _WAIT_MAX_S)
+    return wait_s + agent.rng.random() * wait_s / _JITTER_FRACTION
+
+
+def _shown(request: Request, snapshot: ProxySnapshot, digest: str) -> Response:
     if request.query.has("secrets"):
         body = msgspec.json.encode(snapshot)
     else:
@@ -47,11 +108,45 @@ async def _proxy(agent: Agent, request: Request) -> Response:
     return Response(200, body, (("X-Consul-Contenthash", digest),), JSON)
 
 
+class Held(msgspec.Struct):
+    """What a process with all sidecars of the host has: the digest of each snapshot."""
+
+    Known: dict[str, str] = {}
+
+
+class Changed(msgspec.Struct):
+    """The digests of now, and the snapshots (with keys) that are others than what is known."""
+
+    Digests: dict[str, str]
+    Snapshots: dict[str, ProxySnapshot]
+
+
+async def _proxies(agent: Agent, request: Request) -> Response:
+    try:
+        held = msgspec.json.decode(request.body or b"{}", type=Held)
+    except msgspec.DecodeError as error:
+        raise BadRequest(f"Request decode failed: {error}") from error
+    wait_s = min(request.options.wait_ns / 1e9 or _WAIT_S, _WAIT_MAX_S)
+    digests, snapshots = await mesh_of(agent).proxies.changed(held.Known, wait_s)
+    return Response(200, msgspec.json.encode(Changed(digests, snapshots)), (), JSON)
+
+
 ROUTES = (
     Route(
-        row="M70", method="GET", path="/v1/agent/connect/proxy/",
-        asks=True,
-        acl="service:write", flags="H", handle=_proxy,
+        row="M70", method="PUT", path="/v1/agent/connect/proxy", acl="service:write", flags="H",
+        asks=True, handle=_given,
+        summary="the same for a proxy that is described in the body and registered nowhere (ours)",
+        example="curl -X PUT localhost:8500/v1/agent/connect/proxy -d '{\"Service\": \"web\"}'",
+    ),
+    Route(
+        row="M70", method="PUT", path="/v1/agent/connect/proxies", acl="agent:write", flags="H",
+        guard=needs("agent", "write", this_node), handle=_proxies,
+        summary="what all proxies registered here work from, as soon as it is other than known (ours; with keys)",
+        example="curl -X PUT localhost:8500/v1/agent/connect/proxies -d '{\"Known\": {}}'",
+    ),
+    Route(
+        row="M70", method="GET", path="/v1/agent/connect/proxy/", acl="service:write", flags="H", asks=True,
+        handle=_proxy,
         summary="what a proxy registered here works from (ours; ?secrets: with the key of its leaf)",
         example="curl localhost:8500/v1/agent/connect/proxy/web-sidecar-proxy",
     ),

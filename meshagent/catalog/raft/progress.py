@@ -31,7 +31,6 @@ class Progress:
     probing: bool = True
     awaiting: bool = False  # a probe is under way
     installing: bool = False  # a snapshot is under way
-    said_commit: int = 0
     behind: list[Entry] = field(default_factory=list)  # entries around `next` that are only on the leader's disk
     flying: deque[tuple[int, int]] = field(default_factory=deque)  # (last index, bytes) of what is under way
     flying_bytes: int = 0

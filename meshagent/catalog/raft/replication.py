@@ -6,6 +6,10 @@ Source: Ongaro and Ousterhout (2014), section 5.3; Ongaro (2014), sections 6.4 (
 A sign of life (`_beat`) begins a round; every message of the leader names the newest round, every answer repeats it. So
 an answer proves when the leader was heard at the latest: when the round began, not when the answer came in.
 
+A leader lets the others commit what it has applied itself, not what it knows to be committed: it may be the last to
+have an entry on its disk, or be at work on a long one, and a read that it answers under its lease from its own state
+must not fall behind what a reader at a follower has already seen.
+
 What may be changed: not the rule of `_take`: only what contradicts the leader is deleted, and never what is committed.
 """
 
@@ -46,6 +50,7 @@ class Replication(Elections):
         self._next_beat = NEVER
         self._beat_wanted = False
         self._transfer: tuple[str, float, bool] | None = None  # (to whom, until when, whether it was told)
+        self._leaves = False  # it was removed, and says so for the last time
         self._incarnations_heard = False  # another directory than what is written down, perhaps
         super().__init__(*args, **options)
 
@@ -59,6 +64,7 @@ class Replication(Elections):
         self._round = 0
         self._rounds = []
         self._lease_until = 0.0
+        self._leaves = False
         self._transfer = None
         self._noop_index = self.last_index + 1
         self._journal.add(bytes((NO_OP,)), self._noop_index, self.term)
@@ -200,7 +206,6 @@ class Replication(Elections):
         return entries
 
     def _say(self, node_id: str, progress: Progress, prev: int, entries: list[Entry], *, beat: bool) -> None:
-        progress.said_commit = self.commit_index
         message = AppendEntries(
             self.node_id,
             self.term,
@@ -208,7 +213,7 @@ class Replication(Elections):
             self._round,
             prev,
             self._term_at(prev) if prev >= self._journal[0][1] else progress.behind[prev - progress.behind[0][1]][2],
-            self.commit_index,
+            self.commit_index if self._leaves else self.applied_index,
             entries,
             self.address if beat else "",
         )
@@ -256,6 +261,7 @@ class Replication(Elections):
         if index > self.commit_index and self._term_at(index) == self.term:
             self.commit_index = index  # the others learn it with the next entries, or the next sign of life
             if self.node_id not in self.voters and self.configuration_index <= index:
+                self._leaves = True  # it answers no read any more
                 self._beat(now)
                 self._step_down(self.term, now)  # this server was removed, and a quorum knows
 

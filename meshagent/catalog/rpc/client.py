@@ -15,6 +15,7 @@ import logging
 import random
 import socket
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from meshagent.catalog.rpc.backoff import Backoff
 from meshagent.catalog.rpc.connection import Connection
@@ -170,18 +171,14 @@ class Dialler:
         timeout_s = self._settings.handshake_timeout_s
         try:
             async with asyncio.timeout(timeout_s):
-                connected = await self._connected(host.strip("[]"), int(port))
-                try:
-                    await self._loop.create_connection(
-                        lambda: link,
-                        sock=connected,
-                        ssl=context,
-                        server_hostname=security.hostname(identity.datacenter) if context is not None else None,
-                        ssl_handshake_timeout=timeout_s if context is not None else None,
-                    )
-                except BaseException:
-                    connected.close()
-                    raise
+                await self._connect(
+                    link,
+                    host.strip("[]"),
+                    int(port),
+                    ssl=context,
+                    server_hostname=security.hostname(identity.datacenter) if context is not None else None,
+                    ssl_handshake_timeout=timeout_s if context is not None else None,
+                )
         except TimeoutError:
             return Reason.HANDSHAKE_TIMEOUT, f"no connection within {timeout_s:g} s"
         except OSError as error:
@@ -197,16 +194,27 @@ class Dialler:
                 self._on_change(self)
         return link.reason or Reason.LOST, link.detail
 
-    async def _connected(self, host: str, port: int) -> socket.socket:
-        """A socket to the server; on a first contact the server knows that we have no certificate yet."""
+    async def _connect(self, link: Link, host: str, port: int, **tls: Any) -> None:
+        """Raises OSError."""
+        if not self._bootstrap:
+            await self._loop.create_connection(lambda: link, host, port, **tls)
+            return
+        connected = await self._greeted(host, port)
+        try:
+            await self._loop.create_connection(lambda: link, sock=connected, **tls)
+        except BaseException:
+            connected.close()
+            raise
+
+    async def _greeted(self, host: str, port: int) -> socket.socket:
+        """A socket to the server, which knows that we have no certificate yet."""
         problem = OSError(f"{host} has no address")
         for family, kind, protocol, _, address in await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             connected = socket.socket(family, kind, protocol)
             connected.setblocking(False)
             try:
                 await self._loop.sock_connect(connected, address)
-                if self._bootstrap:
-                    await self._loop.sock_sendall(connected, bytes([BOOTSTRAP]))
+                await self._loop.sock_sendall(connected, bytes([BOOTSTRAP]))
             except OSError as error:
                 connected.close()
                 problem = error

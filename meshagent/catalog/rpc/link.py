@@ -297,6 +297,8 @@ class Link(asyncio.Protocol):
             future = answer
         elif inspect.isawaitable(answer):
             future = self._tasks.start(_result(answer), name=f"rpc {command.method}")
+            if inspect.iscoroutine(answer):
+                future.add_done_callback(lambda _: answer.close())  # it may be given up before it has begun
         else:
             future = self._tasks.start(self._send_stream(id, answer), name=f"rpc {command.method}")
         self._serving[id] = future

@@ -176,29 +176,14 @@ class RpcServer:
         return (Reason.PLAIN, "this server takes TLS only (tls.internal_rpc)") if secure else (None, "")
 
     async def _hand_on(self, connection: socket.socket, remote: str, made: list[Link], first: int) -> None:
-        self._number += 1
-        number = self._number
         contexts = {TLS_HANDSHAKE: self.security.listener, BOOTSTRAP: self.security.bootstrap}
         bootstrap = first == BOOTSTRAP
         if bootstrap:
             connection.recv(1)
 
         def protocol() -> Link:
-            link = Link(
-                self._bootstrap_machine if bootstrap else self._machine,
-                clock=self._clock,
-                metrics=self._metrics,
-                methods=self.bootstrap_methods if bootstrap else self.methods,
-                on_accepted=self._accepted,
-                on_closed=partial(self._closed, remote=remote),
-                on_raft=self._raft,
-                remote=remote,
-                number=number,
-                alpn=BOOTSTRAP_ALPN if bootstrap else ALPN,
-            )
-            made.append(link)
-            self._links.add(link)
-            return link
+            made.append(self.adopt(remote, bootstrap=bootstrap))
+            return made[0]
 
         try:
             if first in contexts:
@@ -217,6 +202,24 @@ class RpcServer:
             raise
         if self._stopping:
             made[0].close(Reason.STOPPING)
+
+    def adopt(self, remote: str, *, bootstrap: bool = False) -> Link:
+        """The protocol of a connection that was accepted, from the address `remote`."""
+        self._number += 1
+        link = Link(
+            self._bootstrap_machine if bootstrap else self._machine,
+            clock=self._clock,
+            metrics=self._metrics,
+            methods=self.bootstrap_methods if bootstrap else self.methods,
+            on_accepted=self._accepted,
+            on_closed=partial(self._closed, remote=remote),
+            on_raft=self._raft,
+            remote=remote,
+            number=self._number,
+            alpn=BOOTSTRAP_ALPN if bootstrap else ALPN,
+        )
+        self._links.add(link)
+        return link
 
     def _machine(self, names: frozenset[str]) -> Connection:
         return Connection(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from meshagent.agent.cli.client import Client, Endpoint
-from meshagent.agent.cli.connect_proxy import _sidecar_of
+from meshagent.agent.cli.connect_proxy import _from_flags, _locked, _sidecar_of
 
 
 def sidecar(name: str, destination: str) -> dict[str, Any]:
@@ -17,12 +19,21 @@ def sidecar(name: str, destination: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("connect proxy", "-sidecar-for or -proxy-id must be specified so that proxy can configure itself."),
+        ("connect proxy", "-service or -proxy-id must be specified so that proxy can configure itself."),
         (
             "connect proxy -proxy-id x -log-level loud",
             "Invalid log level: loud. Valid log levels are: [TRACE DEBUG INFO WARN ERR ERROR]",
         ),
         ("connect proxy -proxy-id x -drain-time zz", '-drain-time: time: invalid duration "zz"'),
+        ("connect proxy web", "Should have no non-flag arguments."),
+        (
+            "connect proxy -service x -listen :1",
+            "-service-addr must be specified with -listen so the proxy knows the backend service address.",
+        ),
+        ("connect proxy -service x -register", "-register may only be specified with -service and -listen"),
+        ("connect proxy -service x -upstream y", "-upstream: 'y' is not name:port or name:address:port"),
+        ("connect proxy -service x -upstream y:99999", "-upstream: '127.0.0.1:99999' is not address:port"),
+        ("connect proxy -service x -listen zork -service-addr :1", "-listen: 'zork' is not address:port"),
         ("connect proxy -sidecar-for web", "No sidecar proxy registered for web"),
         (
             "connect proxy -sidecar-for api",
@@ -46,3 +57,26 @@ def test_the_environment_names_it_too(cli: Any, stub: Any, monkeypatch: pytest.M
 def test_the_sidecar_of_a_service_is_found_by_its_destination(stub: Any) -> None:
     stub.answer("agent/services", {"x": sidecar("x", "web"), "web": {"ID": "web"}, "y": sidecar("y", "api")})
     assert _sidecar_of(Client(Endpoint(stub.address)), "web") == "x"
+
+
+def test_flags_describe_a_proxy() -> None:
+    assert _from_flags("web", ("db:9191", "api:[::1]:80"), "127.0.0.1:20000", ":8080") == {
+        "Service": "web",
+        "Address": "127.0.0.1",
+        "Port": 20000,
+        "LocalAddress": "",
+        "LocalPort": 8080,
+        "Upstreams": [
+            {"Name": "db", "Address": "127.0.0.1", "Port": 9191},
+            {"Name": "api", "Address": "::1", "Port": 80},
+        ],
+    }
+
+
+def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
+    first = _locked(str(tmp_path / "lock"))
+    assert first is not None
+    assert int((tmp_path / "lock").read_text()) == os.getpid()
+    assert _locked(str(tmp_path / "lock")) is None
+    first.close()
+    assert _locked(str(tmp_path / "lock")) is not None

@@ -133,6 +133,7 @@ def test_every_module_of_commands_has_a_row() -> None:
         "acl_show",
         "client",
         "connection",
+        "demo_mesh",
         "demo_service",
         "flags",
         "go_flags",
@@ -141,6 +142,9 @@ def test_every_module_of_commands_has_a_row() -> None:
         "locks",
         "login_oidc",
         "output",
+        "proxy_gate",
+        "proxy_process",
+        "proxy_registration",
         "root",
         "table",
     }

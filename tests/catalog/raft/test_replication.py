@@ -218,3 +218,25 @@ async def test_whom_the_log_does_not_reach_any_more_gets_a_snapshot() -> None:
     assert server.behind == ["b"]
     server.engine.snapshot_delivered("b", 4, 1)
     assert server.said(AppendEntries)[-1].prev_index == 4
+
+
+async def test_the_others_commit_only_what_the_leader_has_applied() -> None:
+    """Mutation: `_say` names `commit_index`: a reader at a follower sees it, the next at the leader does not."""
+    server = Server()
+    await server.lead()
+    server.disk_works()
+    server.reply("b", server.engine.last_index)
+    server.engine.tick()
+    applied = server.engine.applied_index
+    index = server.engine.append(b"x")
+    server.engine.replicate()
+    server.reply("b", index)
+    server.reply("c", index)
+    assert server.engine.commit_index == index, "two of three have it on disk; the leader itself does not"
+    server.said(AppendEntries)
+    await server.pass_s(0.1)
+    assert {message.commit for message in server.said(AppendEntries)} == {applied}
+    server.disk_works()
+    server.said(AppendEntries)
+    await server.pass_s(0.1)
+    assert {message.commit for message in server.said(AppendEntries)} == {index}

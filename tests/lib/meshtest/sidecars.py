@@ -62,14 +62,18 @@ class Sidecars:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def register(self, name: str, port: int, upstreams: dict[str, int] | None = None, **more: Any) -> None:
-        """A service with a sidecar; `upstreams` are local ports by service."""
+        """A service with a sidecar; `upstreams` are local ports by service, `status` is the check's of the sidecar."""
         wanted = [{"DestinationName": to, "LocalBindPort": at} for to, at in (upstreams or {}).items()]
         proxy = {"Upstreams": wanted, **more.pop("proxy", {})}
-        sidecar = {"Proxy": proxy, "Checks": [{"Name": "up", "TTL": "1h", "Status": "passing"}]}
+        sidecar = {"Proxy": proxy, "Checks": [{"Name": "up", "TTL": "1h", "Status": more.pop("status", "passing")}]}
         if "sidecar_port" in more:
             sidecar["Port"] = more.pop("sidecar_port")
         definition = {"Name": name, "Port": port, "Connect": {"SidecarService": sidecar}, **more}
         assert self.agent.put("/v1/agent/service/register", definition).status == 200
+
+    def passing(self, service_id: str) -> None:
+        """The sidecar's check passes from now on."""
+        assert self.agent.http("PUT", f"/v1/agent/check/pass/service:{service_id}-sidecar-proxy").status == 200
 
     def start(self, service_id: str, *flags: str) -> subprocess.Popen[bytes]:
         """Run the sidecar of a service and wait until it is ready."""

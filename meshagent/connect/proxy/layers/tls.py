@@ -283,9 +283,9 @@ class Tls:
 
 
 def _read_certificate(der: bytes) -> tuple[str, float]:
-    from meshagent.connect import certs
+    from meshagent.connect.peer_certificate import peer_facts
 
     if not der:
         return "", 0.0
-    uris, ends = certs.peer_facts(der)
+    uris, ends = peer_facts(der)
     return (uris[0] if len(uris) == 1 else ""), ends.astimezone(UTC).timestamp()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -17,6 +17,8 @@ from meshagent.catalog.raft.messages import Message, PreVote, VoteReply
 from meshagent.catalog.raft.peers_file import encode_peers
 from meshagent.catalog.raft.replica import RaftLog
 from meshagent.catalog.raft.settings import RaftSettings
+from meshagent.catalog.raft.transport import Transport
+from meshagent.clock import Clock
 from meshagent.errors import CorruptData, InternalError, MeshError, Unavailable
 from meshtest.disk import Crash, SimDisk
 from meshtest.sim.loop import SkewedClock
@@ -139,6 +141,10 @@ def _wake(future: asyncio.Future[None]) -> None:
 
 
 class SimServer:
+    settings = SETTINGS
+    window_bytes = WINDOW_BYTES
+    keeps_log = True  # sometimes: behind its snapshots
+
     def __init__(self, cluster: Cluster, node_id: str, peers: dict[str, str], *, joins: bool) -> None:
         self.cluster = cluster
         self.node_id = node_id
@@ -177,32 +183,42 @@ class SimServer:
         self.machine = self.cluster.machine()
         self.worker, self.snapshot_worker = SimWorker(self), SimWorker(self)
         self.port = self.cluster.network.port(self.node_id)
-        self.log = log = RaftLog(
+        self.log = log = self.make_log(self.port, ServerClock(self, self.rate, self.offset))
+        await log.start()
+        self.started(log)
+
+    def make_log(self, transport: Transport, clock: Clock) -> RaftLog:
+        return RaftLog(
             self.machine,
             node_id=self.node_id,
             address=f"{self.node_id}:8300",
             journal=FileJournal(
                 self.disk,
                 self.worker,
-                segment_bytes=SETTINGS.segment_bytes,
-                reserve_bytes=SETTINGS.reserve_bytes,
-                window_bytes=WINDOW_BYTES,
-                kept_bytes=2 * SETTINGS.segment_bytes if self.rng.random() < 0.5 else 0,
+                segment_bytes=self.settings.segment_bytes,
+                reserve_bytes=self.settings.reserve_bytes,
+                window_bytes=self.window_bytes,
+                kept_bytes=2 * self.settings.segment_bytes if self.rng.random() < 0.5 and self.keeps_log else 0,
                 new_incarnation=self.rng.getrandbits(62) or 1,
             ),
-            clock=ServerClock(self, self.rate, self.offset),
+            clock=clock,
             rng=random.Random(self.rng.random()),
-            settings=SETTINGS,
-            transport=self.port,
+            settings=self.settings,
+            transport=transport,
             peers=self.peers,
             joins=self.joins,
             snapshot_worker=self.snapshot_worker,
         )
-        await log.start()
+
+    def started(self, log: RaftLog) -> None:
         if self.log is log:
             self.incarnation = log.incarnation
         if self.log is log and self.up and log._engine.term < self.said_term:
             raise Broken(f"{self.node_id} comes back in term {log._engine.term}, it spoke in {self.said_term}")
+
+    def ask(self, make: Callable[[], Awaitable[Any]]) -> asyncio.Future[Any]:
+        """What `make` gives in this process."""
+        return asyncio.ensure_future(make())
 
     def crash(self) -> None:
         if not self.up:
@@ -253,20 +269,22 @@ class SimServer:
 class Cluster:
     """`machine` makes the state machine of each life of a server. With `joins` no server knows of the others."""
 
+    network: Any
+
     def __init__(
         self, seed: int, size: int, *, skew: float = 0.05, machine: Callable[[], Numbers] = Numbers, joins: bool = False
     ) -> None:
         self.rng = random.Random(seed)
         self.machine = machine
         self.skew = skew
-        self.network = Network(random.Random(self.rng.random()))
+        self.network = self.make_network(random.Random(self.rng.random()))
         self.network.on_sent = self._on_sent
         self.network.on_delivered = self._on_delivered
         names = [f"s{number}" for number in range(1, size + 1)]
         self.servers: dict[str, SimServer] = {}
         for name in names:
             peers = {other: f"{other}:8300" for other in names if other != name}
-            self.servers[name] = SimServer(self, name, {} if joins else peers, joins=joins)
+            self.servers[name] = self.make_server(name, {} if joins else peers, joins=joins)
         self.trace: list[str] = []
         self.leaders: dict[int, str] = {}
         self.votes: dict[tuple[str, int, int], str] = {}  # (voter, its incarnation, term): for whom
@@ -291,8 +309,14 @@ class Cluster:
         if not task.cancelled() and (error := task.exception()) is not None and self.broken is None:
             self.broken = error
 
+    def make_network(self, rng: random.Random) -> Any:
+        return Network(rng)
+
+    def make_server(self, node_id: str, peers: dict[str, str], *, joins: bool) -> SimServer:
+        return SimServer(self, node_id, peers, joins=joins)
+
     def add(self, node_id: str) -> SimServer:
-        server = SimServer(self, node_id, {}, joins=True)
+        server = self.make_server(node_id, {}, joins=True)
         self.servers[node_id] = server
         return server
 

@@ -1,11 +1,19 @@
-"""An event loop in which time passes only by jumping to the next timer; no selector, no threads, no wall clock."""
+"""An event loop in which time passes only by jumping to the next timer; no selector, no threads, no wall clock.
+
+It knows the simulated processes (`lives.py`): what one has scheduled runs only while that one lives. `wire` is what
+`create_connection` connects through.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import warnings
+from collections.abc import Callable, Coroutine
+from contextvars import Context, copy_context
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from meshtest.sim.lives import LIFE, Life
 
 
 class Stuck(AssertionError):
@@ -17,8 +25,20 @@ class SimLoop(asyncio.BaseEventLoop):
         super().__init__()
         self.elapsed = 0.0
         self.steps = 0
+        self.wire: Any = None
+        self.lives: set[Life] = set()
+        self.broken: BaseException | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()  # asyncio keeps weak ones; those of the dead must not be collected
         self._selector = self
         self._clock_resolution = 1e-7
+        self.set_task_factory(self._make_task)
+
+    def _make_task(self, _: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
+        task = asyncio.Task(coroutine, loop=self, **options)
+        if LIFE.get() is not None or options:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard, context=Context())
+        return task
 
     def time(self) -> float:
         return self.elapsed
@@ -30,6 +50,35 @@ class SimLoop(asyncio.BaseEventLoop):
         if timeout > 0:
             self.elapsed += timeout
         return []
+
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> asyncio.Handle:
+        context = copy_context() if context is None else context
+        life = context.get(LIFE)
+        if life is None:
+            return super().call_soon(callback, *args, context=context)
+        self.lives.add(life)
+        return super().call_soon(life.step, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        context = copy_context() if context is None else context
+        life = context.get(LIFE)
+        if life is None:
+            return super().call_at(when, callback, *args, context=context)
+        return super().call_at(when, life.step, callback, *args, context=context)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """A check that fails in a callback ends the simulation."""
+        error = context.get("exception")
+        if isinstance(error, AssertionError) and self.broken is None:
+            self.broken = error
+            self.stop()
+        elif "was destroyed" not in context["message"]:
+            super().call_exception_handler(context)
+
+    async def create_connection(self, protocol_factory: Any, host: Any = None, *_: Any, **__: Any) -> Any:
+        return await self.wire.connect(protocol_factory, host)
 
     def _process_events(self, events: list[Any]) -> None:
         return
@@ -44,12 +93,26 @@ def run_sim(main: Coroutine[Any, Any, Any]) -> Any:
     asyncio.set_event_loop(loop)
     try:
         return loop.run_until_complete(main)
+    except RuntimeError:
+        if loop.broken is not None:
+            raise loop.broken from None
+        raise
     finally:
+        for life in loop.lives:
+            life.alive, life.die_at, life.after = True, None, _nothing
+            loop.call_soon(life.resume)
         for task in asyncio.all_tasks(loop):
             task.cancel()
-        loop.run_until_complete(asyncio.sleep(0.001))
+        loop.broken = AssertionError("it is over")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # coroutines that will never be awaited
+            loop.run_until_complete(asyncio.sleep(0.001))
         loop.close()
         asyncio.set_event_loop(None)
+
+
+def _nothing() -> None:
+    return
 
 
 class SkewedClock:

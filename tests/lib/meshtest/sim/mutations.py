@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -17,8 +18,13 @@ from meshagent.catalog.raft.messages import AppendReply, SnapshotReply, VoteRepl
 from meshagent.catalog.raft.replication import Replication
 from meshagent.catalog.raft.standing import LEADER, Standing
 from meshagent.catalog.raft.state import ReplicatedState
+from meshagent.catalog.rpc.forward import ForwardingLog
+from meshagent.catalog.rpc.leading import leader_methods
+from meshagent.catalog.rpc.read_gate import ReadGate
+from meshagent.catalog.rpc.writes import READ_INDEX, encode_index
 from meshtest.sim import cluster as cluster_module
 from meshtest.sim.cluster import SimServer
+from meshtest.sim.stack import StackServer
 
 MUTATIONS: dict[str, Callable[[ExitStack], None]] = {}
 
@@ -226,6 +232,18 @@ def keeps_leading_after_a_failed_transfer(stack: ExitStack) -> None:
 
 
 @mutation
+def tells_what_it_has_not_applied(stack: ExitStack) -> None:
+    """The others commit and show what the leader's own reads do not show yet: its disk is the slowest."""
+    say = Replication._say
+
+    def mutant(self: Any, *args: Any, **options: Any) -> None:
+        self._leaves = True
+        say(self, *args, **options)
+
+    _replace(stack, Replication, "_say", mutant)
+
+
+@mutation
 def many_changes_at_once(stack: ExitStack) -> None:
     """A change of members begins before the last one is committed, or before the leader has an entry of its own."""
 
@@ -281,6 +299,65 @@ def lost_disks_keep_their_vote(stack: ExitStack) -> None:
 def counts_any_incarnation(stack: ExitStack) -> None:
     """A server that lost its disk loses its vote when a leader hears it; until then what it says counts."""
     _replace(stack, Standing, "_is_same", lambda self, node_id, incarnation: True)
+
+
+@mutation
+def forwards_again_under_another_id(stack: ExitStack) -> None:
+    """A write that a forwarding server tries again is another write."""
+    again = ForwardingLog._again
+
+    def mutant(self: Any, writes: Any) -> None:
+        for write in writes:
+            write.id = self._origin + next(self._count).to_bytes(8, "big")
+        again(self, writes)
+
+    _replace(stack, ForwardingLog, "_again", mutant)
+
+
+@mutation
+def followers_read_without_asking(stack: ExitStack) -> None:
+    """A default read at a follower is answered from its own state at once."""
+    _replace(stack, ForwardingLog, "read_gate", lambda self, consistent=False: None)
+
+
+@mutation
+def reads_join_a_question_under_way(stack: ExitStack) -> None:
+    """A read uses the answer to a question that left before it came."""
+    ready = ReadGate.ready
+
+    def mutant(self: Any) -> Any:
+        return next(iter(self._asking.values()), None) or ready(self)
+
+    _replace(stack, ReadGate, "ready", mutant)
+
+
+@mutation
+def answers_before_it_has_applied(stack: ExitStack) -> None:
+    """A follower answers a read when the leader has told it how far it must be, not when it is there."""
+    told = ForwardingLog._told
+
+    def mutant(self: Any, call: Any, ready: Any) -> None:
+        if call.cancelled() or call.exception() is not None:
+            told(self, call, ready)
+        elif not ready.done():
+            ready.set_result(None)
+
+    _replace(stack, ForwardingLog, "_told", mutant)
+
+
+@mutation
+def a_deposed_leader_tells_how_far_it_is(stack: ExitStack) -> None:
+    """`read-index` is answered by whoever is asked, leader or not."""
+    module = sys.modules[StackServer.__module__]
+
+    def mutant(log: Any) -> Any:
+        async def read_index(_: Any, payload: bytes) -> bytes:
+            return encode_index(log.applied_index)
+
+        return {**leader_methods(log), READ_INDEX: read_index}
+
+    _unnoticed(stack)
+    _replace(stack, module, "leader_methods", mutant)
 
 
 @mutation

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from meshagent.errors import MeshError
 from meshtest.sim.network import Weather
+from meshtest.sim.wire import Wire
 
 if TYPE_CHECKING:
     from meshtest.sim.cluster import Cluster, SimServer
@@ -25,6 +27,8 @@ PROFILES: dict[str, tuple[str, ...]] = {
                  "mend", "transfer", "add", "full_disk", "room"),
     "lost_disks": ("lose_disk", "lose_disk", "lose_disk", "promote", "promote", "promote", "promote", "crash",
                    "restart", "restart", "isolate_leader", "cut", "mend", "mend", "mend", "transfer", "weather"),
+    "streams": ("break_streams", "break_streams", "cut", "one_way", "isolate_leader", "mend", "mend", "mend", "weather",
+                "pause", "transfer", "crash", "restart", "restart"),
     "recoveries": ("recover", "add", "add", "promote", "promote", "promote", "promote", "crash_in_write", "restart",
                    "restart", "cut", "mend", "mend", "mend", "lose_disk"),
     "all": (
@@ -171,6 +175,13 @@ class Nemesis:
         self.on_recovery()
         return True
 
+    def break_streams(self) -> bool:
+        if not isinstance(self.cluster.network, Wire):
+            return False
+        for _ in range(self.rng.randint(1, 4)):
+            self.cluster.network.break_one()
+        return True
+
     def slow_disk(self) -> None:
         server = self._pick(up=True)
         if server is not None:
@@ -196,7 +207,13 @@ class Nemesis:
         if leader is not None:
             others = sorted(leader.log._engine.voters - {leader.node_id})
             if others:
-                leader.log.transfer_leadership(self.rng.choice(others))
+                name = self.rng.choice(others)
+
+                async def hand_over() -> None:
+                    with suppress(MeshError):
+                        leader.log.transfer_leadership(name)
+
+                leader.ask(hand_over)
 
     def add(self) -> None:
         leader = self.cluster.leader
@@ -222,9 +239,9 @@ class Nemesis:
     async def _change(self, leader: SimServer, what: str, node_id: str, *, voter: bool) -> None:
         try:
             if what == "add":
-                change = leader.log.add_server(node_id, f"{node_id}:8300", voter=voter)
+                change = leader.ask(lambda: leader.log.add_server(node_id, f"{node_id}:8300", voter=voter))
             else:
-                change = leader.log.remove_server(node_id)
+                change = leader.ask(lambda: leader.log.remove_server(node_id))
             await asyncio.wait_for(change, 1.0)
         except (MeshError, TimeoutError) as error:
             self.cluster.note(f"{what} {node_id}: {error.__class__.__name__}")
@@ -240,7 +257,7 @@ class Nemesis:
 
     async def _restore(self, leader: SimServer, chunks: list[bytes]) -> None:
         try:
-            await asyncio.wait_for(leader.log.restore_snapshot(self._slowly(chunks)), 2.0)
+            await asyncio.wait_for(leader.ask(lambda: leader.log.restore_snapshot(self._slowly(chunks))), 2.0)
         except (MeshError, TimeoutError) as error:
             self.cluster.note(f"restore: {error.__class__.__name__}")
         else:

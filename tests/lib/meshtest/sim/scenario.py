@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from meshagent.errors import Conflict, MeshError
@@ -13,6 +14,7 @@ from meshtest.sim.cluster import Broken, Cluster, Numbers
 from meshtest.sim.history import History
 from meshtest.sim.loop import run_sim
 from meshtest.sim.nemesis import PROFILES, Nemesis
+from meshtest.sim.stack import StackCluster, StackHistory
 
 CHECK_EVERY_S = 0.01
 SETTLE_S = 20.0
@@ -28,14 +30,14 @@ class Outcome:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-async def _scenario(outcome: Outcome, chaos_s: float) -> None:
+async def _scenario(outcome: Outcome, chaos_s: float, *, stack: bool) -> None:
     loop = asyncio.get_running_loop()
     rng = random.Random(outcome.seed)
     # One seed in three runs the real catalog, and one in three begins with servers that do not know each other.
     machine = Catalog if outcome.seed % 3 == 1 else Numbers
     begins = outcome.seed % 3 == 2
-    cluster = Cluster(outcome.seed, outcome.size, machine=machine, joins=begins)
-    history = History(cluster, rng.random())
+    cluster = (StackCluster if stack else Cluster)(outcome.seed, outcome.size, machine=machine, joins=begins)
+    history = (StackHistory if stack else History)(cluster, rng.random())
     history.loose = outcome.profile == "restores"
     nemesis = Nemesis(cluster, rng.random(), outcome.profile)
     nemesis.on_recovery = history.forget
@@ -61,9 +63,11 @@ async def _scenario(outcome: Outcome, chaos_s: float) -> None:
             raise Broken(f"no agreement {SETTLE_S} s after everything works again: {_states(cluster)}")
     cluster.check()
     outcome.seconds = loop.time()
+    wire = cluster.network
     outcome.facts = {
         **history.summary(),
         "messages": cluster.network.sent,
+        **({"connections": wire.connections, "broken streams": wire.broken} if stack else {}),
         "terms": max(cluster.leaders, default=0),
         "leaders": len(cluster.leaders),
         "recovered_after": round(loop.time() - healed, 2),
@@ -80,7 +84,7 @@ async def _begin(cluster: Cluster, name: str) -> None:
         if not server.up or not server.log._started:
             continue
         try:
-            await asyncio.wait_for(server.log.bootstrap(addresses), 1.0)
+            await asyncio.wait_for(server.ask(partial(server.log.bootstrap, addresses)), 1.0)
         except Conflict:
             return
         except (MeshError, TimeoutError):
@@ -122,14 +126,15 @@ def _states(cluster: Cluster) -> str:
     )
 
 
-def run_seed(seed: int, *, profile: str | None = None, chaos_s: float = 5.0) -> Outcome:
-    """Raises what is broken, with the seed in its message."""
+def run_seed(seed: int, *, profile: str | None = None, chaos_s: float = 5.0, stack: bool = False) -> Outcome:
+    """Raises what is broken, with the seed in its message. `stack`: with forwarding and the RPC port (`stack.py`)."""
     names = sorted(PROFILES)
     profile = profile or names[seed % len(names)]
     outcome = Outcome(seed, profile, 5 if (seed // len(names)) % 3 == 2 else 3)
     try:
-        run_sim(_scenario(outcome, chaos_s))
+        run_sim(_scenario(outcome, chaos_s, stack=stack))
     except Exception as error:
         last = "\n  ".join(outcome.trace[-25:])
-        raise Broken(f"seed {seed} ({profile}, {outcome.size} servers): {error!r}\n  {last}") from error
+        what = ", the whole stack" if stack else ""
+        raise Broken(f"seed {seed} ({profile}, {outcome.size} servers{what}): {error!r}\n  {last}") from error
     return outcome
