@@ -10,7 +10,6 @@ Source: surface rows C1-C10, C17, C24, C25, C29. What may change here: checks th
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote
@@ -22,7 +21,7 @@ from meshagent.agent.http.request import Request, parse_query, unescape
 from meshagent.agent.http.response import JSON, Headers, Response, StreamingResponse
 from meshagent.agent.http.routes import Route, Router, load_routes
 from meshagent.agent.http.tallies import api_name, count_api
-from meshagent.agent.http.target import Target, clean_path, parse_target
+from meshagent.agent.http.target import Target, clean_path, parse_target, without_token
 from meshagent.agent.http.views import View, indent
 from meshagent.agent.http.wire import Answer, error_answer, finish, header_block
 from meshagent.errors import BadRequest, MeshError, TooLarge
@@ -375,14 +374,6 @@ def always_lines(settings: HttpSettings) -> bytes:
     if settings.translate_wan_addrs:
         lines = (*lines, ("X-Consul-Translate-Addresses", "true"))
     return _VARY + header_block(lines + settings.response_headers)
-
-
-_TOKEN = re.compile(r"(?<=[?&]token=)[^&]*")
-
-
-def without_token(target: str) -> str:
-    """A request target for the log."""
-    return _TOKEN.sub("<hidden>", target)
 
 
 def _check_tenancy(route: Route, request: Request) -> None:
