@@ -95,7 +95,6 @@ WAITING: tuple[Waiting, ...] = (
         feature="metrics of the host",
         options=("telemetry.disable_per_tenancy_usage_metrics", "telemetry.enable_host_metrics"),
     ),
-    Waiting(feature="profiles", options=("enable_debug",), commands=(("CL24", "debug"),)),
     Waiting(feature="node ids from the hardware", options=("disable_host_node_id",)),
 )
 

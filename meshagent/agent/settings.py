@@ -210,6 +210,7 @@ def http_settings(config: Config) -> HttpSettings:
         txn_max_req_len=config.limits.txn_max_req_len,
         max_conns_per_client=config.limits.http_max_conns_per_client,
         default_policy="deny" if config.acl.enabled and config.acl.default_policy == "deny" else "allow",
+        enable_debug=config.enable_debug,
         ui_enabled=config.ui_config.enabled or bool(config.ui_config.dir),
         ui_dir=config.ui_config.dir,
         ui_path=config.ui_config.content_path,

@@ -243,7 +243,8 @@ class Client:
         pairs = list(self.endpoint.query.items()) + list(query.items() if isinstance(query, Mapping) else query)
         # A flag such as `stale` or `recurse` has no value.
         text = "&".join(urlencode({name: value}) if value != "" else quote(name) for name, value in pairs)
-        return f"{self._prefix}/v1/{quote(path, safe='/~')}" + (f"?{text}" if text else "")
+        root = "" if path.startswith("/") else "/v1/"
+        return f"{self._prefix}{root}{quote(path, safe='/~')}" + (f"?{text}" if text else "")
 
     def _headers(self) -> dict[str, str]:
         headers = {}

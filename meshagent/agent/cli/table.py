@@ -69,6 +69,7 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("config list", "config_entries", "list_entries", "CL17", "List the config entries of a kind"),
     Subcommand("config read", "config_entries", "read", "CL17", "Show a config entry"),
     Subcommand("config write", "config_entries", "write", "CL17", "Write a config entry from a file"),
+    Subcommand("debug", "debug", "debug", "CL24", "Record what an agent does, into an archive"),
     Subcommand("demo", "demo", "demo", "", "Run an agent and two demo services, and say what to try"),
     Subcommand("event", "event", "event", "CL9", "Fire a user event"),
     Subcommand("exec", "exec", "exec_", "CL10", "Run a command on the nodes of the cluster"),

@@ -9,9 +9,7 @@ Source: surface rows C1-C10, C17, C24, C25, C29. What may change here: checks th
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote
@@ -23,7 +21,7 @@ from meshagent.agent.http.request import Request, parse_query, unescape
 from meshagent.agent.http.response import JSON, Headers, Response, StreamingResponse
 from meshagent.agent.http.routes import Route, Router, load_routes
 from meshagent.agent.http.tallies import api_name, count_api
-from meshagent.agent.http.target import Target, clean_path, parse_target
+from meshagent.agent.http.target import Target, clean_path, parse_target, without_token
 from meshagent.agent.http.views import View, indent
 from meshagent.agent.http.wire import Answer, error_answer, finish, header_block
 from meshagent.errors import BadRequest, MeshError, TooLarge
@@ -151,8 +149,8 @@ class Dispatcher:
             return Outcome(self._redirect(307, clean_path(target.raw_path), target.query, incoming.method))
         found = self.router.find(target.raw_path)
         if found is None:
-            if self._guardian is not None and target.path.startswith("/debug/pprof/"):
-                return Outcome(await self._no_profile(incoming, target))
+            if target.path.startswith("/debug/pprof/"):
+                return Outcome(await self._profile(incoming, target))
             return Outcome(self._no_route(target, incoming.method))
         methods = found.methods
         allow = ",".join(("OPTIONS", *methods))
@@ -267,15 +265,11 @@ class Dispatcher:
                 refusal=refusal if status == 403 else "",
             )
 
-    async def _no_profile(self, incoming: Incoming, target: Target) -> Answer:
-        """Profiles of Go do not exist here; that is said to who might read them (surface row C32)."""
+    async def _profile(self, incoming: Incoming, target: Target) -> Answer:
+        from meshagent.agent.http.profiles import profile  # only where one is asked for
+
         request = Request(incoming.method, target.path, parse_query(target.query), incoming.headers)
-        status = 403
-        if self._guardian is not None:
-            with contextlib.suppress(MeshError):
-                identity = await self._guardian.identify(request.given_token or self._guardian.tokens.default)
-                status = 404 if identity.access.allows("operator", "read") else 403
-        return finish(Response(status), _VARY, gzip=False)
+        return finish(await profile(self._guardian, self.settings.enable_debug, request), _VARY, gzip=False)
 
     async def _identify(self, route: Route, request: Request) -> None:
         """Say what the token of the request may do."""
@@ -348,8 +342,6 @@ class Dispatcher:
             if settings.ui_enabled:
                 return self._redirect(301, settings.ui_path, "", method)
             return error_answer(200, _UI_OFF, self._unrouted)
-        if path.startswith("/debug/pprof/"):
-            return finish(Response(404, content_type=None), _VARY, gzip=False)
         if settings.ui_enabled and path + "/" == settings.ui_path:
             return self._redirect(307, settings.ui_path, target.query, method)
         pages = ("/robots.txt", settings.ui_path)
@@ -382,14 +374,6 @@ def always_lines(settings: HttpSettings) -> bytes:
     if settings.translate_wan_addrs:
         lines = (*lines, ("X-Consul-Translate-Addresses", "true"))
     return _VARY + header_block(lines + settings.response_headers)
-
-
-_TOKEN = re.compile(r"(?<=[?&]token=)[^&]*")
-
-
-def without_token(target: str) -> str:
-    """A request target for the log."""
-    return _TOKEN.sub("<hidden>", target)
 
 
 def _check_tenancy(route: Route, request: Request) -> None:

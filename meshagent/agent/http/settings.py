@@ -40,6 +40,8 @@ class HttpSettings:
     max_conns_per_client: int = 200
     #: "allow" or "deny", shown in every answer.
     default_policy: str = "allow"
+    #: Serve profiles although there are no ACLs (surface row C32).
+    enable_debug: bool = False
     ui_enabled: bool = False
     ui_path: str = "/ui/"
     #: Files in place of our own page; "" for ours.

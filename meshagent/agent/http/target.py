@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 from meshagent.agent.http.request import unescape
 
-__all__ = ["Target", "clean_path", "parse_target"]
+__all__ = ["Target", "clean_path", "parse_target", "without_token"]
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_TOKEN = re.compile(r"(?<=[?&]token=)[^&]*")
 _UNCLEAN = re.compile(r"//|/\.\.?(/|\Z)")
 
 
@@ -69,3 +70,8 @@ def clean_path(path: str) -> str:
             parts.append(part)
     cleaned = "/" + "/".join(parts)
     return cleaned + "/" if path.endswith("/") and parts else cleaned
+
+
+def without_token(target: str) -> str:
+    """A request target for the log."""
+    return _TOKEN.sub("<hidden>", target)

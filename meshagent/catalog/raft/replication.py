@@ -3,14 +3,13 @@
 Source: Ongaro and Ousterhout (2014), section 5.3; Ongaro (2014), sections 6.4 (lease, reads confirmed by a quorum) and
 10.2 (pipelining; writing to the own disk while the others write).
 
-A sign of life (`_beat`) begins a round; every message of the leader names the newest round, every answer repeats it. So
-an answer proves when the leader was heard at the latest: when the round began, not when the answer came in.
+A sign of life (`_beat`) begins a round; messages of the leader name the newest round, answers repeat it: an answer proves
+when the leader was heard at the latest, when the round began, not when the answer came in.
 
-A leader lets the others commit what it has applied itself, not what it knows to be committed: it may be the last to
-have an entry on its disk, or be at work on a long one, and a read that it answers under its lease from its own state
-must not fall behind what a reader at a follower has already seen.
+A leader lets the others commit what it has applied itself, not what it knows to be committed: a read that it answers
+under its lease from its own state must not fall behind what a reader at a follower has already seen.
 
-What may be changed: not the rule of `_take`: only what contradicts the leader is deleted, and never what is committed.
+What may be changed: not the rule of `_take`: only what contradicts the leader is deleted, never what is committed.
 """
 
 from __future__ import annotations
@@ -33,7 +32,6 @@ from meshagent.errors import InternalError
 __all__ = ["Replication"]
 
 log = logging.getLogger("agent.server.raft")
-
 BATCH_BYTES = 1 << 20  # of one message; an entry that is larger goes alone
 NEVER = float("inf")
 
@@ -51,13 +49,11 @@ class Replication(Elections):
         self._on_behind = on_behind
         self._on_deposed = on_deposed
         self._progress: dict[str, Progress] = {}
-        self._noop_index = 0
-        self._led_mark = 0  # until this is on disk the term is not
+        self._noop_index = self._led_mark = 0  # until the mark is on disk the term is not
         self._round = 0
         self._rounds: list[tuple[int, float]] = []  # (round, when it began), oldest first
         self._lease_until = 0.0
-        self._next_beat = NEVER
-        self._beat_wanted = False
+        self._next_beat, self._beat_wanted = NEVER, False
         self._transfer: tuple[str, float, bool] | None = None  # (to whom, until when, whether it was told)
         self._leaves = False  # it was removed, and says so for the last time
         self._incarnations_heard = False  # another directory than what is written down, perhaps

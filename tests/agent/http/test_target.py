@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshagent.agent.http.target import Target, clean_path, parse_target
+from meshagent.agent.http.target import Target, clean_path, parse_target, without_token
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,9 @@ def test_any_text_parses_or_raises_the_named_error(raw: str) -> None:
     except ValueError:
         return
     assert target.path is not None
+
+
+def test_a_token_is_not_in_what_is_logged() -> None:
+    assert without_token("/v1/kv/a?dc=x&token=s3cret&b=1") == "/v1/kv/a?dc=x&token=<hidden>&b=1"
+    assert without_token("/v1/kv/a?token=s3cret") == "/v1/kv/a?token=<hidden>"
+    assert without_token("/v1/kv/token=a") == "/v1/kv/token=a"
