@@ -41,12 +41,18 @@ class Mesh:
         self.directory = directory
         self.stack = stack
         self.backend = free_ports(["http"])["http"]
-        stack.enter_context(nginx(directory, self.backend, file_bytes=BULK_BYTES))
+        self._serve()
         self._domain = TrustDomain()
         self._leafs = {name: leaf_files(directory, self._domain, name) for name in ("web", "api")}
         self._ports: dict[str, int] = {}
         self._agent: AgentProcess | None = None
         self._sidecars: Sidecars | None = None
+
+    def _serve(self) -> None:
+        self.stack.enter_context(nginx(self.directory, self.backend, file_bytes=BULK_BYTES))
+
+    def _answers(self, kind: str) -> bool:
+        return b"hello" in subprocess.check_output([load.tool("curl"), "-s", self.url(kind, "/")])
 
     def pair(self, kind: str) -> int:
         """The port at which a client of that pair dials: "ours", "envoy", "haproxy", or "direct" for none."""
@@ -54,10 +60,7 @@ class Mesh:
             return self.backend
         if kind not in self._ports:
             self._ports[kind] = {"ours": self._ours, "envoy": self._envoy, "haproxy": self._haproxy}[kind]()
-            wait_until(
-                f"an answer through {kind}",
-                lambda: b"hello" in subprocess.check_output([load.tool("curl"), "-s", self.url(kind, "/")]),
-            )
+            wait_until(f"an answer through {kind}", lambda: self._answers(kind))
         return self._ports[kind]
 
     def url(self, kind: str, path: str) -> str:

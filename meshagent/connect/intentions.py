@@ -18,7 +18,7 @@ import msgspec
 
 from meshagent.catalog.entries.service_intentions import IntentionJWT, Permission, ServiceIntentions, Source, precedence
 
-__all__ = ["Decision", "Default", "Intention", "decide", "matching", "of_entries", "of_entry"]
+__all__ = ["Decision", "Default", "Intention", "decide", "matching", "of_entries", "of_entry", "providers_of"]
 
 #: Consul's words when nothing matches: `acl.default_policy` decided, or `default_intention_policy` did.
 BY_ACLS, BY_POLICY = "Default behavior configured by ACLs", "Default intention policy"
@@ -109,6 +109,13 @@ def matching(get: Callable[[str], ServiceIntentions | None], destination: str) -
     names = ("*",) if destination == "*" else (destination, "*")
     found = [entry for entry in map(get, names) if entry is not None]
     return of_entries(found)
+
+
+def providers_of(intentions: Iterable[Intention]) -> tuple[str, ...]:
+    """Names of the JWT providers that intentions ask for, each once."""
+    blocks = [block for one in intentions for block in (one.jwt, *(it.jwt for it in one.permissions))]
+    names = [ref.name for block in blocks if block is not None for ref in block.providers]
+    return tuple(dict.fromkeys(names))
 
 
 def matching_source(intentions: Iterable[Intention], source: str) -> list[Intention]:

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from meshagent.catalog import queries
+from meshagent.catalog.entries.jwt_provider import JWTProvider
 from meshagent.catalog.entries.service_intentions import ServiceIntentions
 from meshagent.catalog.model import Locality, Service, ServiceEntry, Upstream
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Subscription, Topic
 from meshagent.connect import spiffe
 from meshagent.connect.chain import Chain, Overrides, Target, compile_chain
-from meshagent.connect.intentions import Default, Intention, matching
+from meshagent.connect.intentions import Default, Intention, matching, providers_of
 from meshagent.connect.snapshot import Cluster, Endpoint, Outbound, ProxySnapshot, inbound_of, outbound_of
 from meshagent.errors import MeshError
 
@@ -70,7 +71,7 @@ class SnapshotParts:
             trust_domain=self._store.ca.trust_domain,
             default_allow=default.allow,
             default_reason=default.reason,
-            intentions=self._part(("intentions", name), lambda: self._intentions(name)),
+            intentions=(intentions := self._part(("intentions", name), lambda: self._intentions(name))),
             roots=roots,
             leaf_chain=leaf[0],
             leaf_key=leaf[1],
@@ -79,6 +80,7 @@ class SnapshotParts:
             clusters=clusters,
             region=place.region,
             zone=place.zone,
+            jwt_providers=self._part(("jwt-providers", *providers_of(intentions)), lambda: self._providers(intentions)),
         )
         for key in self._parts.keys() - self._used:
             self._parts.pop(key).subscription.cancel()
@@ -115,6 +117,11 @@ class SnapshotParts:
         entries = self._store.config.watched()
         found = matching(lambda wanted: entries.get(ServiceIntentions, wanted), name)
         return tuple(found), entries.topics
+
+    def _providers(self, intentions: Iterable[Intention]) -> tuple[tuple[JWTProvider, ...], Iterable[Topic]]:
+        entries = self._store.config.watched()
+        found = [entries.get(JWTProvider, name) for name in providers_of(intentions)]
+        return tuple(one for one in found if one is not None), entries.topics
 
     def _outbound(self, upstreams: Iterable[Upstream]) -> tuple[tuple[Outbound, ...], list[Target]]:
         found: list[Outbound] = []

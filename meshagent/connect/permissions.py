@@ -59,15 +59,19 @@ def decide_request(
         return Decision(False, f"{decision.reason}: no valid token", one)
     if not one.permissions:
         return decision
+    wanting = False
     for at, permission in enumerate(one.permissions):
         if permission.http is None or matches(permission.http, request):
             allowed = permission.action == "allow"
             if tokens is not None and permission.jwt is not None and not tokens(permission.jwt):
+                wanting = wanting or allowed  # a later permission may ask for another token
                 continue
             reason = (
                 f"{decision.reason}: Permissions[{at}] matches (Action: {permission.action.upper()}{_jwt(permission)})"
             )
             return Decision(allowed, reason, one)
+    if wanting:
+        return Decision(False, f"{decision.reason}: no valid token", one)
     return Decision(default.allow, f"{decision.reason}: no permission matches, {default.reason}", one)
 
 

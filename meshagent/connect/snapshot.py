@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from meshagent.catalog.entries.jwt_provider import JWTProvider
 from meshagent.catalog.model import Service, Upstream
 from meshagent.connect.chain import Chain, Target
 from meshagent.connect.intentions import Intention
@@ -112,6 +113,7 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
     clusters: dict[str, Cluster] = {}
     region: str = ""
     zone: str = ""
+    jwt_providers: tuple[JWTProvider, ...] = ()
 
     def shown(self) -> Any:
         """As builtins, without the private key."""

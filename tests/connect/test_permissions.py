@@ -8,9 +8,15 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from meshagent.catalog.entries.service_intentions import ServiceIntentions
+from meshagent.catalog.entries.service_intentions import (
+    IntentionJWT,
+    JWTProviderRef,
+    Permission,
+    PermissionHTTP,
+    ServiceIntentions,
+)
 from meshagent.catalog.entries.table import parse
-from meshagent.connect.intentions import Default, of_entries
+from meshagent.connect.intentions import Default, Intention, of_entries
 from meshagent.connect.permissions import HttpRequest, decide_request
 
 
@@ -114,3 +120,37 @@ def test_where_none_matches_the_default_holds() -> None:
 @given(st.text(max_size=30), st.text(max_size=30))
 def test_any_expression_and_path_have_an_answer(pattern: str, path: str) -> None:
     assert allowed({"PathRegex": pattern or "a"}, HttpRequest(path=path)) in {True, False}
+
+
+class TestTokens:
+    """What asks for a token and has none does not allow, whatever the default."""
+
+    JWT = IntentionJWT(providers=(JWTProviderRef(name="idp"),))
+    OTHER = IntentionJWT(providers=(JWTProviderRef(name="other"),))
+
+    def decided(self, one: Intention, good: str = "", default: bool = True) -> bool:
+        def tokens(required: IntentionJWT) -> bool:
+            return any(ref.name == good for ref in required.providers)
+
+        return decide_request([one], "web", "api", HttpRequest(), Default(default), "", tokens).allowed
+
+    def test_of_a_whole_intention(self) -> None:
+        one = Intention("web", "api", "allow", 9, jwt=self.JWT)
+        assert self.decided(one, "idp")
+        assert not self.decided(one)
+        assert not self.decided(Intention("web", "api", "deny", 9, jwt=self.JWT), "idp")
+
+    def test_of_permissions_in_turn(self) -> None:
+        http = PermissionHTTP(path_prefix="/")
+        permissions = tuple(Permission(action="allow", http=http, jwt=jwt) for jwt in (self.JWT, self.OTHER))
+        one = Intention("web", "api", "", 9, permissions)
+        assert self.decided(one, "idp")
+        assert self.decided(one, "other")
+        assert not self.decided(one)
+        assert not self.decided(one, default=False)
+
+    def test_a_denial_that_asks_for_one(self) -> None:
+        denied = Permission(action="deny", http=PermissionHTTP(path_prefix="/"), jwt=self.JWT)
+        one = Intention("web", "api", "", 9, (denied,))
+        assert not self.decided(one, "idp")
+        assert self.decided(one)

@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 from meshtest.httpapp import Answer, HttpApp, ask, http_app
+from meshtest.jwts import Issuer
 from meshtest.process import AgentProcess
 from meshtest.sidecars import Sidecars, dial, free_port, sidecars
 
@@ -263,6 +264,24 @@ class TestIntentions:
         assert mesh.get("/", method="POST").status == 403
         assert mesh.get("/", method="POST", headers={"X-Key": "open"}).status == 200
         assert "Permissions[0] matches (Action: DENY)" in mesh.mesh.log("api1")
+
+    def test_tokens(self, mesh: Mesh) -> None:
+        issuer = Issuer("idp")
+        mesh.write(**issuer.provider(Forwarding={"HeaderName": "X-Claims"}))
+        jwt = {"Providers": [{"Name": "idp", "VerifyClaims": [{"Path": ["role"], "Value": "admin"}]}]}
+        permissions = [{"Action": "allow", "HTTP": {"PathPrefix": "/"}, "JWT": jwt}]
+        mesh.write(Kind="service-intentions", Name="api", Sources=[{"Name": "web", "Permissions": permissions}])
+        token = issuer.token(role="admin")
+        mesh.await_config("the token's payload", lambda: "x-claims" in self._sent(mesh, token))
+        assert "authorization" not in self._sent(mesh, token)
+        assert mesh.get("/").status == 403
+        for bad in (issuer.token(role="user"), Issuer("idp").token(role="admin"), token[:-4]):
+            assert mesh.get("/", headers={"Authorization": f"Bearer {bad}"}).status == 403
+
+    @staticmethod
+    def _sent(mesh: Mesh, token: str) -> Any:
+        answer = mesh.get("/", headers={"Authorization": f"Bearer {token}"})
+        return json.loads(answer.body)["headers"] if answer.status == 200 else {}
 
     def test_a_deny_is_an_answer_and_cuts_what_runs(self, mesh: Mesh) -> None:
         mesh.write(Kind="service-intentions", Name="api", Sources=[{"Name": "web", "Action": "allow"}])

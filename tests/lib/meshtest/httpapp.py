@@ -69,6 +69,11 @@ class HttpApp:
         self._loop.run_until_complete(self._start())
         self._ready.set()
         self._loop.run_forever()
+        left = asyncio.all_tasks(self._loop)
+        for task in left:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        self._loop.close()
 
     async def _start(self) -> None:
         app = web.Application(client_max_size=1 << 30)

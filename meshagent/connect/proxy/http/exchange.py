@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from meshagent.connect.proxy.http.hooks import Cluster, Host, LocalReply
     from meshagent.connect.proxy.http.manager import Manager
     from meshagent.connect.proxy.http.policy import Destination, Fault, Route
+    from meshagent.connect.proxy.http.tokens import Found
 
 __all__ = ["BUFFER_BYTES", "Exchange"]
 
@@ -87,6 +88,7 @@ class Exchange:
         "started",
         "status",
         "stream",
+        "tokens",
         "trace",
         "trailers",
         "tried",
@@ -120,6 +122,8 @@ class Exchange:
         #: A cookie that makes the client come back to the same instance.
         self.set_cookie = b""
         self.attempt: Attempt | None = None
+        #: What was found out about the request's tokens, kept by the filter that looked.
+        self.tokens: Found | None = None
         #: Telemetry keeps here what it likes.
         self.trace: Any = None
         self._buffer: list[bytes] | None = None if end else []

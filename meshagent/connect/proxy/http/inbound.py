@@ -23,6 +23,7 @@ from meshagent.connect.proxy.contexts import Contexts
 from meshagent.connect.proxy.http.application import Application
 from meshagent.connect.proxy.http.codecs import server_codec
 from meshagent.connect.proxy.http.connection import HttpConnection, Turn
+from meshagent.connect.proxy.http.key_sets import KeySets
 from meshagent.connect.proxy.http.manager import Manager
 from meshagent.connect.proxy.http.marks import say_who_asks
 from meshagent.connect.proxy.http.policy import Destination, Route
@@ -31,6 +32,7 @@ from meshagent.connect.proxy.http.replies import DENIED
 from meshagent.connect.proxy.http.routes import Routes
 from meshagent.connect.proxy.http.sniffing import Sniffing
 from meshagent.connect.proxy.http.streams import ConnectionCodec, Peer
+from meshagent.connect.proxy.http.tokens import Tokens
 from meshagent.connect.proxy.layers.tls import Tls
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.snapshot import Inbound, ProxySnapshot
@@ -63,7 +65,8 @@ class HttpInboundListener:
         #: Peers, with their identity once it is known.
         self.live: dict[HttpConnection, str] = {}
         self.manager = Manager("inbound", turn.timers, rng)
-        self._rbac = Rbac(state, self._denied)
+        self._key_sets = KeySets(clock, tasks)
+        self._rbac = Rbac(state, self._denied, self._tokens)
         self.manager.filters = (self._rbac, say_who_asks)
         self._application: Application | None = None
         self._inbound = inbound
@@ -90,6 +93,7 @@ class HttpInboundListener:
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
+        self._key_sets.follow(self._state().jwt_providers)
         loop = asyncio.get_running_loop()
         inbound = self._inbound
         self._server = await loop.create_server(self._accept, inbound.address, inbound.port, backlog=1024)
@@ -110,6 +114,7 @@ class HttpInboundListener:
 
     def recheck(self) -> int:
         """End the requests on their way that the snapshot of now does not allow; how many."""
+        self._key_sets.follow(self._state().jwt_providers)
         cut = 0
         for exchange in list(self.manager.active):
             decision = self._rbac.decide(exchange)
@@ -173,6 +178,10 @@ class HttpInboundListener:
         if not self.live.pop(connection, "") and connection.failure:
             self._tallies.failed_handshakes += 1
             log.debug("connection ended before it began: reason=%s", connection.failure)
+
+    def _tokens(self, snapshot: ProxySnapshot) -> Tokens:
+        self._key_sets.follow(snapshot.jwt_providers)
+        return Tokens(snapshot.jwt_providers, self._key_sets.of, self._clock.now)
 
     def _denied(self) -> None:
         self._tallies.denied += 1

@@ -16,6 +16,7 @@ from meshagent.connect.intentions import Decision
 from meshagent.connect.permissions import HttpRequest
 from meshagent.connect.proxy.authz import authorize_request, source_of
 from meshagent.connect.proxy.http.replies import DENIED
+from meshagent.connect.proxy.http.tokens import Tokens
 from meshagent.connect.snapshot import ProxySnapshot
 
 if TYPE_CHECKING:
@@ -35,7 +36,15 @@ _MOST = 4096
 class Rbac:
     """`Filter`. `state` gives the snapshot in force, `on_denied` is told of each request that may not pass."""
 
-    def __init__(self, state: Callable[[], ProxySnapshot], on_denied: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        state: Callable[[], ProxySnapshot],
+        on_denied: Callable[[], None],
+        tokens_of: Callable[[ProxySnapshot], Tokens] | None = None,
+    ) -> None:
+        """`tokens_of` makes what looks for the tokens of requests; without it no requirement is met."""
+        self._tokens_of = tokens_of
+        self._tokens: Tokens | None = None
         self._state = state
         self._on_denied = on_denied
         self._of: ProxySnapshot | None = None
@@ -45,6 +54,8 @@ class Rbac:
     def __call__(self, exchange: Exchange) -> LocalReply | None:
         decision = self.decide(exchange)
         if decision.allowed:
+            if exchange.tokens is not None:
+                exchange.tokens.settle()
             return None
         self._on_denied()
         log.warning(
@@ -58,13 +69,18 @@ class Rbac:
         snapshot = self._state()
         if snapshot is not self._of:
             self._of, self._known = snapshot, {}
+            self._tokens = self._tokens_of(snapshot) if self._tokens_of and snapshot.jwt_providers else None
         identity = exchange.peer.identity
         known = self._known.get(identity)
         if known is None:
             known = self._look(snapshot, identity)
         exchange.identity, decision = known
         if decision is None:
-            return authorize_request(snapshot, identity, _seen(exchange.head))
+            if self._tokens is None:
+                return authorize_request(snapshot, identity, _seen(exchange.head))
+            if exchange.tokens is None:  # kept for a later look: the token itself may not be on its way any more
+                exchange.tokens = self._tokens.of(exchange.head)
+            return authorize_request(snapshot, identity, _seen(exchange.head), exchange.tokens)
         return decision
 
     def _look(self, snapshot: ProxySnapshot, identity: str) -> tuple[str, Decision | None]:

@@ -1,0 +1,129 @@
+"""I/O edge: the public keys of JWT providers: from their entries, from files, or fetched over HTTPS and kept a while.
+
+A fetch runs in a thread and never holds up a request: until the keys are there the provider has no good tokens, and
+when they cannot be fetched again the old ones stay in use.
+
+Source: surface row M35 (`JSONWebKeySet`); RFC 7517. What may change here: times, further sources.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from meshagent.catalog.entries.jwt_provider import JWTProvider, KeyServerTLS, RemoteJWKS
+from meshagent.clock import Clock, Tasks
+from meshagent.connect.proxy.http.tokens import local_keyset
+from meshagent.errors import BadRequest
+
+__all__ = ["KeySets"]
+
+log = logging.getLogger("proxy.jwt")
+
+#: Envoy's cache of remote key sets; pauses after a failure; what a set may be at most.
+_KEEP_S, _RETRY_S, _TIMEOUT_S, _MAX_BYTES = 300.0, 2.0, 10.0, 1 << 20
+
+
+class KeySets:
+    """Keys by provider. `follow` takes up the providers of a snapshot."""
+
+    def __init__(self, clock: Clock, tasks: Tasks) -> None:
+        self._clock = clock
+        self._tasks = tasks
+        self._keys: dict[str, tuple[JWTProvider, Sequence[Any] | None]] = {}
+        self._fetching: dict[str, asyncio.Task[Any]] = {}
+
+    def of(self, provider: JWTProvider) -> Sequence[Any] | None:
+        """The keys of a provider; None while there are none."""
+        held = self._keys.get(provider.name)
+        return held[1] if held is not None and held[0] == provider else None
+
+    def follow(self, providers: Sequence[JWTProvider]) -> None:
+        """Use these from now on."""
+        by_name = {one.name: one for one in providers}
+        for name in self._keys.keys() - by_name.keys():
+            del self._keys[name]
+            self._stop(name)
+        for name, provider in by_name.items():
+            held = self._keys.get(name)
+            if held is not None and held[0] == provider:
+                continue
+            self._stop(name)
+            self._keys[name] = provider, _at_once(provider)
+            keys = provider.json_web_key_set
+            if keys is not None and keys.remote is not None:
+                self._fetching[name] = self._tasks.start(self._follow(provider, keys.remote), name="jwks")
+
+    def _stop(self, name: str) -> None:
+        task = self._fetching.pop(name, None)
+        if task is not None:
+            task.cancel()
+
+    async def _follow(self, provider: JWTProvider, remote: RemoteJWKS) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            pause_s = remote.cache_duration / 1e9 or _KEEP_S
+            try:
+                found = await loop.run_in_executor(None, _fetched, remote)
+                self._keys[provider.name] = provider, _loaded(found)
+            except (OSError, ValueError, BadRequest) as error:
+                log.warning("keys cannot be fetched: provider=%s uri=%s error=%s", provider.name, remote.uri, error)
+                pause_s = _RETRY_S
+            await self._clock.sleep(pause_s)
+
+
+def _at_once(provider: JWTProvider) -> Sequence[Any] | None:
+    """Keys that need not be fetched."""
+    keys = provider.json_web_key_set
+    local = keys.local if keys is not None else None
+    if local is None:
+        return None
+    try:
+        found = local_keyset(provider) if local.jwks else Path(local.filename).read_bytes()[:_MAX_BYTES]
+        return _loaded(found) if found is not None else None
+    except (OSError, BadRequest) as error:
+        log.warning("keys cannot be used: provider=%s error=%s", provider.name, error)
+        return None
+
+
+def _loaded(text: bytes) -> Sequence[Any]:
+    from meshagent.catalog.acl import jwt_tokens  # loads PyJWT: only where tokens are asked for
+
+    return jwt_tokens.load_keyset(text)
+
+
+def _fetched(remote: RemoteJWKS) -> bytes:
+    """The key set at an address. Raises OSError, ValueError."""
+    parts = urlsplit(remote.uri)
+    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
+        raise ValueError("only https is fetched")
+    cluster = remote.jwks_cluster
+    context = _context(cluster.tls_certificates if cluster is not None else None) if parts.scheme == "https" else None
+    timeout_s = remote.request_timeout_ms / 1000.0 or _TIMEOUT_S
+    with urllib.request.urlopen(remote.uri, timeout=timeout_s, context=context) as answer:  # noqa: S310  checked above
+        found: bytes = answer.read(_MAX_BYTES + 1)
+    if len(found) > _MAX_BYTES:
+        raise ValueError(f"more than {_MAX_BYTES} bytes")
+    return found
+
+
+def _context(tls: KeyServerTLS | None) -> ssl.SSLContext:
+    trusted = tls.trusted_ca if tls is not None else None
+    if trusted is None:
+        return ssl.create_default_context()
+    return ssl.create_default_context(cafile=trusted.filename or None, cadata=trusted.inline_string or None)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
