@@ -335,11 +335,8 @@ class Dispatcher:
             return finish(Response(404, content_type=None), _VARY, gzip=False)
         if settings.ui_enabled and path + "/" == settings.ui_path:
             return self._redirect(307, settings.ui_path, target.query, method)
-        if (
-            settings.ui_enabled
-            and method in {"GET", "HEAD"}
-            and (path == "/robots.txt" or path.startswith(settings.ui_path))
-        ):
+        pages = ("/robots.txt", settings.ui_path)
+        if settings.ui_enabled and method in {"GET", "HEAD"} and path.startswith(pages):
             return self._page(path, method)
         text = _NOT_AN_ENDPOINT if "/v1/" in path else _NOT_THE_API
         return error_answer(404, text, self._unrouted)
