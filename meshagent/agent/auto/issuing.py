@@ -94,6 +94,9 @@ class Issuer:
 
     async def _first(self, payload: bytes) -> bytes:
         asked = decode(payload, SignRequest)
+        guardian = self._agent.extras.get("acl")
+        if guardian is not None:
+            (await guardian.identify(asked.token)).access.require("node", "write", asked.node)
         return encode(await self._issue(asked.node, asked.request))
 
     async def _renew(self, peer: Peer, payload: bytes) -> bytes:

@@ -57,8 +57,9 @@ def certificate_keeper(
         contact = FirstContact(
             identity, settings.tls_settings(config), config.domain, clock, rng, metrics, settings.rpc_settings(config)
         )
+        token = config.acl.tokens.agent or config.acl.tokens.default or ""
         places = [server.address for server in servers()]
-        return kept_of(node, datacenter, key, await contact.sign(places, SignRequest(node, request)))
+        return kept_of(node, datacenter, key, await contact.sign(places, SignRequest(node, request, token)))
 
     keeper = CertificateKeeper(
         kept if introduced else disk.load(data_dir, node),

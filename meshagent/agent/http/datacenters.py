@@ -6,6 +6,7 @@ agents that know no other datacenter. What may change here: nothing.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from meshagent.agent.http.request import Request
@@ -13,8 +14,30 @@ from meshagent.errors import InternalError
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
+    from meshagent.agent.datacenters import Datacenters
+    from meshagent.agent.http.dispatch import Dispatcher, Outcome
+    from meshagent.agent.http.routes import Route
 
-__all__ = ["require_local"]
+__all__ = ["elsewhere", "require_local"]
+
+#: Answered the same by every datacenter.
+_EVERYWHERE = frozenset({"/v1/catalog/datacenters"})
+
+
+def elsewhere(
+    dispatcher: Dispatcher, route: Route, request: Request
+) -> Callable[[Route, Request], Awaitable[Outcome]] | None:
+    """How a server has another datacenter answer; None when the request is for this one.
+
+    Raises:
+        InternalError: there is no path to it.
+    """
+    agent = dispatcher.agent
+    datacenters: Datacenters | None = agent.extras.get("datacenters")
+    wanted = request.query.get("datacenter") or request.query.get("dc")
+    if datacenters is None or not wanted or wanted == agent.datacenter or route.path in _EVERYWHERE:
+        return None
+    return datacenters.forwarder(wanted, dispatcher.settings, dispatcher.always).outcome
 
 
 def require_local(agent: Agent, request: Request) -> None:

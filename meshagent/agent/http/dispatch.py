@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote
 
 from meshagent.agent.acl.access import Refused
+from meshagent.agent.http.datacenters import elsewhere
 from meshagent.agent.http.ratelimit import RateLimits
 from meshagent.agent.http.reads import Dress, Reads
 from meshagent.agent.http.request import Request, parse_query, unescape
@@ -93,8 +94,6 @@ class Outcome:
         self.sampler = sampler
 
 
-#: Answered the same by every datacenter.
-_EVERYWHERE = frozenset({"/v1/catalog/datacenters"})
 Forward: TypeAlias = "Callable[[Route, Request], Awaitable[Outcome]]"
 
 
@@ -179,14 +178,9 @@ class Dispatcher:
         sampler = self._samplers[id(route)]
         status, refusal = 200, ""
         request = Request(
-            incoming.method,
-            target.path,
-            parse_query(target.query),
-            incoming.headers,
-            name=name,
-            remote=incoming.remote,
-            asker=incoming.asker,
-        )
+            incoming.method, target.path, parse_query(target.query), incoming.headers,
+            name=name, remote=incoming.remote, asker=incoming.asker,
+        )  # fmt: skip
         try:
             _check_tenancy(route, request)
             if self.limits.active and route.limited:
@@ -195,13 +189,11 @@ class Dispatcher:
             if self._guardian is not None and not route.open:
                 await self._identify(route, request)
             gzip = "gzip" in incoming.headers.get("Accept-Encoding", "")
-            forward = None if route.local else self._forward or self._elsewhere(route, request)
+            forward = None if route.local else self._forward or elsewhere(self, route, request)
             if route.read is not None:
                 if incoming.method != "GET":  # a question that is too long for a query
                     request.body = await self._body(route, incoming)
-                    if forward is not None:
-                        return await forward(route, request)
-                elif forward is not None and self._forward is None:
+                if forward is not None and (incoming.method != "GET" or self._forward is None):
                     return await forward(route, request)
                 answer, view, dress = await self.reads.answer(route, request, gzip=gzip)
                 status, refusal = answer.status, "Permission denied" if answer.status == 403 else ""
@@ -285,15 +277,6 @@ class Dispatcher:
             request.access = request.identity.access
         except MeshError as error:
             request.access = Refused(error)
-
-    def _elsewhere(self, route: Route, request: Request) -> Forward | None:
-        """How a server has another datacenter answer; None when the request is for this one."""
-        datacenters = self.agent.extras.get("datacenters")
-        wanted = request.query.get("datacenter") or request.query.get("dc")
-        if datacenters is None or not wanted or wanted == self.agent.datacenter or route.path in _EVERYWHERE:
-            return None
-        found: Forward = datacenters.forwarder(wanted, self.settings, self.always).outcome
-        return found
 
     async def _body(self, route: Route, incoming: Incoming) -> bytes:
         settings = self.settings
