@@ -29,10 +29,7 @@ WAITING: tuple[Waiting, ...] = (
     Waiting(
         feature="clusters of servers",
         options=(
-            "limits.rpc_max_burst",
-            "limits.rpc_rate",
             "raft_protocol",
-            "server_rejoin_age_max",
             "tls.defaults.verify_outgoing",
             "tls.https.verify_outgoing",
         ),
@@ -49,24 +46,9 @@ WAITING: tuple[Waiting, ...] = (
     Waiting(
         feature="several datacenters",
         options=(
+            "acl.enable_token_replication",
             "primary_datacenter",
             "translate_wan_addrs",
-        ),
-    ),
-    Waiting(
-        feature="ACLs",
-        options=("acl",),
-        commands=(
-            ("CL14", "acl bootstrap"),
-            ("CL14", "acl policy"),
-            ("CL14", "acl role"),
-            ("CL14", "acl set-agent-token"),
-            ("CL14", "acl token"),
-            ("CL15", "acl auth-method"),
-            ("CL15", "acl binding-rule"),
-            ("CL15", "acl templated-policy"),
-            ("CL16", "login"),
-            ("CL16", "logout"),
         ),
     ),
     Waiting(

@@ -13,6 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshagent.agent import settings
+from meshagent.agent.acl.guardian import ServerGuardian
+from meshagent.agent.acl.login import Logins
+from meshagent.agent.acl.resolver import Resolver
+from meshagent.agent.acl.setup import init_acls, reap_tokens
+from meshagent.agent.acl.usage import Usage, tell_used
 from meshagent.agent.auto.issuing import Issuer
 from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.bootstrap_keeper import BootstrapKeeper
@@ -27,12 +32,14 @@ from meshagent.agent.leadership import Leadership, init_cluster, init_federation
 from meshagent.agent.mesh import Mesh
 from meshagent.agent.operator_calls import all_methods
 from meshagent.agent.reconcile_keeper import ReconcileKeeper
+from meshagent.agent.rejoin import check_age, keep_seen
 from meshagent.agent.rpc.serving import Serving
 from meshagent.agent.server_calls import hand_over, server_methods
 from meshagent.agent.server_tags import read_server
 from meshagent.errors import MeshError
 
 if TYPE_CHECKING:
+    from meshagent.agent.acl.tokens import AgentTokens
     from meshagent.agent.checks.alias import AliasSource
     from meshagent.agent.config import Config
     from meshagent.agent.core import Agent
@@ -72,6 +79,10 @@ class ServerRole:
         tasks: Tasks,
     ) -> None:
         """Raises ConfigError."""
+        if data_dir is not None:
+            check_age(data_dir, clock.now(), config.server_rejoin_age_max)
+        self._data_dir = data_dir
+        self._clock = clock
         self.store = MeasuredStore()
         self.store.measure(metrics, clock.monotonic)
         self.cluster = Cluster(
@@ -100,6 +111,7 @@ class ServerRole:
             agent,
             first=(
                 ("giving the cluster an id", lambda: init_cluster(agent)),
+                *([("initializing ACLs", lambda: init_acls(agent))] if self._config.acl.enabled else []),
                 ("configuring autopilot", self.autopilot.configure),
                 ("telling who leads", self._tell_leader),
                 ("registering members", self.reconcile.once),
@@ -111,6 +123,7 @@ class ServerRole:
                 ("sessions", lambda: agent.sessions.lead(agent)),
                 ("tombstones", lambda: reap_tombstones(agent)),
                 ("autopilot", self._run_autopilot),
+                *([("expired tokens", lambda: reap_tokens(agent))] if self._config.acl.enabled else []),
                 *([("certificate authority", mesh.lead)] if mesh is not None else []),
             ),
         )
@@ -125,9 +138,27 @@ class ServerRole:
             cluster.hand_out(issuer.bootstrap_methods())
         pools.observe(self._on_members)
 
+    def guardian(self, agent: Agent, tokens: AgentTokens) -> ServerGuardian:
+        """Who resolves tokens: this server, from its own tables."""
+        agent.extras["acl_logins"] = Logins(agent)
+        resolver = Resolver(
+            self.store,
+            agent.clock,
+            agent.metrics,
+            tokens,
+            datacenter=agent.datacenter,
+            node_name=agent.node_name,
+            default_allow=self._config.acl.default_policy == "allow",
+        )
+        usage = agent.extras["acl_usage"] = Usage()
+        resolver.note, resolver.used = usage.note, usage.used
+        return ServerGuardian(resolver, tokens, self.log)
+
     async def start(self) -> None:
         """Listen on the RPC port, and bring the log up. Raises ConfigError, CorruptData."""
         await self.cluster.start()
+        if self._data_dir is not None:
+            self._tasks.start(keep_seen(self._data_dir, self._clock), name="last seen")
 
     async def _tell_leader(self) -> None:
         """Every agent hears it, Consul's too."""
@@ -137,6 +168,8 @@ class ServerRole:
         """Begin with everything else: HTTP and DNS answer."""
         self._tasks.start(self.leadership.run(), name="leadership")
         self._tasks.start(self.serving.run(), name="serving")
+        if self._config.acl.enabled:
+            self._tasks.start(tell_used(self.agent, self.agent.extras["acl_usage"]), name="use of tokens")
         if self._config.bootstrap_expect > 1:
             self._tasks.start(self.bootstrap.run(), name="bootstrap")
         if "mesh" in self.agent.extras:
