@@ -136,6 +136,7 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("tls ca create", "tls", "ca_create", "CL22", "Make an authority for agents"),
     Subcommand("tls cert create", "tls", "cert_create", "CL22", "Make a certificate for an agent"),
     Subcommand("tls join-token", "tls", "join_token", "", "Make a token with which a client joins"),
+    Subcommand("snapshot agent", "snapshot_agent", "agent", "CL25", "Save snapshots at an interval"),
     Subcommand("snapshot decode", "snapshot", "decode", "CL13", "Print the rows of a snapshot as JSON"),
     Subcommand("snapshot inspect", "snapshot", "inspect", "CL13", "Show what is in a snapshot"),
     Subcommand("snapshot restore", "snapshot", "restore", "CL13", "Replace the state of the servers by a snapshot"),
