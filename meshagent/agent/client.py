@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from meshagent.agent import settings
+from meshagent.agent.acl.remote import METHOD, RemoteGuardian
+from meshagent.agent.acl.usage import Usage
 from meshagent.agent.checks.alias import AliasedHealth, AliasSource
 from meshagent.agent.differences import NodeRows
 from meshagent.agent.gossip.member import Member, Status
@@ -41,6 +43,7 @@ from meshagent.dns.view import NotYet
 from meshagent.errors import ConfigError, RemoteProtocolError, Unavailable
 
 if TYPE_CHECKING:
+    from meshagent.agent.acl.tokens import AgentTokens
     from meshagent.agent.auto.keeper import CertificateKeeper
     from meshagent.agent.auto.kept import Kept
     from meshagent.agent.check_runs import Followed
@@ -121,6 +124,28 @@ class Client:
             self.mesh = agent.extras["mesh"] = Mesh(agent, None, self._sign, self._replica)
         self.follow(pools)
         self._replica.attach(agent.local)
+
+    def guardian(self, agent: Agent, tokens: AgentTokens) -> RemoteGuardian:
+        """Who resolves tokens: the servers, and this agent remembers."""
+        acl = agent.config.acl
+        dns_kinds = frozenset(questions.DNS_KINDS)
+        self.rows.token = lambda kind: tokens.dns if kind in dns_kinds else tokens.agent
+        tokens.on_change.append(self.rows.forget)
+        usage = agent.extras["acl_usage"] = Usage()
+        guardian = RemoteGuardian(
+            lambda payload: self.upstream.call(METHOD, payload),
+            tokens,
+            agent.clock,
+            self._tasks,
+            agent.metrics,
+            node_name=agent.node_name,
+            default_allow=acl.default_policy == "allow",
+            down_policy=acl.down_policy,
+            # What is kept holds policies and roles, too: it is as fresh as the freshest of them must be.
+            ttl_s=min(acl.token_ttl, acl.policy_ttl, acl.role_ttl),
+        )
+        guardian.note = usage.note
+        return guardian
 
     async def _sign(self, request: bytes) -> SignedLeaf:
         """Have a request for a leaf signed by a server."""
@@ -207,7 +232,7 @@ class Client:
 
     async def own_rows(self) -> NodeRows:
         """What the catalog holds of this node, as the leader knows it. Raises NoLeader."""
-        once = Once(Question(questions.NODE_ROWS, self._node_name))
+        once = Once(Question(questions.NODE_ROWS, self._node_name, token=self.rows.token(questions.NODE_ROWS)))
         body = await self.upstream.call(messages.ROWS, messages.encode(once))
         rows: NodeRows = questions.decode_rows(questions.NODE_ROWS, body)
         return rows

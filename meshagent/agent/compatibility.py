@@ -46,24 +46,9 @@ WAITING: tuple[Waiting, ...] = (
     Waiting(
         feature="several datacenters",
         options=(
+            "acl.enable_token_replication",
             "primary_datacenter",
             "translate_wan_addrs",
-        ),
-    ),
-    Waiting(
-        feature="ACLs",
-        options=("acl",),
-        commands=(
-            ("CL14", "acl bootstrap"),
-            ("CL14", "acl policy"),
-            ("CL14", "acl role"),
-            ("CL14", "acl set-agent-token"),
-            ("CL14", "acl token"),
-            ("CL15", "acl auth-method"),
-            ("CL15", "acl binding-rule"),
-            ("CL15", "acl templated-policy"),
-            ("CL16", "login"),
-            ("CL16", "logout"),
         ),
     ),
     Waiting(

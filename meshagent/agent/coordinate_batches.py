@@ -87,7 +87,8 @@ async def tell_coordinate(agent: Agent, pools: Pools, ask: Ask) -> None:
         between_s = interval_s(pools.size())
         await agent.clock.sleep(between_s + agent.rng.random() * between_s)
         row = CoordinateRow(node=agent.node_name, coord=pools.coordinate())
-        token = agent.config.acl.tokens.agent or ""
+        tokens = agent.extras.get("acl_tokens")
+        token = tokens.agent if tokens is not None else ""
         try:
             status, _, text = await ask("PUT", "/v1/coordinate/update", token, msgspec.json.encode(row))
         except MeshError as error:

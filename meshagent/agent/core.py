@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from meshagent.agent.acl.registering import require_command
 from meshagent.agent.session_keeper import SessionKeeper
 from meshagent.agent.write_ids import current_writes
 from meshagent.catalog.commands import Command, encode
@@ -21,6 +22,7 @@ from meshagent.ids import new_uuid
 from meshagent.metrics import Metrics
 
 if TYPE_CHECKING:
+    from meshagent.agent.acl.guardian import Guardian
     from meshagent.agent.config import Config
     from meshagent.agent.local import LocalState
     from meshagent.agent.logs import LogHub
@@ -77,6 +79,18 @@ class Agent:
         """A UUID for something that is about to be written; the same one when the request is tried again."""
         writes = current_writes()
         return new_uuid() if writes is None else writes.next_uuid()
+
+    async def write_own(self, command: Command, token: str) -> Any:
+        """Have `command` applied, if `token` may register that; raises Denied too. What anti-entropy writes with."""
+        guardian: Guardian | None = self.extras.get("acl")
+        if guardian is None:
+            return await self.write(command)
+        if self.upstream is not None:  # the servers decide
+            remote: Any = self.log
+            return await remote.propose_as(encode(command), token)
+        identity = await guardian.identify(token)
+        require_command(identity.access, self.store, command)
+        return await self.write(command)
 
     async def write_as_leader(self, command: Command) -> Any:
         """The same for what only the leader may decide: never forwarded. Raises NoLeader when it leads no more."""

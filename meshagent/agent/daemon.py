@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent import settings
+from meshagent.agent.acl.tokens import AgentTokens
+from meshagent.agent.acl.wiring import guard, names_view, registration_token
 from meshagent.agent.central import CentralConfig
 from meshagent.agent.check_runs import CheckRuns
 from meshagent.agent.checks.scheduler import CheckRunner
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from meshagent.agent.auto.kept import Kept
     from meshagent.agent.config import Config, Listen, Loaded
     from meshagent.agent.reload import Report
+    from meshagent.catalog.commands import Command
 
 __all__ = ["Daemon"]
 
@@ -93,7 +96,7 @@ class Daemon:
             CorruptData: the data directory cannot be trusted.
         """
         config = self.config
-        _refuse_unbuilt(config)
+        settings.refuse_unusable(config)
         self._logs.attach()
         _warn(self._warnings)
         data_dir = None if config.dev_mode else _made(Path(config.data_dir))
@@ -140,6 +143,7 @@ class Daemon:
                 **({"saver": self.saver} if self.saver is not None else {}),
             },
         )
+        guard(self.agent, self.role, self.tokens, config)
         self.agent.extras["spools"] = Spools(data_dir, self._clock)
         self.sync = AntiEntropy(
             self.local,
@@ -150,6 +154,7 @@ class Daemon:
             self._tasks,
             members=self.pools.size,
             read=self.role.own_rows,
+            write_as=self._write_as if config.acl.enabled else None,
         )
         self.agent.extras["coordinates"] = CoordinateBatches(self.agent)
         if config.enable_central_service_config:
@@ -165,7 +170,7 @@ class Daemon:
         self._tasks.start(self._measure(), name="metrics")
         self.check_runs.start()
         self.sync.start()
-        self.watches = WatchRunner(lambda target, token: self._ask("GET", target, token), self._clock)
+        self.watches = WatchRunner(self._watch, self._clock)
         await self.watches.configure(config.watches)
         jobs = RemoteExec(self._ask, config.node_name, self._tasks, enabled=lambda: not self.config.disable_remote_exec)
         events.handlers[EVENT] = jobs.announced
@@ -185,11 +190,12 @@ class Daemon:
         )  # fmt: skip
         self._read_config = partial(self._read_config, kept.options)
         self.config = self._read_config().config
-        _refuse_unbuilt(self.config)
+        settings.refuse_unusable(self.config)
         log.info("configured by the servers: datacenter=%s", self.config.datacenter)
         return self.config, kept
 
     def _build_local(self, config: Config, node_id: str, data_dir: Path | None) -> None:
+        self.tokens = AgentTokens(config, data_dir)
         self.local = LocalState(
             node_name=config.node_name,
             datacenter=config.datacenter,
@@ -208,7 +214,7 @@ class Daemon:
         )
         self.check_runs = CheckRuns(self.local, self.runner, self.role.follow_node, self._clock, self._tasks)
         self.saver = Saver(data_dir, self.local, self._tasks) if data_dir is not None else None
-        problems = apply_files(self.local, config.services, config.checks, _file_token(config))
+        problems = apply_files(self.local, config.services, config.checks, self.tokens.of_files)
         if self.saver is not None and data_dir is not None:
             problems += self.saver.restore(load_saved(data_dir), self._clock.now())
         for problem in problems:
@@ -231,7 +237,7 @@ class Daemon:
             self.metrics,
             config.datacenter,
             config.node_name,
-            view=self.role.names,
+            view=names_view(self.agent, self.role),
             serving=self.role.log if self.role.names is None else None,
         )
         self.agent.extras["dns"] = self.dns
@@ -264,8 +270,15 @@ class Daemon:
         self._done.set()
 
     async def _ask(self, method: str, target: str, token: str = "", body: bytes = b"") -> Any:
-        """This agent's own API, as its watches and jobs use it."""
-        return await ask(self.http.dispatcher, method, target, token, body)
+        """This agent's own API, as its jobs use it."""
+        return await ask(self.http.dispatcher, method, target, token or self.tokens.agent, body)
+
+    async def _write_as(self, command: Command, token: str) -> Any:
+        return await self.agent.write_own(command, registration_token(self.tokens, command, token))
+
+    async def _watch(self, target: str, token: str) -> Any:
+        """The same for watches: one without a token is as any caller."""
+        return await ask(self.http.dispatcher, "GET", target, token)
 
     async def _measure(self) -> None:
         """Close metric intervals; the gauges of process, catalog and log are read just before."""
@@ -303,8 +316,9 @@ class Daemon:
             self._logs.set_level(config.log_level)
             self.metrics.settings = settings.metrics_settings(config, socket.gethostname())
             self.config = self.agent.config = config
+            self.tokens.configure(config)
             self.local.set_node(own_node(config, self.agent.node_id))
-            for problem in apply_files(self.local, config.services, config.checks, _file_token(config)):
+            for problem in apply_files(self.local, config.services, config.checks, self.tokens.of_files):
                 log.error("%s", problem)
             self.sync.trigger()
             await self.watches.configure(config.watches)
@@ -362,6 +376,8 @@ class Daemon:
             except MeshError as error:
                 log.error("%s", error)
         await self._tasks.cancel()
+        if hasattr(self, "agent") and "audit" in self.agent.extras:
+            self.agent.extras["audit"].close()
         for name in ("pools", "role"):
             if hasattr(self, name):
                 await getattr(self, name).stop()
@@ -374,26 +390,9 @@ def _warn(warnings: list[str]) -> None:
         log.warning("%s", warning)
 
 
-def _refuse_unbuilt(config: Config) -> None:
-    """Say clearly what this release cannot run as, before anything is touched."""
-    if config.config_entries.bootstrap:
-        from meshagent.agent.entry_bootstrap import entries_of  # with all kinds: only where there are some
-
-        entries_of(config)
-    if config.acl.enabled:
-        raise ConfigError(
-            "acl.enabled: ACLs are not built yet, and an agent that promised them would let everyone in. "
-            "Remove the acl block, and keep the API on addresses that only trusted hosts reach"
-        )
-
-
 def _made(data_dir: Path) -> Path:
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"data_dir: cannot make {data_dir}: {error.strerror}") from error
     return data_dir
-
-
-def _file_token(config: Config) -> str:
-    return config.acl.tokens.config_file_service_registration or ""

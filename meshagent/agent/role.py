@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from meshagent.agent.acl.guardian import Guardian
+    from meshagent.agent.acl.tokens import AgentTokens
     from meshagent.agent.auto.kept import Kept
     from meshagent.agent.check_runs import Followed
     from meshagent.agent.checks.alias import AliasSource
@@ -53,6 +55,9 @@ class Role(Protocol):
 
     def attach(self, agent: Agent, pools: Pools, sync: AntiEntropy) -> None:
         """There is an agent now: build the rest."""
+
+    def guardian(self, agent: Agent, tokens: AgentTokens) -> Guardian:
+        """Who resolves tokens; asked before `attach`, with ACLs on."""
 
     async def start(self) -> None:
         """Before gossip and listeners. Raises ConfigError, CorruptData."""

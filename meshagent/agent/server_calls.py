@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import msgspec
 
+from meshagent.agent.acl.setup import read_reset_index
 from meshagent.catalog.rpc.hello import SERVER, Peer
 from meshagent.errors import Conflict, Denied, InternalError, NoLeader, NotFound, RemoteProtocolError
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from meshagent.catalog.rpc.link import Handler
 
 __all__ = [
+    "ACL_RESET",
     "RAFT_CONFIGURATION",
     "RAFT_REMOVE",
     "RAFT_TRANSFER",
@@ -44,6 +46,8 @@ SESSION_RENEW = "session-renew"
 RAFT_CONFIGURATION = "raft-configuration"
 RAFT_REMOVE = "raft-remove"
 RAFT_TRANSFER = "raft-transfer"
+#: Since 0.2: the index that allows another first token, as the leader's data directory has it.
+ACL_RESET = "acl-reset-index"
 
 
 #: How long a hand-over may take; the log gives it up after the shortest election timeout, a second at most.
@@ -110,6 +114,11 @@ def server_methods(agent: Agent) -> dict[str, Handler]:
         agent.sessions.renew(session)
         return b""
 
+    async def acl_reset(_: Peer, __: bytes) -> bytes:
+        if not agent.log.is_leader:
+            raise NoLeader
+        return encode(await asyncio.to_thread(read_reset_index, agent.config.data_dir or ""))
+
     async def configuration(_: Peer, __: bytes) -> bytes:
         raft: RaftLog = agent.extras["raft"]
         await raft.barrier()
@@ -143,6 +152,7 @@ def server_methods(agent: Agent) -> dict[str, Handler]:
 
     return {
         SESSION_RENEW: renew,
+        ACL_RESET: servers_only(acl_reset),
         RAFT_CONFIGURATION: configuration,
         RAFT_REMOVE: servers_only(remove),
         RAFT_TRANSFER: servers_only(transfer),

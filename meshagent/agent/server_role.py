@@ -13,6 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshagent.agent import settings
+from meshagent.agent.acl.guardian import ServerGuardian
+from meshagent.agent.acl.login import Logins
+from meshagent.agent.acl.resolver import Resolver
+from meshagent.agent.acl.setup import init_acls, reap_tokens
+from meshagent.agent.acl.usage import Usage, tell_used
 from meshagent.agent.auto.issuing import Issuer
 from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.bootstrap_keeper import BootstrapKeeper
@@ -34,6 +39,7 @@ from meshagent.agent.server_tags import read_server
 from meshagent.errors import MeshError
 
 if TYPE_CHECKING:
+    from meshagent.agent.acl.tokens import AgentTokens
     from meshagent.agent.checks.alias import AliasSource
     from meshagent.agent.config import Config
     from meshagent.agent.core import Agent
@@ -105,6 +111,7 @@ class ServerRole:
             agent,
             first=(
                 ("giving the cluster an id", lambda: init_cluster(agent)),
+                *([("initializing ACLs", lambda: init_acls(agent))] if self._config.acl.enabled else []),
                 ("configuring autopilot", self.autopilot.configure),
                 ("telling who leads", self._tell_leader),
                 ("registering members", self.reconcile.once),
@@ -116,6 +123,7 @@ class ServerRole:
                 ("sessions", lambda: agent.sessions.lead(agent)),
                 ("tombstones", lambda: reap_tombstones(agent)),
                 ("autopilot", self._run_autopilot),
+                *([("expired tokens", lambda: reap_tokens(agent))] if self._config.acl.enabled else []),
                 *([("certificate authority", mesh.lead)] if mesh is not None else []),
             ),
         )
@@ -129,6 +137,22 @@ class ServerRole:
             cluster.serve(issuer.methods())
             cluster.hand_out(issuer.bootstrap_methods())
         pools.observe(self._on_members)
+
+    def guardian(self, agent: Agent, tokens: AgentTokens) -> ServerGuardian:
+        """Who resolves tokens: this server, from its own tables."""
+        agent.extras["acl_logins"] = Logins(agent)
+        resolver = Resolver(
+            self.store,
+            agent.clock,
+            agent.metrics,
+            tokens,
+            datacenter=agent.datacenter,
+            node_name=agent.node_name,
+            default_allow=self._config.acl.default_policy == "allow",
+        )
+        usage = agent.extras["acl_usage"] = Usage()
+        resolver.note, resolver.used = usage.note, usage.used
+        return ServerGuardian(resolver, tokens, self.log)
 
     async def start(self) -> None:
         """Listen on the RPC port, and bring the log up. Raises ConfigError, CorruptData."""
@@ -144,6 +168,8 @@ class ServerRole:
         """Begin with everything else: HTTP and DNS answer."""
         self._tasks.start(self.leadership.run(), name="leadership")
         self._tasks.start(self.serving.run(), name="serving")
+        if self._config.acl.enabled:
+            self._tasks.start(tell_used(self.agent, self.agent.extras["acl_usage"]), name="use of tokens")
         if self._config.bootstrap_expect > 1:
             self._tasks.start(self.bootstrap.run(), name="bootstrap")
         if "mesh" in self.agent.extras:

@@ -38,6 +38,7 @@ __all__ = [
     "log_settings",
     "metrics_settings",
     "raft_settings",
+    "refuse_unusable",
     "rpc_settings",
     "server_address",
     "tls_settings",
@@ -246,3 +247,11 @@ def authority_settings(config: Config) -> AuthoritySettings:
 def socket_mode(text: str) -> int | None:
     """The permission bits of `unix_sockets.mode` ("0770"), or None when it is not set."""
     return int(text, 8) if re.fullmatch(r"0?[0-7]{3,4}", text) else None
+
+
+def refuse_unusable(config: Config) -> None:
+    """Say clearly what cannot be used, before anything is touched. Raises ConfigError."""
+    if config.config_entries.bootstrap:
+        from meshagent.agent.entry_bootstrap import entries_of
+
+        entries_of(config)

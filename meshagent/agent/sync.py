@@ -16,7 +16,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from meshagent.agent.differences import NodeRows, compare, node_rows, outstanding, settle
+from meshagent.agent.differences import NodeRows, Outgoing, compare, node_rows, outstanding, settle
 from meshagent.agent.local import LocalState
 from meshagent.agent.registration import LocalCheck, LocalService, Observer
 from meshagent.catalog import commands
@@ -52,7 +52,8 @@ class AntiEntropy(Observer):
     """Keeps the catalog's rows of this node equal to a local state.
 
     `write` proposes a command and returns when it is applied; it is called for all commands of a batch in one turn of
-    the loop, so that they go into the log together. `members` is the size of the cluster.
+    the loop, so that they go into the log together. `write_as` is taken instead when there is one: it is told the token
+    that a command goes with, too. `members` is the size of the cluster.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class AntiEntropy(Observer):
         *,
         members: Callable[[], int] = lambda: 1,
         read: Callable[[], Awaitable[NodeRows]] | None = None,
+        write_as: Callable[[commands.Command, str], Awaitable[object]] | None = None,
     ) -> None:
         self._local = local
         self._store = store
@@ -77,6 +79,7 @@ class AntiEntropy(Observer):
         self._settings = settings or SyncSettings()
         self._members = members
         self._read = read
+        self._write_as = write_as
         self._runner: asyncio.Task[object] | None = None
         self._sleeper: asyncio.Task[object] | None = None
         self._wake = asyncio.Event()
@@ -122,7 +125,7 @@ class AntiEntropy(Observer):
                 return False
             compare(self._local, rows)
         batch = outstanding(self._local)
-        results = await asyncio.gather(*(self._write(sent.command) for sent in batch), return_exceptions=True)
+        results = await asyncio.gather(*(self._written(sent) for sent in batch), return_exceptions=True)
         complete = True
         for sent, result in zip(batch, results, strict=True):
             if isinstance(result, Denied):
@@ -137,6 +140,9 @@ class AntiEntropy(Observer):
                 log.debug("done: %s", sent)
                 settle(self._local, sent)
         return complete
+
+    def _written(self, sent: Outgoing) -> Awaitable[object]:
+        return self._write(sent.command) if self._write_as is None else self._write_as(sent.command, sent.token)
 
     # --- observing -----------------------------------------------------------------------------------------------
 

@@ -11,6 +11,20 @@ from __future__ import annotations
 
 import msgspec
 
+from meshagent.catalog.acl.commands import (
+    AclBindingRuleDelete,
+    AclBindingRuleSet,
+    AclBootstrap,
+    AclMethodDelete,
+    AclMethodSet,
+    AclPolicyDelete,
+    AclPolicySet,
+    AclRoleDelete,
+    AclRoleSet,
+    AclTokensDelete,
+    AclTokenSet,
+    AclTokensUsed,
+)
 from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.ca import CAConfig, CAKey, CARoot
 from meshagent.catalog.entries.table import ConfigEntry
@@ -18,6 +32,18 @@ from meshagent.catalog.model import Check, CoordinateRow, Node, PreparedQuery, S
 from meshagent.errors import CorruptData
 
 __all__ = [
+    "AclBindingRuleDelete",
+    "AclBindingRuleSet",
+    "AclBootstrap",
+    "AclMethodDelete",
+    "AclMethodSet",
+    "AclPolicyDelete",
+    "AclPolicySet",
+    "AclRoleDelete",
+    "AclRoleSet",
+    "AclTokenSet",
+    "AclTokensDelete",
+    "AclTokensUsed",
     "AutopilotSet",
     "CADrop",
     "CASerials",
@@ -313,6 +339,18 @@ Command = (
     | AutopilotSet
     | FederationStateSet
     | ManualIPsSet
+    | AclBootstrap
+    | AclTokenSet
+    | AclTokensDelete
+    | AclPolicySet
+    | AclPolicyDelete
+    | AclRoleSet
+    | AclRoleDelete
+    | AclMethodSet
+    | AclMethodDelete
+    | AclBindingRuleSet
+    | AclBindingRuleDelete
+    | AclTokensUsed
 )
 
 _encoder = msgspec.msgpack.Encoder()

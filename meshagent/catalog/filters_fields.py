@@ -278,5 +278,9 @@ KINDS: dict[str, Kind] = {
     "intention": Kind(_INTENTION),
     "claims": Kind(_json(value=META, list=Table(Each(STRING)))),
     "config_entry": Kind(_json(Kind=STRING, Name=STRING, Namespace=STRING, Partition=STRING, Meta=META)),
+    "acl_claims": Kind(_struct(value=("value", META), list=("list", Table(STRINGS)))),
+    "acl_serviceaccount": Kind(
+        _struct(serviceaccount=("serviceaccount", _json(namespace=STRING, name=STRING, uid=STRING)))
+    ),
     "exported_service": Kind(_json(Service=STRING, Namespace=STRING, Partition=STRING), late=True),
 }

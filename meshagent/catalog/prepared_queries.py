@@ -102,6 +102,13 @@ class PreparedQueries:
                 return query_templates.render(self.rows[template], name_or_id, segment)
         return None
 
+    def named(self, name_or_id: str) -> PreparedQuery | None:
+        """As `resolve`, None also for the id of a template."""
+        try:
+            return self.resolve(name_or_id)
+        except InternalError:
+            return None
+
     def _store(self, query_id: str, row: PreparedQuery | None, index: int) -> None:
         """Put `row` in its place, or nothing."""
         old = self.rows.get(query_id)

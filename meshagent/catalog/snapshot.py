@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from meshagent.catalog.acl.model import AuthMethod, BindingRule, Policy, Role, Token
 from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.ca import CAState
 from meshagent.catalog.entries.table import ConfigEntry
@@ -57,6 +58,8 @@ class _Facts(msgspec.Struct, array_like=True):
     gateway_lost: int = 0
     cluster_id: str = ""
     manual_ips: dict[str, tuple[str, tuple[str, ...]]] = {}
+    acl_bootstrap_index: int = 0
+    acl_indexes: dict[str, int] = {}
 
 
 class _Rows(Protocol):
@@ -112,6 +115,12 @@ def _tables(store: Store) -> list[tuple[str, _Rows]]:
         ("connect-ca", _Listed(list(store.ca.state()))),
         ("autopilot", _Listed(list(store.autopilot.rows))),
         ("federation-states", _Listed(list(store.federation.rows.values()))),
+        ("acl-tokens", _Listed(list(store.acl.tokens.values()))),
+        ("acl-policies", _Listed(list(store.acl.policies.values()))),
+        ("acl-roles", _Listed(list(store.acl.roles.values()))),
+        ("acl-auth-methods", _Listed(list(store.acl.methods.values()))),
+        ("acl-binding-rules", _Listed(list(store.acl.rules.values()))),
+        ("acl-tokens-used", _Listed(list(store.acl.used.items()))),
     ]
 
 
@@ -163,6 +172,30 @@ _LOADERS: dict[str, _Loader] = {
         msgspec.msgpack.Decoder(tuple[str, list[FederationState]]),
         lambda store, rows: store.federation.load(rows),
     ),
+    "acl-tokens": (
+        msgspec.msgpack.Decoder(tuple[str, list[Token]]),
+        lambda store, rows: store.acl.load_tokens(rows),
+    ),
+    "acl-policies": (
+        msgspec.msgpack.Decoder(tuple[str, list[Policy]]),
+        lambda store, rows: store.acl.load_policies(rows),
+    ),
+    "acl-roles": (
+        msgspec.msgpack.Decoder(tuple[str, list[Role]]),
+        lambda store, rows: store.acl.load_roles(rows),
+    ),
+    "acl-auth-methods": (
+        msgspec.msgpack.Decoder(tuple[str, list[AuthMethod]]),
+        lambda store, rows: store.acl.load_methods(rows),
+    ),
+    "acl-binding-rules": (
+        msgspec.msgpack.Decoder(tuple[str, list[BindingRule]]),
+        lambda store, rows: store.acl.load_rules(rows),
+    ),
+    "acl-tokens-used": (
+        msgspec.msgpack.Decoder(tuple[str, list[tuple[str, str]]]),
+        lambda store, rows: store.acl.used.update(rows),
+    ),
     "autopilot": (
         msgspec.msgpack.Decoder(tuple[str, list[AutopilotConfig]]),
         lambda store, rows: store.autopilot.load(rows),
@@ -190,6 +223,8 @@ def write(store: Store) -> Iterator[bytes]:
         gateway_lost=store.config.gateway_lost,
         cluster_id=store.cluster_id,
         manual_ips=dict(registrations.virtual_ips.manual),
+        acl_bootstrap_index=store.acl.bootstrap_index,
+        acl_indexes=store.acl.indexes,
     )
     return _encode(store.index, facts, _tables(store))
 
@@ -299,6 +334,7 @@ def _load_facts(store: Store, index: int, facts: _Facts) -> None:
     registrations.gone_nodes = dict(facts.gone_nodes)
     registrations.virtual_ips.load(facts.virtual_ips)
     registrations.virtual_ips.load_manual(facts.manual_ips)
+    store.acl.load_indexes(facts.acl_bootstrap_index, facts.acl_indexes)
     store.kv.index = facts.kv_index
     store.coordinates.index = facts.coordinates_index
     store.prepared_queries.index = facts.prepared_queries_index
@@ -329,6 +365,8 @@ def digest(store: Store) -> str:
         store.config.gateway_lost,
         store.cluster_id,
         sorted(registrations.virtual_ips.manual.items()),
+        store.acl.bootstrap_index,
+        sorted(store.acl.indexes.items()),
     )
     sha.update(_encoder.encode(facts))
     return sha.hexdigest()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from meshagent.catalog import commands, snapshot, txn
+from meshagent.catalog.acl.tables import AclTables
 from meshagent.catalog.autopilot.table import AutopilotTable
 from meshagent.catalog.ca import ConnectCA
 from meshagent.catalog.config_entries import ConfigEntries, virtual_names
@@ -56,6 +57,7 @@ class Store:
         self.ca: ConnectCA = ConnectCA(self.watches)
         self.autopilot: AutopilotTable = AutopilotTable(self.watches)
         self.federation: FederationStates = FederationStates(self.watches)
+        self.acl: AclTables = AclTables(self.watches)
 
     def apply(self, command: bytes) -> Any:
         """Apply an encoded command. Raises MeshError when the state refuses it; nothing but the index has moved."""
@@ -196,4 +198,16 @@ _APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
     commands.FederationStateSet: lambda store, command, index: store.federation.set(command, index),
     commands.ManualIPsSet: Store.set_manual_ips,
     commands.AutopilotSet: lambda store, command, index: store.autopilot.set(command, index),
+    commands.AclBootstrap: lambda store, command, index: store.acl.bootstrap(command, index),
+    commands.AclTokenSet: lambda store, command, index: store.acl.set_token(command, index),
+    commands.AclTokensDelete: lambda store, command, index: store.acl.delete_tokens(command, index),
+    commands.AclPolicySet: lambda store, command, index: store.acl.set_policy(command, index),
+    commands.AclPolicyDelete: lambda store, command, index: store.acl.delete_policy(command, index),
+    commands.AclRoleSet: lambda store, command, index: store.acl.set_role(command, index),
+    commands.AclRoleDelete: lambda store, command, index: store.acl.delete_role(command, index),
+    commands.AclMethodSet: lambda store, command, index: store.acl.set_method(command, index),
+    commands.AclMethodDelete: lambda store, command, index: store.acl.delete_method(command, index),
+    commands.AclBindingRuleSet: lambda store, command, index: store.acl.set_rule(command, index),
+    commands.AclBindingRuleDelete: lambda store, command, index: store.acl.delete_rule(command, index),
+    commands.AclTokensUsed: lambda store, command, index: store.acl.note_used(command, index),
 }

@@ -13,7 +13,6 @@ import yaml
 from meshtest import ROOT
 
 from meshagent.agent.config import Host, assemble
-from meshagent.agent.daemon import _refuse_unbuilt
 from meshagent.hcl import parse_hcl
 
 DEPLOY = ROOT / "deploy"
@@ -159,5 +158,4 @@ def test_example_servers_start_today(name: str) -> None:
         parse_hcl(text, name).root for text in ('data_dir = "/var/lib/meshagent"', server_configurations()[name])
     ]
     loaded = assemble(sources, host=Host("host", list))
-    _refuse_unbuilt(loaded.config)
     assert loaded.warnings == []

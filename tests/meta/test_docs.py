@@ -23,12 +23,7 @@ IN_USE = in_use.options_in_use()
 EVERY = dict(Config.every_option())
 #: Options that the code reads although they have no effect yet: what it does with them.
 TOLD = {
-    "acl.default_policy": "a header of HTTP answers",
     "translate_wan_addrs": "a header of HTTP answers",
-    "acl.enabled": "a header of HTTP answers",
-    "acl.tokens.agent": "sent with the agent's own coordinate",
-    "acl.tokens.default": "given to the process of managed sidecars",
-    "acl.tokens.config_file_service_registration": "kept with registrations from files",
     "tls.defaults.verify_outgoing": "given to the HTTPS listener with the rest, which does not look at it",
     "tls.https.verify_outgoing": "given to the HTTPS listener with the rest, which does not look at it",
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from meshagent.agent.config.option import Group, duration, group, switch, table, text, words
+from meshagent.agent.config.option import Group, duration, group, switch, table, text, whole, words
 
 __all__ = ["ACL", "TLS", "AutoConfig", "AutoEncrypt", "TLSProtocol"]
 
@@ -183,6 +183,15 @@ class ACLTokens(Group):
     dns: str = _token("For DNS questions.")
 
 
+class Audit(Group):
+    """A file with every write and every denial. Ours."""
+
+    path: str = text("", "Where it is written, one JSON object a line; empty is nowhere.")
+    rotate_bytes: int = whole(64 << 20, "A new file after so many bytes.", low=4096)
+    rotate_duration: float = duration(86400.0, "A new file after this time.", low=60)
+    rotate_max_files: int = whole(30, "Old files that stay; 0 is all.", low=0)
+
+
 class ACL(Group):
     """Who may do what. Off, everybody may do everything."""
 
@@ -209,4 +218,5 @@ class ACL(Group):
     enable_token_replication: bool = switch(
         False, "Copy global tokens from the primary datacenter.", former=("enable_acl_replication",)
     )
+    audit: Audit = group(Audit, "The audit log; it counts with ACLs off, too.")
     tokens: ACLTokens = group(ACLTokens, "Tokens of this agent.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from meshagent.agent.acl.guards import named, needs
 from meshagent.agent.http.local_shapes import agent_service, health_check
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import Response, json_response
@@ -54,8 +55,10 @@ async def _by_id(agent: Agent, request: Request) -> Response:
     if not request.name:
         raise InternalError("Missing serviceID")
     if request.name not in agent.local.services:
+        _ = request.access.sees_all
         missing = {"AggregatedStatus": "critical", "Service": None, "Checks": None}
         return _answer(request, 404, f"ServiceId {request.name} not found", missing)
+    request.access.require("service", "read", agent.local.services[request.name].service.name)
     found = _instance(agent, request.name)
     status = found["AggregatedStatus"]
     return _answer(request, _CODES[status], status, found)
@@ -81,12 +84,16 @@ def _answer(request: Request, code: int, reason: str, body: Any) -> Response:
 
 ROUTES = (
     Route(
-        row="A8", method="GET", path="/v1/agent/health/service/name/", acl="service:read", handle=_by_name,
+        row="A8", method="GET", path="/v1/agent/health/service/name/",
+        guard=needs("service", "read", named),
+        acl="service:read", handle=_by_name,
         summary="health of all instances of a service on this host; the code tells the worst",
         example="curl 'localhost:8500/v1/agent/health/service/name/web?format=text'",
     ),
     Route(
-        row="A9", method="GET", path="/v1/agent/health/service/id/", acl="service:read", handle=_by_id,
+        row="A9", method="GET", path="/v1/agent/health/service/id/",
+        asks=True,
+        acl="service:read", handle=_by_id,
         summary="health of one instance on this host; the code tells it",
         example="curl 'localhost:8500/v1/agent/health/service/id/web-1?format=text'",
     ),

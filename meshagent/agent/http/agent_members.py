@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from meshagent.agent.acl.guards import needs, this_node
+from meshagent.agent.acl.locally import seen
 from meshagent.agent.http.narrow import filtered
 from meshagent.agent.http.request import Request, parse_bool
 from meshagent.agent.http.response import Response, json_response
@@ -43,8 +45,9 @@ async def _members(agent: Agent, request: Request) -> Response:
         raise BadRequest("Cannot provide a segment with wan=true")
     if segment and segment != "_all":
         raise InternalError("Network segments are not supported in this version of Consul")
-    rows = [msgspec.to_builtins(member) for member in _membership(agent).members(wan=wan)]
-    return json_response(filtered(request, "member", rows))
+    given = filtered(request, "member", [msgspec.to_builtins(one) for one in _membership(agent).members(wan=wan)])
+    rows, headers = seen(request, given, lambda row: request.access.allows("node", "read", row["Name"]))
+    return json_response(rows, headers=headers)
 
 
 async def _join(agent: Agent, request: Request) -> Response:
@@ -70,20 +73,28 @@ async def _leave(agent: Agent, request: Request) -> Response:
 
 ROUTES = (
     Route(
-        row="A3", method="GET", path="/v1/agent/members", acl="node:read", flags="F", tenancy="partition",
+        row="A3", method="GET", path="/v1/agent/members",
+        asks=True,
+        acl="node:read", flags="F", tenancy="partition",
         handle=_members, summary="members of the cluster as gossip sees them",
         example="curl localhost:8500/v1/agent/members",
     ),
     Route(
-        row="A18", method="PUT", path="/v1/agent/join/", acl="agent:write", tenancy="", handle=_join,
+        row="A18", method="PUT", path="/v1/agent/join/",
+        guard=needs("agent", "write", this_node),
+        acl="agent:write", tenancy="", handle=_join,
         summary="join the cluster of another agent", example="curl -X PUT localhost:8500/v1/agent/join/10.0.0.1",
     ),
     Route(
-        row="A19", method="PUT", path="/v1/agent/leave", acl="agent:write", tenancy="", handle=_leave,
+        row="A19", method="PUT", path="/v1/agent/leave",
+        guard=needs("agent", "write", this_node),
+        acl="agent:write", tenancy="", handle=_leave,
         summary="leave the cluster and end", example="curl -X PUT localhost:8500/v1/agent/leave",
     ),
     Route(
-        row="A20", method="PUT", path="/v1/agent/force-leave/", acl="operator:write", tenancy="",
+        row="A20", method="PUT", path="/v1/agent/force-leave/",
+        guard=needs("operator", "write"),
+        acl="operator:write", tenancy="",
         handle=_force_leave, summary="take a failed member for left",
         example="curl -X PUT localhost:8500/v1/agent/force-leave/host-1?prune",
     ),

@@ -12,11 +12,15 @@ import platform
 from typing import TYPE_CHECKING
 
 from meshagent import CONSUL_VERSION
+from meshagent.agent.acl.guards import needs, this_node
+from meshagent.agent.acl.tokens import NAMES, AgentTokens
+from meshagent.agent.decode import decode_body
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import Response, json_response
 from meshagent.agent.http.routes import Route
 from meshagent.agent.membership import Membership
-from meshagent.errors import Denied, MeshError
+from meshagent.catalog.model import Row
+from meshagent.errors import InternalError, MeshError, NotFound
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
@@ -141,19 +145,39 @@ async def _reload(agent: Agent, request: Request) -> Response:
     return Response()
 
 
+class _TokenBody(Row, frozen=True, kw_only=True):
+    """The body of A25."""
+
+    token: str = ""
+
+
 async def _token(agent: Agent, request: Request) -> Response:
     if not agent.config.acl.enabled:
         raise AclsDisabled("ACL support disabled")
-    raise Denied("Permission denied: tokens cannot be changed yet in meshagent")
+    request.access.require("agent", "write", agent.node_name)
+    body = decode_body(_TokenBody, request.body)
+    option = NAMES.get(request.name)
+    if option is None:
+        raise NotFound(f'Token "{request.name}" is unknown')
+    tokens: AgentTokens = agent.extras["acl_tokens"]
+    try:
+        tokens.set(option, body.token)
+    except OSError as error:
+        raise InternalError(f"the token counts, and cannot be kept: {error.strerror}") from error
+    return Response()
 
 
 ROUTES = (
     Route(
-        row="A1", method="GET", path="/v1/agent/self", acl="agent:read", tenancy="", handle=_self,
+        row="A1", method="GET", path="/v1/agent/self",
+        guard=needs("agent", "read", this_node),
+        acl="agent:read", tenancy="", handle=_self,
         summary="this agent: configuration, member, figures", example="curl localhost:8500/v1/agent/self",
     ),
     Route(
-        row="A2", method="GET", path="/v1/agent/host", acl="operator:read", tenancy="", handle=_host,
+        row="A2", method="GET", path="/v1/agent/host",
+        guard=needs("operator", "read"),
+        acl="operator:read", tenancy="", handle=_host,
         summary="memory, processors and disk of this host", example="curl localhost:8500/v1/agent/host",
     ),
     Route(
@@ -161,11 +185,13 @@ ROUTES = (
         summary="the version that clients may expect", example="curl localhost:8500/v1/agent/version",
     ),
     Route(
-        row="A21", method="PUT", path="/v1/agent/reload", acl="agent:write", tenancy="", handle=_reload,
+        row="A21", method="PUT", path="/v1/agent/reload",
+        guard=needs("agent", "write", this_node),
+        acl="agent:write", tenancy="", handle=_reload,
         summary="read the configuration files again", example="curl -X PUT localhost:8500/v1/agent/reload",
     ),
     Route(
-        row="A25", method="PUT", path="/v1/agent/token/", acl="agent:write", tenancy="", handle=_token,
+        row="A25", method="PUT", path="/v1/agent/token/", asks=True, acl="agent:write", tenancy="", handle=_token,
         summary="change a token of this agent",
         example="""curl -X PUT localhost:8500/v1/agent/token/default -d '{"Token": "..."}'""",
     ),

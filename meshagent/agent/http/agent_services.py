@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from meshagent.agent.acl.guards import needs, this_node
+from meshagent.agent.acl.locally import registered_names, require_service, seen
 from meshagent.agent.decode import decode_body
 from meshagent.agent.definitions import ServiceDefinition
 from meshagent.agent.http.hash_blocking import wait_changed
@@ -35,8 +37,9 @@ _JITTER_FRACTION = 16
 
 
 async def _services(agent: Agent, request: Request) -> Response:
-    rows = filtered(request, "agent_service", [entry.service for entry in agent.local.services.values()])
-    return json_response({row.id: agent_service(row, agent.datacenter) for row in rows})
+    given = filtered(request, "agent_service", [entry.service for entry in agent.local.services.values()])
+    rows, headers = seen(request, given, lambda row: request.access.allows("service", "read", row.name))
+    return json_response({row.id: agent_service(row, agent.datacenter) for row in rows}, headers=headers)
 
 
 async def _service(agent: Agent, request: Request) -> Response:
@@ -47,6 +50,7 @@ async def _service(agent: Agent, request: Request) -> Response:
         entry = agent.local.services.get(request.name)
         if entry is None:
             raise NotFound(f"unknown service ID: {request.name}")
+        request.access.require("service", "read", entry.service.name)
         shown = hashed_service(entry.service, agent.datacenter)
         left_s = deadline - agent.clock.monotonic()
         if not options.hash or options.hash != shown["ContentHash"] or left_s <= 0:
@@ -56,7 +60,10 @@ async def _service(agent: Agent, request: Request) -> Response:
 
 async def _register(agent: Agent, request: Request) -> Response:
     definition = decode_body(ServiceDefinition, request.body, snake_case=True)
-    agent.local.add_service(definition, token=request.token, replace_existing_checks=_replaces(request))
+    definition.validate()
+    for name in registered_names(agent.local, definition):
+        request.access.require("service", "write", name)
+    agent.local.add_service(definition, token=request.given_token, replace_existing_checks=_replaces(request))
     for warning in definition.warnings():
         log.warning("%s", warning)
     await saved_to_disk(agent)
@@ -75,6 +82,7 @@ def _replaces(request: Request) -> bool:
 
 
 async def _deregister(agent: Agent, request: Request) -> Response:
+    require_service(agent.local, request.access, request.name)
     agent.local.remove_service(request.name)
     await saved_to_disk(agent)
     return Response()
@@ -84,14 +92,15 @@ async def _service_maintenance(agent: Agent, request: Request) -> Response:
     if not request.name:
         raise BadRequest("Missing service ID")
     enable, reason = _maintenance(request)
-    service_maintenance(agent.local, request.name, enable=enable, reason=reason, token=request.token)
+    require_service(agent.local, request.access, request.name)
+    service_maintenance(agent.local, request.name, enable=enable, reason=reason, token=request.given_token)
     await saved_to_disk(agent)
     return Response()
 
 
 async def _node_maintenance(agent: Agent, request: Request) -> Response:
     enable, reason = _maintenance(request)
-    node_maintenance(agent.local, enable=enable, reason=reason, token=request.token)
+    node_maintenance(agent.local, enable=enable, reason=reason, token=request.given_token)
     await saved_to_disk(agent)
     return Response()
 
@@ -110,30 +119,42 @@ def _maintenance(request: Request) -> tuple[bool, str]:
 
 ROUTES = (
     Route(
-        row="A5", method="GET", path="/v1/agent/services", acl="service:read", flags="F", handle=_services,
+        row="A5", method="GET", path="/v1/agent/services",
+        asks=True,
+        acl="service:read", flags="F", handle=_services,
         summary="services registered on this host", example="curl localhost:8500/v1/agent/services",
     ),
     Route(
-        row="A6", method="GET", path="/v1/agent/service/", acl="service:read", flags="H", handle=_service,
+        row="A6", method="GET", path="/v1/agent/service/",
+        asks=True,
+        acl="service:read", flags="H", handle=_service,
         summary="one of them; blocks on its hash", example="curl localhost:8500/v1/agent/service/web-1",
     ),
     Route(
-        row="A10", method="PUT", path="/v1/agent/service/register", acl="service:write", handle=_register,
+        row="A10", method="PUT", path="/v1/agent/service/register",
+        asks=True,
+        acl="service:write", handle=_register,
         summary="register a service with its checks and sidecar",
         example="""curl -X PUT localhost:8500/v1/agent/service/register -d '{"Name": "web", "Port": 80}'""",
     ),
     Route(
-        row="A11", method="PUT", path="/v1/agent/service/deregister/", acl="service:write", handle=_deregister,
+        row="A11", method="PUT", path="/v1/agent/service/deregister/",
+        asks=True,
+        acl="service:write", handle=_deregister,
         summary="remove a service, its checks and its sidecar",
         example="curl -X PUT localhost:8500/v1/agent/service/deregister/web-1",
     ),
     Route(
-        row="A12", method="PUT", path="/v1/agent/service/maintenance/", acl="service:write",
+        row="A12", method="PUT", path="/v1/agent/service/maintenance/",
+        asks=True,
+        acl="service:write",
         handle=_service_maintenance, summary="put a service into maintenance, or back into work",
         example="curl -X PUT 'localhost:8500/v1/agent/service/maintenance/web-1?enable=true&reason=disk'",
     ),
     Route(
-        row="A13", method="PUT", path="/v1/agent/maintenance", acl="node:write", handle=_node_maintenance,
+        row="A13", method="PUT", path="/v1/agent/maintenance",
+        guard=needs("node", "write", this_node),
+        acl="node:write", handle=_node_maintenance,
         summary="put this node into maintenance, or back into work",
         example="curl -X PUT 'localhost:8500/v1/agent/maintenance?enable=true'",
     ),

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+from meshagent.agent.acl.guards import needs, this_node
 from meshagent.agent.http.request import Request, parse_bool
 from meshagent.agent.http.response import Response, StreamingResponse, encode_json, json_response
 from meshagent.agent.http.routes import Route
@@ -76,16 +77,22 @@ async def _monitor(agent: Agent, request: Request) -> StreamingResponse:
 
 ROUTES = (
     Route(
-        row="A22", method="GET", path="/v1/agent/metrics", acl="agent:read", tenancy="", handle=_metrics,
+        row="A22", method="GET", path="/v1/agent/metrics",
+        guard=needs("agent", "read", this_node),
+        acl="agent:read", tenancy="", handle=_metrics,
         summary="figures of the last finished interval, as JSON or for Prometheus",
         example="curl 'localhost:8500/v1/agent/metrics?format=prometheus'",
     ),
     Route(
-        row="A23", method="GET", path="/v1/agent/metrics/stream", acl="agent:read", tenancy="", handle=_stream,
+        row="A23", method="GET", path="/v1/agent/metrics/stream",
+        guard=needs("agent", "read", this_node),
+        acl="agent:read", tenancy="", handle=_stream,
         summary="figures of each interval as it ends", example="curl localhost:8500/v1/agent/metrics/stream",
     ),
     Route(
-        row="A24", method="GET", path="/v1/agent/monitor", acl="agent:read", tenancy="", handle=_monitor,
+        row="A24", method="GET", path="/v1/agent/monitor",
+        guard=needs("agent", "read", this_node),
+        acl="agent:read", tenancy="", handle=_monitor,
         summary="the log as it is written", example="curl 'localhost:8500/v1/agent/monitor?loglevel=debug'",
     ),
 )  # fmt: skip

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from meshagent.agent.acl import visible
+from meshagent.agent.acl.guards import named, needs
 from meshagent.agent.http.fragments import encode_catalog
 from meshagent.agent.http.narrow import filtered, narrow, node_meta, with_central_config
+from meshagent.agent.http.reads import NothingToSee
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import Response, encode_json, json_response
 from meshagent.agent.http.routes import Route
@@ -69,6 +72,11 @@ def _connect(agent: Agent, request: Request) -> Result[Any]:
     return _instances(agent, request, connect=True)
 
 
+def _connect_guard(agent: Agent, request: Request) -> None:
+    if not request.access.allows("service", "read", request.name):
+        raise NothingToSee
+
+
 def _instances(agent: Agent, request: Request, *, connect: bool) -> Result[Any]:
     if not request.name:
         raise BadRequest("Missing service name")
@@ -115,7 +123,7 @@ def _encode_node(rows: tuple[Node, list[Service]] | None, _: Request) -> bytes:
 def _encode_node_list(rows: tuple[Node, list[Service]] | None, _: Request) -> bytes:
     if rows is None:
         return encode_json(NodeServiceList(None, None))
-    return encode_json(NodeServiceList(rows[0], rows[1] or None))
+    return encode_json(NodeServiceList(rows[0], rows[1] if rows[1] != [] else None))
 
 
 def _gateway_services(agent: Agent, request: Request) -> Result[Any]:
@@ -130,39 +138,53 @@ ROUTES = (
         summary="known datacenters, nearest first", example="curl localhost:8500/v1/catalog/datacenters",
     ),
     Route(
-        row="CT4", method="GET", path="/v1/catalog/nodes", acl="node:read", flags="B C F N M", filter="node",
+        row="CT4", method="GET", path="/v1/catalog/nodes",
+        visible=visible.nodes,
+        acl="node:read", flags="B C F N M", filter="node",
         effective=True, discovery=True, tenancy="partition", read=_nodes,
         summary="all nodes", example="curl localhost:8500/v1/catalog/nodes",
     ),
     Route(
-        row="CT5", method="GET", path="/v1/catalog/services", acl="service:read", flags="B C Kb F M",
+        row="CT5", method="GET", path="/v1/catalog/services",
+        visible=visible.service_names,
+        acl="service:read", flags="B C Kb F M",
         filter="catalog_service", effective=True, discovery=True, read=_services,
         summary="service names with all their tags", example="curl localhost:8500/v1/catalog/services",
     ),
     Route(
-        row="CT6", method="GET", path="/v1/catalog/service/", acl="node:read, service:read", flags="B C Kb F N M",
+        row="CT6", method="GET", path="/v1/catalog/service/",
+        visible=visible.entries,
+        acl="node:read, service:read", flags="B C Kb F N M",
         filter="catalog_service", effective=True, discovery=True, lookup="catalog.service",
         read=_service, encode=_encode_instances,
         summary="instances of a service, without checks", example="curl localhost:8500/v1/catalog/service/web",
     ),
     Route(
-        row="CT7", method="GET", path="/v1/catalog/connect/", acl="node:read, service:read", flags="B C Kb F N M",
+        row="CT7", method="GET", path="/v1/catalog/connect/",
+        guard=_connect_guard, visible=visible.entries,
+        acl="node:read, service:read", flags="B C Kb F N M",
         filter="catalog_service", effective=True, discovery=True, lookup="catalog.connect",
         read=_connect, encode=_encode_instances,
         summary="instances that give mesh access to a service", example="curl localhost:8500/v1/catalog/connect/web",
     ),
     Route(
-        row="CT8", method="GET", path="/v1/catalog/node/", acl="node:read, service:read", flags="B C F",
+        row="CT8", method="GET", path="/v1/catalog/node/",
+        visible=visible.node_services,
+        acl="node:read, service:read", flags="B C F",
         filter="agent_service", effective=True, discovery=True, read=_node, encode=_encode_node,
         summary="a node with its services by id", example="curl localhost:8500/v1/catalog/node/host-1",
     ),
     Route(
-        row="CT9", method="GET", path="/v1/catalog/node-services/", acl="node:read, service:read", flags="B C F",
+        row="CT9", method="GET", path="/v1/catalog/node-services/",
+        visible=visible.node_services,
+        acl="node:read, service:read", flags="B C F",
         filter="agent_service", effective=True, discovery=True, read=_node, encode=_encode_node_list,
         summary="a node with its services as a list", example="curl localhost:8500/v1/catalog/node-services/host-1",
     ),
     Route(
-        row="CT10", method="GET", path="/v1/catalog/gateway-services/", acl="service:read", flags="B C",
+        row="CT10", method="GET", path="/v1/catalog/gateway-services/",
+        guard=needs("service", "read", named), visible=visible.gateway_services,
+        acl="service:read", flags="B C",
         effective=True, discovery=True, read=_gateway_services,
         summary="services behind an ingress or terminating gateway",
         example="curl localhost:8500/v1/catalog/gateway-services/ingress",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
+from meshagent.agent.acl.registering import require_deregister, require_register
 from meshagent.agent.decode import Nanoseconds, decode_body
 from meshagent.agent.definitions.rules import multierror, service_problems
 from meshagent.agent.http.request import Request
@@ -168,7 +169,11 @@ async def _register(agent: Agent, request: Request) -> Response:
     started = agent.clock.monotonic()
     body = decode_body(RegisterBody, request.body, tenancy=True)
     _require_datacenter(agent, body.datacenter)
-    await agent.write(registration(body, agent.datacenter))
+    command = registration(body, agent.datacenter)
+    if not request.access.sees_all:
+        await agent.log.read_barrier()
+        require_register(request.access, agent.store, command)
+    await agent.write(command)
     agent.metrics.measure("catalog.register", started)
     return Response(200, b"true", content_type=JSON)
 
@@ -179,7 +184,11 @@ async def _deregister(agent: Agent, request: Request) -> Response:
     _require_datacenter(agent, body.datacenter)
     if not body.node:
         raise InternalError("Must provide node")
-    await agent.write(commands.Deregister(body.node, body.service_id, body.check_id))
+    command = commands.Deregister(body.node, body.service_id, body.check_id)
+    if not request.access.sees_all:
+        await agent.log.read_barrier()
+        require_deregister(request.access, agent.store, command)
+    await agent.write(command)
     agent.metrics.measure("catalog.deregister", started)
     return Response(200, b"true", content_type=JSON)
 
@@ -245,12 +254,16 @@ def require_uuid(text: str) -> None:
 
 ROUTES = (
     Route(
-        row="CT1", method="PUT", path="/v1/catalog/register", acl="node:write, service:write", handle=_register,
+        row="CT1", method="PUT", path="/v1/catalog/register",
+        asks=True,
+        acl="node:write, service:write", handle=_register,
         summary="write a node, and with it an instance and checks",
         example="""curl -X PUT -d '{"Node":"db1","Address":"10.0.0.9"}' localhost:8500/v1/catalog/register""",
     ),
     Route(
-        row="CT2", method="PUT", path="/v1/catalog/deregister", acl="node:write, service:write", handle=_deregister,
+        row="CT2", method="PUT", path="/v1/catalog/deregister",
+        asks=True,
+        acl="node:write, service:write", handle=_deregister,
         summary="remove a node, an instance or a check",
         example="""curl -X PUT -d '{"Node":"db1"}' localhost:8500/v1/catalog/deregister""",
     ),

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from meshagent.agent.acl.access import Access
+from meshagent.agent.acl.rows_visible import entry_seen
 from meshagent.agent.decode import decode_body
 from meshagent.agent.http.kv import FALSE, TRUE, parse_uint64
 from meshagent.agent.http.narrow import filtered
@@ -17,6 +19,7 @@ from meshagent.agent.http.response import JSON, Response, encode_json, text_resp
 from meshagent.agent.http.routes import Route
 from meshagent.agent.http.views import LiveResult
 from meshagent.catalog import commands, queries
+from meshagent.catalog.acl.resources import RESOURCES, Resource
 from meshagent.catalog.entries.decoding import PREFIX
 from meshagent.catalog.entries.entry import Entry
 from meshagent.catalog.entries.selectors import filter_kind
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
     from meshagent.agent.core import Agent
 
 __all__ = ["ROUTES"]
+
+#: What is no resource of its own but has names: intentions.
+_NAMED = Resource(name="intentions", label="service")
 
 
 def _read(agent: Agent, request: Request) -> Result[Any]:
@@ -48,6 +54,28 @@ def _read(agent: Agent, request: Request) -> Result[Any]:
     return LiveResult(rows, result.index, result.topics, lambda: store.config.index or 1)
 
 
+def _require(request: Request, needed: str, name: str) -> None:
+    """Ask for what a kind needs: of a resource with names, on the name of the entry. Raises Denied."""
+    if needed:
+        resource, _, access = needed.partition(":")
+        request.access.require(resource, access, name if RESOURCES.get(resource, _NAMED).label else "")
+
+
+def _read_guard(agent: Agent, request: Request) -> None:
+    kind, slash, name = request.name.partition("/")
+    if slash and kind in CONFIG_ENTRIES:
+        _require(request, CONFIG_ENTRIES[kind].read, name)
+    else:
+        _ = request.access.sees_all  # a token that does not exist is refused
+
+
+def _visible(rows: Any, access: Access, request: Request) -> tuple[Any, bool]:
+    if not isinstance(rows, list | tuple):
+        return rows, False
+    kept = [row for row in rows if entry_seen(row, access)]
+    return kept, len(kept) < len(rows)
+
+
 def _encode(rows: Any, request: Request) -> bytes | Response:
     if rows is None:
         kind, _, name = request.name.partition("/")
@@ -60,6 +88,7 @@ async def _put(agent: Agent, request: Request) -> Response:
     entry = parse(raw)
     cas = _cas(request)
     check(entry)
+    _require(request, CONFIG_ENTRIES[entry.kind].write, entry.name)
     command = commands.ConfigEntrySet(cast("ConfigEntry", entry), cas, agent.clock.now().isoformat())
     return Response(200, TRUE if await agent.write(command) else FALSE, content_type=JSON)
 
@@ -70,6 +99,7 @@ async def _delete(agent: Agent, request: Request) -> Response:
         raise NotFound("Must provide both a kind and name to delete")
     if kind not in CONFIG_ENTRIES:
         raise BadRequest(f"invalid config entry kind: {kind}")
+    _require(request, CONFIG_ENTRIES[kind].write, name)
     cas = _cas(request)
     done = await agent.write(commands.ConfigEntryDelete(kind, name, cas, agent.clock.now().isoformat()))
     if cas is None:
@@ -84,17 +114,23 @@ def _cas(request: Request) -> int | None:
 
 ROUTES = (
     Route(
-        row="CF1", method="PUT", path="/v1/config", acl="of the kind", handle=_put,
+        row="CF1", method="PUT", path="/v1/config",
+        asks=True,
+        acl="of the kind", handle=_put,
         summary="write a config entry (?cas: only over the one with that ModifyIndex)",
         example='curl -X PUT -d \'{"Kind":"service-defaults","Name":"a","Protocol":"http"}\' localhost:8500/v1/config',
     ),
     Route(
-        row="CF2", method="GET", path="/v1/config/", acl="of the kind", flags="B C F", filter="config_entry",
+        row="CF2", method="GET", path="/v1/config/",
+        guard=_read_guard, visible=_visible,
+        acl="of the kind", flags="B C F", filter="config_entry",
         read=_read, encode=_encode,
         summary="the entries of a kind, or one entry", example="curl localhost:8500/v1/config/service-defaults/web",
     ),
     Route(
-        row="CF4", method="DELETE", path="/v1/config/", acl="of the kind", handle=_delete,
+        row="CF4", method="DELETE", path="/v1/config/",
+        asks=True,
+        acl="of the kind", handle=_delete,
         summary="delete a config entry (?cas: only the one with that ModifyIndex)",
         example="curl -X DELETE localhost:8500/v1/config/service-defaults/web",
     ),

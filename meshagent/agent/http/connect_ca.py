@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from meshagent.agent.acl.guards import named, needs
 from meshagent.agent.decode import decode_body
 from meshagent.agent.http.request import Request, parse_bool
 from meshagent.agent.http.response import Response, encode_json, json_response
@@ -193,12 +194,16 @@ ROUTES = (
         example="curl localhost:8500/v1/connect/ca/roots?pem=true",
     ),
     Route(
-        row="CN2", method="GET", path="/v1/connect/ca/configuration", acl="operator:read", tenancy="",
+        row="CN2", method="GET", path="/v1/connect/ca/configuration",
+        guard=needs("operator", "write"),
+        acl="operator:write", tenancy="",
         handle=_get_configuration,
         summary="configuration of the certificate authority", example="curl localhost:8500/v1/connect/ca/configuration",
     ),
     Route(
-        row="CN2", method="PUT", path="/v1/connect/ca/configuration", acl="operator:write", tenancy="",
+        row="CN2", method="PUT", path="/v1/connect/ca/configuration",
+        guard=needs("operator", "write"),
+        acl="operator:write", tenancy="",
         handle=_put_configuration,
         summary="change it, and rotate the root if needed",
         example="curl -X PUT -d '{\"Provider\":\"consul\",\"Config\":{\"LeafCertTTL\":\"24h\"}}' "
@@ -211,7 +216,9 @@ ROUTES = (
         example="curl localhost:8500/v1/agent/connect/ca/roots",
     ),
     Route(
-        row="A28", method="GET", path="/v1/agent/connect/ca/leaf/", acl="service:write", flags="B Kb", handle=_leaf,
+        row="A28", method="GET", path="/v1/agent/connect/ca/leaf/",
+        guard=needs("service", "write", named),
+        acl="service:write", flags="B Kb", handle=_leaf,
         summary="a certificate for a service here, with its private key",
         example="curl localhost:8500/v1/agent/connect/ca/leaf/web",
     ),

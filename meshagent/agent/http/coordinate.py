@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from meshagent.agent.acl import visible
+from meshagent.agent.acl.guards import named, needs
 from meshagent.agent.coordinate_batches import CoordinateBatches
 from meshagent.agent.decode import decode_body
 from meshagent.agent.gossip.coordinates import DIMENSIONS, is_usable
@@ -22,7 +24,7 @@ from meshagent.agent.http.views import LiveResult
 from meshagent.catalog import queries
 from meshagent.catalog.model import Coordinate, CoordinateRow, Row
 from meshagent.catalog.queries import Result
-from meshagent.errors import InternalError, MeshError, NotFound
+from meshagent.errors import InternalError, MeshError
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
@@ -101,9 +103,9 @@ def _node(agent: Agent, request: Request) -> Result[Any]:
     return LiveResult(rows, result.index, result.topics, lambda: store.coordinates.index)
 
 
-def _encode_node(rows: list[CoordinateRow], _: Request) -> bytes:
+def _encode_node(rows: list[CoordinateRow], _: Request) -> bytes | Response:
     if not rows:
-        raise NotFound("")
+        return Response(404, bare=True)
     return encode_json(rows)
 
 
@@ -111,6 +113,7 @@ async def _update(agent: Agent, request: Request) -> Response:
     _require_enabled(agent)
     body = decode_body(UpdateBody, request.body)
     require_local(agent, request)
+    request.access.require("node", "write", body.node)
     coord = body.coord or CoordBody()
     if len(coord.vec) != DIMENSIONS:
         raise InternalError("incompatible coordinate")
@@ -129,16 +132,22 @@ ROUTES = (
         example="curl localhost:8500/v1/coordinate/datacenters",
     ),
     Route(
-        row="CO2", method="GET", path="/v1/coordinate/nodes", acl="node:read", flags="B C", tenancy="partition",
+        row="CO2", method="GET", path="/v1/coordinate/nodes",
+        visible=visible.coordinates, meta_on_error=True,
+        acl="node:read", flags="B C", tenancy="partition",
         read=_nodes, summary="coordinates of all nodes", example="curl localhost:8500/v1/coordinate/nodes",
     ),
     Route(
-        row="CO2", method="GET", path="/v1/coordinate/node/", acl="node:read", flags="B C", tenancy="partition",
+        row="CO2", method="GET", path="/v1/coordinate/node/",
+        guard=needs("node", "read", named), meta_on_error=True,
+        acl="node:read", flags="B C", tenancy="partition",
         read=_node, encode=_encode_node, summary="coordinates of a node",
         example="curl localhost:8500/v1/coordinate/node/host-1",
     ),
     Route(
-        row="CO3", method="PUT", path="/v1/coordinate/update", acl="node:write", handle=_update, tenancy="partition",
+        row="CO3", method="PUT", path="/v1/coordinate/update",
+        asks=True,
+        acl="node:write", handle=_update, tenancy="partition",
         summary="set the coordinate of a node (written in batches)",
         example="curl -X PUT -d @coordinate.json localhost:8500/v1/coordinate/update",
     ),

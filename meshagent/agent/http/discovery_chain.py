@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from meshagent.agent.acl.guards import named, needs
 from meshagent.agent.decode import decode_body
 from meshagent.agent.http.connect_ca import check_enabled
 from meshagent.agent.http.request import Request
@@ -136,12 +137,16 @@ def _target(target: Target) -> dict[str, Any]:
 
 ROUTES = (
     Route(
-        row="DC1", method="GET", path="/v1/discovery-chain/", acl="service:read", flags="B C Kb", effective=True,
+        row="DC1", method="GET", path="/v1/discovery-chain/",
+        guard=needs("service", "read", named),
+        acl="service:read", flags="B C Kb", effective=True,
         read=_read,
         summary="the compiled discovery chain of a service", example="curl localhost:8500/v1/discovery-chain/web",
     ),
     Route(
-        row="DC1", method="POST", path="/v1/discovery-chain/", acl="service:read", flags="B C Kb", effective=True,
+        row="DC1", method="POST", path="/v1/discovery-chain/",
+        guard=needs("service", "read", named),
+        acl="service:read", flags="B C Kb", effective=True,
         read=_read,
         summary="the same with overrides",
         example="curl -X POST -d '{\"OverrideProtocol\":\"tcp\"}' localhost:8500/v1/discovery-chain/web",

@@ -9,6 +9,7 @@ Source: surface rows C1-C10, C17, C24, C25, C29. What may change here: checks th
 
 from __future__ import annotations
 
+import contextlib
 import html
 import logging
 import re
@@ -16,6 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote
 
+from meshagent.agent.acl.access import Refused
 from meshagent.agent.http.ratelimit import RateLimits
 from meshagent.agent.http.reads import Dress, Reads
 from meshagent.agent.http.request import Request, parse_query, unescape
@@ -28,11 +30,15 @@ from meshagent.agent.http.wire import Answer, error_answer, finish, header_block
 from meshagent.errors import BadRequest, MeshError, TooLarge
 
 if TYPE_CHECKING:
+    from meshagent.agent.acl.audit import AuditLog
+    from meshagent.agent.acl.guardian import Guardian
+    from meshagent.agent.acl.resolver import Identity
+    from meshagent.agent.acl.usage import Usage
     from meshagent.agent.core import Agent
     from meshagent.agent.http.settings import HttpSettings
     from meshagent.metrics import Sampler
 
-__all__ = ["Dispatcher", "Forward", "Incoming", "Outcome", "always_lines", "token_of", "too_large", "without_token"]
+__all__ = ["Dispatcher", "Forward", "Incoming", "Outcome", "always_lines", "too_large", "without_token"]
 
 log = logging.getLogger("agent.http")
 
@@ -72,7 +78,7 @@ class Incoming:
 class Outcome:
     """What to write, and for an answer that may be repeated from the same bytes, its view, dress and sampler."""
 
-    __slots__ = ("answer", "dress", "sampler", "view")
+    __slots__ = ("answer", "dress", "identity", "sampler", "view")
 
     def __init__(
         self,
@@ -80,8 +86,11 @@ class Outcome:
         view: View | None = None,
         dress: Dress | None = None,
         sampler: Sampler | None = None,
+        identity: Identity | None = None,
     ) -> None:
         self.answer = answer
+        #: Whose token it was answered for: the answer may be repeated while that holds.
+        self.identity = identity
         self.view = view
         self.dress = dress
         self.sampler = sampler
@@ -113,6 +122,12 @@ class Dispatcher:
             forwarder = Forwarder(agent.upstream, settings, self.always)
             self._forward = forwarder.outcome
             self.reads = RemoteReads(agent, settings, self.always, agent.upstream, forwarder)
+        self._guardian: Guardian | None = agent.extras.get("acl")
+        self._audit: AuditLog | None = agent.extras.get("audit")
+        self._usage: Usage | None = agent.extras.get("acl_usage")
+        agent.extras["router"] = self.router
+        #: Requests of another agent's clients bring that agent's default, if any.
+        self._own_default = not bare
         self.limits = RateLimits(settings.rates, agent.clock.monotonic())
         self._bare = bare
         self._api = {id(route): api_name(route) for route in self.routes}
@@ -135,6 +150,8 @@ class Dispatcher:
             return Outcome(self._redirect(307, clean_path(target.raw_path), target.query, incoming.method))
         found = self.router.find(target.raw_path)
         if found is None:
+            if self._guardian is not None and target.path.startswith("/debug/pprof/"):
+                return Outcome(await self._no_profile(incoming, target))
             return Outcome(self._no_route(target, incoming.method))
         methods = found.methods
         allow = ",".join(("OPTIONS", *methods))
@@ -161,6 +178,7 @@ class Dispatcher:
     async def _run(self, route: Route, target: Target, name: str, incoming: Incoming) -> Outcome:
         started = self.agent.clock.monotonic()
         sampler = self._samplers[id(route)]
+        status, refusal = 200, ""
         request = Request(
             incoming.method,
             target.path,
@@ -174,7 +192,9 @@ class Dispatcher:
             _check_tenancy(route, request)
             if self.limits.active and route.limited:
                 self._count(incoming.method, started)
-            request.token = token_of(request)
+            request.token = request.given_token
+            if self._guardian is not None and not route.open:
+                await self._identify(route, request)
             gzip = "gzip" in incoming.headers.get("Accept-Encoding", "")
             if route.read is not None:
                 if incoming.method != "GET":  # a question that is too long for a query
@@ -182,9 +202,14 @@ class Dispatcher:
                     if self._forward is not None and not route.local:
                         return await self._forward(route, request)
                 answer, view, dress = await self.reads.answer(route, request, gzip=gzip)
-                return Outcome(answer, view, dress, sampler)
+                status, refusal = answer.status, "Permission denied" if answer.status == 403 else ""
+                if route.visible is not None and self._usage is not None and request.identity is not None:
+                    self._usage.saw(request.access.accessor, route, request)
+                return Outcome(answer, view, dress, sampler, request.identity)
             handle = route.handle
             if handle is None:
+                if route.guard is not None:
+                    route.guard(self.agent, request)
                 text = _NOT_BUILT.format(method=route.method, path=route.path + route.suffix, summary=route.summary)
                 return Outcome(self._text(501, text))
             if route.upload:
@@ -195,21 +220,28 @@ class Dispatcher:
                 log.warning("GET request has a non-empty body that will be ignored: path=%s", target.path)
             if self._forward is not None and not route.local:
                 return await self._forward(route, request)
+            if route.guard is not None:
+                route.guard(self.agent, request)
             response = await handle(self.agent, request)
+            status = response.status
             if isinstance(response, StreamingResponse):
                 return Outcome(response)
             if response.content_type is JSON and (self.settings.pretty or request.query.has("pretty")):
                 response.body = indent(response.body)
             return Outcome(finish(response, self.always, gzip=gzip))
         except MeshError as error:
+            status, refusal = error.http_status, str(error)
             if route.limited:
                 self.agent.metrics.incr("rpc.request_error")
             closing = isinstance(error, TooLarge) or route.upload  # the rest of an upload is not awaited
             return Outcome(error_answer(error.http_status, str(error), self.always, close=closing))
         except Exception:
+            status = 500
             log.exception("request failed: method=%s path=%s", incoming.method, target.path)
             return Outcome(self._text(500, "internal error: see the log of the agent"))
         finally:
+            if self._audit is not None and (incoming.method != "GET" or status == 403):
+                self._record(route, request, incoming, status, refusal)
             took_s = self.agent.clock.monotonic() - started
             sampler.sample(took_s * 1000.0)
             if log.isEnabledFor(logging.DEBUG):
@@ -217,6 +249,44 @@ class Dispatcher:
                     "Request finished: method=%s url=%s from=%s latency=%.3fms",
                     incoming.method, without_token(incoming.target), incoming.remote, took_s * 1000.0,
                 )  # fmt: skip
+
+    def _record(self, route: Route, request: Request, incoming: Incoming, status: int, refusal: str) -> None:
+        """Write it down, on the agent that answers it."""
+        if self._audit is not None and (self._forward is None or route.local):
+            self._audit.record(
+                accessor=request.access.accessor,
+                method=incoming.method,
+                path=without_token(incoming.target),
+                remote=incoming.remote,
+                asker=incoming.asker,
+                status=status,
+                refusal=refusal if status == 403 else "",
+            )
+
+    async def _no_profile(self, incoming: Incoming, target: Target) -> Answer:
+        """Profiles of Go do not exist here; that is said to who might read them (surface row C32)."""
+        request = Request(incoming.method, target.path, parse_query(target.query), incoming.headers)
+        status = 403
+        if self._guardian is not None:
+            with contextlib.suppress(MeshError):
+                identity = await self._guardian.identify(request.given_token or self._guardian.tokens.default)
+                status = 404 if identity.access.allows("operator", "read") else 403
+        return finish(Response(status), _VARY, gzip=False)
+
+    async def _identify(self, route: Route, request: Request) -> None:
+        """Say what the token of the request may do."""
+        guardian = self._guardian
+        if guardian is None:
+            return
+        if not request.token and self._own_default:
+            request.token = guardian.tokens.default
+        if self._forward is not None and not route.local:
+            return  # the servers decide
+        try:
+            request.identity = await guardian.identify(request.token)
+            request.access = request.identity.access
+        except MeshError as error:
+            request.access = Refused(error)
 
     async def _body(self, route: Route, incoming: Incoming) -> bytes:
         settings = self.settings
@@ -308,15 +378,6 @@ _TOKEN = re.compile(r"(?<=[?&]token=)[^&]*")
 def without_token(target: str) -> str:
     """A request target for the log."""
     return _TOKEN.sub("<hidden>", target)
-
-
-def token_of(request: Request) -> str:
-    """The caller's token (surface row C8): parameter, header, bearer; "" when there is none."""
-    token = request.query.get("token") or request.headers.get("X-Consul-Token")
-    if token:
-        return token
-    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-    return value.strip() if scheme.lower() == "bearer" else ""
 
 
 def _check_tenancy(route: Route, request: Request) -> None:

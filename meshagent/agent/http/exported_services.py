@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from meshagent.agent.acl.guards import needs
 from meshagent.agent.http.narrow import filtered
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.routes import Route
@@ -29,7 +30,9 @@ def _read(agent: Agent, request: Request) -> Result[Any]:
 
 ROUTES = (
     Route(
-        row="ES1", method="GET", path="/v1/exported-services", acl="mesh:read or operator:read", flags="B F",
+        row="ES1", method="GET", path="/v1/exported-services",
+        guard=needs("mesh", "read"),
+        acl="mesh:read or operator:read", flags="B F",
         filter="exported_service", tenancy="partition", read=_read,
         summary="the resolved exported-services entry", example="curl localhost:8500/v1/exported-services",
     ),

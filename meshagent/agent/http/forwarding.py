@@ -61,6 +61,8 @@ class Forwarder:
     async def answer(self, route: Route, request: Request) -> Answer | StreamingResponse:
         """What a server answers. Raises NoLeader: there is none."""
         headers = tuple((name, request.headers[name]) for name in _HEADERS if name in request.headers)
+        if request.token and not request.given_token:  # the default of this agent
+            headers = (*headers, ("X-Consul-Token", request.token))
         write_id = b"" if request.method == "GET" else self._origin + next(self._count).to_bytes(8, "big")
         pretty = self._settings.pretty and not request.query.has("pretty")
         payload = messages.encode(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from meshagent.agent.acl import visible
+from meshagent.agent.acl.guards import named, needs
 from meshagent.agent.http.fragments import encode_entries
 from meshagent.agent.http.narrow import narrow, node_meta, with_central_config
 from meshagent.agent.http.request import Request, parse_bool
@@ -104,35 +106,47 @@ def _encode(rows: list[ServiceEntry], request: Request) -> bytes:
 
 ROUTES = (
     Route(
-        row="HL1", method="GET", path="/v1/health/node/", acl="node:read, service:read", flags="B C F",
+        row="HL1", method="GET", path="/v1/health/node/",
+        visible=visible.checks,
+        acl="node:read, service:read", flags="B C F",
         filter="check", effective=True, discovery=True, read=_node,
         summary="all checks of a node", example="curl localhost:8500/v1/health/node/host-1",
     ),
     Route(
-        row="HL2", method="GET", path="/v1/health/checks/", acl="node:read, service:read", flags="B C F N M",
+        row="HL2", method="GET", path="/v1/health/checks/",
+        visible=visible.checks,
+        acl="node:read, service:read", flags="B C F N M",
         filter="check", effective=True, discovery=True, read=_checks,
         summary="the checks of a service's instances", example="curl localhost:8500/v1/health/checks/web",
     ),
     Route(
-        row="HL3", method="GET", path="/v1/health/service/", acl="node:read, service:read", flags="B C Kb F N M",
+        row="HL3", method="GET", path="/v1/health/service/",
+        visible=visible.entries,
+        acl="node:read, service:read", flags="B C Kb F N M",
         filter="service_entry", effective=True, discovery=True, streaming=True, lookup="health.service",
         read=_service, encode=_encode,
         summary="instances of a service with node and checks",
         example="curl localhost:8500/v1/health/service/web?passing",
     ),
     Route(
-        row="HL4", method="GET", path="/v1/health/connect/", acl="node:read, service:read", flags="B C Kb F N M",
+        row="HL4", method="GET", path="/v1/health/connect/",
+        guard=needs("service", "read", named, bare=True), visible=visible.entries,
+        acl="node:read, service:read", flags="B C Kb F N M",
         filter="service_entry", effective=True, discovery=True, streaming=True, lookup="health.connect",
         read=_connect, encode=_encode,
         summary="instances that give mesh access to a service", example="curl localhost:8500/v1/health/connect/web",
     ),
     Route(
-        row="HL5", method="GET", path="/v1/health/ingress/", acl="node:read, service:read", flags="B C Kb F N M",
+        row="HL5", method="GET", path="/v1/health/ingress/",
+        guard=needs("service", "read", named, bare=True), visible=visible.entries,
+        acl="node:read, service:read", flags="B C Kb F N M",
         filter="service_entry", effective=True, discovery=True, streaming=True, read=_ingress, encode=_encode,
         summary="ingress gateways that expose a service", example="curl localhost:8500/v1/health/ingress/web",
     ),
     Route(
-        row="HL6", method="GET", path="/v1/health/state/", acl="node:read, service:read", flags="B C F N M",
+        row="HL6", method="GET", path="/v1/health/state/",
+        visible=visible.checks,
+        acl="node:read, service:read", flags="B C F N M",
         filter="check", effective=True, discovery=True, read=_state,
         summary="the checks in a state (any, passing, warning, critical)",
         example="curl localhost:8500/v1/health/state/critical",

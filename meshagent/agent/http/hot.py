@@ -22,6 +22,7 @@ from meshagent.errors import MeshError
 if TYPE_CHECKING:
     import asyncio
 
+    from meshagent.agent.acl.resolver import Identity
     from meshagent.agent.http.wire import DateLine
     from meshagent.metrics import Metrics, Sampler
 
@@ -127,11 +128,20 @@ class HotReads:
     def __init__(self, metrics: Metrics) -> None:
         self.entries: dict[bytes, HotEntry] = {}
         self._by_view: dict[View, dict[Dress, HotEntry]] = {}
-        self._raw_of: dict[View, list[bytes]] = {}
+        self._raw_of: dict[View, dict[bytes, None]] = {}
+        self._raw_by: dict[Identity, dict[bytes, None]] = {}
+        self._identity_of: dict[bytes, Identity] = {}
         metrics.collect(lambda _: self.count())
 
-    def remember(self, raw: bytes, view: View, dress: Dress, make: Callable[[], HotEntry]) -> None:
-        """Answer the request `raw` from `view` in `dress` from now on."""
+    def remember(
+        self,
+        raw: bytes,
+        view: View,
+        dress: Dress,
+        make: Callable[[], HotEntry],
+        identity: Identity | None = None,
+    ) -> None:
+        """Answer the request `raw` from `view` in `dress` from now on, as long as the token of `identity` holds."""
         if len(raw) > MAX_REQUEST or raw in self.entries:
             return
         if len(self.entries) >= MAX_ENTRIES:
@@ -141,7 +151,32 @@ class HotReads:
         if entry is None:
             entry = dresses[dress] = make()
         self.entries[raw] = entry
-        self._raw_of.setdefault(view, []).append(raw)
+        self._raw_of.setdefault(view, {})[raw] = None
+        if identity is not None:
+            raws = self._raw_by.get(identity)
+            if raws is None:
+                raws = self._raw_by[identity] = {}
+                identity.listeners.append(lambda: self._ended(identity))
+            raws[raw] = None
+            self._identity_of[raw] = identity
+
+    def _ended(self, identity: Identity) -> None:
+        """The token may do something else now, or nothing."""
+        for raw in self._raw_by.pop(identity, ()):
+            del self._identity_of[raw]
+            entry = self.entries.pop(raw, None)
+            if entry is not None:
+                self._raw_of.get(entry.view, {}).pop(raw, None)
+
+    def look_again(self) -> None:
+        """Have every request that brings a token be resolved once more."""
+        for raw in self._identity_of:
+            entry = self.entries.pop(raw, None)
+            if entry is not None:
+                self._raw_of.get(entry.view, {}).pop(raw, None)
+        self._identity_of.clear()
+        for raws in self._raw_by.values():
+            raws.clear()
 
     def forget(self, view: View) -> None:
         """The view is no longer kept."""
@@ -149,6 +184,9 @@ class HotReads:
             entry.fold()
         for raw in self._raw_of.pop(view, ()):
             self.entries.pop(raw, None)
+            identity = self._identity_of.pop(raw, None)
+            if identity is not None:
+                self._raw_by[identity].pop(raw, None)
 
     def clear(self) -> None:
         """Forget everything."""

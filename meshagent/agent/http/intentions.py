@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from meshagent.agent.acl import visible
+from meshagent.agent.acl.guards import needs, parameter
 from meshagent.agent.decode import decode_body
 from meshagent.agent.http.connect_ca import check_enabled, mesh_of
 from meshagent.agent.http.intention_shapes import IntentionBody, default_of, service_of, shown
@@ -31,7 +33,7 @@ from meshagent.catalog.store import Store
 from meshagent.connect import spiffe
 from meshagent.connect.intentions import Default, Intention, decide, matching, matching_source, of_entries, of_entry
 from meshagent.connect.permissions import HttpRequest, decide_request
-from meshagent.errors import BadRequest, Conflict, RemoteProtocolError
+from meshagent.errors import BadRequest, Conflict, Denied, RemoteProtocolError
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
@@ -82,14 +84,26 @@ def _exact(agent: Agent, request: Request) -> Result[Any]:
     check_enabled(agent)
     source, destination = _pair(request)
     entry = entry_of(agent.store, destination)
+    if entry is not None and not _seen(request, source, destination):
+        raise Denied("Permission denied")
     found = [one for one in (of_entry(entry) if entry is not None else ()) if one.source == source and not one.peer]
     return _result(agent.store, shown(found[0]) if found else None)
+
+
+def _seen(request: Request, source: str, destination: str) -> bool:
+    allows = request.access.allows
+    return allows("intentions", "read", source) or allows("intentions", "read", destination)
 
 
 def _encode_exact(rows: Any, request: Request) -> Response:
     if rows is None:
         return Response(404, b"Intention not found", bare=True)
     return Response(200, encode_json(rows), content_type=JSON, bare=True)
+
+
+def _match_guard(agent: Agent, request: Request) -> None:
+    for name in request.query.all("name"):
+        request.access.require("intentions", "read", name)
 
 
 def _match(agent: Agent, request: Request) -> Result[Any]:
@@ -193,6 +207,7 @@ async def _authorize(agent: Agent, request: Request) -> Response:
         raise BadRequest("ClientCertURI not a valid Service identifier")
     if identity.partition != "default":
         raise BadRequest(f'Mismatched partitions: "{identity.partition}" != "default"')
+    request.access.require("service", "write", asked.Target)
     await mesh.known()
     default = default_of(agent)
     found = matching(lambda name: entry_of(agent.store, name), asked.Target)
@@ -236,6 +251,7 @@ async def edit_entry(
 async def _put_exact(agent: Agent, request: Request) -> Response:
     check_enabled(agent)
     source, destination = _pair(request)
+    request.access.require("intentions", "write", destination, bare=True)
     body = decode_body(IntentionBody, request.body)
     new = Source(
         name=source,
@@ -264,6 +280,7 @@ async def _put_exact(agent: Agent, request: Request) -> Response:
 async def _delete_exact(agent: Agent, request: Request) -> Response:
     check_enabled(agent)
     source, destination = _pair(request)
+    request.access.require("intentions", "write", destination, bare=True)
     await edit_entry(agent, destination, lambda old: without(old, lambda one: one.name == source and not one.peer))
     return Response(200, TRUE, content_type=JSON)
 
@@ -278,47 +295,63 @@ def without(entry: ServiceIntentions | None, gone: Callable[[Source], bool]) -> 
 
 ROUTES = (
     Route(
-        row="A26", method="POST", path="/v1/agent/connect/authorize", acl="service:write", flags="Kb",
+        row="A26", method="POST", path="/v1/agent/connect/authorize",
+        asks=True,
+        acl="service:write", flags="Kb",
         handle=_authorize,
         summary="whether an identity may call a service here",
         example='curl -X POST -d \'{"Target":"db","ClientCertURI":"spiffe://.../svc/web"}\' '
         "localhost:8500/v1/agent/connect/authorize",
     ),
     Route(
-        row="CN3", method="GET", path="/v1/connect/intentions", acl="intentions:read", flags="B C F",
+        row="CN3", method="GET", path="/v1/connect/intentions",
+        visible=visible.intentions,
+        acl="intentions:read", flags="B C F",
         filter="intention", read=_list, meta_on_error=True,
         summary="all intentions by precedence", example="curl localhost:8500/v1/connect/intentions",
     ),
     Route(
-        row="CN4", method="GET", path="/v1/connect/intentions/exact", acl="intentions:read", flags="B C",
+        row="CN4", method="GET", path="/v1/connect/intentions/exact",
+        asks=True,
+        acl="intentions:read", flags="B C",
         read=_exact, encode=_encode_exact,
         summary="the intention of a source and a destination",
         example="curl 'localhost:8500/v1/connect/intentions/exact?source=web&destination=db'",
     ),
     Route(
-        row="CN4", method="PUT", path="/v1/connect/intentions/exact", acl="intentions:write", handle=_put_exact,
+        row="CN4", method="PUT", path="/v1/connect/intentions/exact",
+        asks=True,
+        acl="intentions:write", handle=_put_exact,
         summary="set the intention of a source and a destination",
         example="curl -X PUT -d '{\"Action\":\"deny\"}' "
         "'localhost:8500/v1/connect/intentions/exact?source=web&destination=db'",
     ),
     Route(
-        row="CN4", method="DELETE", path="/v1/connect/intentions/exact", acl="intentions:write", handle=_delete_exact,
+        row="CN4", method="DELETE", path="/v1/connect/intentions/exact",
+        asks=True,
+        acl="intentions:write", handle=_delete_exact,
         summary="delete it",
         example="curl -X DELETE 'localhost:8500/v1/connect/intentions/exact?source=web&destination=db'",
     ),
     Route(
-        row="CN6", method="GET", path="/v1/connect/intentions/match", acl="intentions:read", flags="B C Kb",
+        row="CN6", method="GET", path="/v1/connect/intentions/match",
+        guard=_match_guard,
+        acl="intentions:read", flags="B C Kb",
         effective=True, read=_match,
         summary="the intentions that concern a service",
         example="curl 'localhost:8500/v1/connect/intentions/match?by=destination&name=db'",
     ),
     Route(
-        row="CN7", method="GET", path="/v1/connect/intentions/check", acl="intentions:read", handle=_check,
+        row="CN7", method="GET", path="/v1/connect/intentions/check",
+        guard=needs("service", "read", parameter("destination")),
+        acl="service:read", handle=_check,
         summary="whether a connection would be allowed",
         example="curl 'localhost:8500/v1/connect/intentions/check?source=web&destination=db'",
     ),
     Route(
-        row="CN7", method="GET", path="/v1/connect/intentions/explain", acl="intentions:read", handle=_explain,
+        row="CN7", method="GET", path="/v1/connect/intentions/explain",
+        guard=needs("intentions", "read", parameter("destination")),
+        acl="intentions:read", handle=_explain,
         summary="which intention decides about a connection or request, and why (ours)",
         example="curl 'localhost:8500/v1/connect/intentions/explain?source=web&destination=db&path=/a&method=GET'",
     ),

@@ -42,6 +42,10 @@ def _read(agent: Agent, request: Request) -> Result[Any]:
     if not is_uuid(request.name):
         raise BadRequest(_BAD_ID)
     found = _find(agent, request.name)
+    if found is not None:
+        allows = request.access.allows
+        if not (allows("intentions", "read", found.source) or allows("intentions", "read", found.destination)):
+            raise Denied("Permission denied")
     topics = (("config-kind", "service-intentions"),)
     return Result(shown(found) if found is not None else None, agent.store.config.index, topics)
 
@@ -89,6 +93,7 @@ def _legacy_only(entry: ServiceIntentions | None, destination: str) -> tuple[Sou
 async def _create(agent: Agent, request: Request) -> Response:
     check_enabled(agent)
     body = _body(request)
+    request.access.require("intentions", "write", body.DestinationName, bare=True)
     new = _source(agent, body, new_uuid())
     destination = body.DestinationName
 
@@ -107,6 +112,7 @@ async def _replace(agent: Agent, request: Request) -> Response:
     await agent.log.read_barrier()
     body = _body(request)
     old = _known(agent, request.name, "modify")
+    request.access.require("intentions", "write", old.destination, bare=True)
     if body.DestinationName != old.destination:
         raise InternalError("Cannot modify DestinationName of an intention: delete it and create another one")
     new = _source(agent, body, old.id, old.created)
@@ -123,6 +129,7 @@ async def _delete(agent: Agent, request: Request) -> Response:
     check_enabled(agent)
     await agent.log.read_barrier()
     old = _known(agent, request.name, "delete")
+    request.access.require("intentions", "write", old.destination, bare=True)
     await edit_entry(agent, old.destination, lambda entry: without(entry, lambda one: one.legacy_id == old.id))
     return Response(200, TRUE, content_type=JSON)
 
@@ -156,24 +163,32 @@ def _source(agent: Agent, body: IntentionBody, intention_id: str, created: str =
 
 ROUTES = (
     Route(
-        row="CN5", method="POST", path="/v1/connect/intentions", acl="intentions:write", handle=_create,
+        row="CN5", method="POST", path="/v1/connect/intentions",
+        asks=True,
+        acl="intentions:write", handle=_create,
         summary="create an intention (old form)",
         example='curl -X POST -d \'{"SourceName":"web","DestinationName":"db","Action":"allow"}\' '
         "localhost:8500/v1/connect/intentions",
     ),
     Route(
-        row="CN5", method="GET", path="/v1/connect/intentions/", acl="intentions:read", flags="B C",
+        row="CN5", method="GET", path="/v1/connect/intentions/",
+        asks=True,
+        acl="intentions:read", flags="B C",
         read=_read, encode=_encode,
         summary="one intention by id (old form)", example="curl localhost:8500/v1/connect/intentions/<id>",
     ),
     Route(
-        row="CN5", method="PUT", path="/v1/connect/intentions/", acl="intentions:write", handle=_replace,
+        row="CN5", method="PUT", path="/v1/connect/intentions/",
+        asks=True,
+        acl="intentions:write", handle=_replace,
         summary="replace an intention by id (old form)",
         example='curl -X PUT -d \'{"SourceName":"web","DestinationName":"db","Action":"deny"}\' '
         "localhost:8500/v1/connect/intentions/<id>",
     ),
     Route(
-        row="CN5", method="DELETE", path="/v1/connect/intentions/", acl="intentions:write", handle=_delete,
+        row="CN5", method="DELETE", path="/v1/connect/intentions/",
+        asks=True,
+        acl="intentions:write", handle=_delete,
         summary="delete an intention by id (old form)",
         example="curl -X DELETE localhost:8500/v1/connect/intentions/<id>",
     ),

@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from meshagent.agent.acl import visible
+from meshagent.agent.acl.access import Access
+from meshagent.agent.acl.guards import named, needs
+from meshagent.agent.acl.visible import instance_seen
 from meshagent.agent.http.intention_shapes import default_of, shown
 from meshagent.agent.http.narrow import filtered
 from meshagent.agent.http.request import Request
-from meshagent.agent.http.response import Response, encode_json, json_response
+from meshagent.agent.http.response import JSON, Response, encode_json, json_response
 from meshagent.agent.http.routes import Route
+from meshagent.agent.http.views import FILTERED
 from meshagent.catalog import overviews, queries
 from meshagent.catalog.entries.ingress_gateway import IngressGateway
+from meshagent.catalog.model import ServiceEntry
 from meshagent.catalog.queries import Result
 from meshagent.connect.topology import Edge, gateway_intentions, topology
 from meshagent.errors import BadRequest, InternalError, NotFound
@@ -64,13 +70,49 @@ def _encode_nodes(rows: list[overviews.NodeDump], _: Request) -> bytes:
     return encode_json([_shown(row) for row in rows])
 
 
-def _encode_node(row: overviews.NodeDump, _: Request) -> bytes:
-    return encode_json(_shown(row))
+def _encode_node(row: overviews.NodeDump | None, _: Request) -> bytes | Response:
+    return Response(404, bare=True) if row is None else encode_json(_shown(row))
+
+
+def _visible_node(row: overviews.NodeDump, access: Access, _: Request) -> tuple[Any, bool]:
+    allows = access.authorizer.allows
+    if not allows("node", row.node, "read"):
+        return None, True
+    services = [one for one in row.services if allows("service", one.name, "read")]
+    checks = [one for one in row.checks if not one.service_name or allows("service", one.service_name, "read")]
+    hidden = len(services) < len(row.services) or len(checks) < len(row.checks)
+    return msgspec.structs.replace(row, services=services, checks=checks) if hidden else row, hidden
+
+
+def _visible_nodes(rows: list[overviews.NodeDump], access: Access, request: Request) -> tuple[Any, bool]:
+    found = [_visible_node(row, access, request) for row in rows]
+    return [row for row, _ in found if row is not None], any(hidden for _, hidden in found)
 
 
 def _services(agent: Agent, request: Request) -> Result[Any]:
-    rows = overviews.summaries(agent.store, lambda entries: filtered(request, "service_entry", entries))
-    return Result(rows, _index(agent), overviews.TOPICS)
+    seen = _Seen(request.access)
+    rows = overviews.summaries(agent.store, lambda entries: seen.of(filtered(request, "service_entry", entries)))
+    return Result((rows, seen.hidden), _index(agent), overviews.TOPICS)
+
+
+class _Seen:
+    """Lets the instances through that a token may see; `hidden` says that there were others."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+        self.hidden = False
+
+    def of(self, entries: list[ServiceEntry]) -> list[ServiceEntry]:
+        if self._access.sees_all:
+            return entries
+        kept = [entry for entry in entries if instance_seen(entry, self._access)]
+        self.hidden = self.hidden or (len(kept) < len(entries) and not self._access.anonymous)
+        return kept
+
+
+def _encode_seen(rows: tuple[Any, bool], _: Request) -> bytes | Response:
+    body = encode_json(rows[0])
+    return Response(200, body, (FILTERED,), JSON) if rows[1] else body
 
 
 async def _catalog_overview(agent: Agent, request: Request) -> Response:
@@ -100,6 +142,15 @@ def _service_topology(agent: Agent, request: Request) -> Result[Any]:
     return Result(rows, max(agent.store.config.index, _index(agent)), overviews.TOPICS)
 
 
+def _visible_topology(rows: dict[str, Any], access: Access, _: Request) -> tuple[Any, bool]:
+    kept = {
+        side: [edge for edge in rows[side] if access.authorizer.allows("service", edge["Name"], "read")]
+        for side in ("Upstreams", "Downstreams")
+    }
+    hidden = any(len(kept[side]) < len(rows[side]) for side in kept)
+    return {**rows, **kept, "FilteredByACLs": hidden}, hidden
+
+
 def _edge(edge: Edge) -> dict[str, Any]:
     return {
         **msgspec.to_builtins(edge.service),
@@ -122,12 +173,13 @@ def _behind(agent: Agent, request: Request) -> Result[Any]:
     for row in behind.rows:
         hosts = row.hosts or (f"{row.service.name}.ingress.*",) if ingress else ()
         addresses.setdefault(row.service.name, []).extend(f"{host}:{row.port}" for host in hosts)
+    seen = _Seen(request.access)
     rows = [
         overviews.summary(store, entries, overviews.GatewayConfig(addresses=tuple(found)))
         for name, found in addresses.items()
-        if (entries := store.registrations.entries(name))
+        if (entries := seen.of(list(store.registrations.entries(name))))
     ]
-    return Result(rows, behind.index, (*behind.topics, *overviews.TOPICS))
+    return Result((rows, seen.hidden), behind.index, (*behind.topics, *overviews.TOPICS))
 
 
 def _intentions(agent: Agent, request: Request) -> Result[Any]:
@@ -146,6 +198,18 @@ def _exported(agent: Agent, request: Request) -> Result[Any]:
     return Result(rows, found.index if rows else 1, found.topics)
 
 
+def _visible_names(rows: list[str], access: Access, _: Request) -> tuple[Any, bool]:
+    kept = [name for name in rows if access.authorizer.allows("service", name, "read")]
+    return kept, len(kept) < len(rows)
+
+
+def _all_guard(agent: Agent, request: Request) -> None:
+    """Figures of every node and service are behind the proxy."""
+    for resource in ("node", "service"):
+        if not request.access.authorizer.allows_all(resource):
+            request.access.require_tree(resource, "", "read")
+
+
 def _peers(row: dict[str, Any]) -> list[str]:
     peers: list[str] = row["Consumers"].get("Peers", [])
     return peers
@@ -161,48 +225,51 @@ async def _metrics_proxy(agent: Agent, request: Request) -> Response:
 ROUTES = (
     Route(
         row="IN1", method="GET", path="/v1/internal/ui/nodes", acl="node:read, service:read", flags="B C F",
+        visible=_visible_nodes,
         filter="node_dump", meta_on_error=True, read=_nodes, encode=_encode_nodes,
         summary="nodes with services and checks", example="curl localhost:8500/v1/internal/ui/nodes",
     ),
     Route(
         row="IN1", method="GET", path="/v1/internal/ui/node/", acl="node:read, service:read", flags="B C",
-        read=_node, encode=_encode_node,
+        read=_node, encode=_encode_node, visible=_visible_node,
         summary="one node with services and checks", example="curl localhost:8500/v1/internal/ui/node/host-1",
     ),
     Route(
         row="IN2", method="GET", path="/v1/internal/ui/services", acl="node:read, service:read", flags="B C F",
-        filter="service_entry", meta_on_error=True, read=_services,
+        filter="service_entry", asks=True, meta_on_error=True, read=_services, encode=_encode_seen,
         summary="services with counts", example="curl localhost:8500/v1/internal/ui/services",
     ),
     Route(
         row="IN3", method="GET", path="/v1/internal/ui/catalog-overview", acl="operator:read",
-        handle=_catalog_overview,
+        guard=needs("operator", "read"), handle=_catalog_overview,
         summary="counts by health", example="curl localhost:8500/v1/internal/ui/catalog-overview",
     ),
     Route(
         row="IN4", method="GET", path="/v1/internal/ui/service-topology/", acl="service:read", flags="B",
+        guard=needs("service", "read", named), visible=_visible_topology, meta_on_error=True,
         read=_service_topology,
         summary="upstreams and downstreams of a service",
         example="curl 'localhost:8500/v1/internal/ui/service-topology/web?kind='",
     ),
     Route(
         row="IN5", method="GET", path="/v1/internal/ui/gateway-services-nodes/", acl="service:read", flags="B",
-        read=_behind,
+        guard=needs("service", "read", named), asks=True, read=_behind, encode=_encode_seen,
         summary="services behind a gateway", example="curl localhost:8500/v1/internal/ui/gateway-services-nodes/in",
     ),
     Route(
-        row="IN5", method="GET", path="/v1/internal/ui/gateway-intentions/", acl="intentions:read", flags="B",
-        read=_intentions,
+        row="IN5", method="GET", path="/v1/internal/ui/gateway-intentions/", acl="service:read",
+        flags="B", guard=needs("service", "read", named), visible=visible.intentions, read=_intentions,
         summary="intentions behind a gateway", example="curl localhost:8500/v1/internal/ui/gateway-intentions/in",
     ),
     Route(
         row="IN5", method="GET", path="/v1/internal/ui/exported-services", acl="service:read", flags="B",
-        meta_on_error=True, read=_exported,
+        visible=_visible_names, meta_on_error=True, read=_exported,
         summary="services exported to a peer",
         example="curl 'localhost:8500/v1/internal/ui/exported-services?peer=east'",
     ),
     Route(
-        row="IN5", method="GET", path="/v1/internal/ui/metrics-proxy/", handle=_metrics_proxy,
+        row="IN5", method="GET", path="/v1/internal/ui/metrics-proxy/", acl="node:read, service:read",
+        guard=_all_guard, handle=_metrics_proxy,
         summary="the metrics proxy of the web page",
         example="curl localhost:8500/v1/internal/ui/metrics-proxy/api/v1/query",
     ),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from meshagent.agent.acl.guards import needs
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.routes import Route
 from meshagent.agent.http.shapes import HealthEntry, health_entry
@@ -79,16 +80,22 @@ def _one(agent: Agent, request: Request) -> Result[Any]:
 
 ROUTES = (
     Route(
-        row="IN6", method="GET", path="/v1/internal/federation-states", acl="operator:read", flags="B", tenancy="",
+        row="IN6", method="GET", path="/v1/internal/federation-states", acl="operator:read",
+        guard=needs("operator", "read"),
+        meta_on_error=True, flags="B", tenancy="",
         read=_list, summary="federation states", example="curl localhost:8500/v1/internal/federation-states",
     ),
     Route(
-        row="IN6", method="GET", path="/v1/internal/federation-states/mesh-gateways", acl="operator:read", flags="B",
+        row="IN6", method="GET", path="/v1/internal/federation-states/mesh-gateways", acl="operator:read",
+        guard=needs("operator", "read"),
+        meta_on_error=True, flags="B",
         tenancy="", read=_list_gateways, summary="mesh gateways of all datacenters",
         example="curl localhost:8500/v1/internal/federation-states/mesh-gateways",
     ),
     Route(
-        row="IN6", method="GET", path="/v1/internal/federation-state/", acl="operator:read", flags="B", tenancy="",
+        row="IN6", method="GET", path="/v1/internal/federation-state/", acl="operator:read",
+        guard=needs("operator", "read"),
+        meta_on_error=True, flags="B", tenancy="",
         read=_one, summary="the federation state of a datacenter",
         example="curl localhost:8500/v1/internal/federation-state/dc1",
     ),

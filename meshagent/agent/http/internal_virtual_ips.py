@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from meshagent.agent.acl.guards import needs
 from meshagent.agent.decode import decode_body
 from meshagent.agent.http.datacenters import require_local
 from meshagent.agent.http.request import Request
@@ -58,7 +59,8 @@ def _check(address: str) -> None:
 
 ROUTES = (
     Route(
-        row="IN7", method="PUT", path="/v1/internal/service-virtual-ip", acl="mesh:write", handle=_put,
+        row="IN7", method="PUT", path="/v1/internal/service-virtual-ip", acl="mesh:write",
+        guard=needs("mesh", "write"), handle=_put,
         summary="set the manual virtual addresses of a service",
         example="curl -X PUT -d '{\"Service\":\"web\",\"ManualVIPs\":[\"10.1.2.3\"]}' "
         "localhost:8500/v1/internal/service-virtual-ip",

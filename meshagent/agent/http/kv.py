@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
+from meshagent.agent.acl import visible
 from meshagent.agent.http.datacenters import require_local
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import JSON, Response, encode_json
@@ -53,6 +54,16 @@ def _read(agent: Agent, request: Request) -> Result[Any]:
     return result
 
 
+def _read_guard(agent: Agent, request: Request) -> None:
+    query, name = request.query, request.name
+    if request.access.sees_all:
+        return
+    if not (query.has("keys") or query.has("recurse")):
+        request.access.require("key", "read", name)
+    elif agent.config.acl.enable_key_list_policy:
+        request.access.require("key", "list", name)
+
+
 def _encode(rows: KVEntry | list[KVEntry] | list[str] | None, request: Request) -> bytes | Response:
     if rows is None or (not rows and not (request.query.has("keys") and not request.name)):
         return Response(404, content_type=None)
@@ -67,6 +78,7 @@ async def _put(agent: Agent, request: Request) -> Response:
     key = _key(agent, request)
     query = request.query
     _no_conflict(query, ("acquire", "cas", "release"))
+    request.access.require("key", "write", key)
     flags = parse_uint64(query.get("flags") or "0")
     value = request.body
     command: commands.Command
@@ -86,8 +98,10 @@ async def _delete(agent: Agent, request: Request) -> Response:
     require_local(agent, request)
     _no_conflict(query, ("cas", "recurse"))
     if query.has("recurse"):
+        request.access.require_tree("key", request.name)
         return await _apply(agent, commands.KVDeleteTree(request.name))
     key = _key(agent, request)
+    request.access.require("key", "write", key)
     if query.has("cas"):
         index = parse_uint64(query.get("cas") or "")
         return await _apply(agent, commands.KVDeleteCas(key, index))
@@ -137,17 +151,23 @@ def parse_uint64(text: str) -> int:
 
 ROUTES = (
     Route(
-        row="KV1", method="GET", path="/v1/kv/", acl="key:read", flags="B C", read=_read, encode=_encode,
+        row="KV1", method="GET", path="/v1/kv/",
+        guard=_read_guard, visible=visible.keys,
+        acl="key:read", flags="B C", read=_read, encode=_encode,
         summary="one key (?raw: its bytes), the keys of a prefix (?recurse) or their names (?keys)",
         example="curl localhost:8500/v1/kv/app/config?raw",
     ),
     Route(
-        row="KV5", method="PUT", path="/v1/kv/", acl="key:write", handle=_put, body_limit="kv",
+        row="KV5", method="PUT", path="/v1/kv/",
+        asks=True,
+        acl="key:write", handle=_put, body_limit="kv",
         summary="write a key, compare-and-set it (?cas), lock (?acquire) or unlock it (?release)",
         example="curl -X PUT -d value localhost:8500/v1/kv/app/config",
     ),
     Route(
-        row="KV6", method="DELETE", path="/v1/kv/", acl="key:write", handle=_delete,
+        row="KV6", method="DELETE", path="/v1/kv/",
+        asks=True,
+        acl="key:write", handle=_delete,
         summary="delete a key, or all keys of a prefix (?recurse)",
         example="curl -X DELETE localhost:8500/v1/kv/app/config",
     ),

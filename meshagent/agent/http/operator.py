@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshagent.agent.acl.guards import needs
 from meshagent.agent.http.datacenters import require_local
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import Response, json_response
@@ -80,6 +81,7 @@ ROUTES = (
         method="GET",
         path="/v1/operator/raft/configuration",
         acl="operator:read",
+        guard=needs("operator", "read"),
         tenancy="",
         handle=_configuration,
         summary="the servers of the Raft configuration",
@@ -90,6 +92,7 @@ ROUTES = (
         method="DELETE",
         path="/v1/operator/raft/peer",
         acl="operator:write",
+        guard=needs("operator", "write"),
         tenancy="",
         handle=_remove,
         summary="remove a server from Raft",
@@ -100,6 +103,7 @@ ROUTES = (
         method="POST",
         path="/v1/operator/raft/transfer-leader",
         acl="operator:write",
+        guard=needs("operator", "write"),
         tenancy="",
         handle=_transfer,
         summary="hand leadership to another server",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from meshagent.agent.acl.guards import needs
 from meshagent.agent.decode import Nanoseconds, decode_body
 from meshagent.agent.http.datacenters import require_local
 from meshagent.agent.http.kv import FALSE, TRUE, parse_uint64
@@ -154,22 +155,26 @@ def _time(at: datetime) -> str:
 
 ROUTES = (
     Route(
-        row="OP4", method="GET", path="/v1/operator/autopilot/configuration", acl="operator:read", flags="C",
+        row="OP4", method="GET", path="/v1/operator/autopilot/configuration", acl="operator:read",
+        guard=needs("operator", "read"), flags="C",
         handle=_get_config, summary="the autopilot configuration",
         example="curl localhost:8500/v1/operator/autopilot/configuration",
     ),
     Route(
         row="OP4", method="PUT", path="/v1/operator/autopilot/configuration", acl="operator:write",
+        guard=needs("operator", "write"),
         handle=_put_config, summary="change it (?cas: only the one with that ModifyIndex)",
         example="curl -X PUT -d '{\"MinQuorum\":3}' localhost:8500/v1/operator/autopilot/configuration",
     ),
     Route(
-        row="OP5", method="GET", path="/v1/operator/autopilot/health", acl="operator:read", handle=_health,
+        row="OP5", method="GET", path="/v1/operator/autopilot/health", acl="operator:read",
+        guard=needs("operator", "read"), handle=_health,
         summary="health of the servers; 429 when one is unhealthy",
         example="curl localhost:8500/v1/operator/autopilot/health",
     ),
     Route(
-        row="OP6", method="GET", path="/v1/operator/autopilot/state", acl="operator:read", handle=_state,
+        row="OP6", method="GET", path="/v1/operator/autopilot/state", acl="operator:read",
+        guard=needs("operator", "read"), handle=_state,
         summary="what autopilot knows of the servers", example="curl localhost:8500/v1/operator/autopilot/state",
     ),
 )  # fmt: skip

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from meshagent.agent.acl.guards import needs
 from meshagent.agent.decode import decode_body
 from meshagent.agent.definitions import multierror
 from meshagent.agent.go_base64 import decode_base64
@@ -114,20 +115,24 @@ async def _change(agent: Agent, request: Request) -> Response:
 
 ROUTES = (
     Route(
-        row="OP7", method="GET", path="/v1/operator/keyring", acl="keyring:read", handle=_list, tenancy="",
+        row="OP7", method="GET", path="/v1/operator/keyring", acl="keyring:read",
+        guard=needs("keyring", "read"), handle=_list, tenancy="",
         summary="gossip keys of each pool", example="curl localhost:8500/v1/operator/keyring?relay-factor=2",
     ),
     Route(
-        row="OP7", method="POST", path="/v1/operator/keyring", acl="keyring:write", handle=_change, tenancy="",
+        row="OP7", method="POST", path="/v1/operator/keyring", acl="keyring:write",
+        guard=needs("keyring", "write"), handle=_change, tenancy="",
         summary="install a gossip key", example="curl -d @key.json localhost:8500/v1/operator/keyring",
     ),
     Route(
-        row="OP7", method="PUT", path="/v1/operator/keyring", acl="keyring:write", handle=_change, tenancy="",
+        row="OP7", method="PUT", path="/v1/operator/keyring", acl="keyring:write",
+        guard=needs("keyring", "write"), handle=_change, tenancy="",
         summary="use a gossip key as the primary one",
         example="curl -X PUT -d @key.json localhost:8500/v1/operator/keyring",
     ),
     Route(
-        row="OP7", method="DELETE", path="/v1/operator/keyring", acl="keyring:write", handle=_change, tenancy="",
+        row="OP7", method="DELETE", path="/v1/operator/keyring", acl="keyring:write",
+        guard=needs("keyring", "write"), handle=_change, tenancy="",
         summary="remove a gossip key", example="curl -X DELETE -d @key.json localhost:8500/v1/operator/keyring",
     ),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from meshagent.agent.acl.guards import needs
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.routes import Route
 from meshagent.catalog.queries import Result
@@ -71,7 +72,8 @@ def _read(agent: Agent, request: Request) -> Result[Any]:
 
 ROUTES = (
     Route(
-        row="OP8", method="GET", path="/v1/operator/usage", acl="operator:read", flags="B C", effective=True,
+        row="OP8", method="GET", path="/v1/operator/usage", acl="operator:read",
+        guard=needs("operator", "read"), flags="B C", effective=True,
         volatile=True, read=_read, summary="how many nodes and instances there are",
         example="curl localhost:8500/v1/operator/usage",
     ),

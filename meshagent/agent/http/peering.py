@@ -7,6 +7,7 @@ Source: surface rows PE1-PE3; developer.hashicorp.com/consul/api-docs/peering.
 
 from __future__ import annotations
 
+from meshagent.agent.acl.guards import needs
 from meshagent.agent.http.routes import Route
 
 __all__ = ["ROUTES"]
@@ -17,6 +18,7 @@ ROUTES = (
         method="POST",
         path="/v1/peering/token",
         acl="peering:write",
+        guard=needs("peering", "write"),
         summary="make a peering token",
         tenancy="partition",
     ),
@@ -25,6 +27,7 @@ ROUTES = (
         method="POST",
         path="/v1/peering/establish",
         acl="peering:write",
+        guard=needs("peering", "write"),
         summary="establish a peering with a token",
         tenancy="partition",
     ),
@@ -33,6 +36,7 @@ ROUTES = (
         method="GET",
         path="/v1/peering/",
         acl="peering:read",
+        guard=needs("peering", "read"),
         flags="B",
         summary="one peering",
         tenancy="partition",
@@ -42,6 +46,7 @@ ROUTES = (
         method="DELETE",
         path="/v1/peering/",
         acl="peering:write",
+        guard=needs("peering", "write"),
         summary="delete a peering",
         tenancy="partition",
     ),
@@ -50,6 +55,7 @@ ROUTES = (
         method="GET",
         path="/v1/peerings",
         acl="peering:read",
+        guard=needs("peering", "read"),
         flags="B",
         summary="all peerings",
         tenancy="partition",

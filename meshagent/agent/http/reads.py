@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meshagent.agent.http.request import BadOption, ReadOptions, Request
+from meshagent.agent.http.response import JSON
 from meshagent.agent.http.tallies import EMPTY, count_lookup
 from meshagent.agent.http.views import View, Views
 from meshagent.agent.http.wire import Answer, error_answer, head, header_block
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from meshagent.agent.http.routes import Route
     from meshagent.agent.http.settings import HttpSettings
 
-__all__ = ["Dress", "Reads", "wait_ready"]
+__all__ = ["Dress", "NothingToSee", "Reads", "wait_ready"]
 
 #: Entries of the agent cache are kept this long after their last use (surface row C19).
 CACHE_TTL_S = 3 * 24 * 3600.0
@@ -37,6 +38,12 @@ _ERROR_META = (
     b"X-Consul-Lastcontact: 0\r\n"
     b"X-Consul-Query-Backend: blocking-query\r\n"
 )
+
+
+class NothingToSee(MeshError):
+    """The token may see nothing of what was asked for: the answer is an empty list that says nothing of the store."""
+
+    http_status = 403
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +96,12 @@ class Reads:
         options = request.options
         try:
             return await self._answer(route, request, options, gzip)
+        except NothingToSee:
+            effective = f"X-Consul-Effective-Consistency: {self._mode(route, options) or 'leader'}\r\n".encode()
+            always, meta = self.always, effective + _ERROR_META
+            return Answer(200, head(200, always, meta, JSON, len(EMPTY), False), EMPTY), None, None
         except MeshError as error:
-            if error.http_status not in {404, 500} or isinstance(error, BadOption):
+            if error.http_status not in {403, 404, 500} or isinstance(error, BadOption):
                 raise
             self.agent.metrics.incr("rpc.request_error")
             meta = _ERROR_META if (route.effective and not route.streaming) or route.meta_on_error else b""
@@ -102,6 +113,8 @@ class Reads:
         if options.datacenter and options.datacenter != self.agent.datacenter:
             raise InternalError("No path to datacenter")
         mode = self._mode(route, options)
+        if route.guard is not None:
+            route.guard(self.agent, request)
         await self.wait_ready(mode)
         blocking = options.index > 0 and "B" in route.flags
         cached = (options.cached and "K" in route.flags and self.settings.use_cache) or route.always_cached
@@ -111,7 +124,7 @@ class Reads:
         if blocking:
             await self._block(view, options)
             await self.wait_ready("" if mode == "consistent" else mode)
-            view.refresh()
+            view = await self._again(route, request, view)
         streaming = route.streaming and self.settings.use_streaming and (blocking or cached)
         if route.always_cached:
             cache, age_s = "HIT", 0
@@ -130,6 +143,17 @@ class Reads:
         answer = self.dressed(view, dress)
         count_lookup(self.agent.metrics, view, 1, found=view.body != EMPTY)
         return answer, view if repeatable else None, dress
+
+    async def _again(self, route: Route, request: Request, view: View) -> View:
+        """The view of a question after a wait: what the token may see can have become another."""
+        guardian = self.agent.extras.get("acl")
+        if guardian is not None and not route.open:
+            request.access = (await guardian.identify(request.token)).access
+            if route.guard is not None:
+                route.guard(self.agent, request)
+            return self.views.get(route, request)
+        view.refresh()
+        return view
 
     def _once(self, route: Route, request: Request, mode: str, gzip: bool) -> Answer:
         view = self.views.once(route, request)

@@ -22,7 +22,7 @@ from meshagent.agent.http.response import StreamingResponse
 from meshagent.agent.http.tallies import EMPTY, count_lookup
 from meshagent.agent.http.views import View
 from meshagent.agent.http.wire import Answer
-from meshagent.errors import InternalError, MeshError, NoLeader, Timeout
+from meshagent.errors import Denied, InternalError, MeshError, NoLeader, Timeout
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
@@ -82,7 +82,13 @@ class RemoteReads(Reads):
         )
         # Remembered are those that every time answer the same way: the first of the cache is a miss, and what was
         # answered without a server must be looked at again.
-        usual = cache != "MISS" and (cached or mode == self._mode(route, options))
+        if self.agent.config.acl.enabled and self.agent.config.acl.down_policy == "deny":
+            if self._upstream.gone:
+                raise Denied("Permission denied: no server can say what the token may see")
+            mode_kept = False  # without a server nothing that is held may be given
+        else:
+            mode_kept = True
+        usual = mode_kept and cache != "MISS" and (cached or mode == self._mode(route, options))
         repeatable = usual and not blocking and not options.near and not options.max_stale_ns
         answer = self.dressed(view, dress)
         count_lookup(self.agent.metrics, view, 1, found=view.body != EMPTY)

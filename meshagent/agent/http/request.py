@@ -12,10 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from meshagent.agent.acl.access import OPEN, Access
 from meshagent.durations import parse_duration
 from meshagent.errors import BadRequest, InternalError
+
+if TYPE_CHECKING:
+    from meshagent.agent.acl.resolver import Identity
 
 __all__ = ["BadOption", "CacheControl", "Query", "ReadOptions", "Request", "parse_bool", "parse_query", "unescape"]
 
@@ -167,12 +171,13 @@ class Request:
     """One request. `path` is decoded; `name` is its rest after a prefix route (and before its suffix), decoded.
 
     `remote` is the caller's IP address, or "" on a Unix socket. `asker` is the node whose agent was asked, "" for this
-    one. `token` is a secret: never log it. `headers` maps names without regard to case. `pieces` gives the body of a
-    route that takes uploads, once, as it comes.
+    one. `token` is a secret: never log it; `access` is what it may do. `headers` maps names without regard to case.
+    `pieces` gives the body of a route that takes uploads, once, as it comes.
     """
 
     __slots__ = (
-        "_options", "asker", "body", "headers", "memo", "method", "name", "path", "pieces", "query", "remote", "token",
+        "_options", "access", "asker", "body", "headers", "identity", "memo", "method", "name", "path", "pieces",
+        "query", "remote", "token",
     )  # fmt: skip
 
     def __init__(
@@ -198,9 +203,21 @@ class Request:
         self.remote = remote
         self.token = token
         self.asker = asker
+        self.access: Access = OPEN
+        #: The resolved token, when this agent resolves tokens.
+        self.identity: Identity | None = None
         #: What a read keeps from one run to the next of the same question (see `fragments.py`).
         self.memo: dict[Any, Any] = {}
         self._options: ReadOptions | None = None
+
+    @property
+    def given_token(self) -> str:
+        """The token that came with the request (surface row C8): parameter, header, bearer; "" when there is none."""
+        token = self.query.get("token") or self.headers.get("X-Consul-Token")
+        if token:
+            return token
+        scheme, _, value = self.headers.get("Authorization", "").partition(" ")
+        return value.strip() if scheme.lower() == "bearer" else ""
 
     @property
     def options(self) -> ReadOptions:

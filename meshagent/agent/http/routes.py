@@ -16,6 +16,8 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
+    from meshagent.agent.acl.guards import Guard
+    from meshagent.agent.acl.visible import Visible
     from meshagent.agent.core import Agent
     from meshagent.agent.http.request import Request
     from meshagent.agent.http.response import Response, StreamingResponse
@@ -35,6 +37,9 @@ class Route:
     `path` ending in "/" is a prefix whose rest is the name; with `suffix` ("/execute") only rests that end so.
     `flags` are the letters of the surface: B blocking, H hash blocking, C consistency modes, Ks/Kb `?cached`,
     F `?filter`, N `?near`, M `?node-meta`. `filter` is the kind of row the filter language is given.
+
+    Access control: a row has `guard`, `visible` or `asks`, or any of them; one without is open to everybody, also to a
+    token that does not exist. `acl` says it in words.
 
     A row has `read` (pure; the server adds blocking, caching, filter and headers, and runs it again after a wake-up)
     or `handle` (everything else), or neither: then the feature is not built yet and the answer is 501. `encode` turns
@@ -71,6 +76,12 @@ class Route:
     upload: bool = False
     #: Which metrics count its queries by service: "catalog.service"; "" for none.
     lookup: str = ""
+    #: What the token of the request must allow, asked before anything else is done (`acl/guards.py`).
+    guard: Guard | None = None
+    #: What of the rows of `read` a token may see (`acl/visible.py`).
+    visible: Visible | None = None
+    #: Whether the handler itself asks `Request.access`, because what is needed stands in the body or in its rows.
+    asks: bool = False
     read: Read | None = None
     encode: Encode | None = None
     handle: Handle | None = None
@@ -79,6 +90,11 @@ class Route:
     def limited(self) -> bool:
         """Whether the request counts against `limits.request_limits`: what reaches the servers' state does."""
         return not self.path.startswith(("/v1/agent/", "/v1/status/", "/v1/operator/"))
+
+    @property
+    def open(self) -> bool:
+        """Whether it needs no token at all."""
+        return self.guard is None and self.visible is None and not self.asks
 
     @property
     def local(self) -> bool:
@@ -111,6 +127,13 @@ FAMILIES: tuple[str, ...] = (
     "config",
     "exported_services",
     "acl",
+    "acl_insight",
+    "acl_login",
+    "acl_methods",
+    "acl_policies",
+    "acl_roles",
+    "acl_rules",
+    "acl_tokens",
     "peering",
     "operator",
     "operator_autopilot",

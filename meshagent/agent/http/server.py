@@ -81,6 +81,8 @@ class HttpServer:
         self._shortcut = (
             self.shortcuts
             and self.agent.upstream is None
+            and "acl" not in self.agent.extras
+            and "audit" not in self.agent.extras
             and not any(
                 "/v1/kv/".startswith(prefix) or prefix.startswith("/v1/kv/") for prefix in settings.block_endpoints
             )
@@ -172,8 +174,11 @@ class HttpServer:
         view, dress = outcome.view, outcome.dress
         if view is None or dress is None or not self.shortcuts:
             return
+        identity = outcome.identity
+        if identity is not None and (identity.stale or identity.token is None):
+            return
         reads, sampler = self.dispatcher.reads, outcome.sampler
-        self.hot.remember(raw, view, dress, lambda: HotEntry(view, dress, reads, self.date, sampler))
+        self.hot.remember(raw, view, dress, lambda: HotEntry(view, dress, reads, self.date, sampler), identity)
 
     def wire(self, answer: Answer, *, keep_alive: bool, old: bool = False) -> tuple[bytes, ...]:
         """The pieces of an answer. `old`: the client speaks HTTP/1.0, where keeping alive must be said."""
@@ -215,6 +220,11 @@ class HttpServer:
         now = self.agent.clock.now()
         self.date.update(now)
         self._update_plain()
+        guardian = self.agent.extras.get("acl")
+        if guardian is not None:
+            guardian.sweep(now)
+            if now.second == 0:  # a token that is used says so once a minute at least
+                self.hot.look_again()
         self._tick = asyncio.get_running_loop().call_later(1.001 - now.microsecond / 1e6, self._update_date)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from meshagent.agent.acl import visible
 from meshagent.agent.decode import decode, decode_body
 from meshagent.agent.http.datacenters import require_local
 from meshagent.agent.http.request import Request
@@ -57,6 +58,7 @@ async def _create(agent: Agent, request: Request) -> Response:
     started = agent.clock.monotonic()
     session = _session(agent, request)
     require_local(agent, request)
+    request.access.require("session", "write", session.node)
     _refuse(agent, session)
     try:
         await agent.write(commands.SessionCreate(session))
@@ -127,7 +129,9 @@ def _refuse(agent: Agent, session: Session) -> None:
 async def _destroy(agent: Agent, request: Request) -> Response:
     started = agent.clock.monotonic()
     require_local(agent, request)
-    await agent.write(commands.SessionDestroy(_id(request)))
+    session_id = _id(request)
+    await _require_held(agent, request, session_id)
+    await agent.write(commands.SessionDestroy(session_id))
     agent.metrics.measure("session.apply", started)
     return Response(200, b"true", content_type=JSON)
 
@@ -136,6 +140,7 @@ async def _renew(agent: Agent, request: Request) -> Response:
     started = agent.clock.monotonic()
     require_local(agent, request)
     session_id = _id(request)
+    await _require_held(agent, request, session_id)
     calls: LeaderCalls = agent.extras["leader_calls"]
     try:
         await calls.call(SESSION_RENEW, encode(session_id))
@@ -147,6 +152,16 @@ async def _renew(agent: Agent, request: Request) -> Response:
         return text_response(f"Session id '{session_id}' not found", 404)
     agent.metrics.measure("session.renew", started)
     return json_response((session,))
+
+
+async def _require_held(agent: Agent, request: Request, session_id: str) -> None:
+    """Raises Denied unless the token may write sessions of the node that holds this one."""
+    if request.access.sees_all:
+        return
+    await agent.log.read_barrier()
+    held = agent.store.sessions.rows.get(session_id)
+    if held is not None:
+        request.access.require("session", "write", held.node)
 
 
 def _id(request: Request) -> str:
@@ -179,30 +194,42 @@ def _live(agent: Agent, result: Result[Any]) -> Result[Any]:
 
 ROUTES = (
     Route(
-        row="SE1", method="PUT", path="/v1/session/create", acl="session:write", handle=_create,
+        row="SE1", method="PUT", path="/v1/session/create",
+        asks=True,
+        acl="session:write", handle=_create,
         summary="create a session",
         example="""curl -X PUT -d '{"Name":"mine","TTL":"30s"}' localhost:8500/v1/session/create""",
     ),
     Route(
-        row="SE2", method="PUT", path="/v1/session/destroy/", acl="session:write", handle=_destroy,
+        row="SE2", method="PUT", path="/v1/session/destroy/",
+        asks=True,
+        acl="session:write", handle=_destroy,
         summary="end a session and free its locks",
         example="curl -X PUT localhost:8500/v1/session/destroy/$ID",
     ),
     Route(
-        row="SE3", method="PUT", path="/v1/session/renew/", acl="session:write", handle=_renew,
+        row="SE3", method="PUT", path="/v1/session/renew/",
+        asks=True,
+        acl="session:write", handle=_renew,
         summary="start the time to live of a session again",
         example="curl -X PUT localhost:8500/v1/session/renew/$ID",
     ),
     Route(
-        row="SE4", method="GET", path="/v1/session/info/", acl="session:read", flags="B C", read=_info,
+        row="SE4", method="GET", path="/v1/session/info/",
+        visible=visible.sessions,
+        acl="session:read", flags="B C", read=_info,
         encode=_encode_info, summary="one session, as a list", example="curl localhost:8500/v1/session/info/$ID",
     ),
     Route(
-        row="SE5", method="GET", path="/v1/session/list", acl="session:read", flags="B C", read=_list,
+        row="SE5", method="GET", path="/v1/session/list",
+        visible=visible.sessions,
+        acl="session:read", flags="B C", read=_list,
         summary="all sessions", example="curl localhost:8500/v1/session/list",
     ),
     Route(
-        row="SE5", method="GET", path="/v1/session/node/", acl="session:read", flags="B C", read=_node,
+        row="SE5", method="GET", path="/v1/session/node/",
+        visible=visible.sessions,
+        acl="session:read", flags="B C", read=_node,
         summary="the sessions of a node", example="curl localhost:8500/v1/session/node/host-1",
     ),
 )  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from meshagent.agent.acl.guards import needs
 from meshagent.agent.http.datacenters import require_local
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import Response, StreamingResponse
@@ -48,12 +49,14 @@ async def _restore(agent: Agent, request: Request) -> Response:
 
 ROUTES = (
     Route(
-        row="SN1", method="GET", path="/v1/snapshot", acl="acl:write", flags="C", handle=_save,
+        row="SN1", method="GET", path="/v1/snapshot", acl="acl:write",
+        guard=needs("acl", "write"), flags="C", handle=_save,
         summary="the whole state as an archive (?stale: of any server)",
         example="curl -o backup.snap localhost:8500/v1/snapshot",
     ),
     Route(
-        row="SN2", method="PUT", path="/v1/snapshot", acl="acl:write", handle=_restore, upload=True,
+        row="SN2", method="PUT", path="/v1/snapshot", acl="acl:write",
+        guard=needs("acl", "write"), handle=_restore, upload=True,
         summary="replace the whole state by that of an archive",
         example="curl -X PUT --data-binary @backup.snap localhost:8500/v1/snapshot",
     ),

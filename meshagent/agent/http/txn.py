@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
+from meshagent.agent.acl.access import Access
+from meshagent.agent.acl.registering import require_op, row_seen
 from meshagent.agent.decode import decode_body
 from meshagent.agent.http.catalog_write import CheckBody, ServiceBody, instance_row, require_uuid
 from meshagent.agent.http.datacenters import require_local
@@ -127,16 +129,26 @@ async def _txn(agent: Agent, request: Request) -> Response:
         raise TooLarge(f"Transaction contains too many operations ({len(bodies)} > {MAX_OPS})")
     ops = tuple(op for body in bodies if (op := _op(agent, body)) is not None)
     require_local(agent, request)
+    access = request.access
+    _ = access.sees_all  # a token that does not exist is refused whatever the operations are
     if any(txn.writes(op) for op in ops):
-        ops, failures = _prepared(agent, ops)
+        ops, failures = _prepared(agent, ops, access)
         outcome: Outcome = Outcome(failures=failures) if failures else await agent.write(commands.Txn(ops))
         agent.metrics.measure("txn.apply", started)
-        return json_response(_answer(outcome), 409 if outcome.failures else 200)
+        return json_response(_answer(_seen(outcome, access)), 409 if outcome.failures else 200)
     await wait_ready(agent, options.consistency)
-    _, failures = _prepared(agent, ops)
+    _, failures = _prepared(agent, ops, access)
     outcome = Outcome(failures=failures) if failures else txn.read(agent.store, ops)
     agent.metrics.measure("txn.read", started)
-    return _read_answer(agent, outcome, asked=not failures)
+    return _read_answer(agent, outcome, asked=not failures, access=access)
+
+
+def _seen(outcome: Outcome, access: Access) -> Outcome:
+    """The results that the token may see."""
+    if access.sees_all:
+        return outcome
+    kept = tuple(result for result in outcome.results if row_seen(result.row, access))
+    return outcome if len(kept) == len(outcome.results) else msgspec.structs.replace(outcome, results=kept)
 
 
 def _op(agent: Agent, body: OpBody) -> TxnOp | None:
@@ -193,13 +205,15 @@ def _plain(kind: type[Any], body: Any) -> Any:
 # --- what is refused before anything is done -------------------------------------------------------------------
 
 
-def _prepared(agent: Agent, ops: tuple[TxnOp, ...]) -> tuple[tuple[TxnOp, ...], tuple[Failure, ...]]:
+def _prepared(agent: Agent, ops: tuple[TxnOp, ...], access: Access) -> tuple[tuple[TxnOp, ...], tuple[Failure, ...]]:
     """The operations as they go into the log, and all that cannot."""
     prepared: list[TxnOp] = []
     failures: list[Failure] = []
     for at, op in enumerate(ops):
         try:
-            prepared.append(_PREPARE[type(op)](agent, op))
+            ready = _PREPARE[type(op)](agent, op)
+            require_op(access, agent.store, ready)
+            prepared.append(ready)
         except MeshError as error:
             failures.append(Failure(at, str(error)))
     return tuple(prepared), tuple(failures)
@@ -270,19 +284,21 @@ def _answer(outcome: Outcome) -> dict[str, Any]:
     return {"Results": [_result(result.row) for result in outcome.results], "Errors": None}
 
 
-def _read_answer(agent: Agent, outcome: Outcome, *, asked: bool) -> Response:
+def _read_answer(agent: Agent, outcome: Outcome, *, asked: bool, access: Access) -> Response:
     """`asked` is False when the operations were refused before the store was asked: then nothing is known of it."""
+    seen = _seen(outcome, access)
+    hidden = seen is not outcome and not access.anonymous
     known = asked and bool(agent.log.leader)
     contact_ms = agent.log.last_contact_ms if asked else 0
     body = {
-        **_answer(outcome),
+        **_answer(seen),
         "Index": agent.store.index if asked else 0,
         "LastContact": contact_ms * 1_000_000,
         "KnownLeader": known,
         "ConsistencyLevel": "",
         "NotModified": False,
         "Backend": 0,
-        "ResultsFilteredByACLs": False,
+        "ResultsFilteredByACLs": hidden,
     }
     headers = (
         ("X-Consul-Knownleader", "true" if known else "false"),
@@ -293,7 +309,9 @@ def _read_answer(agent: Agent, outcome: Outcome, *, asked: bool) -> Response:
 
 ROUTES = (
     Route(
-        row="TX1", method="PUT", path="/v1/txn", acl="per operation", flags="C", tenancy="", body_limit="txn",
+        row="TX1", method="PUT", path="/v1/txn",
+        asks=True,
+        acl="per operation", flags="C", tenancy="", body_limit="txn",
         handle=_txn, summary=f"up to {MAX_OPS} operations, all or nothing",
         example="""curl -X PUT -d '[{"KV":{"Verb":"set","Key":"a","Value":"MQ=="}}]' localhost:8500/v1/txn""",
     ),

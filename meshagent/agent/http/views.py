@@ -31,9 +31,12 @@ if TYPE_CHECKING:
     from meshagent.agent.http.routes import Route
     from meshagent.catalog.watch import Subscription
 
-__all__ = ["CONTROL", "LiveResult", "View", "Views", "view_key"]
+__all__ = ["CONTROL", "FILTERED", "LiveResult", "View", "Views", "view_key"]
 
 T = TypeVar("T")
+
+#: Says that something was left out because of the token (surface row C18).
+FILTERED = ("X-Consul-Results-Filtered-By-Acls", "true")
 
 #: How many questions are kept, and how many bytes of bodies; what somebody waits on does not count.
 MAX_VIEWS = 8192
@@ -67,6 +70,7 @@ class View:
         "_read",
         "_subscription",
         "_views",
+        "_visible",
         "_waiters",
         "api",
         "bare",
@@ -94,6 +98,7 @@ class View:
         self._read = route.read
         self._encode = route.encode
         self.api = api_name(route)
+        self._visible = route.visible
         #: The first two words of its metrics when it looks up a service, else nothing.
         self.lookup = tuple(route.lookup.split(".")) if route.lookup else ()
         self.key = key
@@ -144,13 +149,19 @@ class View:
         if self.fresh:
             return
         result = self._read(self._agent, self.request)
+        rows, access = result.rows, self.request.access
+        hidden = False
+        if self._visible is not None and not access.sees_all:
+            rows, hidden = self._visible(rows, access, self.request)
         encode = self._encode
-        encoded = encode_json(result.rows) if encode is None else encode(result.rows, self.request)
+        encoded = encode_json(rows) if encode is None else encode(rows, self.request)
         if isinstance(encoded, bytes):
             self.status, self.content_type, self.headers, self.body = 200, JSON, (), encoded
         else:
             self.status, self.content_type = encoded.status, encoded.content_type
             self.headers, self.body, self.bare = encoded.headers, encoded.body, encoded.bare
+        if hidden and not access.anonymous:
+            self.headers = (*self.headers, FILTERED)
         self.row_index = result.index or 1
         self._live = result.live if isinstance(result, LiveResult) else None
         self._subscription = self._agent.store.watches.subscribe(result.topics, self._changed)
@@ -249,6 +260,10 @@ class Views:
             MeshError: the question is wrong.
         """
         key = view_key(route, request)
+        if route.visible is not None or route.asks:
+            visibility = request.access.visibility
+            if visibility is not None:
+                key = (*key, visibility)
         view = self._views.get(key)
         if view is None:
             view = View(self, key, route, _question(request))
@@ -340,6 +355,7 @@ def _question(request: Request) -> Request:
         remote=request.remote,
         asker=request.asker,
     )
+    question.access = request.access
     raw = request.query.raw
     if "token" in raw:
         kept = "&".join(pair for pair in raw.split("&") if not pair.startswith("token="))

@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from meshagent.agent.acl import rows_visible
+from meshagent.agent.acl.access import Access
 from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.catalog import queries
 from meshagent.catalog.ca import CAState
@@ -28,6 +30,7 @@ __all__ = [
     "ADDRESS",
     "CONFIG_KIND",
     "CONNECT",
+    "DNS_KINDS",
     "INGRESS",
     "NODE",
     "NODE_ROWS",
@@ -77,13 +80,15 @@ class AtAddress(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
 class RowQuestion:
     """One kind. `read(store, name, asker, datacenter)`, where `asker` is the name of the node that asks.
 
-    `by_asker`: the answer depends on it, so that each asker has an own one.
+    `visible`: what of the value a token may see; None: everything. `by_asker`: the answer depends on it, so that each
+    asker has an own one.
     """
 
     kind: str
     type: Any
     read: Callable[[Store, str, str, str], tuple[Any, Topics]]
     by_asker: bool = False
+    visible: Callable[[Any, Access], Any] | None = None
 
 
 def _instances(kind: str) -> Callable[[Store, str, str, str], tuple[Any, Topics]]:
@@ -155,18 +160,21 @@ def _own(topics: Topics) -> Topics:
 QUESTIONS: dict[str, RowQuestion] = {
     row.kind: row
     for row in (
-        RowQuestion(SERVICE, tuple[ServiceEntry, ...], _instances(SERVICE)),
-        RowQuestion(CONNECT, tuple[ServiceEntry, ...], _instances(CONNECT)),
-        RowQuestion(INGRESS, tuple[ServiceEntry, ...], _ingress),
+        RowQuestion(SERVICE, tuple[ServiceEntry, ...], _instances(SERVICE), visible=rows_visible.instances),
+        RowQuestion(CONNECT, tuple[ServiceEntry, ...], _instances(CONNECT), visible=rows_visible.instances),
+        RowQuestion(INGRESS, tuple[ServiceEntry, ...], _ingress, visible=rows_visible.instances),
         RowQuestion(VIRTUAL_IP, str, _virtual_ip),
-        RowQuestion(QUERY, QueryRows | None, _query, by_asker=True),
-        RowQuestion(NODE, Node | None, _node),
-        RowQuestion(ADDRESS, AtAddress, _address),
-        RowQuestion(NODE_ROWS, NodeRows, _node_rows),
+        RowQuestion(QUERY, QueryRows | None, _query, by_asker=True, visible=rows_visible.query),
+        RowQuestion(NODE, Node | None, _node, visible=rows_visible.node),
+        RowQuestion(ADDRESS, AtAddress, _address, visible=rows_visible.at_address),
+        RowQuestion(NODE_ROWS, NodeRows, _node_rows, visible=rows_visible.node_rows),
         RowQuestion(ROOTS, CAState | None, _roots),
-        RowQuestion(CONFIG_KIND, tuple[ConfigEntry, ...], _config_kind),
+        RowQuestion(CONFIG_KIND, tuple[ConfigEntry, ...], _config_kind, visible=rows_visible.config_entries),
     )
 }
+
+#: What DNS asks, with the token of DNS.
+DNS_KINDS = (SERVICE, CONNECT, INGRESS, VIRTUAL_IP, QUERY, NODE, ADDRESS)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoders: dict[str, msgspec.msgpack.Decoder[Any]] = {}

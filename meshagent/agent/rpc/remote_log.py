@@ -61,9 +61,13 @@ class RemoteLog:
 
     def propose(self, command: bytes, request_id: bytes | None = None) -> asyncio.Future[Any]:
         """As `ReplicatedLog.propose`. NoLeader: it has not reached any server."""
+        return self.propose_as(command, self._token(), request_id)
+
+    def propose_as(self, command: bytes, token: str, request_id: bytes | None = None) -> asyncio.Future[Any]:
+        """The same with a token of its own."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         id = request_id or self._origin + next(self._count).to_bytes(8, "big")
-        self._waiting.append(((id, self._token(), command), future))
+        self._waiting.append(((id, token, command), future))
         if not self._sending:
             self._sending = True
             self._tasks.start(self._send_all(), name="client writes")

@@ -12,6 +12,7 @@ Source: README.md beside this file. What may be changed: times and bounds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from meshagent.agent.rpc.held import Held
@@ -66,6 +67,8 @@ class Rows:
         self._entries: dict[Key, _Entry] = {}
         self._seen = Seen(8192)
         self._expired = False
+        #: The token that a question of a kind is asked with.
+        self.token: Callable[[str], str] = lambda kind: ""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -104,6 +107,16 @@ class Rows:
         if entry is not None and entry.pins:
             entry.pins -= 1
 
+    def forget(self) -> None:
+        """Ask everything anew: another token counts."""
+        entries, self._entries = self._entries, {}
+        for (kind, name), entry in entries.items():
+            self._upstream.holdings.drop(entry.held)
+            if entry.pins:
+                self._entry(kind, name).pins = entry.pins
+            self.watches.notify(entry.topic)
+        self.watches.flush()
+
     def sweep(self) -> None:
         """Drop what is not needed, and tell when what is held has become too old. To be called every `STEP_S`."""
         now = self._clock.monotonic()
@@ -129,7 +142,7 @@ class Rows:
         if entry is None:
             if len(self._entries) >= MAX_ROWS:
                 self._make_room()
-            held = self._upstream.holdings.follow(Question(kind, name))
+            held = self._upstream.holdings.follow(Question(kind, name, token=self.token(kind)))
             entry = self._entries[key] = _Entry(held, ("rows", f"{kind} {name}"), now)
             held.listeners[lambda: self._changed(entry)] = None
         elif entry.fleeting:

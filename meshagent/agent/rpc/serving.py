@@ -17,6 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from multidict import CIMultiDict
 
+from meshagent.agent.acl.access import Access
+from meshagent.agent.acl.followed import FollowedView
+from meshagent.agent.acl.registering import require_command
+from meshagent.agent.acl.remote import METHOD as ACL_RESOLVE
+from meshagent.agent.acl.remote import resolve_method
 from meshagent.agent.http.dispatch import Dispatcher, Incoming, Outcome
 from meshagent.agent.http.request import Request, parse_query, unescape
 from meshagent.agent.http.response import StreamingResponse
@@ -31,12 +36,14 @@ from meshagent.agent.rpc.registering import checked_command
 from meshagent.agent.rpc.shared import Answer, Refused, RowSource, Shared
 from meshagent.agent.rpc.uploads import Uploads
 from meshagent.agent.write_ids import writing_as
+from meshagent.catalog.acl.authorizer import Authorizer
 from meshagent.catalog.rpc.hello import Peer
 from meshagent.catalog.rpc.link import Handler
 from meshagent.catalog.rpc.writes import encode_index, encode_outcomes
 from meshagent.errors import BadRequest, MeshError, NotFound, TooLarge, Unavailable
 
 if TYPE_CHECKING:
+    from meshagent.agent.acl.guardian import ServerGuardian
     from meshagent.agent.core import Agent
     from meshagent.agent.http.settings import HttpSettings
 
@@ -63,6 +70,7 @@ class Serving:
         self._shared: dict[tuple[Question, str], Shared] = {}
         self._feeds: dict[FeedKey, _OpenFeed] = {}
         self._uploads = Uploads(agent.tasks)
+        self._guardian: ServerGuardian | None = agent.extras.get("acl")
         self._dispatcher = _bare(agent, settings)
         self._standing = self._look()
 
@@ -79,6 +87,7 @@ class Serving:
             messages.SYNC: self._sync,
             messages.ROWS: self._rows,
             messages.REGISTER: self._register,
+            **({ACL_RESOLVE: resolve_method(self._guardian.identify)} if self._guardian is not None else {}),
         }
 
     def configure(self, settings: HttpSettings) -> None:
@@ -222,7 +231,10 @@ class Serving:
 
     def _source(self, peer: Peer, question: Question) -> Answer:
         if question.kind != messages.HTTP:
-            return RowSource(self._agent.store, question.kind, question.target, peer.node_name, self._agent.datacenter)
+            sees = None if self._guardian is None else lambda: self._access(question.token)
+            return RowSource(
+                self._agent.store, question.kind, question.target, peer.node_name, self._agent.datacenter, sees
+            )
         try:
             target = parse_target(question.target)
             found = self._dispatcher.router.find(target.raw_path)
@@ -241,7 +253,15 @@ class Serving:
             token=question.token,
             asker=peer.node_name,
         )
-        return View(self._dispatcher.reads.views, (), route, request)
+        views = self._dispatcher.reads.views
+        if self._guardian is None or route.open:
+            return View(views, (), route, request)
+        return FollowedView(views, route, request, self._guardian.resolver)
+
+    def _access(self, token: str) -> Access:
+        """What a token may see; nothing when there is none of that secret."""
+        identity = self._guardian.held(token) if self._guardian is not None else None
+        return identity.access if identity is not None else Access(Authorizer())
 
     def _drop(self, key: Any, follower: Callable[[], None]) -> None:
         shared = self._shared.get(key)
@@ -266,9 +286,11 @@ class Serving:
         """The anti-entropy of a client: writes that concern its own node, applied in one turn."""
         outcomes: list[Any] = []
         waiting: list[Awaitable[Any]] = []
-        for id, _token, command in messages.decode_writes(payload):
+        for id, token, command in messages.decode_writes(payload):
             try:
-                checked_command(command, peer.node_name)
+                checked = checked_command(command, peer.node_name)
+                if self._guardian is not None:
+                    require_command((await self._guardian.identify(token)).access, self._agent.store, checked)
             except MeshError as error:
                 outcomes.append(error)
             else:

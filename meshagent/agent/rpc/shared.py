@@ -13,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from meshagent.agent.acl.access import Access
 from meshagent.agent.rpc.delta import digest, same_ends
 from meshagent.agent.rpc.messages import Change, Failure, Unchanged, encode
 from meshagent.agent.rpc.questions import QUESTIONS, encode_rows
@@ -23,6 +24,8 @@ from meshagent.errors import MeshError, NotFound
 
 __all__ = ["Answer", "Refused", "RowSource", "Shared"]
 
+#: What can change what a token may see.
+ACL_TOPICS = ("acl-tokens", "acl-policies", "acl-roles")
 #: A difference is sent when it saves at least this part of the body.
 _WORTH = 4
 
@@ -49,7 +52,9 @@ class Answer(Protocol):
 class RowSource:
     """The rows of one question of `questions.py`, as bytes. Raises NotFound for a kind that is not known."""
 
-    def __init__(self, store: Store, kind: str, name: str, asker: str, datacenter: str) -> None:
+    def __init__(
+        self, store: Store, kind: str, name: str, asker: str, datacenter: str, sees: Callable[[], Access] | None = None
+    ) -> None:
         found = QUESTIONS.get(kind)
         if found is None:
             raise NotFound(f"this server knows no question of kind {kind[:64]!r}")
@@ -64,6 +69,9 @@ class RowSource:
         self.on_change: Callable[[], None] | None = None
         self._store = store
         self._read = found.read
+        self._visible = found.visible
+        #: What the asker's token may see; raises Denied.
+        self._sees = sees
         self._asked = (name, asker, datacenter)
         self._fresh = False
         self._subscription: Subscription | None = None
@@ -73,6 +81,11 @@ class RowSource:
         if self._fresh:
             return
         value, topics = self._read(self._store, *self._asked)
+        if self._sees is not None and self._visible is not None:
+            access = self._sees()
+            topics = (*topics, *ACL_TOPICS)
+            if not access.sees_all:
+                value = self._visible(value, access)
         self.body = encode_rows(value)
         self.index = self._store.index
         self._subscription = self._store.watches.subscribe(topics, self._changed)

@@ -21,6 +21,8 @@ __all__ = ["Authorizer", "Decision"]
 #: In which order levels win when several policies speak of the same.
 _STRENGTH = {"": -1, "read": 0, "list": 1, "write": 2, "deny": 3}
 _INTENTIONS = "intentions"
+#: What `default_policy = "allow"` does not give: who may change tokens may do everything.
+_NEVER_BY_DEFAULT = frozenset({"acl"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,8 @@ class Authorizer:
             return Decision(True, "the token may do everything")
         level, rule = self._level(resource, name)
         if not level:
+            if self._default and resource in _NEVER_BY_DEFAULT:
+                return Decision(False, "no rule speaks of it, and the default never allows it")
             return Decision(self._default, f"no rule speaks of it; the default is {self._default_word}")
         return Decision(access in ACCESS[level], f"{resource}{rule} is {level}")
 
@@ -100,7 +104,7 @@ class Authorizer:
         if self.manages:
             return True
         level, _ = self._level(resource, name)
-        return access in ACCESS[level] if level else self._default
+        return access in ACCESS[level] if level else self._default and resource not in _NEVER_BY_DEFAULT
 
     def allows_tree(self, resource: str, prefix: str, access: str = "write") -> bool:
         """Whether `access` to everything that begins with `prefix` is allowed: by the rule that covers it, and by each

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from meshagent.catalog.acl.rules import Rule, parse_rules
 from meshagent.errors import BadRequest
 
-__all__ = ["TEMPLATES", "Template", "node_rules", "service_rules"]
+__all__ = ["TEMPLATES", "Template", "named_identity", "node_rules", "service_rules"]
 
 _SERVICE = re.compile(r"[a-z0-9]([a-z0-9\-_]*[a-z0-9])?\Z")
 MAX_NAME_CHARS = 256
@@ -43,6 +43,7 @@ class Template:
     """One templated policy. `identity`: what its name is the name of, "" for a template without a name."""
 
     name: str
+    id: str = ""
     identity: str = ""
     text: str
     description: str
@@ -79,17 +80,20 @@ TEMPLATES: Mapping[str, Template] = {
     for row in (
         Template(
             name="builtin/api-gateway",
+            id="00000000-0000-0000-0000-000000000008",
             identity="service",
             text="\n".join(('mesh = "read"', _READ["node"], _READ["service"], _named("service"))),
             description=_GIVES + "for a Consul api gateway",
         ),
         Template(
             name="builtin/dns",
+            id="00000000-0000-0000-0000-000000000005",
             text="\n".join(("", _READ["node"], _READ["service"], _READ["query"])),
             description=_GIVES + "for the Consul DNS to query services in the network.",
         ),
         Template(
             name="builtin/node",
+            id="00000000-0000-0000-0000-000000000004",
             identity="node",
             text="\n".join(("", _named("node"), _READ["service"])),
             description=_GIVES
@@ -98,6 +102,7 @@ TEMPLATES: Mapping[str, Template] = {
         ),
         Template(
             name="builtin/nomad-client",
+            id="00000000-0000-0000-0000-000000000007",
             text="\n".join(
                 _NOMAD.format(f'{kind}_prefix ""', level)
                 for kind, level in (("agent", "read"), ("node", "read"), ("service", "write"), ("key", "read"))
@@ -106,6 +111,7 @@ TEMPLATES: Mapping[str, Template] = {
         ),
         Template(
             name="builtin/nomad-server",
+            id="00000000-0000-0000-0000-000000000006",
             text='\nacl = "write"\n'
             + "\n".join(
                 _NOMAD.format(f'{kind}_prefix ""', level)
@@ -115,6 +121,7 @@ TEMPLATES: Mapping[str, Template] = {
         ),
         Template(
             name="builtin/service",
+            id="00000000-0000-0000-0000-000000000003",
             identity="service",
             text="\n".join(
                 (
@@ -145,8 +152,13 @@ def node_rules(name: str) -> tuple[Rule, ...]:
     return TEMPLATES["builtin/node"].rules(name)
 
 
+def named_identity(name: str) -> bool:
+    """Whether a service or node of that name can have an identity."""
+    return len(name) < MAX_NAME_CHARS and _SERVICE.match(name) is not None
+
+
 def _check(kind: str, name: str, where: str) -> None:
-    if len(name) > MAX_NAME_CHARS or not _SERVICE.match(name):
+    if not named_identity(name):
         raise BadRequest(
             f'{where}{kind} identity "{name}" has an invalid name. Only lowercase alphanumeric characters, '
             "'-' and '_' are allowed"

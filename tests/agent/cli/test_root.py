@@ -129,6 +129,8 @@ def test_every_module_of_commands_has_a_row() -> None:
     support = {
         "__init__",
         "__main__",
+        "acl_links",
+        "acl_show",
         "client",
         "connection",
         "demo_mesh",
@@ -138,6 +140,7 @@ def test_every_module_of_commands_has_a_row() -> None:
         "kept_session",
         "migration",
         "locks",
+        "login_oidc",
         "output",
         "proxy_gate",
         "proxy_process",

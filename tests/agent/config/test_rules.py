@@ -123,10 +123,7 @@ def test_a_plain_server_has_nothing_to_warn_of(configure: Any) -> None:
 
 def test_what_has_no_effect_yet_is_told_once_each_with_what_it_waits_for(configure: Any) -> None:
     """Only what a source gives other than the default; the preset of -dev gives some too."""
-    assert configure.warnings('acl { enabled = true default_policy = "deny" }', dev=True) == [
-        "b.hcl:1:7: acl.enabled has no effect yet: it waits for ACLs",
-        "b.hcl:1:22: acl.default_policy has no effect yet: it waits for ACLs",
-    ]
+    assert configure.warnings('acl { enabled = true default_policy = "deny" }', dev=True) == []
     assert configure.warnings("ports { expose_min_port = 9301 }") == [
         "b.hcl:1:9: ports.expose_min_port has no effect yet: it waits for the mesh"
     ]

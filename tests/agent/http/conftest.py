@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from meshtest.httpapi import Api, make_agent
-from meshtest.inprocess import InProcess
+from meshtest.inprocess import InProcess, guarded_config
 
 from meshagent.agent.core import Agent
 from meshagent.agent.http.server import HttpServer
@@ -41,6 +41,15 @@ async def make_api() -> AsyncIterator[MakeApi]:
 @pytest.fixture
 async def api(make_api: MakeApi) -> Api:
     return await make_api()
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[InProcess]:
+    """The same with ACLs on; it asks as `MANAGER` unless it is given another token."""
+    running = InProcess(config=guarded_config())
+    await running.start()
+    yield running
+    await running.stop()
 
 
 @pytest.fixture

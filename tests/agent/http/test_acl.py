@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 from meshtest.httpapi import Api
 
-from meshagent.agent.http.acl import ROUTES
+from meshagent.agent.http.routes import load_routes
+
+ROUTES = [route for route in load_routes() if "/acl/" in route.path]
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")

@@ -9,7 +9,6 @@ import pytest
 from meshtest.httpapi import Api
 
 from meshagent.agent.core import Agent
-from meshagent.agent.http.dispatch import token_of
 from meshagent.agent.http.request import Query, Request
 from meshagent.agent.http.response import Response
 from meshagent.agent.http.routes import Route
@@ -153,7 +152,7 @@ class TestTenancy:
     ],
 )
 def test_c8_token_order(query: str, headers: dict[str, str], token: str) -> None:
-    assert token_of(Request("GET", "/v1/x", Query(query), headers)) == token
+    assert Request("GET", "/v1/x", Query(query), headers).given_token == token
 
 
 def handles(handle: Any) -> tuple[Route, ...]:

@@ -11,6 +11,12 @@ from typing import Any
 
 from multidict import CIMultiDict
 
+from meshagent.agent.acl.guardian import ServerGuardian
+from meshagent.agent.acl.login import Logins
+from meshagent.agent.acl.resolver import Resolver
+from meshagent.agent.acl.setup import init_acls
+from meshagent.agent.acl.tokens import AgentTokens
+from meshagent.agent.acl.usage import Usage
 from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.central import CentralConfig
 from meshagent.agent.check_runs import CheckRuns, alias_source, node_follower
@@ -39,6 +45,9 @@ from meshagent.connect.authority import AuthoritySettings
 from meshagent.metrics import Metrics
 from meshtest.deafgossip import DeafTransport
 from meshtest.httpapi import LeaderHere
+
+#: The secret of the first token where ACLs are on; what `ask` sends unless it is told another.
+MANAGER = "00000000-aaaa-4000-8000-00000000aaaa"
 
 NODE_ID = "11111111-2222-3333-4444-555555555555"
 
@@ -74,6 +83,14 @@ def server_config(**given: Any) -> Config:
         server=Listen("127.0.0.1", 8300),
     )
     return Config(**{"node_name": "n1", "server": True, "bootstrap_expect": 1, "network": network, **given})
+
+
+def guarded_config(**acl: Any) -> Config:
+    """The same with ACLs on: `MANAGER` may do everything, nobody else anything."""
+    config = server_config()
+    tokens = config.acl.tokens.replace(initial_management=MANAGER, agent=MANAGER)
+    given = {"enabled": True, "default_policy": "deny", "tokens": tokens, **acl}
+    return config.replace(acl=config.acl.replace(**given))
 
 
 class InProcess:
@@ -142,7 +159,41 @@ class InProcess:
         extras["coordinates"] = CoordinateBatches(self.agent)
         self.autopilot = extras["autopilot"] = AutopilotKeeper(self.agent)
         self.sync = AntiEntropy(self.local, self.store, self.agent.write, self.clock, rng, self.tasks)
+        self.usage = Usage()
+        extras["acl_tokens"] = AgentTokens(self.config, data_dir)
+        if self._guarded:
+            self._guard(extras)
         self.dispatcher = Dispatcher(self.agent, HttpSettings())
+
+    @property
+    def _guarded(self) -> bool:
+        """Whether tokens are asked for; a test may turn ACLs on for what else depends on them."""
+        return self.config.acl.tokens.initial_management == MANAGER
+
+    def _guard(self, extras: dict[str, Any]) -> None:
+        """As a server with ACLs on."""
+        resolver = Resolver(
+            self.store,
+            self.clock,
+            self.agent.metrics,
+            extras["acl_tokens"],
+            datacenter="dc1",
+            node_name="n1",
+            default_allow=self.config.acl.default_policy == "allow",
+        )
+        resolver.note, resolver.used = self.usage.note, self.usage.used
+        extras["acl"] = ServerGuardian(resolver, extras["acl_tokens"], self.agent.log)
+        extras["acl_usage"] = self.usage
+        extras["acl_logins"] = Logins(self.agent)
+
+    async def token(self, rules: str = "", **body: Any) -> tuple[str, str]:
+        """(accessor, secret) of a new token with these rules, made as `MANAGER`."""
+        if rules:
+            name = f"p{self.agent.store.index}"
+            await self.put("/v1/acl/policy", {"Name": name, "Rules": rules})
+            body = {"Policies": [{"Name": name}], **body}
+        row = (await self.put("/v1/acl/token", body)).json
+        return row["AccessorID"], row["SecretID"]
 
     async def _reload(self) -> None:
         self.reloads += 1
@@ -154,6 +205,8 @@ class InProcess:
         facts = ServerFacts(node_id=NODE_ID, name="n1", address="127.0.0.1", datacenter="dc1", server_port=8300)
         await self.pools.start()
         gossip_events(self.agent.extras["events"], self.pools)
+        if self._guarded:
+            await init_acls(self.agent)
         await self.autopilot.configure()
         await self.agent.write(server_registration(facts))
         self.tasks.start(self.agent.sessions.lead(self.agent), name="sessions")
@@ -188,7 +241,10 @@ class InProcess:
             for start in range(0, len(sent), 1000):
                 yield sent[start : start + 1000]
 
-        incoming = Incoming(method, path, CIMultiDict(headers or {}), "127.0.0.1", read_body, pieces)
+        given = CIMultiDict(headers or {})
+        if self._guarded:
+            given.setdefault("X-Consul-Token", MANAGER)
+        incoming = Incoming(method, path, given, "127.0.0.1", read_body, pieces)
         answer = (await self.dispatcher.answer(incoming)).answer
         if isinstance(answer, StreamingResponse):
             return Answered(answer.status, {}, b"", answer)

@@ -1,0 +1,198 @@
+"""A JSON Web Token that somebody logs in with: its signature, what it must say, and the claims that are mapped.
+
+Source: RFC 7515, RFC 7519; surface row AC13; the golden scenario acl-login (whose refusals are repeated where they are
+upstream's own). Keys come from `issuers.py` or the configuration; only the algorithms of the configuration are taken,
+never "none" and never a shared secret. This module alone imports joserfc. Pure: time is an argument.
+
+What may change here: checks of further claims; nothing that takes more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from joserfc import jwk, jws
+from joserfc.errors import JoseError
+
+from meshagent.agent.acl.methods import ALGORITHMS, Claims
+from meshagent.durations import parse_duration
+from meshagent.errors import InternalError
+
+__all__ = ["Keys", "mapped", "parse_keys", "static_keys", "verified"]
+
+#: A login token larger than this is nobody's.
+MAX_TOKEN_CHARS = 64 * 1024
+#: Slack where the configuration says nothing, in seconds: upstream's.
+_LEEWAY_S = 150.0
+_CLOCK_SKEW_S = 60.0
+_INVALID = "error validating claims: go-jose/go-jose/jwt: validation failed, "
+
+Keys = Sequence[Any]
+
+
+def static_keys(pems: Sequence[str]) -> Keys:
+    """The keys of a configuration. Raises InternalError."""
+    try:
+        return [_imported(pem) for pem in pems]
+    except (JoseError, ValueError, TypeError) as error:
+        raise InternalError(f"error parsing public key: {error}") from error
+
+
+def _imported(pem: str) -> Any:
+    last: Exception | None = None
+    for kind in ("RSA", "EC", "OKP"):
+        try:
+            return jwk.import_key(pem, kind)
+        except (JoseError, ValueError, TypeError) as error:
+            last = error
+    raise ValueError(f"no RSA, EC or Ed25519 key: {last}")
+
+
+def parse_keys(document: bytes) -> Keys:
+    """The keys of a JSON Web Key Set (RFC 7517). Raises InternalError: it is none."""
+    try:
+        raw = msgspec.json.decode(document, type=dict[str, Any])
+        found = raw.get("keys")
+        if not isinstance(found, list):
+            raise ValueError("no list of keys")
+        # A shared secret is no key that a stranger's token may be checked with.
+        return [jwk.import_key(one) for one in found if isinstance(one, dict) and one.get("kty") != "oct"]
+    except (JoseError, ValueError, TypeError, KeyError, AttributeError, msgspec.MsgspecError) as error:
+        raise InternalError(f"the key set of the issuer cannot be read: {error}") from error
+
+
+def verified(token: str, keys: Keys, config: Mapping[str, Any], now: float, *, nonce: str = "") -> dict[str, Any]:
+    """The claims of a token that is signed and valid at POSIX second `now`.
+
+    Raises:
+        InternalError: why it is not.
+    """
+    if not token:
+        raise InternalError("missing jwt")
+    if len(token) > MAX_TOKEN_CHARS:
+        raise InternalError(f"error parsing token: longer than {MAX_TOKEN_CHARS} characters")
+    if token.count(".") != 2:
+        raise InternalError("error parsing token: go-jose/go-jose: compact JWS format must have three parts")
+    claims = _signed(token, keys, [str(name) for name in config.get("JWTSupportedAlgs") or ("RS256",)])
+    _check_issuer(claims, str(config.get("BoundIssuer") or ""))
+    _check_times(claims, config, now)
+    _check_audience(claims, config.get("BoundAudiences") or ())
+    if nonce and claims.get("nonce") != nonce:
+        raise InternalError("error validating claims: the token was made for another login")
+    return claims
+
+
+def _signed(token: str, keys: Keys, algorithms: Sequence[str]) -> dict[str, Any]:
+    allowed = [name for name in algorithms if name in ALGORITHMS]
+    # A stranger may put what they like into the header: what is not known there means nothing.
+    registry = jws.JWSRegistry(algorithms=allowed, strict_check_header=False)
+    why: Exception | None = None
+    for key in keys:
+        try:
+            found = jws.deserialize_compact(token, key, registry=registry)
+            claims = msgspec.json.decode(found.payload, type=dict[str, Any])
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError, msgspec.MsgspecError) as error:
+            why = error
+        else:
+            return claims
+    raise InternalError(
+        f"error verifying token signature: no known key successfully validated the token signature ({_said(why)})"
+    )
+
+
+def _said(error: Exception | None) -> str:
+    return type(error).__name__ if error is not None else "there are no keys"
+
+
+def _check_issuer(claims: Mapping[str, Any], issuer: str) -> None:
+    if issuer and claims.get("iss") != issuer:
+        raise InternalError(f"{_INVALID}invalid issuer claim (iss)")
+
+
+def _check_times(claims: Mapping[str, Any], config: Mapping[str, Any], now: float) -> None:
+    times = {}
+    for name in ("exp", "nbf", "iat"):
+        value = claims.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise InternalError(f"error validating claims: {name} is not a number")
+        times[name] = value
+    if all(value is None for value in times.values()):
+        raise InternalError("error validating claims: no issue time (iat), not-before (nbf) or expiration (exp)")
+    skew = _leeway(config, "ClockSkewLeeway", _CLOCK_SKEW_S)
+    issued = max(value for value in (times["iat"], times["nbf"], 0) if value is not None)
+    ends = times["exp"] if times["exp"] is not None else issued + _leeway(config, "ExpirationLeeway", _LEEWAY_S)
+    begins = times["nbf"]
+    if begins is None:
+        begins = times["iat"] if times["iat"] is not None else ends - _leeway(config, "NotBeforeLeeway", _LEEWAY_S)
+    if now > ends + skew:
+        raise InternalError(f"{_INVALID}token is expired (exp)")
+    if now < begins - skew:
+        raise InternalError(f"{_INVALID}token not valid yet (nbf)")
+
+
+def _leeway(config: Mapping[str, Any], name: str, default: float) -> float:
+    """Seconds; 0 or nothing is the default, negative is none."""
+    value = config.get(name)
+    if not value:
+        return default
+    try:
+        ns = parse_duration(value) if isinstance(value, str) else int(value)
+    except ValueError:
+        return default
+    return max(ns / 1e9, 0.0)
+
+
+def _check_audience(claims: Mapping[str, Any], bound: Sequence[str]) -> None:
+    given = claims.get("aud", ())
+    audiences = [given] if isinstance(given, str) else given
+    if not bound:
+        return
+    if not isinstance(audiences, list | tuple) or not any(one in bound for one in audiences):
+        raise InternalError("error validating claims: aud claim does not match any bound audience")
+
+
+def mapped(claims: Mapping[str, Any], config: Mapping[str, Any]) -> Claims:
+    """The claims that the configuration names, under its names; what is missing is "" or an empty list.
+
+    Raises:
+        InternalError: one of them is neither text nor a list of texts.
+    """
+    values = dict.fromkeys((config.get("ClaimMappings") or {}).values(), "")
+    for source, target in (config.get("ClaimMappings") or {}).items():
+        found = _reach(claims, source)
+        if found is None:
+            continue
+        if isinstance(found, bool):
+            values[target] = "true" if found else "false"
+        elif isinstance(found, str | int | float):
+            values[target] = str(found)
+        else:
+            raise InternalError(f"error extracting claims: claim {source!r} is neither text nor number nor truth value")
+    lists: dict[str, Sequence[str]] = dict.fromkeys((config.get("ListClaimMappings") or {}).values(), ())
+    for source, target in (config.get("ListClaimMappings") or {}).items():
+        found = _reach(claims, source)
+        if found is None:
+            continue
+        items = found if isinstance(found, list) else [found]
+        if not all(isinstance(one, str | int | float) for one in items):
+            raise InternalError(f"error extracting claims: claim {source!r} is not a list of texts")
+        lists[target] = tuple(str(one) for one in items)
+    return Claims(value=values, list=lists)
+
+
+def _reach(claims: Any, path: str) -> Any:
+    """The claim of a name, or of a JSON pointer ("/a/b")."""
+    if not path.startswith("/"):
+        return claims.get(path)
+    at: Any = claims
+    for step in path[1:].split("/"):
+        step = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(at, dict):
+            at = at.get(step)
+        elif isinstance(at, list) and step.isascii() and step.isdigit() and int(step) < len(at):
+            at = at[int(step)]
+        else:
+            return None
+    return at

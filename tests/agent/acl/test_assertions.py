@@ -1,0 +1,133 @@
+"""Tokens of strangers: signatures, claims, times, and what is mapped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from joserfc import jwk, jws
+from joserfc.jws import JWSRegistry
+
+from meshagent.agent.acl.assertions import mapped, parse_keys, static_keys, verified
+from meshagent.errors import InternalError
+
+NOW = 1_800_000_000.0
+EC = jwk.ECKey.generate_key("P-256")
+ED = jwk.OKPKey.generate_key("Ed25519")
+OTHER = jwk.ECKey.generate_key("P-256")
+KEYS = static_keys([EC.as_pem(private=False).decode()])
+CONFIG: dict[str, Any] = {"JWTSupportedAlgs": ["ES256"], "BoundIssuer": "me", "BoundAudiences": ["us"]}
+CLAIMS: dict[str, Any] = {"iss": "me", "aud": ["us", "them"], "iat": NOW, "exp": NOW + 600}
+
+
+def signed(claims: dict[str, Any], key: Any = EC, algorithm: str = "ES256", **header: Any) -> str:
+    registry = JWSRegistry(algorithms=["ES256", "EdDSA", "HS256"], strict_check_header=False)
+    return jws.serialize_compact({"alg": algorithm, **header}, msgspec.json.encode(claims), key, registry=registry)
+
+
+def check(token: str, keys: Sequence[Any] = KEYS, **config: Any) -> dict[str, Any]:
+    return verified(token, keys, {**CONFIG, **config}, NOW)
+
+
+def test_a_good_token_gives_its_claims() -> None:
+    assert check(signed(CLAIMS, kid="any", zork="x")) == CLAIMS
+    keys = static_keys([OTHER.as_pem(private=False).decode(), ED.as_pem(private=False).decode()])
+    assert check(signed(CLAIMS, ED, "EdDSA"), keys, JWTSupportedAlgs=["EdDSA"]) == CLAIMS
+
+
+def test_a_key_set_holds_no_shared_secrets() -> None:
+    secret = jwk.OctKey.import_key("s" * 32)
+    document = msgspec.json.encode({"keys": [EC.as_dict(private=False), secret.as_dict(private=True)]})
+    keys = parse_keys(document)
+    assert len(keys) == 1
+    assert check(signed(CLAIMS), keys) == CLAIMS
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"iss": "other"}, "invalid issuer"),
+        ({"aud": "other"}, "does not match any bound audience"),
+        ({"aud": 5}, "does not match any bound audience"),
+        ({"exp": NOW - 100}, "expired"),
+        ({"nbf": NOW + 100}, "not valid yet"),
+        ({"exp": "soon"}, "exp is not a number"),
+        ({"exp": True}, "exp is not a number"),
+        ({"iat": None, "exp": None}, "no issue time"),
+    ],
+)
+def test_claims_that_do_not_do(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(InternalError, match=words):
+        check(signed({**CLAIMS, **change}))
+
+
+def test_clocks_may_differ_a_little() -> None:
+    assert check(signed({**CLAIMS, "exp": NOW - 30}))
+    with pytest.raises(InternalError, match="expired"):
+        check(signed({**CLAIMS, "exp": NOW - 30}), ClockSkewLeeway="-1s")
+    assert check(signed({**CLAIMS, "exp": NOW - 300}), ClockSkewLeeway="10m")
+
+
+@pytest.mark.parametrize("token", ["", "a", "a.b", "a.b.c", "..", "a" * 70_000])
+def test_what_is_no_token(token: str) -> None:
+    with pytest.raises(InternalError):
+        check(token)
+
+
+def test_a_strange_key_and_a_strange_algorithm_are_refused() -> None:
+    with pytest.raises(InternalError, match="signature"):
+        check(signed(CLAIMS, OTHER))
+    with pytest.raises(InternalError, match="signature"):
+        check(signed(CLAIMS, ED, "EdDSA"), static_keys([ED.as_pem(private=False).decode()]))
+    # The public key as a shared secret: the oldest attack on such tokens.
+    pem = EC.as_pem(private=False)
+    with pytest.raises((InternalError, ValueError)):
+        check(signed(CLAIMS, jwk.OctKey.import_key(pem), "HS256"), JWTSupportedAlgs=["ES256", "HS256"])
+    header = "eyJhbGciOiJub25lIn0."
+    with pytest.raises(InternalError):
+        check(header + signed(CLAIMS).split(".")[1] + ".")
+
+
+def test_the_nonce_binds_a_token_to_a_login() -> None:
+    token = signed({**CLAIMS, "nonce": "n"})
+    assert verified(token, KEYS, CONFIG, NOW, nonce="n")
+    with pytest.raises(InternalError, match="another login"):
+        verified(token, KEYS, CONFIG, NOW, nonce="m")
+
+
+def test_mapped_claims() -> None:
+    claims = {"user": "bob", "n": 5, "ok": True, "deep": {"a": ["x", {"b/c": "y"}]}, "groups": ["g", 1], "one": "s"}
+    config = {
+        "ClaimMappings": {"user": "u", "n": "n", "ok": "ok", "/deep/a/0": "d", "/deep/a/1/b~1c": "e", "gone": "g"},
+        "ListClaimMappings": {"groups": "groups", "one": "one", "none": "none"},
+    }
+    found = mapped(claims, config)
+    assert found.value == {"u": "bob", "n": "5", "ok": "true", "d": "x", "e": "y", "g": ""}
+    assert found.list == {"groups": ("g", "1"), "one": ("s",), "none": ()}
+    assert found.variables()["value.u"] == "bob"
+    for bad in ({"ClaimMappings": {"deep": "x"}}, {"ListClaimMappings": {"deep": "x"}}):
+        with pytest.raises(InternalError, match="claim"):
+            mapped(claims, bad)
+
+
+@given(st.text(max_size=200) | st.builds(lambda a, b, c: f"{a}.{b}.{c}", *[st.text(max_size=40)] * 3))
+def test_any_text_is_a_token_or_refused(text: str) -> None:
+    with pytest.raises(InternalError):
+        check(text)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_key_set_or_refused(document: bytes) -> None:
+    try:
+        parse_keys(document)
+    except InternalError:
+        pass
+
+
+def test_the_times_here_are_not_those_of_the_host() -> None:
+    assert abs(time.time() - NOW) > 1
