@@ -189,7 +189,7 @@ raft.wal.stable_gets
 raft.wal.stable_sets
 raft.wal.tail_truncations  Times the end of the log was replaced
 rpc.accept_conn
-rpc.cross-dc
+rpc.cross-dc  Requests forwarded to another datacenter
 rpc.query  Queries served
 rpc.raft_handoff
 rpc.rate_limit.exceeded
@@ -199,6 +199,7 @@ rpc.request_error  Requests that failed
 serf.dropped  Messages of serf that were refused, by reason
 serf.events  User events taken
 serf.events.consul:new-leader
+serf.events.refused  User events that could not be read
 serf.member.join
 serf.member.left
 serf.member.failed

@@ -36,7 +36,7 @@ _LOOK_S, _LONGEST_PAUSE_S = 1.0, 30.0
 _WELL_S = 60.0
 
 
-def managed_proxies(config: Config, data_dir: Path | None, clock: Clock) -> ManagedProxies | None:
+def managed_proxies(config: Config, data_dir: Path | None, clock: Clock, token: str = "") -> ManagedProxies | None:
     """What the configuration wants. Without it a process that an earlier configuration started is ended.
 
     Raises:
@@ -53,7 +53,7 @@ def managed_proxies(config: Config, data_dir: Path | None, clock: Clock) -> Mana
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen.host, listen.host)
     return ManagedProxies(
         str(listen._replace(host=host)),
-        config.acl.tokens.agent or config.acl.tokens.default or "",
+        token,
         data_dir,
         clock,
         config.log_level,
@@ -64,7 +64,8 @@ def start_proxies(agent: Agent) -> None:
     """Keep the process running that the configuration wants. Raises ConfigError."""
     config = agent.config
     data_dir = None if config.dev_mode or not config.data_dir else Path(config.data_dir)
-    managed = managed_proxies(config, data_dir, agent.clock)
+    tokens = agent.extras.get("acl_tokens")
+    managed = managed_proxies(config, data_dir, agent.clock, tokens.own if tokens is not None else "")
     if managed is not None:
         agent.tasks.start(managed.run(), name="sidecars")
 

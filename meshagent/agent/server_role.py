@@ -23,6 +23,7 @@ from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.bootstrap_keeper import BootstrapKeeper
 from meshagent.agent.check_runs import Followed, alias_source, node_follower
 from meshagent.agent.cluster import Cluster
+from meshagent.agent.datacenters import Datacenters
 from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.agent.entry_bootstrap import bootstrap_entries
 from meshagent.agent.event_wire import NEW_LEADER
@@ -103,6 +104,15 @@ class ServerRole:
         mesh = None
         if self._config.connect.enabled or Issuer.wanted(self._config):
             mesh = agent.extras["mesh"] = Mesh(agent, settings.authority_settings(self._config))
+        self.datacenters = agent.extras["datacenters"] = Datacenters(
+            pools,
+            identity=lambda: cluster.identity,
+            security=lambda: cluster.security,
+            settings=lambda: cluster.server.settings,
+            clock=agent.clock,
+            rng=agent.rng,
+            metrics=agent.metrics,
+        )
         self.autopilot = agent.extras["autopilot"] = AutopilotKeeper(agent)
         self.reconcile = ReconcileKeeper(agent)
         self.bootstrap = BootstrapKeeper(agent, cluster.ask)
@@ -197,6 +207,8 @@ class ServerRole:
 
     async def stop(self) -> None:
         """What was acknowledged is on disk."""
+        if hasattr(self, "datacenters"):
+            await self.datacenters.stop()
         await self.cluster.stop()
 
     # --- what else the agent asks of its role ------------------------------------------------------------------

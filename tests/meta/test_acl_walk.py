@@ -62,6 +62,8 @@ REQUESTS: dict[str, tuple[str, Any]] = {
     "PUT /v1/agent/join/": ("127.0.0.1:1", None),
     "PUT /v1/agent/force-leave/": ("gone", None),
     "GET /v1/agent/connect/proxy/": ("web", None),
+    "PUT /v1/agent/connect/proxy": ("", {"Service": "web"}),
+    "PUT /v1/agent/connect/proxies": ("?wait=1ms", {"Known": {}}),
     "PUT /v1/agent/token/": ("zork", {"Token": ""}),
     "GET /v1/agent/service/": ("web", None),
     "PUT /v1/agent/service/register": ("", {"Name": "fresh", "Connect": {"SidecarService": {}}}),
@@ -130,7 +132,13 @@ TOLD = {
     "GET /v1/connect/intentions/": [("intentions", "read", "legacy")],
 }
 #: Those that would end or change the agent under test when they are let in: the denial is all that is looked at.
-DENIAL_ONLY = {"GET /v1/agent/monitor", "GET /v1/agent/metrics/stream", "GET /v1/agent/host", "GET /v1/snapshot"}
+DENIAL_ONLY = {
+    "GET /v1/agent/monitor",
+    "GET /v1/agent/metrics/stream",
+    "GET /v1/agent/host",
+    "GET /v1/snapshot",
+    "PUT /v1/agent/connect/proxies",  # waits for a change
+}
 
 
 def key_of(route: Route) -> str:

@@ -119,7 +119,7 @@ def _check_url(name: str, url: Any) -> None:
 
 
 def _is_public_key(pem: Any) -> bool:
-    from meshagent.agent.acl.assertions import static_keys  # with joserfc: only where a key is given
+    from meshagent.agent.acl.assertions import static_keys  # with PyJWT: only where a key is given
 
     try:
         return isinstance(pem, str) and bool(static_keys([pem]))

@@ -97,11 +97,9 @@ class RemoteGuardian:
 
     async def identify(self, secret: str) -> Identity:
         """As `Guardian.identify`."""
-        recovery = self.tokens.recovery
         digest = secret_digest(secret)
-        if secret and recovery and secret_digest(recovery) == digest:
-            rules = recovery_rules(self._node_name)
-            return self._identity(Resolved(f"agent-recovery:{self._node_name}"), rules)
+        if own := self.tokens.local(digest):
+            return self._identity(Resolved(f"{own}:{self._node_name}"), recovery_rules(self._node_name))
         held = self._current(digest)
         if held is not None:
             identity, asked_at = held

@@ -142,10 +142,8 @@ class Resolver:
         return identity.expires_at is not None and identity.expires_at <= self._clock.now().timestamp()
 
     def _find(self, secret: str, digest: bytes) -> Identity:
-        recovery = self._tokens.recovery
-        if secret and recovery and secret_digest(recovery) == digest:
-            rules = recovery_rules(self._node_name)
-            return self._identity(rules, f"agent-recovery:{self._node_name}")
+        if own := self._tokens.local(digest):
+            return self._identity(recovery_rules(self._node_name), f"{own}:{self._node_name}")
         token = self._store.acl.by_digest(digest)
         if token is None:
             if secret:

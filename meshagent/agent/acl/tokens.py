@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from meshagent.catalog.acl.model import secret_digest
 from meshagent.errors import CorruptData
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["NAMES", "AgentTokens"]
 
 FILE = "acl-tokens.json"
+#: What the agent's own process for sidecars shows; on disk because that process outlives the agent.
+OWN_FILE = "acl-own-secret"
 #: Name in the API -> option of `acl.tokens`; the old names last.
 NAMES: Mapping[str, str] = {
     "default": "default",
@@ -45,6 +49,8 @@ class AgentTokens:
         """Raises CorruptData: the file of kept tokens cannot be read."""
         self._path = data_dir / FILE if data_dir is not None else None
         self._set: dict[str, str] = {}
+        #: Of processes that the agent itself starts: `agent:write` on this agent, nothing elsewhere.
+        self.own = _own_secret(data_dir) if config.acl.enabled else ""
         #: Called when any of them has changed.
         self.on_change: list[Callable[[], None]] = []
         self.configure(config)
@@ -87,6 +93,13 @@ class AgentTokens:
         """Of an operator while no server can be asked."""
         return self.get("agent_recovery")
 
+    def local(self, digest: bytes) -> str:
+        """The name of a token that only this agent knows, and that grants what recovery does; "" for others."""
+        for name, held in (("agent-recovery", self.recovery), ("agent-own", self.own)):
+            if held and secret_digest(held) == digest:
+                return name
+        return ""
+
     def set(self, name: str, secret: str) -> None:
         """Set one by its option, "" goes back to the configuration. Raises OSError: it cannot be kept."""
         if secret:
@@ -120,3 +133,20 @@ class AgentTokens:
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)
+
+
+def _own_secret(data_dir: Path | None) -> str:
+    """Made once. An agent that keeps nothing has another one in each run. Raises OSError."""
+    fresh = secrets.token_hex(32)
+    if data_dir is None:
+        return fresh
+    path = data_dir / OWN_FILE
+    with contextlib.suppress(FileNotFoundError):
+        held = path.read_text(encoding="ascii").strip()
+        if len(held) == len(fresh):
+            return held
+        path.unlink()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(fresh)
+    return fresh

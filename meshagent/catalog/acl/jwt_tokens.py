@@ -29,6 +29,7 @@ __all__ = [
     "load_keyset",
     "mapped",
     "sign",
+    "signed_claims",
     "unverified",
     "verify",
 ]
@@ -90,9 +91,9 @@ def load_keys(pems: Sequence[str]) -> list[Any]:
 
 
 def load_keyset(text: bytes) -> list[Any]:
-    """Public keys of a JSON Web Key Set (RFC 7517). Raises BadRequest."""
+    """Public keys of a JSON Web Key Set (RFC 7517), without its shared secrets. Raises BadRequest."""
     try:
-        return [key.key for key in jwt.PyJWKSet.from_json(text.decode()).keys]
+        return [key.key for key in jwt.PyJWKSet.from_json(text.decode()).keys if key.key_type != "oct"]
     except (jwt.PyJWTError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadRequest("no usable JSON Web Key Set") from error
 
@@ -119,7 +120,7 @@ def verify(token: str, keys: Sequence[Any], rules: JwtRules, now: datetime) -> d
     Raises:
         Denied: it is not to be believed; the message says why, and nothing of the token.
     """
-    claims = _signed_claims(token, keys, rules.algorithms)
+    claims = signed_claims(token, keys, rules.algorithms)
     moment = now.timestamp()
     begin, end, issued = (_time(claims, name) for name in ("nbf", "exp", "iat"))
     if begin is None and end is None and issued is None:
@@ -169,10 +170,12 @@ def mapped(claims: Mapping[str, Any], values: Mapping[str, str], lists: Mapping[
     return Claims(found_values, found_lists)
 
 
-# --- inside -----------------------------------------------------------------------------------------------------------
+def signed_claims(token: str, keys: Sequence[Any], algorithms: Sequence[str]) -> dict[str, Any]:
+    """The claims of a token that one of the keys signed; no claim is checked.
 
-
-def _signed_claims(token: str, keys: Sequence[Any], algorithms: Sequence[str]) -> dict[str, Any]:
+    Raises:
+        Denied: none did, or not with one of these algorithms.
+    """
     if len(token) > MAX_TOKEN_BYTES:
         raise Denied(f"a token of {len(token)} bytes is too long, at most {MAX_TOKEN_BYTES}")
     only_signature = {"verify_signature": True, "verify_exp": False, "verify_nbf": False, "verify_iat": False,
@@ -185,6 +188,9 @@ def _signed_claims(token: str, keys: Sequence[Any], algorithms: Sequence[str]) -
             continue
         return claims
     raise Denied("no known key signed the token")
+
+
+# --- inside -----------------------------------------------------------------------------------------------------------
 
 
 def _time(claims: Mapping[str, Any], name: str) -> float | None:

@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import msgspec
+import jwt
 import pytest
 from aiohttp import web
-from joserfc import jwk, jws
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from jwt.algorithms import ECAlgorithm
 from meshtest.inprocess import InProcess, guarded_config
 
 CALLBACK = "http://127.0.0.1:8550/oidc/callback"
@@ -24,7 +25,7 @@ class Issuer:
     """A small OpenID provider, and a Kubernetes API that reviews tokens."""
 
     def __init__(self) -> None:
-        self.key = jwk.ECKey.generate_key("P-256", parameters={"kid": "1"})
+        self.key = generate_private_key(SECP256R1())
         self.asked: list[str] = []
         self.challenge = ""
         self.nonce = ""
@@ -48,7 +49,7 @@ class Issuer:
 
     def signed(self, now: float, **claims: Any) -> str:
         body = {"iss": self.url, "aud": "us", "iat": now, "exp": now + 600, **claims}
-        return jws.serialize_compact({"alg": "ES256", "kid": "1"}, msgspec.json.encode(body), self.key)
+        return jwt.encode(body, self.key, "ES256", headers={"kid": "1"})
 
     async def describe(self, request: web.Request) -> web.StreamResponse:
         self.asked.append("discovery")
@@ -60,7 +61,7 @@ class Issuer:
 
     async def keys(self, request: web.Request) -> web.StreamResponse:
         self.asked.append("keys")
-        return web.json_response({"keys": [self.key.as_dict(private=False)]})
+        return web.json_response({"keys": [{**ECAlgorithm.to_jwk(self.key.public_key(), as_dict=True), "kid": "1"}]})
 
     async def token(self, request: web.Request) -> web.StreamResponse:
         form = await request.post()
@@ -121,7 +122,7 @@ async def test_keys_of_an_issuer(world: InProcess, issuer: Issuer, source: str) 
     asked = len(issuer.asked)
     await login(world, "ci", issuer.signed(issuer.now, user="eve"))
     assert len(issuer.asked) == asked  # its keys are kept
-    issuer.key = jwk.ECKey.generate_key("P-256", parameters={"kid": "2"})
+    issuer.key = generate_private_key(SECP256R1())
     await world.clock.advance(11)
     assert (await login(world, "ci", issuer.signed(issuer.now, user="bob"))).status == 200  # a new key is looked for
     out = await world.ask("POST", "/v1/acl/logout", headers={"X-Consul-Token": row["SecretID"]})

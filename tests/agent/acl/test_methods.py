@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from joserfc import jwk
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from meshagent.agent.acl.methods import METHODS, check_config
 from meshagent.errors import InternalError
 
-PEM = jwk.ECKey.generate_key("P-256").as_pem(private=False).decode()
+KEY = generate_private_key(SECP256R1()).public_key()
+PEM = KEY.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 OIDC = {
     "OIDCDiscoveryURL": "https://i",
     "OIDCClientID": "c",
