@@ -150,6 +150,10 @@ class Proxies:
         for waiter in (*self.waiters, *(waiter for proxy in self._proxies.values() for waiter in proxy.waiters)):
             waiter.set()
 
+    def is_given(self, proxy_id: str) -> bool:
+        """Whether this proxy is described by its process and registered nowhere."""
+        return proxy_id in self._given
+
     async def get_given(self, service: Service, digest: str = "", timeout_s: float = 0.0) -> tuple[ProxySnapshot, str]:
         """The same as `get` for a proxy that is described by who asks, and registered nowhere."""
         self._given[service.id] = service

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from urllib.parse import quote
 
 import pytest
 from meshtest.inprocess import InProcess
@@ -145,6 +146,8 @@ async def test_a_proxy_that_is_described_by_its_process(agent: InProcess) -> Non
     shown = answer.json
     assert (shown["service"], shown["inbound"], shown["leaf_key"]) == ("job", None, "hidden")
     assert [(one["name"], one["address"], one["port"]) for one in shown["outbound"]] == [("db", "127.0.0.1", 5000)]
+    by_id = await agent.ask("GET", f"/v1/agent/connect/proxy/{quote(shown['proxy_id'])}?secrets")
+    assert by_id.status == 404, "its key is for who describes it, and may"
     digest = answer.headers["x-consul-contenthash"]
     waiting = asyncio.ensure_future(agent.ask("PUT", f"/v1/agent/connect/proxy?hash={digest}&wait=60s", value=given))
     await agent.settle()

@@ -22,7 +22,7 @@ from meshagent.agent.http.response import JSON, Response, encode_json
 from meshagent.agent.http.routes import Route
 from meshagent.catalog import model
 from meshagent.connect.snapshot import ProxySnapshot
-from meshagent.errors import BadRequest
+from meshagent.errors import BadRequest, NotFound
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
@@ -40,6 +40,8 @@ async def _proxy(agent: Agent, request: Request) -> Response:
         raise BadRequest("Missing proxy ID")
     proxies = mesh_of(agent).proxies
     require_proxy(agent.local, request.access, request.name)
+    if proxies.is_given(request.name):  # only who may write its service gets it, by describing it
+        raise NotFound(f"unknown proxy ID: {request.name}")
     return _shown(request, *await proxies.get(request.name, request.options.hash, _wait_s(agent, request)))
 
 
