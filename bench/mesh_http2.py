@@ -11,10 +11,9 @@ import re
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from meshtest import load
-from meshtest.meshpeers import envoy, envoy_listener
+from meshtest.meshpeers import connection_manager, envoy, envoy_listener, http2_cluster
 from meshtest.peers import running
 from meshtest.process import free_ports
 
@@ -65,9 +64,7 @@ class Http2Mesh(Mesh):
     def _envoy(self) -> int:
         ports = free_ports(["out", "in"])
         leafs, common = self._leafs, {"alpn_protocols": ["h2"]}
-        kind = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-        http2 = {"@type": kind, "explicit_http_config": {"http2_protocol_options": {}}}
-        cluster = {"typed_extension_protocol_options": {kind.removeprefix("type.googleapis.com/"): http2}}
+        cluster = http2_cluster()
         serve = envoy_listener(
             ports["in"], self.backend, serve=leafs["api"], common=common, cluster=cluster,
             filters=[connection_manager(self.backend)],
@@ -79,27 +76,6 @@ class Http2Mesh(Mesh):
         self.stack.enter_context(envoy(self.directory, "envoy-api", serve, port=ports["in"]))
         self.stack.enter_context(envoy(self.directory, "envoy-web", dial, port=ports["out"]))
         return ports["out"]
-
-
-def connection_manager(to: int) -> dict[str, Any]:
-    """Envoy's HTTP connection manager with one route to the cluster of `envoy_listener`."""
-    api = "type.googleapis.com/envoy.extensions.filters"
-    routes = [{"match": {"prefix": "/"}, "route": {"cluster": f"to-{to}"}}]
-    return {
-        "name": "envoy.filters.network.http_connection_manager",
-        "typed_config": {
-            "@type": f"{api}.network.http_connection_manager.v3.HttpConnectionManager",
-            "stat_prefix": "http",
-            "codec_type": "AUTO",
-            "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
-            "http_filters": [
-                {
-                    "name": "envoy.filters.http.router",
-                    "typed_config": {"@type": f"{api}.http.router.v3.Router"},
-                }
-            ],
-        },
-    }
 
 
 def _measured(bench: Bench, grpc: bool) -> Figure:

@@ -32,6 +32,7 @@ from meshtest.process import AgentProcess, free_ports
 import bench.clients
 import bench.cluster
 import bench.mesh
+import bench.mesh_http1
 import bench.mesh_http2
 import bench.writes  # noqa: F401
 from bench.table import INSTANCES, ROWS, Bench, Figure, Row, absolute, instance, row

@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from entry_fields import executed
 from in_use import metrics_in_use, options_reloaded
 
 from meshagent.agent import compatibility
@@ -24,6 +25,8 @@ from meshagent.agent.cli.table import SUBCOMMANDS
 from meshagent.agent.config import Config
 from meshagent.agent.config import reference as options_reference
 from meshagent.agent.http.routes import Route, load_routes
+from meshagent.connect.proxy.telemetry.access_format import OPERATORS
+from meshagent.connect.proxy.telemetry.exposition import FAMILIES
 from meshagent.dns import records
 from meshagent.metrics_names import DECLARED
 
@@ -207,6 +210,18 @@ def metrics() -> Iterator[str]:
     yield "Shown from the start, so that dashboards and alerts made for Consul find them; nothing fills them yet:"
     yield ""
     yield ", ".join(f"`{row.name}`" for row in DECLARED if row.name not in filled) + "."
+    yield ""
+    yield "## The sidecar"
+    yield ""
+    yield (
+        "`meshagent connect proxy` answers `/metrics` and `/ready` where `-metrics-bind`, or "
+        "`envoy_prometheus_bind_addr` of its configuration, says. Names begin with `meshagent_proxy_`; each has the "
+        "labels `service` and `proxy_id`, and those of traffic `direction`, `source`, `destination` and `route`."
+    )
+    yield ""
+    yield from _table("name | kind | what it says", ((f"`{row.name}`", row.kind, row.help) for row in FAMILIES))
+    yield ""
+    yield "Operators of access logs (Envoy's): " + ", ".join(f"`%{name}%`" for name in sorted(OPERATORS)) + "."
 
 
 # --- all of it, beside Consul ----------------------------------------------------------------------------------
@@ -360,9 +375,39 @@ def _replayed() -> Iterator[str]:
 
 
 #: Path under docs/ -> what makes its lines.
+def config_entries() -> Iterator[str]:
+    """docs/reference/config-entries.md."""
+    found = executed()
+    yield "# Config entries in the built-in proxy"
+    yield ""
+    yield BY_HAND.format("the types in `meshagent/catalog/entries` and `docs/executed.toml`, checked against the code")
+    yield ""
+    yield (
+        "Every field of every kind is checked, stored and returned as Consul does. *executed*: the built-in proxy (or "
+        "what puts its snapshot together) acts on it, in the module named; *kept*: it is kept and returned only. What "
+        "goes beyond Consul's fields (`l7_` keys of `Meta`, blocks of the opaque configuration) is in the pages of "
+        "[the proxy](../../meshagent/connect/proxy/README.md)."
+    )
+    for kind, fields in found.items():
+        count = sum(map(bool, fields.values()))
+        yield ""
+        yield f"## {kind}"
+        yield ""
+        yield f"{count} of {len(fields)} fields are executed."
+        yield ""
+        yield from _table(
+            "field | built-in proxy",
+            (
+                (f"`{path}`", f"executed: `{module.removeprefix('meshagent/')}`" if module else "kept")
+                for path, module in fields.items()
+            ),
+        )
+
+
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "compatibility.md": compatible,
     "reference/cli.md": cli,
+    "reference/config-entries.md": config_entries,
     "reference/configuration.md": configuration,
     "reference/http.md": http,
     "reference/metrics.md": metrics,

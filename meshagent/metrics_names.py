@@ -58,11 +58,11 @@ peering.healthy
 raft.applied_index  Index of the last log entry applied to the store
 raft.fsm.lastRestoreDuration  Milliseconds that the last restore of a snapshot took
 raft.last_index  Index of the last log entry
-raft.leader.oldestLogAge  Milliseconds since the oldest entry of the log was written
+raft.leader.oldestLogAge  On the leader: milliseconds of the log's time since its oldest entry was written
 raft.peers  Voting servers
 raft.thread.fsm.saturation
 raft.thread.main.saturation
-raft.wal.last_segment_age_seconds
+raft.wal.last_segment_age_seconds  Seconds that the segment of the log closed last was open
 rpc.queries_blocking  Blocking queries that wait now
 runtime.alloc_bytes  Memory in use
 runtime.free_count
@@ -170,7 +170,7 @@ memberlist.tcp.sent  Bytes
 memberlist.udp.received  Bytes
 memberlist.udp.sent  Bytes
 raft.apply  Entries proposed
-raft.barrier
+raft.barrier  Times somebody waited until all that was committed before is applied here
 raft.state.candidate  Elections begun
 raft.state.follower
 raft.snapshot.failed  Snapshots that could not be written
@@ -189,7 +189,7 @@ raft.wal.stable_gets
 raft.wal.stable_sets
 raft.wal.tail_truncations  Times the end of the log was replaced
 rpc.accept_conn
-rpc.cross-dc
+rpc.cross-dc  Requests forwarded to another datacenter
 rpc.query  Queries served
 rpc.raft_handoff
 rpc.rate_limit.exceeded
@@ -199,6 +199,7 @@ rpc.request_error  Requests that failed
 serf.dropped  Messages of serf that were refused, by reason
 serf.events  User events taken
 serf.events.consul:new-leader
+serf.events.refused  User events that could not be read
 serf.member.join
 serf.member.left
 serf.member.failed
@@ -283,7 +284,7 @@ prepared-query.explain  Milliseconds that filling a template for an explanation 
 raft.commitNumLogs  Commands in one entry
 raft.commitTime  Milliseconds from proposal to commit
 raft.fsm.apply
-raft.fsm.enqueue
+raft.fsm.enqueue  Milliseconds that committed entries waited to be applied
 raft.fsm.restore  Milliseconds that replacing the state took
 raft.leader.dispatchLog  Milliseconds until a leader's entries were on its own disk
 raft.leader.dispatchNumLogs  Commands that went to the disk together

@@ -1,4 +1,11 @@
-"""For all tests: no test fails because the machine is busy, so generated examples have no deadline either."""
+"""For all tests: no test fails because the machine is busy, so generated examples have no deadline either.
+
+grpcio's handlers of fork are off: they abort a child that is forked while channels are open, before it can exec.
+"""
+
+import os
+
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from hypothesis import settings
 

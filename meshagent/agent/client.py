@@ -90,6 +90,7 @@ class Client:
             settings=settings.rpc_settings(config),
             members=lambda: self._size,
         )
+        self.upstream.limit.set(config.limits.rpc_rate, config.limits.rpc_max_burst)
         self.store = Store()
         self.log = RemoteLog(self.upstream, origin=os.urandom(8), clock=clock)
         self.rows = Rows(self.upstream, clock, _max_age_s(config))
@@ -189,6 +190,7 @@ class Client:
             self._config = before
             raise
         self.upstream.settings = settings.rpc_settings(config)
+        self.upstream.limit.set(config.limits.rpc_rate, config.limits.rpc_max_burst)
         self.rows.max_age_s = _max_age_s(config)
 
     def set_servers(self, servers: Iterable[Server]) -> None:

@@ -29,10 +29,7 @@ WAITING: tuple[Waiting, ...] = (
     Waiting(
         feature="clusters of servers",
         options=(
-            "limits.rpc_max_burst",
-            "limits.rpc_rate",
             "raft_protocol",
-            "server_rejoin_age_max",
             "tls.defaults.verify_outgoing",
             "tls.https.verify_outgoing",
         ),

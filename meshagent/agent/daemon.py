@@ -37,9 +37,8 @@ from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
-from meshagent.agent.managed_proxies import end_proxies, start_proxies
 from meshagent.agent.metric_sinks import send_metrics
-from meshagent.agent.persist import Saver, load_node_id
+from meshagent.agent.persist import Saver, load_node_id, made_data_dir
 from meshagent.agent.persist import load as load_saved
 from meshagent.agent.remote_exec import EVENT, RemoteExec
 from meshagent.agent.role import make_role
@@ -100,7 +99,7 @@ class Daemon:
         settings.refuse_unusable(config)
         self._logs.attach()
         _warn(self._warnings)
-        data_dir = None if config.dev_mode else _made(Path(config.data_dir))
+        data_dir = None if config.dev_mode else made_data_dir(config.data_dir)
         node_id = load_node_id(data_dir, config.node_id)
         log.info("version: meshagent=%s consul=%s", __version__, CONSUL_VERSION)
         log.info("node: name=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
@@ -157,7 +156,7 @@ class Daemon:
         self.role.attach(self.agent, self.pools, self.sync)
         await self.role.start()
         await self.pools.start()
-        gossip_events(events, self.pools)
+        gossip_events(events, self.pools, self.metrics)
         await self._listen(config)
         self.role.run(self.http)
         self.pools.start_joining(self._give_up)
@@ -165,7 +164,6 @@ class Daemon:
         self._tasks.start(self._measure(), name="metrics")
         self.check_runs.start()
         self.sync.start()
-        start_proxies(self.agent, data_dir)
         self.watches = WatchRunner(self._watch, self._clock)
         await self.watches.configure(config.watches)
         jobs = RemoteExec(self._ask, config.node_name, self._tasks, enabled=lambda: not self.config.disable_remote_exec)
@@ -234,7 +232,7 @@ class Daemon:
             config.datacenter,
             config.node_name,
             view=names_view(self.agent, self.role),
-            serving=self.role.log if self.role.names is None else None,
+            serving=self.role.log,
         )
         self.agent.extras["dns"] = self.dns
         await self.dns.start([(listen.host, listen.port) for listen in network.dns])
@@ -359,8 +357,6 @@ class Daemon:
         """Stop everything, listeners first; what was acknowledged is on disk."""
         if hasattr(self, "agent") and not self._leaving:
             await self.role.hand_over()
-        if hasattr(self, "agent"):
-            end_proxies(self.agent)
         for name in ("watches", "http", "dns", "sync"):
             part = getattr(self, name, None)
             if part is not None:
@@ -386,11 +382,3 @@ class Daemon:
 def _warn(warnings: list[str]) -> None:
     for warning in warnings:
         log.warning("%s", warning)
-
-
-def _made(data_dir: Path) -> Path:
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"data_dir: cannot make {data_dir}: {error.strerror}") from error
-    return data_dir

@@ -15,6 +15,7 @@ import msgpack
 from meshagent.agent.events import UserEvent, UserEvents
 from meshagent.agent.gossip import fields as go
 from meshagent.agent.gossip.serf_messages import Event
+from meshagent.catalog.rpc.link import RpcMetrics
 from meshagent.errors import RemoteProtocolError
 
 __all__ = ["NEW_LEADER", "PREFIX", "decode_event", "encode_event", "gossip_events"]
@@ -63,7 +64,7 @@ def decode_event(payload: bytes, ltime: int) -> UserEvent:
     )
 
 
-def gossip_events(events: UserEvents, gossip: _Gossip) -> None:
+def gossip_events(events: UserEvents, gossip: _Gossip, metrics: RpcMetrics | None = None) -> None:
     """Have `events` travel: what is fired here reaches every agent, and comes back to this one like to all."""
 
     def send(event: UserEvent) -> None:
@@ -76,6 +77,8 @@ def gossip_events(events: UserEvents, gossip: _Gossip) -> None:
             events.receive(decode_event(event.payload or b"", event.ltime))
         except RemoteProtocolError:
             events.refused += 1
+            if metrics is not None:
+                metrics.incr("serf.events.refused")
 
     events.broadcast = send
     gossip.on_event(came)

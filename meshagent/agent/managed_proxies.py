@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from meshagent.agent.config import Config
     from meshagent.agent.core import Agent
 
-__all__ = ["ManagedProxies", "end_proxies", "managed_proxies", "start_proxies"]
+__all__ = ["ManagedProxies", "managed_proxies", "start_proxies"]
 
 log = logging.getLogger("agent.proxies")
 
@@ -60,21 +60,14 @@ def managed_proxies(config: Config, data_dir: Path | None, clock: Clock, token: 
     )
 
 
-def start_proxies(agent: Agent, data_dir: Path | None) -> None:
+def start_proxies(agent: Agent) -> None:
     """Keep the process running that the configuration wants. Raises ConfigError."""
-    managed = agent.extras["managed"] = managed_proxies(
-        agent.config, data_dir, agent.clock, agent.extras["acl_tokens"].own
-    )
+    config = agent.config
+    data_dir = None if config.dev_mode or not config.data_dir else Path(config.data_dir)
+    tokens = agent.extras.get("acl_tokens")
+    managed = managed_proxies(config, data_dir, agent.clock, tokens.own if tokens is not None else "")
     if managed is not None:
         agent.tasks.start(managed.run(), name="sidecars")
-
-
-def end_proxies(agent: Agent) -> None:
-    """The agent ends: proxies that wait for a change are answered; what is to outlive the agent does."""
-    if "mesh" in agent.extras:
-        agent.extras["mesh"].proxies.release()
-    if agent.extras.get("managed") is not None:
-        agent.extras["managed"].end()
 
 
 class ManagedProxies:
@@ -87,13 +80,18 @@ class ManagedProxies:
         self._folder = data_dir / "proxies" if data_dir is not None else None
         self._clock = clock
         self._level = level
-        self._ended = False
         self._child: subprocess.Popen[bytes] | None = None
 
     async def run(self) -> None:
-        """Start it, watch it, start it again, for ever."""
+        """Start it, watch it, start it again, until cancelled."""
+        try:
+            await self._keep()
+        finally:
+            self.end()
+
+    async def _keep(self) -> None:
         pause_s = _LOOK_S
-        while not self._ended:
+        while True:
             pid = self._running()
             if pid:
                 log.info("sidecars run on: pid=%d", pid)
@@ -118,7 +116,6 @@ class ManagedProxies:
 
     def end(self, *, for_good: bool = False) -> None:
         """The agent ends: without a data directory the process ends with it, `for_good` in any case."""
-        self._ended = True
         child = self._child
         if child is not None and child.poll() is None and (self._folder is None or for_good):
             child.terminate()

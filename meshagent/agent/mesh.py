@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from meshagent.agent.managed_proxies import start_proxies
 from meshagent.agent.mesh_replica import MeshReplica
 from meshagent.agent.proxies import Proxies
 from meshagent.catalog.model import Check
@@ -88,6 +89,7 @@ class Mesh:
         agent.tasks.start(self.leafs.run(), name="leaf certificates")
         agent.tasks.start(self._look(), name="certificate expiry")
         agent.metrics.collect(self.gauges)
+        start_proxies(agent)
         self._watch_roots()
 
     async def lead(self) -> None:

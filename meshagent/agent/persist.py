@@ -33,7 +33,7 @@ from meshagent.ids import is_uuid, new_uuid
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
 
-__all__ = ["Saver", "load", "load_node_id", "saved_to_disk", "write_files"]
+__all__ = ["Saver", "load", "load_node_id", "made_data_dir", "saved_to_disk", "write_files"]
 
 log = logging.getLogger("agent")
 
@@ -76,6 +76,16 @@ def _read_all(directory: Path, parse: Callable[[bytes], T], problems: list[str])
             except OSError as error:
                 problems.append(f"{path} cannot be read: {error.strerror}")
     return found
+
+
+def made_data_dir(place: str) -> Path:
+    """The data directory, made when it is not there. Raises ConfigError."""
+    data_dir = Path(place)
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"data_dir: cannot make {data_dir}: {error.strerror}") from error
+    return data_dir
 
 
 def load_node_id(data_dir: Path | None, configured: str = "", *, make: Callable[[], str] = new_uuid) -> str:

@@ -171,8 +171,10 @@ class Proxies:
         proxy.watch()
         if proxy.snapshot is None:
             leaf = leafs.held(name)
-            pair = (leaf.signed.chain, leaf.key) if leaf is not None else ("", "")
-            proxy.snapshot = proxy.parts.build(service, default_of(self.agent), pair, self.agent.local.node.locality)
+            held = ("", "", "", "")
+            if leaf is not None:
+                held = (leaf.signed.chain, leaf.key, leaf.valid_after.isoformat(), leaf.valid_before.isoformat())
+            proxy.snapshot = proxy.parts.build(service, default_of(self.agent), held, self.agent.local.node.locality)
             proxy.digest = proxy.snapshot.digest()
         return proxy.snapshot, proxy.digest
 

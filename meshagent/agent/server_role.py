@@ -23,6 +23,7 @@ from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.bootstrap_keeper import BootstrapKeeper
 from meshagent.agent.check_runs import Followed, alias_source, node_follower
 from meshagent.agent.cluster import Cluster
+from meshagent.agent.datacenters import Datacenters
 from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.agent.entry_bootstrap import bootstrap_entries
 from meshagent.agent.event_wire import NEW_LEADER
@@ -32,6 +33,7 @@ from meshagent.agent.leadership import Leadership, init_cluster, init_federation
 from meshagent.agent.mesh import Mesh
 from meshagent.agent.operator_calls import all_methods
 from meshagent.agent.reconcile_keeper import ReconcileKeeper
+from meshagent.agent.rejoin import check_age, keep_seen
 from meshagent.agent.rpc.serving import Serving
 from meshagent.agent.server_calls import hand_over, server_methods
 from meshagent.agent.server_tags import read_server
@@ -78,6 +80,10 @@ class ServerRole:
         tasks: Tasks,
     ) -> None:
         """Raises ConfigError."""
+        if data_dir is not None:
+            check_age(data_dir, clock.now(), config.server_rejoin_age_max)
+        self._data_dir = data_dir
+        self._clock = clock
         self.store = MeasuredStore()
         self.store.measure(metrics, clock.monotonic)
         self.cluster = Cluster(
@@ -98,6 +104,15 @@ class ServerRole:
         mesh = None
         if self._config.connect.enabled or Issuer.wanted(self._config):
             mesh = agent.extras["mesh"] = Mesh(agent, settings.authority_settings(self._config))
+        self.datacenters = agent.extras["datacenters"] = Datacenters(
+            pools,
+            identity=lambda: cluster.identity,
+            security=lambda: cluster.security,
+            settings=lambda: cluster.server.settings,
+            clock=agent.clock,
+            rng=agent.rng,
+            metrics=agent.metrics,
+        )
         self.autopilot = agent.extras["autopilot"] = AutopilotKeeper(agent)
         self.reconcile = ReconcileKeeper(agent)
         self.bootstrap = BootstrapKeeper(agent, cluster.ask)
@@ -152,6 +167,8 @@ class ServerRole:
     async def start(self) -> None:
         """Listen on the RPC port, and bring the log up. Raises ConfigError, CorruptData."""
         await self.cluster.start()
+        if self._data_dir is not None:
+            self._tasks.start(keep_seen(self._data_dir, self._clock), name="last seen")
 
     async def _tell_leader(self) -> None:
         """Every agent hears it, Consul's too."""
@@ -190,6 +207,8 @@ class ServerRole:
 
     async def stop(self) -> None:
         """What was acknowledged is on disk."""
+        if hasattr(self, "datacenters"):
+            await self.datacenters.stop()
         await self.cluster.stop()
 
     # --- what else the agent asks of its role ------------------------------------------------------------------

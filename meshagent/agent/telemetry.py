@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from meshagent.agent.membership import Membership
     from meshagent.catalog.autopilot.health import AutopilotState
     from meshagent.catalog.model import Service
+    from meshagent.catalog.raft.replica import RaftLog
     from meshagent.metrics import Metrics
 
 __all__ = ["agent_gauges", "observe", "process_text", "runtime_gauges", "split_prefix_filter"]
@@ -140,7 +141,8 @@ def agent_gauges(agent: Agent) -> Callable[[Metrics], None]:
         for shown, name in (("raft.applied_index", "applied_index"), ("raft.last_index", "last_log_index")):
             if stats.get(name, "").isdecimal():
                 metrics.gauge(shown, int(stats[name]))
-        metrics.gauge("raft.leader.oldestLogAge", 0)
+        raft: RaftLog | None = agent.extras.get("raft")
+        metrics.gauge("raft.leader.oldestLogAge", 0 if raft is None else raft.oldest_log_age_ms)
         servers = int(stats.get("num_peers") or 0) + 1
         health = _health(agent)
         metrics.gauge("autopilot.healthy", 1 if (health.healthy if health else agent.log.leader) else 0)

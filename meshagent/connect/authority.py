@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -29,6 +29,8 @@ from meshagent.connect.ca_config import CASettings
 from meshagent.connect.root_process import build_apart
 from meshagent.connect.sealing import SealingKey, open_key, seal_key
 from meshagent.connect.signing_limit import SigningLimit
+from meshagent.connect.vault import Vault, is_credentials, parse_vault
+from meshagent.connect.vault_roots import build_vault_root, intermediate_ends_soon, sign_in_vault
 from meshagent.errors import Conflict, InternalError, MeshError, Unavailable
 from meshagent.ids import new_uuid
 
@@ -43,6 +45,7 @@ RETRY_S = 1.0
 #: A root that ends within this time is told of in the log.
 ROOT_WARNING = timedelta(days=30)
 
+T = TypeVar("T")
 Write = Callable[[Command], Awaitable[Any]]
 
 
@@ -79,6 +82,7 @@ class Authority:
         self._changing = asyncio.Lock()
         self._parsed: tuple[int, CASettings] = (-1, CASettings())
         self._key: tuple[str, bytes] = ("", b"")
+        self._held_vault: tuple[str, Vault] | None = None
 
     # --- what the leader does ----------------------------------------------------------------------------------
 
@@ -97,7 +101,13 @@ class Authority:
                 cluster_id = self._store.cluster_id or await self._write(ClusterInit(new_uuid()))
                 await self._write(CASet(CAConfig(provider, config), 0, self._at(), cluster_id=cluster_id))
             config_row = table.config
-            if config_row is None or table.active is not None or config_row.provider != "consul":
+            if config_row is None or table.active is not None:
+                return
+            if config_row.provider == "vault":
+                wanted = {**config_row.config, **self._settings.config}
+                await self._store_root(config_row, await self._at_vault(wanted), self.settings())
+                return
+            if config_row.provider != "consul":
                 return
             # An own key of the agent's configuration is used now; it is stored with the root, not in the configuration.
             settings = ca_config.parse({**config_row.config, **_secrets(self._settings.config)})
@@ -122,15 +132,19 @@ class Authority:
             active_key = self.key_of(active) if active is not None else None
             row = CAConfig(provider, ca_config.without_secrets(config), force)
             expect = old_row.modify_index if old_row is not None else 0
-            reason = ca.rotation_reason(settings, active, active_key)
+            at_vault = await self._at_vault(config, active_key) if provider == "vault" else None
+            if at_vault is not None and active is not None and active.id == at_vault.row.id:
+                await self._store_root(msgspec.structs.replace(row, modify_index=expect), at_vault, settings)
+                return  # the same root: other credentials, paths or lives
+            moved = at_vault is not None or (active_key is not None and is_credentials(active_key))
+            reason = "another provider" if moved else ca.rotation_reason(settings, active, active_key)
             if not reason:
                 await self._commit(CASet(row, expect, self._at()))
                 return
             log.info("rotating the root: reason=%s", reason)
-            built = await self._build(settings, apart=False)
+            built = at_vault or await self._build(settings, apart=False)
             if active is not None and active_key is not None and not force:
-                serial, _ = await self._write(CASerials())
-                built = ca.cross_signed(built, active, active_key, serial, self._clock.now())
+                built = await self._cross_signed(built, active, active_key)
             await self._store_root(msgspec.structs.replace(row, modify_index=expect), built, settings)
 
     async def keep_house(self) -> None:
@@ -143,6 +157,7 @@ class Authority:
             log.info("roots dropped after their last leafs have ended: ids=%s", ",".join(gone))
         active = table.active
         if active is not None:
+            await self._keep_vault(active)
             left = datetime.fromisoformat(active.not_after) - now
             if left < ROOT_WARNING:
                 log.warning(
@@ -154,7 +169,7 @@ class Authority:
     def settings(self) -> CASettings:
         """The settings in force."""
         row = self._store.ca.config
-        if row is None or row.provider != "consul":
+        if row is None or row.provider not in ("consul", "vault"):
             return CASettings()
         if self._parsed[0] != row.modify_index:
             self._parsed = (row.modify_index, ca_config.parse(row.config))
@@ -162,11 +177,11 @@ class Authority:
 
     def key_of(self, root: CARoot) -> bytes:
         """The private key of a root (PEM). Raises Unavailable when this server cannot open it."""
-        if self._key[0] != root.id:
+        if self._key[0] != f"{root.id} {root.modify_index}":
             row = self._store.ca.key_of(root)
             if row is None:
                 raise Unavailable("the private key of the root is not kept here")
-            self._key = (root.id, open_key(row, self._settings.sealing))
+            self._key = (f"{root.id} {root.modify_index}", open_key(row, self._settings.sealing))
         return self._key[1]
 
     async def sign(self, request_pem: bytes, agent: str = "") -> SignedLeaf:
@@ -189,11 +204,25 @@ class Authority:
             root = self._store.ca.active
             if root is None:
                 raise Unavailable("the certificate authority lost its root")
+            key = self.key_of(root)
+            if is_credentials(key):
+                if agent:
+                    raise Unavailable("certificates of client agents are signed by the built-in provider only")
+                return await self._in_thread(
+                    sign_in_vault,
+                    self._vault(root, key),
+                    request_pem,
+                    root,
+                    settings,
+                    self._store.ca.trust_domain,
+                    self._datacenter,
+                    index,
+                )
             signer = partial(ca.sign_agent, node=agent) if agent else ca.sign
             return signer(
                 request_pem,
                 root,
-                self.key_of(root),
+                key,
                 self.settings(),
                 self._store.ca.trust_domain,
                 self._datacenter,
@@ -207,6 +236,58 @@ class Authority:
     async def serve_sign(self, payload: bytes) -> bytes:
         """`sign` for the RPC port: a request (PEM) in, an encoded `SignedLeaf` out."""
         return msgspec.msgpack.encode(await self.sign(payload))
+
+    # --- Vault -------------------------------------------------------------------------------------------------
+
+    async def _at_vault(self, config: Mapping[str, Any], active_key: bytes | None = None) -> BuiltRoot:
+        """The root that Vault keeps, with a fresh intermediate. A secret that reads as hidden is the stored one."""
+        stored = active_key if active_key is not None and is_credentials(active_key) else None
+        held = Vault.of(stored).settings if stored is not None else None
+        vault = Vault(parse_vault(config, held))
+        cluster_id = self._store.ca.cluster_id
+        label = ca.label_of(f"{cluster_id} vault {self._rng.random()}".encode())
+        return await self._in_thread(build_vault_root, vault, ca_config.parse(config), cluster_id, label)
+
+    def _vault(self, root: CARoot, key: bytes) -> Vault:
+        """One for the credentials of a root: it keeps the token of its login."""
+        at = f"{root.id} {root.modify_index}"
+        if self._held_vault is None or self._held_vault[0] != at:
+            self._held_vault = (at, Vault.of(key))
+        return self._held_vault[1]
+
+    async def _keep_vault(self, active: CARoot) -> None:
+        """Renew the token, and the intermediate before it ends."""
+        row = self._store.ca.config
+        if row is None or row.provider != "vault":
+            return
+        key = self.key_of(active)
+        vault = self._vault(active, key)
+        try:
+            await self._in_thread(vault.renew)
+        except MeshError as error:
+            log.warning("the Vault token cannot be renewed: %s", error)
+        if intermediate_ends_soon(active, self._clock.now()):
+            log.info("the intermediate at Vault ends soon: another one is made")
+            async with self._changing:
+                settings = self.settings()
+                label = ca.label_of(f"{active.id} {self._rng.random()}".encode())
+                built = await self._in_thread(build_vault_root, vault, settings, self._store.ca.cluster_id, label)
+                kept = (*built.row.intermediates, *active.intermediates[1:])
+                built = BuiltRoot(msgspec.structs.replace(built.row, intermediates=kept), key)
+                await self._store_root(row, built, settings)
+
+    async def _cross_signed(self, built: BuiltRoot, old: CARoot, old_key: bytes) -> BuiltRoot:
+        """The new root, also vouched for by the old one."""
+        if not is_credentials(old_key):
+            serial, _ = await self._write(CASerials())
+            return ca.cross_signed(built, old, old_key, serial, self._clock.now())
+        crossed = await self._in_thread(self._vault(old, old_key).cross_sign, built.row.root_cert)
+        kept = (*built.row.intermediates, crossed)
+        return BuiltRoot(msgspec.structs.replace(built.row, intermediates=kept), built.key)
+
+    @staticmethod
+    async def _in_thread(function: Callable[..., T], *given: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(None, function, *given)
 
     # --- inside ------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ __all__ = [
     "cross_signed",
     "outlived",
     "rotation_reason",
+    "service_uri",
     "sign",
     "sign_agent",
 ]
@@ -158,7 +159,8 @@ def cross_signed(new: BuiltRoot, old: CARoot, old_key: bytes, serial: int, now: 
     from meshagent.connect import certs
 
     pem = certs.cross_sign(new.row.root_cert.encode(), old.root_cert.encode(), old_key, serial, now)
-    return BuiltRoot(msgspec.structs.replace(new.row, intermediates=(pem.decode("ascii"),)), new.key)
+    kept = (*new.row.intermediates, pem.decode("ascii"))
+    return BuiltRoot(msgspec.structs.replace(new.row, intermediates=kept), new.key)
 
 
 def sign(
@@ -180,6 +182,20 @@ def sign(
     """
     from meshagent.connect import certs
 
+    uri = service_uri(request_pem, trust_domain, datacenter)
+    pem = certs.service_leaf(request_pem, root.root_cert.encode(), key, serial, now, settings.leaf_life, uri)
+    return _signed(pem, root, spiffe.parse(uri).name, uri, serial, index)
+
+
+def service_uri(request_pem: bytes, trust_domain: str, datacenter: str) -> str:
+    """The identity of a service that a request asks for.
+
+    Raises:
+        RemoteProtocolError: no usable request.
+        BadRequest: an identity that this authority does not vouch for.
+    """
+    from meshagent.connect import certs
+
     uri = certs.requested_uri(request_pem)
     identity = spiffe.parse(uri)
     if identity.kind != spiffe.SERVICE:
@@ -188,8 +204,7 @@ def sign(
         raise BadRequest(f"SPIFFE ID in CSR is of the trust domain {identity.trust_domain}, not {trust_domain}")
     if identity.datacenter != datacenter:
         raise BadRequest(f"SPIFFE ID in CSR from a different datacenter: {identity.datacenter}, we are {datacenter}")
-    pem = certs.service_leaf(request_pem, root.root_cert.encode(), key, serial, now, settings.leaf_life, uri)
-    return _signed(pem, root, identity.name, uri, serial, index)
+    return uri
 
 
 def sign_agent(

@@ -65,7 +65,7 @@ class CASettings:
 
 
 def provider_problem(provider: str, config: Mapping[str, Any]) -> str:
-    """Why a provider cannot be used; "" for the built-in one."""
+    """Why a provider cannot be used; "" for those that can."""
     if provider not in _PROVIDERS:
         return f'could not initialize provider: unknown CA provider "{provider}"'
     if provider == "consul":
@@ -73,6 +73,8 @@ def provider_problem(provider: str, config: Mapping[str, Any]) -> str:
     folded = {_fold(key) for key, value in config.items() if value}
     if provider == "vault" and not folded & {"token", "authmethod"}:
         return "error configuring provider: must provide a Vault token or configure a Vault auth method"
+    if provider == "vault":
+        return ""
     return f"error configuring provider: the CA provider {provider} is not built yet in meshagent"
 
 
@@ -131,8 +133,19 @@ def _problem(raw: _Raw) -> str:
 
 
 def without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys as they may be stored and shown: a private key is never among them."""
-    return {key: HIDDEN if _fold(key) == "privatekey" and value else value for key, value in config.items()}
+    """The keys as they may be stored and shown: a private key, a token or what logs in is never among them."""
+    return {key: _shown(_fold(key), value) for key, value in config.items()}
+
+
+def _shown(key: str, value: Any) -> Any:
+    if key in ("privatekey", "token") and value:
+        return HIDDEN
+    if key == "authmethod" and isinstance(value, Mapping):
+        return {
+            name: dict.fromkeys(one, HIDDEN) if _fold(name) == "params" and isinstance(one, Mapping) else one
+            for name, one in value.items()
+        }
+    return value
 
 
 def _span(nanoseconds: int) -> timedelta:

@@ -78,6 +78,7 @@ def _of_service(own: ServiceDefaults) -> dict[str, Any]:
         "local_connect_timeout_ms": own.local_connect_timeout_ms,
         "local_request_timeout_ms": own.local_request_timeout_ms,
         "balance_inbound_connections": own.balance_inbound_connections,
+        "rate_limits": own.rate_limits,
     }
     return {word: value for word, value in words.items() if value}
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from meshagent.catalog import queries
 from meshagent.catalog.entries.jwt_provider import JWTProvider
+from meshagent.catalog.entries.rate_limits import limits_of
 from meshagent.catalog.entries.service_intentions import ServiceIntentions
 from meshagent.catalog.model import Locality, Service, ServiceEntry, Upstream
 from meshagent.catalog.store import Store
@@ -22,12 +23,15 @@ from meshagent.catalog.watch import Subscription, Topic
 from meshagent.connect import spiffe
 from meshagent.connect.chain import Chain, Overrides, Target, compile_chain
 from meshagent.connect.intentions import Default, Intention, matching, providers_of
+from meshagent.connect.observing import observing_of
 from meshagent.connect.snapshot import Cluster, Endpoint, Outbound, ProxySnapshot, inbound_of, outbound_of
 from meshagent.errors import MeshError
 
-__all__ = ["Instances", "SnapshotParts", "endpoints_of"]
+__all__ = ["Instances", "Leaf", "SnapshotParts", "endpoints_of"]
 
 T = TypeVar("T")
+#: Certificate chain and private key (PEM), when it began and ends (ISO 8601); "" without one.
+Leaf = tuple[str, str, str, str]
 #: The instances that give mesh access to a service, with the topics of their change.
 Instances = Callable[[str], tuple[Iterable[ServiceEntry], tuple[Topic, ...]]]
 
@@ -55,9 +59,9 @@ class SnapshotParts:
         self.made = 0
 
     def build(
-        self, service: Service, default: Default, leaf: tuple[str, str] = ("", ""), here: Locality | None = None
+        self, service: Service, default: Default, leaf: Leaf = ("", "", "", ""), here: Locality | None = None
     ) -> ProxySnapshot:
-        """The snapshot of a registered proxy. `leaf` is (chain, private key), both PEM; `here` where the agent is."""
+        """The snapshot of a registered proxy. `leaf` is (chain, private key, begin, end); `here` where the agent is."""
         self._used = set()
         name = service.proxy.destination_service_name or service.name
         outbound, targets = self._outbound(service.proxy.upstreams or ())
@@ -81,6 +85,9 @@ class SnapshotParts:
             region=place.region,
             zone=place.zone,
             jwt_providers=self._part(("jwt-providers", *providers_of(intentions)), lambda: self._providers(intentions)),
+            leaf_valid=leaf[2:],
+            observing=observing_of(service.proxy.config or {}, service.proxy.access_logs),
+            rate_limits=limits_of(service.proxy.config or {}),
         )
         for key in self._parts.keys() - self._used:
             self._parts.pop(key).subscription.cancel()

@@ -16,10 +16,12 @@ from typing import Any
 import msgspec
 
 from meshagent.catalog.entries.jwt_provider import JWTProvider
+from meshagent.catalog.entries.rate_limits import NO_LIMITS, RateLimits
 from meshagent.catalog.model import Service, Upstream
 from meshagent.connect.chain import Chain, Target
 from meshagent.connect.intentions import Intention
 from meshagent.connect.l7 import Extras, extras_of
+from meshagent.connect.observing import Observing
 from meshagent.connect.resilience import Resilience, resilience_of
 
 __all__ = [
@@ -114,6 +116,10 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
     region: str = ""
     zone: str = ""
     jwt_providers: tuple[JWTProvider, ...] = ()
+    #: When the leaf began and ends, as ISO 8601; "" without one.
+    leaf_valid: tuple[str, str] = ("", "")
+    observing: Observing = Observing()
+    rate_limits: RateLimits = NO_LIMITS
 
     def shown(self) -> Any:
         """As builtins, without the private key."""

@@ -43,6 +43,8 @@ _RECEIVE_BUFFER: Final = 4 * 1024 * 1024
 _BACKLOG: Final = 256
 _LOG_EVERY_S: Final = 10.0
 _SWEEP_S: Final = 1.0
+#: While there are none.
+_IDLE_SWEEP_S: Final = 5.0
 #: How often one query is asked again of a view that has not all of it yet.
 _MAX_ROUNDS: Final = 8
 
@@ -264,7 +266,8 @@ class DnsServer:
 
     def _sweep(self) -> None:
         self._connections.sweep(self._monotonic())
-        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
+        pause_s = _SWEEP_S if len(self._connections) else _IDLE_SWEEP_S
+        self._sweeper = asyncio.get_running_loop().call_later(pause_s, self._sweep)
 
 
 def _check(settings: DnsSettings) -> None:

@@ -8,9 +8,11 @@ from meshagent.agent.compatibility import WAITING, command_waits_for, waits_for
 @pytest.mark.parametrize(
     ("option", "feature"),
     [
-        ("auto_encrypt.tls", "gossip and client agents"),
+        ("cache.entry_fetch_rate", "gossip and client agents"),
+        ("auto_encrypt.tls", ""),
         ("gossip_lan.probe_interval", ""),
-        ("limits.rpc_rate", "clusters of servers"),
+        ("raft_protocol", "clusters of servers"),
+        ("limits.rpc_rate", ""),
         ("tls.internal_rpc.verify_server_hostname", ""),
         ("tls.https.cert_file", ""),
         ("ports.http", ""),

@@ -75,6 +75,12 @@ def test_the_log_and_the_cluster_are_shown(agent: Any) -> None:  # G42
     assert found["raft.applied_index"] == int(agent.log.stats()["applied_index"])
 
 
+def test_the_age_of_the_log_is_the_logs_own(agent: Any) -> None:
+    assert levels(agent.metrics)["raft.leader.oldestLogAge"] == 0
+    agent.extras["raft"] = SimpleNamespace(oldest_log_age_ms=1234)
+    assert levels(agent.metrics)["raft.leader.oldestLogAge"] == 1234
+
+
 def test_a_leader_shows_what_autopilot_sees(agent: Any) -> None:
     state = AutopilotState(False, 2, "a", ())
     agent.extras["autopilot"] = SimpleNamespace(state=state)

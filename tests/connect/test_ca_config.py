@@ -67,7 +67,8 @@ def test_a_root_must_outlive_what_it_signs() -> None:
         ("nope", {}, 'could not initialize provider: unknown CA provider "nope"'),
         ("", {}, 'could not initialize provider: unknown CA provider ""'),
         ("vault", {}, "error configuring provider: must provide a Vault token or configure a Vault auth method"),
-        ("vault", {"Token": "t"}, "error configuring provider: the CA provider vault is not built yet in meshagent"),
+        ("vault", {"Token": "t"}, ""),
+        ("vault", {"auth_method": {"type": "approle"}}, ""),
         ("aws-pca", {}, "error configuring provider: the CA provider aws-pca is not built yet in meshagent"),
     ],
 )
@@ -81,3 +82,12 @@ def test_private_keys_are_never_shown_and_what_was_shown_can_be_sent_back() -> N
     assert parse(shown).private_key == ""
     assert without_secrets({"private_key": "secret"}) == {"private_key": "hidden"}
     assert "secret" not in repr(parse({"PrivateKey": "secret"}))
+
+
+def test_what_logs_in_to_vault_is_never_shown() -> None:
+    method = {"Type": "approle", "Params": {"role_id": "r", "secret_id": "s"}}
+    assert without_secrets({"Token": "t", "AuthMethod": method, "Address": "http://x"}) == {
+        "Token": "hidden",
+        "AuthMethod": {"Type": "approle", "Params": {"role_id": "hidden", "secret_id": "hidden"}},
+        "Address": "http://x",
+    }

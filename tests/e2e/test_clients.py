@@ -191,3 +191,12 @@ def test_three_servers_are_killed_one_after_the_other_and_no_answer_is_lost() ->
         finally:
             for client in clients:
                 client.stop()
+
+
+def test_without_allow_stale_dns_is_as_new_as_the_leader(server: AgentProcess) -> None:
+    with client_of([server], "c3", dns_config={"allow_stale": False}) as client:
+        for number in range(1, 21):
+            address = f"10.77.0.{number}"
+            service = {"Service": "strict", "ID": "strict", "Address": address}
+            server.put("/v1/catalog/register", {"Node": "far", "Address": "10.0.0.1", "Service": service})
+            assert resolve(client, "strict.service.consul") == (0, [address])

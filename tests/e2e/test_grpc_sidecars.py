@@ -238,3 +238,41 @@ def test_http_2_reaches_a_service_of_http_1_1(pair: Pair) -> None:
                     answers[event.stream_id] = (statuses[event.stream_id], event.data)
             connection.sendall(peer.data_to_send())
     assert answers == dict.fromkeys((1, 3, 5), ("200", b"plain"))
+
+
+def test_a_sidecar_that_stops_loses_no_call(pair: Pair) -> None:
+    second = EchoServer("second")
+    check = "service:api-b-sidecar-proxy"
+    pair.mesh.register("api", second.port, ID="api-b")
+    assert pair.agent.put(f"/v1/agent/check/fail/{check}").status == 200
+    pair.mesh.start("api-b")
+    assert pair.agent.put(f"/v1/agent/check/pass/{check}").status == 200  # before, it would be ejected
+
+    def answered_by(name: str) -> bool:
+        _, call = pair.client.say.with_call(b"hello", timeout=PATIENCE)
+        return dict(call.initial_metadata())["x-server"] == name
+
+    pair.agent.wait("calls at the second instance", lambda: answered_by("second"))
+    failed: list[grpc.RpcError] = []
+    stopped = threading.Event()
+
+    def call_on() -> None:
+        while not stopped.is_set():
+            try:
+                pair.client.say(b"hello", timeout=PATIENCE)
+            except grpc.RpcError as error:
+                failed.append(error)
+
+    callers = [threading.Thread(target=call_on) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    process = pair.mesh.processes["api-b"]
+    process.terminate()
+    process.wait(60)
+    for _ in range(50):
+        assert answered_by("api")
+    stopped.set()
+    for caller in callers:
+        caller.join(PATIENCE)
+    second.close()
+    assert failed == []

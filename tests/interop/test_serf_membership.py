@@ -34,6 +34,7 @@ from meshagent.metrics import Metrics
 #: Protocols of `serf agent`, which refuses a delegate protocol that it does not know.
 SETTINGS = replace(LOCAL, versions=bytes((1, 5, 2, 2, 5, 5)), reclaim_s=0)
 KEY = bytes(range(32))
+pytestmark = pytest.mark.timeout(300)
 
 
 class Ours:
@@ -107,7 +108,7 @@ async def sees(agent: SerfAgent, **members: str) -> None:
 
 
 async def until(what: Callable[[], object]) -> None:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(120):
         while not what():
             await asyncio.sleep(0.02)
 

@@ -63,6 +63,7 @@ REQUESTS: dict[str, tuple[str, Any]] = {
     "PUT /v1/agent/force-leave/": ("gone", None),
     "GET /v1/agent/connect/proxy/": ("web", None),
     "PUT /v1/agent/connect/proxy": ("", {"Service": "web"}),
+    "PUT /v1/agent/connect/proxies": ("?wait=1ms", {"Known": {}}),
     "PUT /v1/agent/token/": ("zork", {"Token": ""}),
     "GET /v1/agent/service/": ("web", None),
     "PUT /v1/agent/service/register": ("", {"Name": "fresh", "Connect": {"SidecarService": {}}}),

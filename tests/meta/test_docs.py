@@ -11,6 +11,7 @@ import pytest
 from meshtest import ROOT
 
 sys.path.insert(0, str(ROOT / "docs"))
+import entry_fields
 import generate
 import in_use
 
@@ -95,3 +96,17 @@ def test_differences_name_a_row_and_give_a_reason() -> None:
         assert all(one.values())
     names = [one["row"] for one in rows]
     assert names == sorted(names, key=lambda name: (re.sub(r"\d", "", name), int(re.sub(r"\D", "", name))))
+
+
+def test_what_is_said_of_fields_of_config_entries_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = entry_fields.executed()
+    assert found["service-router"]["Routes.Match.HTTP.PathExact"] == "meshagent/connect/proxy/http/matching.py"
+    assert found["ingress-gateway"]["Listeners.Port"] == ""
+    names = entry_fields._names
+
+    def fewer(module: str) -> frozenset[str]:
+        return names(module) - {"path_exact"}
+
+    monkeypatch.setattr(entry_fields, "_names", fewer)
+    with pytest.raises(ValueError, match=r"does not read .*PathExact"):
+        entry_fields.executed()

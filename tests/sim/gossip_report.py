@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "lib"))
 
 from meshtest import gossipexperiments as experiments
+from meshtest import serfexperiments
 
 from meshagent.agent.gossip.settings import LAN
 
@@ -22,7 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", default="", help="spread, detection, loss, lifeguard or idle")
+    parser.add_argument("--only", default="", help="spread, detection, loss, lifeguard, idle or serf")
     options = parser.parse_args()
     began = time.perf_counter()
     for name, section in SECTIONS.items():
@@ -101,7 +102,21 @@ def idle(seed: int, quick: bool) -> None:
         print(f"{row.nodes:8} {row.probes:8.0f} {row.with_push_pull:15.0f} {row.formula:8.0f}", flush=True)
 
 
-SECTIONS = {"spread": spread, "detection": detection, "loss": loss, "lifeguard": lifeguard, "idle": idle}
+def serf(seed: int, quick: bool) -> None:
+    print("serf's layer, LAN: user events and queries; seconds, mean; formula: 99 % of serf's convergence simulator")
+    heads = ("50 %", "99 %", "all", "formula", "missed", "clocks apart", "acks in 3 s")
+    print(f"{'':24} " + " ".join(f"{head:>{max(7, len(head))}}" for head in heads))
+    for size, loss in ((100, 0.0), (100, 0.05), *([] if quick else [(1000, 0.0)])):
+        row = serfexperiments.events(size, seed=seed, count=5, loss=loss)
+        asked = serfexperiments.queries(size, seed=seed, count=3, timeout_s=3.0, loss=loss)
+        print(
+            f"{f'{size} nodes, {loss:.0%} loss':24} {row.half_s:7.2f} {row.most_s:7.2f} {row.all_s:7.2f}"
+            f" {row.formula_s:7.2f} {row.missed:7} {row.clock_gap:12} {asked.acked:11.1%}",
+            flush=True,
+        )
+
+
+SECTIONS = {"spread": spread, "detection": detection, "loss": loss, "lifeguard": lifeguard, "idle": idle, "serf": serf}
 
 if __name__ == "__main__":
     main()

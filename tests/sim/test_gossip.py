@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 from meshtest import gossipexperiments as experiments
+from meshtest import serfexperiments
 from meshtest.gossipsim import GossipSim, no_collection
 
 from meshagent.agent.gossip.node import NodeState
@@ -241,3 +242,13 @@ def test_whatever_goes_wrong_one_pool_comes_of_it(number: int) -> None:
         assert {other.name for other in node.machine.up_nodes()} == names, (number, node.name)
         for other in running:
             assert node.machine.node(other.name).meta == other.machine.local.meta  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.05])
+def test_events_and_queries_reach_everybody_and_clocks_agree(loss: float) -> None:
+    """What loss keeps from one of forty within five seconds comes with its next full exchange."""
+    row = serfexperiments.events(40, seed=3, count=3, loss=loss)
+    assert row.missed <= (3 if loss else 0)
+    assert loss or row.clock_gap == 0
+    assert row.most_s <= row.formula_s + 0.4
+    assert serfexperiments.queries(40, seed=3, count=2, timeout_s=3.0, loss=loss).acked > 0.8

@@ -42,6 +42,7 @@ _LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERR", "ERROR")
 @text("lock-file", "With -all: end when another process holds this file; holds its pid")
 @text("log-level", "Least severe message shown", default="INFO")
 @switch("log-json", "One JSON object a line")
+@text("metrics-bind", "host:port at which Prometheus reads metrics, before what the configuration says")
 @text("pprof-addr", "Accepted and not used: there is no Go profiler here (py-spy reads a running process)")
 @text("drain-time", "How long open connections may go on after a signal", default="5s")
 def proxy(
@@ -59,6 +60,7 @@ def proxy(
     lock_file: str,
     log_level: str,
     log_json: bool,
+    metrics_bind: str,
     pprof_addr: str,
     drain_time: str,
 ) -> int:
@@ -81,7 +83,7 @@ def proxy(
         _logs(log_level, log_json)
         from meshagent.agent.cli.proxy_process import run_all
 
-        run_all(client, drain_s)
+        run_all(client, drain_s, metrics_bind)
         return 0
     sidecar_for = sidecar_for or os.environ.get("CONNECT_SIDECAR_FOR", "")
     proxy_id = proxy_id or os.environ.get("CONNECT_PROXY_ID", "")
@@ -111,9 +113,9 @@ def proxy(
         from meshagent.agent.cli.proxy_registration import definition, keep_registered
 
         wanted = definition(service, register_id, given["Address"], given["Port"])
-        run_one(ask, name, drain_s, lambda: keep_registered(client, wanted))
+        run_one(ask, name, drain_s, lambda: keep_registered(client, wanted), metrics_bind)
     else:
-        run_one(ask, name, drain_s)
+        run_one(ask, name, drain_s, metrics_bind=metrics_bind)
     return 0
 
 

@@ -93,9 +93,10 @@ def _watch(read: Callable[[int], tuple[bool, int]], retries: int, pause: Pause) 
 class Mutex:
     """One holder: `<prefix>/.lock` is held by its session."""
 
-    def __init__(self, client: Client, prefix: str, session: str) -> None:
+    def __init__(self, client: Client, prefix: str, session: str, *, key: str = "") -> None:
+        """The lock under `prefix`, or that of `key`."""
         self._kv = _Kv(client)
-        self._key = f"{prefix}/.lock"
+        self._key = key or f"{prefix}/.lock"
         self._session = session
 
     def acquire(self, pause: Pause, left_s: Callable[[], float | None]) -> bool:

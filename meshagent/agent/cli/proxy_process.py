@@ -46,11 +46,18 @@ class _Changed(msgspec.Struct):
     Snapshots: dict[str, ProxySnapshot]
 
 
-def run_one(ask: Ask, name: str, drain_s: float, beside: Callable[[], Awaitable[None]] | None = None) -> None:
+def run_one(
+    ask: Ask,
+    name: str,
+    drain_s: float,
+    beside: Callable[[], Awaitable[None]] | None = None,
+    metrics_bind: str = "",
+) -> None:
     """One sidecar until a signal ends it. `ask(digest)` reads its snapshot; `beside` runs along and is cancelled
-    before the connections are drained."""
+    before the connections are drained; `metrics_bind` (host:port) goes before what the configuration says."""
     clock = SystemClock()
     sidecar = Sidecar(clock, random.Random())  # noqa: S311  spreads load
+    sidecar.telemetry.metrics_bind = metrics_bind
     _run(
         lambda: _follow(ask, name, sidecar, clock),
         lambda: sidecar.connections,
@@ -59,10 +66,10 @@ def run_one(ask: Ask, name: str, drain_s: float, beside: Callable[[], Awaitable[
     )
 
 
-def run_all(client: Client, drain_s: float) -> None:
-    """The sidecars of all proxies registered at the agent, until a signal ends them."""
+def run_all(client: Client, drain_s: float, metrics_bind: str = "") -> None:
+    """The sidecars of all proxies registered at the agent, until a signal ends them; they share one `metrics_bind`."""
     clock = SystemClock()
-    fleet = Fleet(clock, random.Random(), drain_s)  # noqa: S311  spreads load
+    fleet = Fleet(clock, random.Random(), drain_s, metrics_bind)  # noqa: S311  spreads load
     _run(
         lambda: _follow_all(client, fleet, clock),
         lambda: sum(one.connections for one in fleet.sidecars.values()),

@@ -18,7 +18,7 @@ from meshagent.agent.cli.flags import api_command, command, expect, switch, text
 from meshagent.agent.cli.output import aligned, fail, say
 from meshagent.errors import CorruptData, MeshError
 
-__all__ = ["decode", "inspect", "restore", "save"]
+__all__ = ["decode", "download", "inspect", "restore", "save"]
 
 _MISSING = "Missing FILE argument"
 _READ_BYTES = 1 << 20
@@ -33,6 +33,11 @@ def save(client: Client, args: tuple[str, ...], append_filename: str) -> None:
     one. With -stale any server may give it, also when there is no leader."""
     expect(args, 1, 1, _MISSING)
     target = _named(client, Path(args[0]), append_filename)
+    say(f"Saved and verified snapshot to index {download(client, target)}")
+
+
+def download(client: Client, target: Path) -> str:
+    """Save a verified snapshot as `target`, which is replaced only by a whole one; its index. Ends the command."""
     unfinished = ""
     try:
         number, unfinished = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
@@ -55,7 +60,7 @@ def save(client: Client, args: tuple[str, ...], append_filename: str) -> None:
     finally:
         if unfinished:
             os.unlink(unfinished)
-    say(f"Saved and verified snapshot to index {headers.get('X-Consul-Index', '0')}")
+    return headers.get("X-Consul-Index") or "0"
 
 
 def _named(client: Client, path: Path, wanted: str) -> Path:

@@ -34,6 +34,9 @@ class Delegate(Protocol):
     def user_message(self, payload: bytes, source: Address, now: float) -> None:
         """A message of type 8, from a packet or a stream, without the 8."""
 
+    def has_broadcasts(self) -> bool:
+        """Whether `broadcasts` would have something. Asked after every event."""
+
     def broadcasts(self, overhead: int, limit: int) -> list[bytes]:
         """Payloads to send along (without the 8), each counted as len + `overhead`, together at most `limit` bytes.
 

@@ -60,7 +60,7 @@ __all__ = ["Connect", "Pool", "PoolSettings"]
 log = logging.getLogger("agent.gossip")
 
 #: How often what was noted goes to disk, as serf does, and what was counted into the metrics.
-_TICK_S = 0.5
+_TICK_S = 1.0
 _NONCE_BYTES = 12
 
 

@@ -252,16 +252,17 @@ class Serf(Delegate):
             self._counts["dropped.malformed"] += 1
             self._say(logging.DEBUG, f"dropped a message from {show_address(source)}: {error}")
 
+    def has_broadcasts(self) -> bool:
+        return bool(self.outbox)
+
     def broadcasts(self, overhead: int, limit: int) -> list[bytes]:
-        taken = self.outbox.take(overhead, limit, lambda: self.pool.size)
-        for payload in taken:
+        for payload in (taken := self.outbox.take(overhead, limit, lambda: self.pool.size)):
             self._sent.sample(len(payload))
         return taken
 
     def local_state(self, join: bool) -> bytes:
         left = tuple(entry.node.name for entry in self.members.in_state(Status.LEFT))
-        status = self.members.status_times()
-        events = self.events
+        status, events = self.members.status_times(), self.events
         state = PushPull(self.clock.time, status, left, events.clock.time, events.remembered(), self.queries.clock.time)
         return encode(state)
 

@@ -82,6 +82,8 @@ class Memberlist:
         self._exchanges = Exchanges(core, self._beliefs)
         self._probing = Probing(core, self._beliefs, self._exchanges.dial_ping)
         self._wake_at = float("inf")
+        #: When the last round found nothing to tell. There is no timer then: the next news is told at once.
+        self._resting: float | None = None
         self._handlers = {
             MessageType.PING: self._ping,
             MessageType.INDIRECT_PING: self._indirect_ping,
@@ -114,6 +116,9 @@ class Memberlist:
 
     def take_commands(self) -> list[Command]:
         core = self._core
+        if self._resting is not None and self._has_news():
+            core.agenda.at(self._resting, self._gossip)  # at once: the last round is long enough ago
+            self._resting = None
         due = core.agenda.next_at()
         if due is not None and due < self._wake_at:
             self._wake_at = due
@@ -179,9 +184,10 @@ class Memberlist:
 
     def _gossip(self, now: float) -> None:
         core, settings = self._core, self._core.settings
+        if not self._has_news():
+            self._resting = now  # an agent at rest wakes for its probes, not five times a second
+            return
         core.agenda.at(now + settings.gossip_interval_s, self._gossip)
-        if len(core.table) == 1:
-            return  # nobody to tell: keep what waits
         room = core.packets.room()
         messages = core.gather(room)
         if not messages:
@@ -194,6 +200,11 @@ class Memberlist:
             core.send_all(node.address, messages, crc=node.protocol_max >= CRC_PROTOCOL)
             messages = []
         core.telemetry.gossiped(now)
+
+    def _has_news(self) -> bool:
+        """Whether there is something to tell, and somebody to tell it. Alone, what waits is kept."""
+        core = self._core
+        return len(core.table) > 1 and (bool(core.broadcasts) or core.delegate.has_broadcasts())
 
     def _hears(self, node: Node, now: float) -> bool:
         """Whom to gossip to: all that are up, and the dead for a while, as they may not be."""

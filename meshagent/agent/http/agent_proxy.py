@@ -38,8 +38,8 @@ _JITTER_FRACTION = 16
 async def _proxy(agent: Agent, request: Request) -> Response:
     if not request.name:
         raise BadRequest("Missing proxy ID")
-    require_proxy(agent.local, request.access, request.name)
     proxies = mesh_of(agent).proxies
+    require_proxy(agent.local, request.access, request.name)
     return _shown(request, *await proxies.get(request.name, request.options.hash, _wait_s(agent, request)))
 
 
@@ -126,6 +126,9 @@ async def _proxies(agent: Agent, request: Request) -> Response:
         held = msgspec.json.decode(request.body or b"{}", type=Held)
     except msgspec.DecodeError as error:
         raise BadRequest(f"Request decode failed: {error}") from error
+    for id_, held_here in agent.local.services.items():
+        if held_here.service.kind == "connect-proxy":
+            require_proxy(agent.local, request.access, id_)
     wait_s = min(request.options.wait_ns / 1e9 or _WAIT_S, _WAIT_MAX_S)
     digests, snapshots = await mesh_of(agent).proxies.changed(held.Known, wait_s)
     return Response(200, msgspec.json.encode(Changed(digests, snapshots)), (), JSON)
@@ -133,20 +136,24 @@ async def _proxies(agent: Agent, request: Request) -> Response:
 
 ROUTES = (
     Route(
-        row="M70", method="PUT", path="/v1/agent/connect/proxy", acl="service:write", flags="H",
-        asks=True, handle=_given,
+        row="M70", method="PUT", path="/v1/agent/connect/proxy",
+        asks=True,
+        acl="service:write", flags="H", handle=_given,
         summary="the same for a proxy that is described in the body and registered nowhere (ours)",
         example="curl -X PUT localhost:8500/v1/agent/connect/proxy -d '{\"Service\": \"web\"}'",
     ),
     Route(
-        row="M70", method="PUT", path="/v1/agent/connect/proxies", acl="agent:write", flags="H",
-        guard=needs("agent", "write", this_node), handle=_proxies,
+        row="M70", method="PUT", path="/v1/agent/connect/proxies",
+        asks=True,
+        guard=needs("agent", "write", this_node),
+        acl="agent:write, service:write", flags="H", handle=_proxies,
         summary="what all proxies registered here work from, as soon as it is other than known (ours; with keys)",
         example="curl -X PUT localhost:8500/v1/agent/connect/proxies -d '{\"Known\": {}}'",
     ),
     Route(
-        row="M70", method="GET", path="/v1/agent/connect/proxy/", acl="service:write", flags="H", asks=True,
-        handle=_proxy,
+        row="M70", method="GET", path="/v1/agent/connect/proxy/",
+        asks=True,
+        acl="service:write", flags="H", handle=_proxy,
         summary="what a proxy registered here works from (ours; ?secrets: with the key of its leaf)",
         example="curl localhost:8500/v1/agent/connect/proxy/web-sidecar-proxy",
     ),

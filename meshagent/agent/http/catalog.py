@@ -37,7 +37,8 @@ def _entry_node(entry: ServiceEntry) -> str:
 
 
 async def _datacenters(agent: Agent, request: Request) -> Response:
-    rows = [agent.datacenter]
+    known = agent.extras.get("datacenters")
+    rows = [agent.datacenter] if known is None else known.names()
     headers = (("X-Cache", "HIT"), ("Age", "0")) if request.query.has("cached") else ()
     try:
         _ = request.options

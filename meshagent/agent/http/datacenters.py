@@ -1,7 +1,7 @@
 """Which datacenter a request is for.
 
-Source: surface rows C5, C9. What may change here: requests for other datacenters are refused until there is a way to
-forward them.
+Source: surface rows C5, C9. A server forwards such requests before they come here (`dispatch.py`); what is left are
+agents that know no other datacenter. What may change here: nothing.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ Source: surface rows C1-C10, C17, C24, C25, C29. What may change here: checks th
 from __future__ import annotations
 
 import contextlib
-import html
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -23,6 +22,7 @@ from meshagent.agent.http.reads import Dress, Reads
 from meshagent.agent.http.request import Request, parse_query, unescape
 from meshagent.agent.http.response import JSON, Headers, Response, StreamingResponse
 from meshagent.agent.http.routes import Route, Router, load_routes
+from meshagent.agent.http.tallies import api_name, count_api
 from meshagent.agent.http.target import Target, clean_path, parse_target
 from meshagent.agent.http.views import View, indent
 from meshagent.agent.http.wire import Answer, error_answer, finish, header_block
@@ -95,6 +95,8 @@ class Outcome:
         self.sampler = sampler
 
 
+#: Answered the same by every datacenter.
+_EVERYWHERE = frozenset({"/v1/catalog/datacenters"})
 Forward: TypeAlias = "Callable[[Route, Request], Awaitable[Outcome]]"
 
 
@@ -128,6 +130,8 @@ class Dispatcher:
         #: Requests of another agent's clients bring that agent's default, if any.
         self._own_default = not bare
         self.limits = RateLimits(settings.rates, agent.clock.monotonic())
+        self._bare = bare
+        self._api = {id(route): api_name(route) for route in self.routes}
         self._samplers = {id(route): _sampler(agent, route) for route in self.routes}
 
     def sampled(self) -> list[tuple[Route, Sampler]]:
@@ -167,7 +171,10 @@ class Dispatcher:
             return Outcome(answer)
         if incoming.method != "GET" and not self.settings.may_write(incoming.remote):
             return Outcome(self._text(403, "Access is restricted"))
-        return await self._run(route, target, unescape(found.name), incoming)
+        outcome = await self._run(route, target, unescape(found.name), incoming)
+        if not self._bare:
+            count_api(self.agent, self._api[id(route)], status=outcome.answer.status)
+        return outcome
 
     async def _run(self, route: Route, target: Target, name: str, incoming: Incoming) -> Outcome:
         started = self.agent.clock.monotonic()
@@ -190,11 +197,14 @@ class Dispatcher:
             if self._guardian is not None and not route.open:
                 await self._identify(route, request)
             gzip = "gzip" in incoming.headers.get("Accept-Encoding", "")
+            forward = None if route.local else self._forward or self._elsewhere(route, request)
             if route.read is not None:
                 if incoming.method != "GET":  # a question that is too long for a query
                     request.body = await self._body(route, incoming)
-                    if self._forward is not None and not route.local:
-                        return await self._forward(route, request)
+                    if forward is not None:
+                        return await forward(route, request)
+                elif forward is not None and self._forward is None:
+                    return await forward(route, request)
                 answer, view, dress = await self.reads.answer(route, request, gzip=gzip)
                 status, refusal = answer.status, "Permission denied" if answer.status == 403 else ""
                 if route.visible is not None and self._usage is not None and request.identity is not None:
@@ -212,8 +222,8 @@ class Dispatcher:
                 request.body = await self._body(route, incoming)
             elif incoming.headers.get("Content-Length", "0") != "0":
                 log.warning("GET request has a non-empty body that will be ignored: path=%s", target.path)
-            if self._forward is not None and not route.local:
-                return await self._forward(route, request)
+            if forward is not None:
+                return await forward(route, request)
             if route.guard is not None:
                 route.guard(self.agent, request)
             response = await handle(self.agent, request)
@@ -282,6 +292,15 @@ class Dispatcher:
         except MeshError as error:
             request.access = Refused(error)
 
+    def _elsewhere(self, route: Route, request: Request) -> Forward | None:
+        """How a server has another datacenter answer; None when the request is for this one."""
+        datacenters = self.agent.extras.get("datacenters")
+        wanted = request.query.get("datacenter") or request.query.get("dc")
+        if datacenters is None or not wanted or wanted == self.agent.datacenter or route.path in _EVERYWHERE:
+            return None
+        found: Forward = datacenters.forwarder(wanted, self.settings, self.always).outcome
+        return found
+
     async def _body(self, route: Route, incoming: Incoming) -> bytes:
         settings = self.settings
         if route.body_limit == "kv":
@@ -314,6 +333,8 @@ class Dispatcher:
         headers = (("Location", location),)
         if method != "GET":
             return finish(Response(status, b"", headers, None), b"", gzip=False)
+        import html  # its table of entities takes 0.3 MB
+
         body = f'<a href="{html.escape(location)}">{phrase}</a>.\n\n'.encode()
         response = Response(status, body, headers, "text/html; charset=utf-8")
         return finish(response, b"", gzip=False)
@@ -331,11 +352,8 @@ class Dispatcher:
             return finish(Response(404, content_type=None), _VARY, gzip=False)
         if settings.ui_enabled and path + "/" == settings.ui_path:
             return self._redirect(307, settings.ui_path, target.query, method)
-        if (
-            settings.ui_enabled
-            and method in {"GET", "HEAD"}
-            and (path == "/robots.txt" or path.startswith(settings.ui_path))
-        ):
+        pages = ("/robots.txt", settings.ui_path)
+        if settings.ui_enabled and method in {"GET", "HEAD"} and path.startswith(pages):
             return self._page(path, method)
         text = _NOT_AN_ENDPOINT if "/v1/" in path else _NOT_THE_API
         return error_answer(404, text, self._unrouted)

@@ -49,7 +49,7 @@ class Forwarder:
 
     def __init__(self, upstream: Upstream, settings: HttpSettings, always: bytes) -> None:
         self._upstream = upstream
-        self._settings = settings
+        self.settings = settings
         self._always = always
         self._origin = os.urandom(8)
         self._count = count(1)
@@ -64,7 +64,7 @@ class Forwarder:
         if request.token and not request.given_token:  # the default of this agent
             headers = (*headers, ("X-Consul-Token", request.token))
         write_id = b"" if request.method == "GET" else self._origin + next(self._count).to_bytes(8, "big")
-        pretty = self._settings.pretty and not request.query.has("pretty")
+        pretty = self.settings.pretty and not request.query.has("pretty")
         payload = messages.encode(
             Forwarded(
                 request.method,
@@ -91,7 +91,7 @@ class Forwarder:
     def _timeout_s(self, request: Request) -> float | None:
         if not request.query.has("index"):
             return None
-        settings = self._settings
+        settings = self.settings
         wait_s = request.options.wait_ns / 1e9 or settings.default_query_time_s
         return min(wait_s, settings.max_query_time_s) * 1.1 + MARGIN_S
 

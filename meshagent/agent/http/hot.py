@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from meshagent.agent.http.reads import Dress, Reads
-from meshagent.agent.http.tallies import EMPTY, count_lookup
+from meshagent.agent.http.tallies import EMPTY, count_api, count_lookup
 from meshagent.agent.http.views import View
 from meshagent.errors import MeshError
 
@@ -118,6 +118,7 @@ class HotEntry:
         hits, self.hits = self.hits, 0
         if self.sampler is not None:
             self.sampler.sample_many(HIT_MS, hits)
+        count_api(self._reads.agent, self.view.api, hits)
         count_lookup(self._reads.agent.metrics, self.view, hits, found=self._found)
 
 

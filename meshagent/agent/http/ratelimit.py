@@ -12,9 +12,10 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from meshagent.agent.bucket import Bucket
 from meshagent.errors import MeshError
 
-__all__ = ["Bucket", "RateLimits", "RateSettings", "TooManyReads", "TooManyWrites"]
+__all__ = ["RateLimits", "RateSettings", "TooManyReads", "TooManyWrites"]
 
 log = logging.getLogger("agent.http")
 
@@ -48,27 +49,6 @@ class RateSettings:
     mode: str = "disabled"
     read_rate: float = -1.0
     write_rate: float = -1.0
-
-
-class Bucket:
-    """A token bucket that holds one second's worth. `rate` 0 lets nothing pass, below 0 everything."""
-
-    def __init__(self, rate: float, now: float) -> None:
-        self._rate = rate
-        self._most = max(rate, 1.0) if rate > 0 else 0.0
-        self._tokens = self._most
-        self._at = now
-
-    def take(self, now: float) -> bool:
-        """Whether one more request fits at monotonic second `now`."""
-        if self._rate < 0:
-            return True
-        self._tokens = min(self._most, self._tokens + (now - self._at) * self._rate)
-        self._at = now
-        if self._tokens < 1.0:
-            return False
-        self._tokens -= 1.0
-        return True
 
 
 class RateLimits:

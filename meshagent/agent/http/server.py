@@ -128,6 +128,8 @@ class HttpServer:
         for listener in self._listeners:
             listener.close()
         self.dispatcher.reads.views.release()
+        if "mesh" in self.dispatcher.agent.extras:
+            self.dispatcher.agent.extras["mesh"].proxies.release()
         self.manager.pre_shutdown()
         await self.manager.shutdown(drain_s)
         self._listeners.clear()

@@ -13,14 +13,50 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from meshagent.agent.core import Agent
     from meshagent.agent.http.routes import Route
     from meshagent.agent.http.views import View
     from meshagent.metrics import Metrics, Sampler
 
-__all__ = ["EMPTY", "Traffic", "count_lookup"]
+__all__ = ["EMPTY", "Traffic", "api_name", "count_api", "count_lookup"]
 
 #: The body of a list without rows.
 EMPTY = b"[]"
+
+
+#: Endpoints whose requests are counted under `client.api.*`, on the agent that was asked, by method and path.
+_API = {
+    ("GET", "/v1/catalog/datacenters"): "catalog_datacenters",
+    ("GET", "/v1/catalog/nodes"): "catalog_nodes",
+    ("GET", "/v1/catalog/services"): "catalog_services",
+    ("GET", "/v1/catalog/service/"): "catalog_service_nodes",
+    ("GET", "/v1/catalog/connect/"): "catalog_connect_service_nodes",
+    ("GET", "/v1/catalog/node/"): "catalog_node_services",
+    ("GET", "/v1/catalog/node-services/"): "catalog_node_service_list",
+    ("GET", "/v1/catalog/gateway-services/"): "catalog_gateway_services",
+    ("PUT", "/v1/catalog/register"): "catalog_register",
+    ("PUT", "/v1/catalog/deregister"): "catalog_deregister",
+}
+
+
+def api_name(route: Route) -> str:
+    """Under which name the requests of a route are counted; "": they are not."""
+    return _API.get((route.method, route.path), "")
+
+
+def count_api(agent: Agent, name: str, times: int = 1, *, status: int = 200) -> None:
+    """Count `times` requests that were answered with `status`: from 500 on the servers failed."""
+    if not name or times < 1:
+        return
+    labels = (("node", agent.node_name),)
+    metrics = agent.metrics
+    metrics.incr(f"client.api.{name}", 1, labels, times)
+    if status >= 500:
+        metrics.incr(f"client.rpc.error.{name}", 1, labels, times)
+    elif status >= 400:
+        metrics.incr(f"client.api.error.{name}", 1, labels, times)
+    else:
+        metrics.incr(f"client.api.success.{name}", 1, labels, times)
 
 
 def count_lookup(metrics: Metrics, view: View, times: int, *, found: bool) -> None:

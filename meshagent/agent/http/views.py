@@ -21,6 +21,7 @@ import msgspec
 
 from meshagent.agent.http.request import Query, Request
 from meshagent.agent.http.response import JSON, Headers, encode_json
+from meshagent.agent.http.tallies import api_name
 from meshagent.agent.http.waiters import Waiters
 from meshagent.agent.http.wire import GZIP_FROM, compress
 from meshagent.catalog.queries import Result
@@ -71,6 +72,7 @@ class View:
         "_views",
         "_visible",
         "_waiters",
+        "api",
         "bare",
         "body",
         "cached_since",
@@ -95,6 +97,7 @@ class View:
             raise TypeError(f"{route.path} has no read")
         self._read = route.read
         self._encode = route.encode
+        self.api = api_name(route)
         self._visible = route.visible
         #: The first two words of its metrics when it looks up a service, else nothing.
         self.lookup = tuple(route.lookup.split(".")) if route.lookup else ()

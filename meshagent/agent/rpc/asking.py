@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 
+from meshagent.agent.rpc.limit import RpcLimit
 from meshagent.agent.rpc.retry import Retry
 from meshagent.agent.rpc.session import Session
 from meshagent.catalog.rpc.settings import RpcSettings
@@ -28,6 +29,7 @@ class Asking:
     """The half of `Upstream` that asks; the other half keeps `_session` and gives a session when there is one."""
 
     settings: RpcSettings
+    limit: RpcLimit
     _clock: Clock
     _session: Session | None
 
@@ -37,8 +39,10 @@ class Asking:
     async def call(self, method: str, payload: bytes, timeout_s: float | None = None) -> bytes:
         """Ask a server; again another while that can help, for `hold_timeout_s` after an attempt failed.
 
-        `timeout_s` bounds one attempt. Raises the error of the last attempt; NoLeader when there is no server.
+        `timeout_s` bounds one attempt. Raises the error of the last attempt; NoLeader when there is no server;
+        RpcRateExceeded.
         """
+        self.limit.take()
         retry = Retry(self._clock, self.settings.hold_timeout_s)
         while True:
             session = await self._usable(retry)
@@ -53,7 +57,8 @@ class Asking:
                 await self._clock.sleep(RETRY_S)
 
     async def stream(self, method: str, payload: bytes) -> AsyncIterator[bytes]:
-        """Ask for a longer answer. It is tried again until its first piece has come."""
+        """Ask for a longer answer. It is tried again until its first piece has come. Raises as `call`."""
+        self.limit.take()
         retry = Retry(self._clock, self.settings.hold_timeout_s)
         while True:
             session = await self._usable(retry)
@@ -75,8 +80,9 @@ class Asking:
     async def call_in_parts(self, method: str, parts: AsyncIterator[bytes]) -> bytes:
         """Send parts to one server, each when the one before is taken; the first answer that is not empty ends it.
 
-        Nothing is tried again. Raises NoLeader: there is no server.
+        Nothing is tried again. Raises NoLeader: there is no server; RpcRateExceeded.
         """
+        self.limit.take()
         session = await self._usable(Retry(self._clock, self.settings.hold_timeout_s))
         async for part in parts:
             answer = await session.link.call(method, part, PART_TIMEOUT_S)

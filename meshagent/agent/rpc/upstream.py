@@ -18,6 +18,7 @@ from typing import Any
 from meshagent.agent.rpc import messages
 from meshagent.agent.rpc.asking import RETRY_S, Asking
 from meshagent.agent.rpc.held import Held, Holdings
+from meshagent.agent.rpc.limit import RpcLimit
 from meshagent.agent.rpc.messages import Standing
 from meshagent.agent.rpc.opening import Opener
 from meshagent.agent.rpc.retry import Retry
@@ -68,6 +69,7 @@ class Upstream(Asking):
         members: Callable[[], int] = lambda: 1,
     ) -> None:
         self.settings = settings or RpcSettings()
+        self.limit = RpcLimit(clock, metrics)
         self.holdings = Holdings(self._stands)
         self.standing = Standing("", 0)
         self.on_connected: list[Callable[[], None]] = []

@@ -91,6 +91,7 @@ class Chain:
                     self._split(service, ())
         elif self._entries.get(ServiceSplitter, self.service) is not None:
             self.top = "splitter"
+            self._take_protocol(self.service)
         self._split(self.service, ())
         if self.top != "resolver" and not is_http(self.protocol):
             raise _Refused(

@@ -12,6 +12,7 @@ from typing import Any
 
 from meshagent.catalog.entries.entry import Entry, Nanoseconds, Part, changed, multierror
 from meshagent.catalog.entries.envoy_extensions import extension_problems
+from meshagent.catalog.entries.rate_limits import read_limits
 from meshagent.catalog.model import EnvoyExtension, Expose, MeshGateway, TransparentProxy, always
 
 __all__ = ["Destination", "ServiceDefaults", "UpstreamConfig", "UpstreamSettings"]
@@ -136,7 +137,7 @@ class ServiceDefaults(Entry, frozen=True, kw_only=True, tag="service-defaults"):
         if self.destination is not None:
             problems += _destination_problems(self.destination)
         if self.rate_limits is not None:
-            problems.append("invalid rate_limits config. Rate limiting is a consul enterprise feature")
+            problems += _rate_problems(self.rate_limits)
         problems += extension_problems(self.envoy_extensions)
         return multierror(problems)
 
@@ -173,6 +174,14 @@ def _destination_problems(destination: Destination) -> list[str]:
     if not 1 <= destination.port <= 65535:
         problems.append(f"Invalid Port number {destination.port}")
     return problems
+
+
+def _rate_problems(given: dict[str, Any]) -> list[str]:
+    try:
+        read_limits(given)
+    except ValueError as error:
+        return [f"invalid rate_limits config. {error}"]
+    return []
 
 
 def _is_host(address: str) -> bool:

@@ -16,7 +16,17 @@ import msgspec
 
 from meshagent.errors import CorruptData
 
-__all__ = ["MEMBERSHIP", "NO_OP", "REGULAR", "RESTORE", "Item", "cut_batches", "decode_batch", "encode_batch"]
+__all__ = [
+    "MEMBERSHIP",
+    "NO_OP",
+    "REGULAR",
+    "RESTORE",
+    "Item",
+    "cut_batches",
+    "decode_batch",
+    "encode_batch",
+    "time_ms_of",
+]
 
 REGULAR = 0
 NO_OP = 1
@@ -61,6 +71,14 @@ def decode_batch(entry: bytes) -> tuple[list[Item], int]:
             return batch.items, batch.time_ms
         raise CorruptData(f"log entry of version {batch.version}, this program reads {VERSION}: use a newer one")
     raise CorruptData(f"log entry of type {entry[0]}: written by a newer program")
+
+
+def time_ms_of(entry: bytes) -> int:
+    """The log time of an entry, for whoever only wants to know how old it is; 0 where it has none."""
+    try:
+        return decode_batch(entry)[1]
+    except CorruptData:
+        return 0
 
 
 def cut_batches(commands: Sequence[bytes], max_commands: int, max_bytes: int) -> list[tuple[int, int]]:

@@ -33,6 +33,7 @@ from meshagent.catalog.raft.seams import use
 from meshagent.catalog.raft.settings import RaftSettings
 from meshagent.catalog.raft.snapshots import SnapshotId
 from meshagent.catalog.raft.standing import LEADER
+from meshagent.catalog.raft.telemetry import NoMetrics, RaftMetrics
 from meshagent.catalog.raft.transport import Transport
 from meshagent.clock import Clock
 from meshagent.errors import Conflict, NoLeader, Unavailable
@@ -87,6 +88,7 @@ class Engine(Replication):
         on_state: Callable[[str], None] = lambda state: None,
         courier: Courier | None = None,
         since_term: int = 0,
+        metrics: RaftMetrics | None = None,
     ) -> None:
         self._slice_s = settings.slice_s
         self._apply = apply
@@ -105,6 +107,7 @@ class Engine(Replication):
             since_term=since_term,
             on_behind=self._courier.on_behind,
             on_deposed=self._courier.on_deposed,
+            metrics=metrics or NoMetrics(),
         )
 
     # -- what the driver asks

@@ -23,7 +23,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol, overload
 
-from meshagent.catalog.raft.batch import NO_OP
+from meshagent.catalog.raft.batch import NO_OP, time_ms_of
 from meshagent.catalog.raft.configuration import Configuration
 from meshagent.catalog.raft.disk import Disk
 from meshagent.catalog.raft.members import Members, decode_members, encode_members
@@ -167,6 +167,11 @@ class MemoryJournal:
         self.snapshot = snapshot
         self.durable_index = max(self.durable_index, snapshot.index)
 
+    @property
+    def oldest_time_ms(self) -> int:
+        """The log's time of the oldest entry that is kept and has one; 0: none."""
+        return next((time_ms for entry in self._entries if (time_ms := time_ms_of(entry[0]))), 0)
+
     def counts(self) -> dict[str, int]:
         """What was done on disk since the last call, under the names of Consul's `raft.wal.*` metrics."""
         return {}
@@ -257,6 +262,8 @@ class Journal(Protocol):
     def begin_snapshot(self, snapshot: SnapshotId) -> SnapshotWriter: ...
     async def end_snapshot(self, snapshot: SnapshotId, keep_from: int) -> None: ...
     def install(self, snapshot: SnapshotId) -> None: ...
+    @property
+    def oldest_time_ms(self) -> int: ...
     def counts(self) -> dict[str, int]: ...
     async def close(self) -> None: ...
     def add(self, command: bytes, idx: int, term: int) -> None: ...
@@ -460,6 +467,10 @@ class FileJournal(MemoryJournal):
             return
         self._restarting = False
         self.sync()
+
+    @property
+    def oldest_time_ms(self) -> int:
+        return self._segments.oldest_time_ms
 
     def counts(self) -> dict[str, int]:
         counts = self._segments.counts

@@ -32,7 +32,7 @@ class Progress:
     awaiting: bool = False  # a probe is under way
     installing: bool = False  # a snapshot is under way
     behind: list[Entry] = field(default_factory=list)  # entries around `next` that are only on the leader's disk
-    flying: deque[tuple[int, int]] = field(default_factory=deque)  # (last index, bytes) of what is under way
+    flying: deque[tuple[int, int, float]] = field(default_factory=deque)  # (last index, bytes, when it was sent)
     flying_bytes: int = 0
 
     @property
@@ -66,18 +66,21 @@ class Progress:
         self.flying.clear()
         self.flying_bytes = 0
 
-    def sent(self, last_index: int, size: int) -> None:
+    def sent(self, last_index: int, size: int, now: float) -> None:
         if self.probing:
             self.awaiting = True
             return
         self.next = last_index + 1
-        self.flying.append((last_index, size))
+        self.flying.append((last_index, size, now))
         self.flying_bytes += size
 
-    def confirm(self, index: int) -> None:
-        """The follower has all up to `index` on its disk."""
+    def confirm(self, index: int) -> float | None:
+        """The follower has all up to `index` on its disk; when the newest of it was sent, if that is known."""
+        sent_at = None
         self.match = max(self.match, index)
         self.next = max(self.next, self.match + 1)
         self.probing = self.awaiting = False
         while self.flying and self.flying[0][0] <= self.match:
-            self.flying_bytes -= self.flying.popleft()[1]
+            _, size, sent_at = self.flying.popleft()
+            self.flying_bytes -= size
+        return sent_at

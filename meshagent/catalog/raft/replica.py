@@ -111,6 +111,8 @@ class RaftLog(Operated):
         self._putting_back = PuttingBack(self._restorer, self._propose_part, clock)
         self._committed = Committed(self._applier, self._proposals, self._restorer, clock, self._metrics)
         self._time_since = (0, 0.0, 0)  # (the term in which this server leads, since when, log time then)
+        self._segment_since = clock.monotonic()  # when the open segment was begun, or opened again
+        self._to_apply_since: float | None = None  # since when there is something to apply
         self._dispatched: float | None = None  # when the oldest group that is not on disk went there
         self._timeouts = 0
         self._keeps_time = False
@@ -166,6 +168,7 @@ class RaftLog(Operated):
             on_state=self._on_state,
             courier=self._catching_up,
             since_term=since_term,
+            metrics=self._metrics,
         )
         self._state.configuration = lambda: engine.configuration_at(engine.applied_index)
         self._membership = Membership(
@@ -245,6 +248,7 @@ class RaftLog(Operated):
             self._loop.call_soon(self._gather)
 
     async def barrier(self) -> None:
+        self._metrics.incr("raft.barrier")
         await self.confirmed()
 
     def confirmed(self) -> asyncio.Future[None]:
@@ -284,7 +288,10 @@ class RaftLog(Operated):
 
     def _receive(self, node_id: str, message: Message, epoch: int) -> None:
         if self._failure is None and self._started:
-            self._guarded(lambda: self._engine.receive(node_id, message, epoch))
+            engine = self._engine
+            self._guarded(lambda: engine.receive(node_id, message, epoch))
+            if self._to_apply_since is None and engine.commit_index > engine.applied_index:
+                self._to_apply_since = self._clock.monotonic()
             self._tick_soon()
 
     def _on_connection(self, node_id: str) -> None:
@@ -353,6 +360,12 @@ class RaftLog(Operated):
         _, since, time_ms = self._time_since
         return time_ms + int((now - since) * 1000)
 
+    @property
+    def oldest_log_age_ms(self) -> int:
+        """On a leader: by how much of the log's time the oldest entry that is kept is older than now; otherwise 0."""
+        oldest = self._journal.oldest_time_ms if self.is_ready else 0
+        return max(0, self._log_time_ms() - oldest) if oldest else 0
+
     # -- entries become results
 
     def _on_durable(self) -> None:
@@ -362,6 +375,10 @@ class RaftLog(Operated):
             self._dispatched = None
         for name, count in self._journal.counts().items():
             metrics.incr(f"raft.wal.{name}", count)
+            if name == "segment_rotations":
+                now = self._clock.monotonic()
+                metrics.gauge("raft.wal.last_segment_age_seconds", now - self._segment_since)
+                self._segment_since = now
         if self._proposals.new.commands:
             self._gather()
         self._tick()
@@ -393,10 +410,14 @@ class RaftLog(Operated):
     def _tick(self) -> None:
         engine = self._engine
         before = engine.applied_index
+        began = self._clock.monotonic()
         if not self._guarded(engine.tick):
             return
         applied = engine.applied_index
         if applied != before:
+            waited_s = 0.0 if self._to_apply_since is None else began - self._to_apply_since
+            self._metrics.sample("raft.fsm.enqueue", waited_s * 1000)
+            self._to_apply_since = began if engine.has_backlog else None
             self._applier.flush()
             needed = self._catching_up.sender.oldest_index
             self._journal.trim(applied if needed is None else min(applied, needed))

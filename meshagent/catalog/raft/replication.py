@@ -27,6 +27,7 @@ from meshagent.catalog.raft.messages import AppendEntries, AppendReply, TimeoutN
 from meshagent.catalog.raft.progress import Progress
 from meshagent.catalog.raft.records import Entry
 from meshagent.catalog.raft.standing import FOLLOWER, LEADER
+from meshagent.catalog.raft.telemetry import RaftMetrics, entries_took, heartbeat_took
 from meshagent.errors import InternalError
 
 __all__ = ["Replication"]
@@ -38,7 +39,15 @@ NEVER = float("inf")
 
 
 class Replication(Elections):
-    def __init__(self, *args: Any, on_behind: Callable[[str], None], on_deposed: Callable[[], None], **options: Any):
+    def __init__(
+        self,
+        *args: Any,
+        on_behind: Callable[[str], None],
+        on_deposed: Callable[[], None],
+        metrics: RaftMetrics,
+        **options: Any,
+    ):
+        self._metrics = metrics
         self._on_behind = on_behind
         self._on_deposed = on_deposed
         self._progress: dict[str, Progress] = {}
@@ -189,7 +198,8 @@ class Replication(Elections):
             self._say(node_id, progress, progress.next - 1, entries, beat=beat)
             if entries or progress.probing:
                 end = entries[-1][1] if entries else progress.next - 1
-                progress.sent(end, sum(len(entry[0]) for entry in entries))
+                progress.sent(end, sum(len(entry[0]) for entry in entries), self._clock.monotonic())
+                self._metrics.incr("raft.replication.appendEntries.logs", len(entries), (("peer_id", node_id),))
             beat = False
             if progress.is_behind(first):  # the next piece of the log on disk, when this one is acknowledged
                 return
@@ -228,6 +238,7 @@ class Replication(Elections):
         progress.answered_at = now
         if message.round > progress.round:
             progress.round = message.round
+            heartbeat_took(self._metrics, message.sender, self._began(message.round), now)
             self._reckon_lease()
         if not message.success:
             if not progress.installing:
@@ -239,10 +250,16 @@ class Replication(Elections):
         if message.index > self.last_index:
             log.error("server %s acknowledges entry %d, which was not sent", message.sender, message.index)
             return
-        progress.confirm(message.index)
+        sent_at = progress.confirm(message.index)
+        entries_took(self._metrics, message.sender, sent_at, now)
         self._commit(now)
         self._feed(message.sender, progress, beat=False)
         self._hand_over(now)
+
+    def _began(self, round_: int) -> float | None:
+        """When that round began, if it is not forgotten."""
+        at = bisect_right(self._rounds, (round_, NEVER)) - 1
+        return self._rounds[at][1] if at >= 0 and self._rounds[at][0] == round_ else None
 
     def _quorum_of(self, own: int, others: Callable[[Progress], int]) -> int:
         """The highest value that a majority of the voters has reached."""

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from meshagent.catalog.raft.batch import time_ms_of
 from meshagent.catalog.raft.disk import Disk, DiskFile
 from meshagent.catalog.raft.records import HEADER_BYTES, Entry, Segment, encode_group, encode_header, scan
 from meshagent.errors import CorruptData
@@ -29,6 +30,7 @@ class _Closed:
     sequence: int
     lowest: int  # of what is written in it; a later segment with a lower one replaces what follows from there
     highest: int  # no entry in it has a higher index
+    time_ms: int = 0  # the log's time of its first entry that has one; 0: none
 
 
 class SegmentLog:
@@ -47,6 +49,13 @@ class SegmentLog:
         self._reserved = 0
         self._lowest = 0  # in the open segment
         self._highest = 0
+        self._time_ms = 0
+
+    @property
+    def oldest_time_ms(self) -> int:
+        """The log's time of the oldest entry on disk that has one; 0: none."""
+        closed = self._closed
+        return next((segment.time_ms for segment in [*closed] if segment.time_ms), self._time_ms)
 
     def recover(self, *, snapshot_index: int = 0) -> tuple[list[Entry], int]:
         """(all entries, without a gap; the bytes of a torn tail that were cut off). What is returned is on disk.
@@ -79,7 +88,8 @@ class SegmentLog:
 
     def _take(self, log: list[Entry], segment: Segment, path: str, snapshot_index: int) -> None:
         if self._sequence:
-            self._closed.append(_Closed(self._sequence, self._lowest, self._highest))
+            self._closed.append(self._open_one())
+        self._time_ms = 0
         expected = log[-1][1] + 1 if log else segment.first_index
         if segment.first_index > expected:
             # A snapshot from the leader replaced the log; the older segments were about to be removed.
@@ -93,6 +103,7 @@ class SegmentLog:
         self._highest = max((entry[1] for entry in entries), default=segment.first_index - 1)
         if not entries:
             return
+        self._note_time(entries)
         if (not log or entries[0][1] == log[-1][1] + 1) and entries[-1][1] - entries[0][1] + 1 == len(entries):
             log.extend(entries)
             return
@@ -127,6 +138,7 @@ class SegmentLog:
         counts["log_entry_bytes_written"] += len(group)
         counts["tail_truncations"] += entries[0][1] <= self._highest
         self._offset = end
+        self._note_time(entries)
         self._lowest = min(self._lowest, entries[0][1])
         self._highest = max(self._highest, max(entry[1] for entry in entries))
 
@@ -155,7 +167,17 @@ class SegmentLog:
             self._file.sync()
             self._file.close()
             self._file = None
-            self._closed.append(_Closed(self._sequence, self._lowest, self._highest))
+            self._closed.append(self._open_one())
+            self._time_ms = 0
+
+    def _open_one(self) -> _Closed:
+        return _Closed(self._sequence, self._lowest, self._highest, self._time_ms)
+
+    def _note_time(self, entries: Sequence[Entry]) -> None:
+        for payload, _, _ in entries if not self._time_ms else ():
+            self._time_ms = time_ms_of(payload)
+            if self._time_ms:
+                return
 
     def heal(self, next_index: int) -> None:
         """After an OSError: drop what may be half-written and begin a new segment. Raises OSError if it still fails."""
@@ -183,7 +205,7 @@ class SegmentLog:
         Entries that were cut off and not written anew are among them: ask only for what is in the log. Raises
         CorruptData, OSError.
         """
-        segments = [*self._closed, _Closed(self._sequence, self._lowest, self._highest)]
+        segments = [*self._closed, self._open_one()]
         end = self._highest + 1
         for segment in reversed(segments):
             end = min(end, segment.highest + 1)

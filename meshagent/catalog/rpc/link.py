@@ -12,7 +12,7 @@ import asyncio
 import inspect
 import logging
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol, TypeAlias, cast
 
 from meshagent.catalog.rpc import signals
@@ -325,9 +325,18 @@ class Link(asyncio.Protocol):
                 while self._paused and self.reason is None:
                     self._drained = self._drained or self._loop.create_future()
                     await asyncio.shield(self._drained)
+                if self._transport is None or self._transport.is_closing():
+                    # What is written now is thrown away, so nothing holds this up: the loop must be able to say that
+                    # the connection is lost.
+                    await self._clock.sleep(0)
+                if self.reason is not None:
+                    return Unavailable("the connection has ended")
                 self._take(signals.Piece(id, piece))
         except MeshError as error:
             return error
+        finally:
+            if isinstance(pieces, AsyncGenerator):
+                await pieces.aclose()  # not when the collector comes round to it
         self._take(signals.LastPiece(id))
         return None
 

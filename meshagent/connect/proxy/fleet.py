@@ -21,8 +21,10 @@ log = logging.getLogger("proxy.fleet")
 class Fleet:
     """Sidecars by the id of their registration."""
 
-    def __init__(self, clock: Clock, rng: random.Random, drain_s: float) -> None:
-        """`drain_s` is how long connections may go on at a sidecar that is registered no more."""
+    def __init__(self, clock: Clock, rng: random.Random, drain_s: float, metrics_bind: str = "") -> None:
+        """`drain_s` is how long connections may go on at a sidecar that is registered no more; `metrics_bind` where
+        the metrics of all are read."""
+        self._metrics_bind = metrics_bind
         self._clock = clock
         self._rng = rng
         self._drain_s = drain_s
@@ -43,6 +45,7 @@ class Fleet:
             sidecar = self.sidecars.get(proxy_id)
             if sidecar is None:
                 sidecar = self.sidecars[proxy_id] = Sidecar(self._clock, self._rng)
+                sidecar.telemetry.metrics_bind = self._metrics_bind
             await sidecar.apply(snapshot)
             self.known[proxy_id] = digests[proxy_id]
         ready = True

@@ -21,8 +21,10 @@ from meshagent.connect.intentions import Decision
 from meshagent.connect.proxy.authz import authorize
 from meshagent.connect.proxy.contexts import Contexts
 from meshagent.connect.proxy.layers.tls import Tls
+from meshagent.connect.proxy.limits.limiter import RateLimiter
 from meshagent.connect.proxy.pump import Side, join
 from meshagent.connect.proxy.tallies import Tallies
+from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.snapshot import Inbound, ProxySnapshot
 
 __all__ = ["InboundListener"]
@@ -34,9 +36,18 @@ class InboundListener:
     """Accepts mutual TLS and joins each connection to the application."""
 
     def __init__(
-        self, inbound: Inbound, clock: Clock, tasks: Tasks, tallies: Tallies, state: Callable[[], ProxySnapshot]
+        self,
+        inbound: Inbound,
+        clock: Clock,
+        tasks: Tasks,
+        tallies: Tallies,
+        state: Callable[[], ProxySnapshot],
+        connections: Connections,
+        limiter: RateLimiter,
     ) -> None:
         self.inbound = inbound
+        self._connections = connections
+        self.limiter = limiter
         self.contexts: Contexts | None = None
         self._clock = clock
         self._tasks = tasks
@@ -85,7 +96,8 @@ class InboundListener:
     def _accept(self) -> asyncio.BaseProtocol:
         contexts = self.contexts
         limit = self.inbound.max_connections
-        if contexts is None or (limit and len(self.live) >= limit):
+        full = bool(limit) and len(self.live) >= limit
+        if contexts is None or full or not self.limiter.may_connect(self._clock.monotonic()):
             self._tallies.refused += 1
             return _Refuse()
         side = Side(Tls(contexts.server, server_side=True), self._shaken, self._closed)
@@ -116,11 +128,13 @@ class InboundListener:
         self.live[side] = identity
         self._tallies.accepted += 1
         self._tallies.resumed += bool(tls is not None and tls.resumed)
+        side.noted = self._connections.joined(identity, audited=decision.audited)
         side.pause()
         self._tasks.start(self._dial(side), name="inbound connection")
 
     def _denied(self, identity: str, decision: Decision, *, live: bool) -> None:
         self._tallies.denied += 1
+        self._connections.denied(identity)
         word = "cut" if live else "denied"
         log.warning("connection %s: source=%s reason=%s", word, identity or "(none)", decision.reason)
 
@@ -135,6 +149,7 @@ class InboundListener:
                     _, local = await loop.create_connection(Side, inbound.local_address, inbound.local_port)
         except (OSError, TimeoutError) as error:
             self._tallies.unreachable += 1
+            self._connections.failed(self.live.get(side, ""), str(error) or "timed out")
             log.warning(
                 "the application cannot be reached: address=%s:%d error=%s",
                 inbound.local_address, inbound.local_port, error or "timed out",
@@ -149,6 +164,10 @@ class InboundListener:
     def _closed(self, side: Side, why: str) -> None:
         if side.timer is not None:
             side.timer.cancel()
+        noted = side.noted
+        if noted is not None:
+            other = side.other
+            self._connections.ended(noted, side.read_bytes, other.read_bytes if other is not None else 0, why)
         if not self.live.pop(side, "") and why:
             self._tallies.failed_handshakes += why != "denied"
             log.debug("connection ended before it began: reason=%s", why)

@@ -23,6 +23,7 @@ from meshagent.connect.proxy.contexts import Contexts
 from meshagent.connect.proxy.dial import Dial, Dialler
 from meshagent.connect.proxy.pump import Side
 from meshagent.connect.proxy.tallies import Tallies
+from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.snapshot import Outbound, ProxySnapshot
 
 __all__ = ["OutboundListener", "remove_socket"]
@@ -41,8 +42,10 @@ class OutboundListener:
         tallies: Tallies,
         clusters: Clusters,
         state: Callable[[], tuple[ProxySnapshot, Contexts | None]],
+        connections: Connections,
     ) -> None:
         self.outbound = outbound
+        self._connections = connections
         self._tallies = tallies
         self._clusters = clusters
         self._state = state
@@ -98,6 +101,10 @@ class OutboundListener:
             cluster.breaker.end_connection()
             if host is not None:
                 host.active -= 1
+        noted = side.noted
+        if noted is not None:
+            other = side.other
+            self._connections.ended(noted, side.read_bytes, other.read_bytes if other is not None else 0, why)
 
     def _begin(self, side: Side, cluster: Cluster | None) -> None:
         _, contexts = self._state()
@@ -108,6 +115,7 @@ class OutboundListener:
         def joined(host: Host) -> None:
             host.active += 1
             self.live[side] = (cluster, host)
+            side.noted = self._connections.joined("", host.key, host.target)
 
         Dial(
             self._dialler,
@@ -122,6 +130,7 @@ class OutboundListener:
     def _unreachable(self, side: Side, reason: str) -> None:
         self._tallies.unreachable += 1
         reason = reason or self.outbound.problem or "no healthy instance"
+        self._connections.failed("", reason)
         log.warning("upstream cannot be reached: name=%s error=%s", self.outbound.name, reason)
         side.abort()
 

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import cast
 
 from meshagent.connect.proxy.layers.tls import BUFFER_BYTES, CIPHER, IN, PLAIN, Tls
+from meshagent.connect.proxy.telemetry.connections import Connection
 from meshagent.errors import RemoteProtocolError
 
 __all__ = ["Side", "join"]
@@ -40,6 +41,7 @@ class Side(asyncio.BufferedProtocol):
         "_failed",
         "_fd",
         "closed",
+        "noted",
         "on_closed",
         "on_ready",
         "other",
@@ -64,6 +66,8 @@ class Side(asyncio.BufferedProtocol):
         self.timer: asyncio.TimerHandle | None = None
         self.closed = False
         self.read_bytes = 0
+        #: What telemetry knows of the connection, on the side of who dialled.
+        self.noted: Connection | None = None
         self._fd = -1
         self._early: list[bytes] = []
         self._eof_in = False
@@ -119,12 +123,12 @@ class Side(asyncio.BufferedProtocol):
     def connection_lost(self, error: Exception | None) -> None:
         self.closed = True
         self._fd = -1
-        other, self.other = self.other, None  # no cycle is left behind
+        other = self.other
         if self.timer is not None:
             self.timer.cancel()
         if self.on_closed is not None:
             self.on_closed(self, self._failed or (str(error) if error is not None else ""))
-        self.on_ready = self.on_closed = None
+        self.on_ready = self.on_closed = self.other = None  # no cycle is left behind
         if other is not None and not other.closed:
             if error is not None or not (self._eof_in and self._eof_out):
                 other.abort()  # a reset, or an end in the middle: the peer must not take it for a proper one

@@ -24,12 +24,17 @@ from meshagent.connect.proxy.dial import Dialler
 from meshagent.connect.proxy.health_prober import HealthProber
 from meshagent.connect.proxy.http.connection import Turn
 from meshagent.connect.proxy.http.inbound import HttpInboundListener
+from meshagent.connect.proxy.http.manager import Manager
 from meshagent.connect.proxy.http.opening import Opener
 from meshagent.connect.proxy.http.outbound import HttpOutboundListener
 from meshagent.connect.proxy.http.pool import HostPool
 from meshagent.connect.proxy.inbound import InboundListener
+from meshagent.connect.proxy.limits.filter import rate_filter
+from meshagent.connect.proxy.limits.limiter import RateLimiter
 from meshagent.connect.proxy.outbound import OutboundListener
 from meshagent.connect.proxy.tallies import Tallies
+from meshagent.connect.proxy.telemetry.connections import Connections
+from meshagent.connect.proxy.telemetry.sidecar import SidecarTelemetry
 from meshagent.connect.snapshot import Inbound, Outbound, ProxySnapshot
 from meshagent.errors import Unavailable
 
@@ -52,6 +57,8 @@ class Sidecar:
         self.clusters = Clusters(clock.monotonic, rng, self._host_event, self._pool)
         self._prober = HealthProber(self.clusters, lambda: self._contexts, clock, rng, self._tasks)
         self.tallies = Tallies()
+        self.telemetry = SidecarTelemetry(clock, rng, self._tasks, self.clusters, self.tallies, lambda: self.ready)
+        self.limiter = RateLimiter()
         self.snapshot: ProxySnapshot | None = None
         self._contexts: Contexts | None = None
         self._contexts_key: tuple[str, tuple[str, ...], str] = ("", (), "")
@@ -90,6 +97,7 @@ class Sidecar:
                 if host.pool is not None:
                     host.pool.close()
             self._prober.follow()
+            self.limiter.told(snapshot.rate_limits, self._clock.monotonic())
             if self.inbound is not None:
                 cut = self.inbound.recheck()
                 if cut:
@@ -100,6 +108,7 @@ class Sidecar:
             for listener in self._leaving:
                 if isinstance(listener, InboundListener | HttpInboundListener):
                     listener.recheck()
+            await self.telemetry.apply(snapshot)
 
     async def withdraw(self) -> None:
         """The proxy is registered no more: take no new connections, let the open ones end."""
@@ -115,6 +124,7 @@ class Sidecar:
             await self._clock.sleep(_DRAIN_STEP_S)
         for listener in self._leaving:
             listener.abort_all()
+        await self.telemetry.close()
         await self._tasks.cancel()
         log.info("stopped: %s", self.tallies.text())
 
@@ -153,8 +163,13 @@ class Sidecar:
                 listener = HttpInboundListener(
                     wanted, self._clock, self._tasks, self.tallies, self._now, self.turn, self._rng
                 )
+                self._observe(listener.manager, "inbound", "")
+                listener.manager.filters += (rate_filter(self.limiter, self._clock.monotonic),)
+                listener.may_connect = lambda: self.limiter.may_connect(self._clock.monotonic())
             else:
-                listener = InboundListener(wanted, self._clock, self._tasks, self.tallies, self._now)
+                listener = InboundListener(
+                    wanted, self._clock, self._tasks, self.tallies, self._now, self._seen("inbound", ""), self.limiter
+                )
             listener.contexts = self._contexts
             try:
                 await self._start(listener)
@@ -178,8 +193,12 @@ class Sidecar:
             made: OutboundListener | HttpOutboundListener
             if one.is_http:
                 made = HttpOutboundListener(one, self.clusters, self.turn, self._rng, self._now)
+                self._observe(made.manager, "outbound", one.name)
             else:
-                made = OutboundListener(one, self._clock, self._tasks, self.tallies, self.clusters, self._state)
+                made = OutboundListener(
+                    one, self._clock, self._tasks, self.tallies, self.clusters, self._state,
+                    self._seen("outbound", one.name),
+                )  # fmt: skip
             try:
                 await self._start(made)
             except OSError as error:
@@ -198,6 +217,15 @@ class Sidecar:
             host.key,
             reason,
         )
+
+    def _seen(self, direction: str, upstream: str) -> Connections:
+        service = self._now().service
+        return Connections(self.telemetry.observer, direction, service, upstream or service)
+
+    def _observe(self, manager: Manager, direction: str, upstream: str) -> None:
+        service = self._now().service
+        manager.telemetry = self.telemetry.observer.listener(direction, service, upstream or service)
+        self.telemetry.managers.append(manager)
 
     @property
     def turn(self) -> Turn:

@@ -131,6 +131,7 @@ def test_every_module_of_commands_has_a_row() -> None:
         "__main__",
         "acl_links",
         "acl_show",
+        "admin_client",
         "client",
         "connection",
         "demo_mesh",

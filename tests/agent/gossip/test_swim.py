@@ -107,6 +107,18 @@ class TestTheGossipRound:
         assert told.count(peer("a")) == 4
         assert player.advance(20) == []
 
+    def test_with_nothing_to_tell_it_rests_and_the_next_news_goes_at_once(self) -> None:
+        player = Player(self.GOSSIPING)
+        player.know("a")
+        player.advance(20)
+        assert player.wake_at == float("inf")
+        player.know("b")
+        assert player.wake_at <= player.now
+        assert peer("b") in [what for _, what in said(player.advance(0))]
+        player.know("c")  # the round after it comes when it is time
+        assert said(player.advance(0.19)) == []
+        assert peer("c") in [what for _, what in said(player.advance(0.01))]
+
     def test_alone_it_keeps_its_news(self) -> None:
         player = Player(self.GOSSIPING)
         assert player.advance(20) == []
@@ -120,6 +132,7 @@ class TestTheGossipRound:
         assert {where for where, _ in said(player.advance(20))} == {peer("a").ip}
         player.advance(20)
         player.delegate.waiting = [b"late news"]
+        player.keep(player.machine.take_commands())
         assert said(player.advance(2)) == []
 
     def test_news_of_the_layer_above_comes_last_and_bears_its_number(self) -> None:
@@ -127,6 +140,7 @@ class TestTheGossipRound:
         player.know("a")
         player.advance(20)
         player.delegate.waiting = [b"event", b"query"]
+        player.keep(player.machine.take_commands())  # as after every call from above
         [packet] = [command for command in player.advance(0.2) if isinstance(command, SendPacket)]
         assert player.codec.decode(packet.data)[0] == [b"\x08event", b"\x08query"]
 

@@ -78,3 +78,24 @@ async def test_blocked_queries_are_a_level(api: Api) -> None:
 def test_every_look_up_of_a_service_is_counted() -> None:
     found = {route.lookup for route in load_routes()} - {""}
     assert found == {"catalog.service", "catalog.connect", "health.service", "health.connect"}
+
+
+async def test_requests_of_the_catalog_are_counted_on_every_way_by_what_became_of_them(api: Api) -> None:
+    wire = await api.connect()
+    for _ in range(4):
+        await wire.ask("GET", "/v1/catalog/service/web")
+    assert api.hits == 3
+    await api.put("/v1/catalog/register", b'{"Node": "n1", "Address": "10.0.0.1"}')
+    await api.put("/v1/catalog/register", b"nonsense")
+    await api.get("/v1/catalog/service/")
+    await api.get("/v1/kv/x")
+    node = api.agent.node_name
+    found = {key: value for key, value in counted(api).items() if key[0].startswith("client.")}
+    assert found == {
+        ("client.api.catalog_service_nodes", node): 5,
+        ("client.api.success.catalog_service_nodes", node): 4,
+        ("client.api.error.catalog_service_nodes", node): 1,
+        ("client.api.catalog_register", node): 2,
+        ("client.api.success.catalog_register", node): 1,
+        ("client.api.error.catalog_register", node): 1,
+    }

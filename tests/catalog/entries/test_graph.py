@@ -101,3 +101,8 @@ def test_a_router_leads_through_splitters_and_subsets() -> None:
     assert write(store, {"Kind": "service-router", "Name": "rt", "Routes": routes}) == ""
     chain = Chain(store.config.lookup(), "rt")
     assert (chain.protocol, chain.top) == ("http", "router")
+
+
+def test_the_protocol_of_a_chain_with_a_splitter_is_its_services_own() -> None:
+    store = _store(*_http("a"))
+    assert "inconsistent protocols" in write(store, _splitter("c", "a")), "c is tcp"

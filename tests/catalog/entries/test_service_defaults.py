@@ -27,3 +27,10 @@ def test_upstream_settings_are_brought_into_form() -> None:
     assert entry.upstream_config.defaults is not None
     assert entry.upstream_config.defaults.protocol == "http"
     assert entry.upstream_config.defaults.connect_timeout_ms == 0
+
+
+def test_rate_limits_are_for_everybody_and_checked() -> None:
+    good = {"Kind": "service-defaults", "Name": "x", "RateLimits": {"InstanceLevel": {"RequestsPerSecond": 5}}}
+    assert write(http_store(), good) == ""
+    bad = {**good, "RateLimits": {"InstanceLevel": {"RequestsPerSecond": 0}}}
+    assert "invalid rate_limits config. InstanceLevel.RequestsPerSecond must be above 0" in write(http_store(), bad)

@@ -155,12 +155,18 @@ class Server:
 
     async def _client(self, rng: random.Random, keys: int) -> None:
         from meshagent.catalog.commands import KVSet, encode
+        from meshagent.errors import MeshError
 
         while True:
             number = rng.randrange(keys)
             key = f"app/{number * 7919 % 1000}/key-{number:07d}"
             began = time.perf_counter()
-            await self.log.propose(encode(KVSet(key, b"again-%064d" % rng.getrandbits(60))), rng.randbytes(16))
+            try:
+                await self.log.propose(encode(KVSet(key, b"again-%064d" % rng.getrandbits(60))), rng.randbytes(16))
+            except MeshError as error:
+                print(f"a write failed: {error!r}", file=sys.stderr)
+                await asyncio.sleep(0.5)
+                continue
             self.slowest = max(self.slowest, time.perf_counter() - began)
             self.written += 1
 
@@ -194,7 +200,11 @@ class Server:
 
     async def do_size(self) -> int:
         """Bytes of keys and values alone, and as Consul's snapshot has them."""
-        return sum(map(len, self.store.snapshot()))
+        size = 0
+        for chunk in self.store.snapshot():
+            size += len(chunk)
+            await asyncio.sleep(0)
+        return size
 
 
 async def serve(name: str, port: int, directory: Path) -> None:
@@ -380,8 +390,8 @@ def drive(options: argparse.Namespace, directory: Path) -> None:
         two.kill()
         facts = two.start()
         say("restart with all keys", {**facts, "times_raw": round(facts["rss_mb"] * 1e6 / size, 2)})
-        table()
     finally:
+        table()
         for each in everyone:
             each.kill()
 

@@ -7,11 +7,11 @@ from meshagent.catalog.raft.progress import WINDOW_BYTES, WINDOW_MESSAGES, Progr
 
 def test_a_probe_waits_for_its_answer_and_then_entries_flow() -> None:
     progress = Progress(next=10)
-    progress.sent(12, 100)
+    progress.sent(12, 100, 0.0)
     assert (progress.awaiting, progress.next) == (True, 10)
     progress.confirm(12)
-    progress.sent(15, 100)
-    progress.sent(16, 100)
+    progress.sent(15, 100, 0.0)
+    progress.sent(16, 100, 0.0)
     assert (progress.awaiting, progress.next, progress.flying_bytes) == (False, 17, 200)
     progress.confirm(15)
     assert progress.flying_bytes == 100
@@ -40,7 +40,7 @@ def test_the_window_is_full_by_bytes_or_by_messages() -> None:
         progress = Progress(next=1, probing=False)
         for number in range(count):
             assert not progress.is_full
-            progress.sent(number + 1, size)
+            progress.sent(number + 1, size, 0.0)
         assert progress.is_full
         progress.probe(1)
         assert not progress.is_full

@@ -21,7 +21,8 @@ def golden(*kinds: str) -> Any:
     rows = []
     for at, step in enumerate(json.loads(GOLDEN.read_text())["steps"]):
         raw = step["request"].get("json")
-        if step["request"]["method"] == "PUT" and isinstance(raw, dict) and raw.get("Kind") in kinds:
+        ours = isinstance(raw, dict) and "RateLimits" in raw  # taken on purpose: conformance/differences.toml
+        if step["request"]["method"] == "PUT" and isinstance(raw, dict) and raw.get("Kind") in kinds and not ours:
             error = step["response"].get("text", "") if step["response"]["status"] != 200 else ""
             rows.append(pytest.param(raw, error, id=f"step {at}"))
     assert rows

@@ -48,6 +48,9 @@ class Recorder:
     def user_message(self, payload: bytes, source: Address, now: float) -> None:
         self.heard.append(("user", payload))
 
+    def has_broadcasts(self) -> bool:
+        return bool(self.waiting)
+
     def broadcasts(self, overhead: int, limit: int) -> list[bytes]:
         taken: list[bytes] = []
         while self.waiting and len(self.waiting[0]) + overhead <= limit:

@@ -78,6 +78,9 @@ class Watch:
     def user_message(self, payload: bytes, source: Address, now: float) -> None:
         self.sim.note("user", self.index, payload.decode())
 
+    def has_broadcasts(self) -> bool:
+        return False
+
     def broadcasts(self, overhead: int, limit: int) -> list[bytes]:
         return []
 
@@ -334,7 +337,7 @@ class GossipSim:
             if kind is SendPacket:
                 self._send(node, command)  # type: ignore[arg-type]
             elif kind is SetTimer:
-                node.wake_at = command.at  # type: ignore[attr-defined]
+                node.wake_at = max(self.now, command.at)  # type: ignore[attr-defined]
                 self._push(node.wake_at, node.index, None)
             elif kind is Dial:
                 self._dial(node, command)  # type: ignore[arg-type]

@@ -16,7 +16,16 @@ from typing import Any
 from meshtest.meshcerts import TrustDomain
 from meshtest.peers import Peer, absent, program, running
 
-__all__ = ["Files", "envoy", "envoy_listener", "haproxy", "nginx", "write_files"]
+__all__ = [
+    "Files",
+    "connection_manager",
+    "envoy",
+    "envoy_listener",
+    "haproxy",
+    "http2_cluster",
+    "nginx",
+    "write_files",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +118,34 @@ def envoy_listener(
             serve, "DownstreamTlsContext", require_client_certificate=True, common=common or {}
         )
     return {"name": f"at-{port}", "address": _address(port), "filter_chains": [chain]}, made
+
+
+def connection_manager(to: int) -> dict[str, Any]:
+    """Envoy's HTTP connection manager with one route to the cluster of `envoy_listener`."""
+    api = "type.googleapis.com/envoy.extensions.filters"
+    routes = [{"match": {"prefix": "/"}, "route": {"cluster": f"to-{to}"}}]
+    return {
+        "name": "envoy.filters.network.http_connection_manager",
+        "typed_config": {
+            "@type": f"{api}.network.http_connection_manager.v3.HttpConnectionManager",
+            "stat_prefix": "http",
+            "codec_type": "AUTO",
+            "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
+            "http_filters": [
+                {
+                    "name": "envoy.filters.http.router",
+                    "typed_config": {"@type": f"{api}.http.router.v3.Router"},
+                }
+            ],
+        },
+    }
+
+
+def http2_cluster() -> dict[str, Any]:
+    """What makes the cluster of `envoy_listener` speak HTTP/2."""
+    kind = "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    options = {"@type": kind, "explicit_http_config": {"http2_protocol_options": {}}}
+    return {"typed_extension_protocol_options": {kind.removeprefix("type.googleapis.com/"): options}}
 
 
 def envoy_program() -> str:

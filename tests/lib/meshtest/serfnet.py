@@ -51,6 +51,8 @@ class Peer:
         self.said: list[Command] = []
         self.log: list[str] = []
         self.up = True
+        #: Called with each thing that is said.
+        self.hook: Callable[[Command], None] = lambda command: None
 
     def of(self, kind: type) -> list[Any]:
         """What was said of one kind."""
@@ -181,6 +183,7 @@ class Net:
                 peer.log.append(self_log)
             else:
                 peer.said.append(command)
+                peer.hook(command)
                 if isinstance(command, KeysChanged):
                     peer.do(lambda serf, now, it=command: serf.queries.keys_kept(it.token, it.response, now))
 

@@ -6,8 +6,11 @@ Used by tests/e2e. What may change here: further kinds of applications.
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +63,9 @@ class Sidecars:
         self.agent = agent
         self.folder = folder
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        #: Where their sockets are: a short name, and away from those of other tests.
+        self.place = tempfile.mkdtemp(prefix="mesh")
+        self.environ = {**os.environ, "MESHAGENT_PROXY_DIR": self.place}
 
     def register(self, name: str, port: int, upstreams: dict[str, int] | None = None, **more: Any) -> None:
         """A service with a sidecar; `upstreams` are local ports by service, `status` is the check's of the sidecar."""
@@ -80,7 +86,7 @@ class Sidecars:
         log = self.folder / f"{service_id}.log"
         line = [*meshagent_command(), "connect", "proxy", "-sidecar-for", service_id, "-http-addr", self.agent.url]
         with log.open("wb") as out:
-            process = subprocess.Popen([*line, *flags], stdout=out, stderr=subprocess.STDOUT)
+            process = subprocess.Popen([*line, *flags], stdout=out, stderr=subprocess.STDOUT, env=self.environ)
         self.processes[service_id] = process
         try:
             self.agent.wait(
@@ -89,6 +95,14 @@ class Sidecars:
         except AgentFailed as error:
             raise AgentFailed(f"{error}\nthe sidecar says:\n{self.log(service_id)[-2000:]}") from None
         return process
+
+    def run(self, *words: str) -> str:
+        """What a command that looks at the sidecars of this host prints."""
+        done = subprocess.run(
+            [*meshagent_command(), *words], env=self.environ, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr or done.stdout
+        return done.stdout
 
     def log(self, service_id: str) -> str:
         return (self.folder / f"{service_id}.log").read_text()
@@ -105,6 +119,7 @@ class Sidecars:
                 process.wait(10)
             process.kill()
             process.wait()
+        shutil.rmtree(self.place, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -98,6 +98,7 @@ class Cluster:
         self._new = False
         hosts: dict[HostKey, Host] = {}
         priorities = []
+        changed = settings != self.settings
         for group in groups:
             level = []
             for row, endpoint in group:
@@ -109,6 +110,7 @@ class Cluster:
                     host = Host(row, endpoint, since)
                     host.pool = self.pool_of(host)
                 else:
+                    changed = changed or endpoint.weight != host.weight
                     host.told(row, endpoint)
                 hosts[key] = host
                 level.append(host)
@@ -117,11 +119,13 @@ class Cluster:
         for host in left:
             host.gone = True
             self.outliers.out -= host.ejected
+        changed = changed or priorities != self._priorities
         self._hosts, self._priorities = hosts, priorities
         self.outliers.total = len(hosts)
         if settings != self.settings:
             self._told(settings)
-        self._rebuild()
+        if changed:  # a snapshot mostly brings other news, and a table is dear to make
+            self._rebuild()
         return left
 
     def _told(self, settings: ClusterSettings) -> None:

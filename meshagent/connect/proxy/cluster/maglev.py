@@ -17,8 +17,9 @@ from meshagent.connect.proxy.cluster.policy import Choosing, Policy
 
 __all__ = ["Maglev", "make", "size_for"]
 
-#: (hosts at most, size): primes, so that every skip reaches every place; 64 places a host and more.
-_SIZES = ((64, 4099), (256, 16411), (1 << 30, 65537))
+#: (hosts at most, size): primes, so that every skip reaches every place; 16 places a host and more. The largest takes
+#: half a second to fill.
+_SIZES = ((64, 4099), (1024, 16411), (1 << 30, 65537))
 
 
 class Maglev:

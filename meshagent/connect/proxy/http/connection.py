@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable
 from typing import cast
 
-from meshagent.connect.proxy.http.streams import ConnectionCodec, Peer
+from meshagent.connect.proxy.http.streams import ConnectionCodec, Peer, Timer
 from meshagent.connect.proxy.http.timers import STEP_S, TimerWheel
 from meshagent.connect.proxy.layers.tls import Tls
 from meshagent.errors import RemoteProtocolError
@@ -93,6 +93,7 @@ class HttpConnection(asyncio.Protocol):
         "failure",
         "lost",
         "peer",
+        "timer",
         "tls",
         "transport",
     )
@@ -116,6 +117,8 @@ class HttpConnection(asyncio.Protocol):
         self._closing = False
         self._written_eof = False
         self.lost = False
+        #: Ends a handshake that takes too long; whoever set it cancels it, for it holds the connection.
+        self.timer: Timer | None = None
         #: Why the handshake failed.
         self.failure = ""
 

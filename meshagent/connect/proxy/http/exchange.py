@@ -301,7 +301,7 @@ class Exchange:
     def _may_repeat(self) -> bool:
         """Whether the body is worth keeping."""
         route = self.route
-        return (route is not None and route.retry is not None) or self.head.method in _IDEMPOTENT
+        return (route is not None and route.retry is not None) or self.grpc or self.head.method in _IDEMPOTENT
 
     def _repeatable(self) -> bool:
         """Whether all that was sent of the request can be sent again."""
@@ -351,6 +351,10 @@ class Exchange:
             if why is Reset.STALE and not self._stale_retried and self.head.method in _IDEMPOTENT:
                 self._stale_retried = True
                 self._try(fresh=True)
+                return
+            if why is Reset.REFUSED and self._unasked < _UNASKED_RETRIES:
+                self._unasked += 1  # nobody has looked at it
+                self._try()
                 return
             route = self.route
             policy = route.retry if route is not None else None

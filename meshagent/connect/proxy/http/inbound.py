@@ -56,6 +56,8 @@ class HttpInboundListener:
         rng: random.Random,
     ) -> None:
         self.contexts: Contexts | None = None
+        #: The limit of connections a second.
+        self.may_connect: Callable[[], bool] = lambda: True
         self._clock = clock
         self._tasks = tasks
         self._tallies = tallies
@@ -134,13 +136,14 @@ class HttpInboundListener:
     def _accept(self) -> asyncio.Protocol:
         contexts = self.contexts
         limit = self._inbound.max_connections
-        if contexts is None or (limit and len(self.live) >= limit):
+        if contexts is None or (limit and len(self.live) >= limit) or not self.may_connect():
             self._tallies.refused += 1
             return _Refuse()
         tls = Tls(contexts.server, server_side=True)
         connection = HttpConnection(self._turn, tls, self._shaken, self._lost)
         self.live[connection] = ""
-        self._turn.timers.after(self._inbound.handshake_timeout_ms / 1000.0, lambda: self._too_slow(connection))
+        timeout_s = self._inbound.handshake_timeout_ms / 1000.0
+        connection.timer = self._turn.timers.after(timeout_s, lambda: self._too_slow(connection))
         return connection
 
     def _too_slow(self, connection: HttpConnection) -> None:
@@ -150,6 +153,8 @@ class HttpInboundListener:
 
     def _shaken(self, connection: HttpConnection) -> ConnectionCodec | None:
         tls = connection.tls
+        if connection.timer is not None:
+            connection.timer.cancel()
         if tls is None:
             return None
         snapshot = self._state()
@@ -175,6 +180,8 @@ class HttpInboundListener:
         return sniffing(connection, self._turn, self.manager)
 
     def _lost(self, connection: HttpConnection) -> None:
+        if connection.timer is not None:
+            connection.timer.cancel()
         if not self.live.pop(connection, "") and connection.failure:
             self._tallies.failed_handshakes += 1
             log.debug("connection ended before it began: reason=%s", connection.failure)

@@ -33,8 +33,11 @@ def matcher(match: HTTPMatch | None) -> Matcher | None:
         conditions.append(_methods(frozenset(one.encode() for one in match.methods)))
     for header in match.header:
         ways = (header.exact, header.prefix, header.suffix, header.regex)
-        conditions.append(_header(header.name.lower().encode(), _test(*ways), header.invert))
-    conditions += [_query(one.name.encode(), _test(one.exact, "", "", one.regex)) for one in match.query_param]
+        test = None if header.present else _test(*ways)
+        conditions.append(_header(header.name.lower().encode(), test, header.invert))
+    for query in match.query_param:
+        test = None if query.present else _test(query.exact, "", "", query.regex)
+        conditions.append(_query(query.name.encode(), test))
     if not conditions:
         return None
     if len(conditions) == 1:

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from meshagent.connect.proxy.http.hooks import LocalReply
     from meshagent.connect.proxy.http.messages import Headers, RequestHead
 
-__all__ = ["Rbac"]
+__all__ = ["AUDITED", "Rbac"]
 
 log = logging.getLogger("proxy.inbound")
 
 _PLAIN = HttpRequest()
+#: The detail of a request that only an audit let pass; telemetry counts it.
+AUDITED = "rbac_audited"
 #: Sources that are remembered.
 _MOST = 4096
 
@@ -54,6 +56,8 @@ class Rbac:
     def __call__(self, exchange: Exchange) -> LocalReply | None:
         decision = self.decide(exchange)
         if decision.allowed:
+            if decision.audited:
+                exchange.detail = AUDITED
             if exchange.tokens is not None:
                 exchange.tokens.settle()
             return None

@@ -91,10 +91,13 @@ class Http2ClientCodec(Connection):
             if tunnel and not self.engine.remote_settings.get(ngh2.Setting.ENABLE_CONNECT_PROTOCOL):
                 return self._refused(handler, tunnel, Reset.PROTOCOL_ERROR)
             stream_id = self.engine.send_request(write_request(head), end_stream=end)
-        except ngh2.NGH2Error:
+        except ngh2.NGH2Error:  # a GOAWAY has come with the event that is being handled
+            self.drain()
             return self._refused(handler, tunnel, Reset.REFUSED)
         self.opened += 1
         stream = self.streams[stream_id] = ClientStream(self, stream_id, handler, tunnel, end)
+        if len(self.streams) >= self._most:
+            self._full = True
         if stream_id > _LAST_ID:
             self.drain()
         if not self.deferred:

@@ -89,6 +89,7 @@ class Connection:
             self.fail(ngh2.ErrorCode.PROTOCOL_ERROR, str(error))
             return
         self._handle(engine.events())
+        self.handled()
         if not self.deferred:
             self.defer()
 
@@ -200,6 +201,9 @@ class Connection:
         if events:
             self._handle(events)
 
+    def handled(self) -> None:
+        """All that has come was handled."""
+
     def flushed(self) -> None:
         """Frames were made."""
 
@@ -271,13 +275,16 @@ class Connection:
         if not stream.over and not self.complete(stream):
             stream.over = True
             stream.drop_held()
-            if stream.code is None and event.error_code == ngh2.ErrorCode.REFUSED_STREAM:
-                why = Reset.REFUSED  # a GOAWAY has passed it over
+            if stream.code is None and (event.error_code == ngh2.ErrorCode.REFUSED_STREAM or event.local_error):
+                why = Reset.REFUSED  # a GOAWAY has passed it over, or came before it was sent
             elif stream.code is None:
                 why = Reset.PROTOCOL_ERROR
             else:
                 why = Reset.REFUSED if stream.code == ngh2.ErrorCode.REFUSED_STREAM else Reset.REMOTE
             self.tell_reset(stream, why)
+        if not stream.held:
+            stream.over = True
+            stream.handler = None  # which holds the stream: what is counted is freed at once
         self.emptied()
 
     def _settings(self, event: ngh2.SettingsReceived) -> None:
@@ -309,7 +316,10 @@ class Connection:
         """Give back what the engine forgot. The pieces of a frame that it has not completed when its stream is reset
         are never acknowledged; enough of them would close the window of the connection for good."""
         whole = limits.CONNECTION_WINDOW_BYTES + self._mended
-        missing = whole // 2 - limits.MAX_FRAME_BYTES - self.owed - self.engine.local_window_size
+        try:
+            missing = whole // 2 - limits.MAX_FRAME_BYTES - self.owed - self.engine.local_window_size
+        except ngh2.NGH2Error:  # the engine has ended the connection, which is told in a moment
+            return
         if missing > 0:
             self._mended += missing
             self.engine.set_local_window_size(whole + missing)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import ngh2
 
 from meshagent.connect.proxy.http.messages import ResponseHead
-from meshagent.connect.proxy.http.streams import DownstreamHandler, OnRequest, Timers, Wire
+from meshagent.connect.proxy.http.streams import DownstreamHandler, OnRequest, Timer, Timers, Wire
 from meshagent.connect.proxy.http2 import limits
 from meshagent.connect.proxy.http2.connection import Connection
 from meshagent.connect.proxy.http2.heads import read_request, write_response
@@ -82,6 +82,9 @@ class Http2ServerCodec(Connection):
         self.on_request = on_request
         #: Streams whose answer has ended while the request has not.
         self._early: set[Stream] = set()
+        #: Whether the client knows that the connection ends, and whether it was told where.
+        self._heard = False
+        self._idle: Timer | None = None
         self._last_called = False
         super().__init__(wire, timers, on_violation)
         self._watch_idle(-1)
@@ -122,6 +125,9 @@ class Http2ServerCodec(Connection):
     def lose(self, *why: Any) -> None:
         super().lose(*why)
         self._early.clear()
+        if self._idle is not None:
+            self._idle.cancel()  # it would hold this for an hour
+            self._idle = None
 
     def _watch_idle(self, last_id: int) -> None:
         """Looked at now and then, so that a request costs no timer."""
@@ -131,7 +137,7 @@ class Http2ServerCodec(Connection):
             self.drain()
             return
         seen = self.last_id
-        self.timers.after(IDLE_TIMEOUT_S, lambda: self._watch_idle(seen))
+        self._idle = self.timers.after(IDLE_TIMEOUT_S, lambda: self._watch_idle(seen))
 
     def _request(self, event: ngh2.RequestReceived) -> None:
         stream_id = event.stream_id
@@ -148,9 +154,14 @@ class Http2ServerCodec(Connection):
 
     def _pong(self, event: ngh2.PingAcknowledged) -> None:
         if event.opaque_data == _DRAIN:
+            self._heard = True
+
+    def handled(self) -> None:
+        if self._heard:
             self._last_call()
 
     def _last_call(self) -> None:
+        """The GOAWAY that counts. It names the last request that was taken and leaves at once: none comes between."""
         if self.gone or self._last_called:
             return
         self._last_called = True
@@ -158,8 +169,7 @@ class Http2ServerCodec(Connection):
             self.engine.send_goaway()
         except ngh2.NGH2Error:
             return
-        if not self.deferred:
-            self.defer()
+        self.make_frames()
 
     actions: ClassVar[dict[type[ngh2.Event], Callable[[Any, Any], None]]] = {
         **Connection.actions,

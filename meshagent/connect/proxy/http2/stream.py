@@ -95,6 +95,11 @@ class Stream:
         if not held:
             self._held = None
 
+    @property
+    def held(self) -> bool:
+        """Whether something is still to be delivered."""
+        return bool(self._held)
+
     # --- what the connection says ------------------------------------------------------------------------------
 
     def data(self, data: bytes, end: bool) -> None:

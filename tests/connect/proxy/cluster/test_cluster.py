@@ -124,3 +124,16 @@ def test_a_refused_connection_is_a_failure() -> None:
     world.fail(0, 5, CONNECT_FAILED)
     assert world.host(0).failed == world.host(0).requests == 5
     assert world.host(0).ejected
+
+
+def test_a_snapshot_with_other_news_makes_no_new_table() -> None:
+    world = World("maglev")
+    world.update(endpoints(5))
+    world.cluster.pick()
+    table = world.cluster._only
+    world.update(endpoints(5))
+    world.cluster.pick()
+    assert world.cluster._only is table
+    world.update([msgspec.structs.replace(one, weight=2) for one in endpoints(5)])
+    world.cluster.pick()
+    assert world.cluster._only is not table

@@ -49,4 +49,4 @@ def test_the_order_of_hosts_does_not_matter() -> None:
 
 
 def test_the_table_grows_with_the_hosts() -> None:
-    assert [maglev.size_for(count) for count in (1, 64, 65, 1000)] == [4099, 4099, 16411, 65537]
+    assert [maglev.size_for(count) for count in (1, 64, 65, 1024, 1025)] == [4099, 4099, 16411, 16411, 65537]

@@ -211,3 +211,16 @@ class TestRetries:
         world.requests[0].handler.on_head(ResponseHead(200, [(b"grpc-status", b"5")]), True)
         world.pass_time(1.0)
         assert len(world.requests) == 1
+
+    def test_what_nobody_has_looked_at_is_tried_again_unasked(self) -> None:
+        world = World()
+        client = world.ask(call(), end=False)
+        client.handler.on_data(b"hello", True)
+        for at in range(2):
+            world.requests[at].handler.on_reset(Reset.REFUSED)
+        assert [one.body for one in world.requests] == [b"hello"] * 3
+        world.requests[2].handler.on_reset(Reset.REFUSED)
+        assert client.head is not None
+        assert (b"grpc-status", b"14") in client.head.headers
+        assert len(world.requests) == 3
+        assert world.settled()

@@ -118,6 +118,34 @@ class TestGoAway:
         assert server.codec.capacity == 0
         assert server.changes
 
+    def test_the_last_request_may_be_one_that_it_did_not_look_at(self) -> None:
+        server = Server()
+        answer = server.ask()
+        server.h2.close_connection(last_stream_id=0)
+        server.exchange()
+        assert answer.was_reset is Reset.REFUSED
+        assert server.wire.closed
+
+    def test_a_request_opened_while_it_is_handled_is_refused(self) -> None:
+        """The answer before it in the same bytes makes somebody ask again."""
+        pair = Pair()
+        answer, _ = pair.ask()
+        pair.pump()
+        late = Answer()
+        taken = answer.on_head
+
+        def ask_again(head_: ResponseHead, end: bool) -> None:
+            taken(head_, end)
+            pair.client.open_stream(head(), True, late)
+
+        answer.on_head = ask_again  # type: ignore[method-assign]
+        pair.requests[0].answer(204)
+        pair.codec.drain()
+        pair.pump()
+        assert (answer.status, late.was_reset) == (204, Reset.REFUSED)
+        assert pair.client.closed
+        assert pair.client_wire.closed
+
     def test_the_last_answer_closes_the_connection(self) -> None:
         pair = Pair()
         answer, _ = pair.ask()

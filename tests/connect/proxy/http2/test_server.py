@@ -152,6 +152,12 @@ class TestDrain:
         peer.pass_time(server.IDLE_TIMEOUT_S + 1)
         assert peer.codec.draining
 
+    def test_a_lost_connection_leaves_no_timer(self) -> None:
+        peer = H2Peer()
+        get(peer)
+        peer.codec.connection_lost("reset")
+        assert not any(peer.timers._slots.values())
+
 
 class TestMalformed:
     """Section 8.1.1 and what it refers to: a stream error, others are unharmed."""

@@ -1,7 +1,7 @@
 """Heads of HTTP/1.1 messages from bytes. Strict: what two parsers could read in two ways is refused.
 
-A line is looked up in a table of lines seen before, whose meaning is known: most of a client's lines come again with
-each request. Others are matched against the grammar. Lines that hold secrets are not remembered.
+A head is looked up in a table of heads seen before, and its lines in one of lines: most of them come again with each
+request. Others are matched against the grammar. Lines that hold secrets are not remembered; both tables are bounded.
 
 Refused: bare CR or LF, folded lines, white space before the colon, control characters, no or several Hosts, length
 and transfer-encoding together, several lengths, codings other than `chunked`, targets that are no path.
@@ -52,12 +52,20 @@ _KINDS = {
 _SECRET = frozenset(
     {b"authorization", b"cookie", b"set-cookie", b"proxy-authorization", b"x-consul-token", b"x-api-key"}
 )
+#: Not remembered because they never come again; a head with one of them is not remembered as a whole.
+_UNIQUE = frozenset(
+    {b"x-request-id", b"traceparent", b"tracestate", b"b3", b"x-b3-traceid", b"x-b3-spanid", b"x-b3-parentspanid"}
+)
 #: Never let in by a `Connection` header, because they say where a message ends or goes.
 _NEVER_NOMINATED = frozenset({b"content-length", b"host", b"transfer-encoding"})
 
 _Line = tuple[int, tuple[bytes, bytes]]
 _known: dict[bytes, _Line] = {}
 _MAX_KNOWN, _MAX_KNOWN_BYTES = 4096, 256
+#: Whole heads seen before: a client that asks the same thing sends the same bytes.
+_requests: dict[bytes, tuple[RequestHead, Fields]] = {}
+_responses: dict[bytes, tuple[ResponseHead, Fields]] = {}
+_MAX_HEADS, _MAX_HEAD_KNOWN = 1024, 1024
 
 
 class BadMessage(Exception):
@@ -72,7 +80,7 @@ class BadMessage(Exception):
 class Fields:
     """What the lines of a head say: headers that are passed on, and how the message is framed."""
 
-    __slots__ = ("chunked", "close", "expect", "headers", "host", "keep_alive", "length", "te", "upgrade")
+    __slots__ = ("chunked", "close", "expect", "headers", "host", "keep_alive", "known", "length", "te", "upgrade")
 
     def __init__(self) -> None:
         self.headers: Headers = []
@@ -84,6 +92,8 @@ class Fields:
         self.upgrade = b""
         self.expect = b""
         self.te = b""
+        #: All lines are of the kind that comes again.
+        self.known = True
 
 
 def parse_fields(lines: list[bytes]) -> Fields:
@@ -98,6 +108,8 @@ def parse_fields(lines: list[bytes]) -> Fields:
         found = known.get(line)
         if found is None:
             found = _understood(line)
+            if line not in known:
+                fields.known = False
         kind, pair = found
         if kind == _PLAIN:
             headers.append(pair)
@@ -157,7 +169,7 @@ def _understood(line: bytes) -> _Line:
         raise BadMessage(400, "bad_header_line")
     name = match[1].lower()
     found = (_KINDS.get(name, _PLAIN), (name, match[2].rstrip(b"\t ")))
-    if len(line) <= _MAX_KNOWN_BYTES and name not in _SECRET:
+    if len(line) <= _MAX_KNOWN_BYTES and name not in _SECRET and name not in _UNIQUE:
         if len(_known) >= _MAX_KNOWN:
             _known.clear()
         _known[line] = found
@@ -169,6 +181,10 @@ def request_head(block: bytes) -> tuple[RequestHead, Fields]:
 
     `RequestHead.length` is None for a chunked body; `Fields.close` says that the connection ends with the answer.
     """
+    seen = _requests.get(block)
+    if seen is not None:
+        head, fields = seen
+        return head.copy(), fields
     first, *lines = block.split(b"\r\n")
     match = _REQUEST_LINE.fullmatch(first)
     if match is None:
@@ -196,6 +212,10 @@ def request_head(block: bytes) -> tuple[RequestHead, Fields]:
         method, b"http", authority or b"", target, fields.headers, upgrade, fields.length,
         11 if minor == b"1" else 10, bool(fields.expect) and minor == b"1",
     )  # fmt: skip
+    if fields.known and len(block) <= _MAX_HEAD_KNOWN:
+        if len(_requests) >= _MAX_HEADS:
+            _requests.clear()
+        _requests[block] = head.copy(), fields
     return head, fields
 
 
@@ -224,6 +244,10 @@ def _other_form(method: bytes, target: bytes, authority: bytes | None) -> tuple[
 
 def response_head(block: bytes) -> tuple[ResponseHead, Fields]:
     """A response's head from its bytes up to the empty line. Raises BadMessage."""
+    seen = _responses.get(block)
+    if seen is not None:
+        held, fields = seen
+        return ResponseHead(held.status, held.headers.copy(), held.length, held.reason), fields
     first, *lines = block.split(b"\r\n")
     match = _STATUS_LINE.fullmatch(first)
     if match is None:
@@ -233,4 +257,10 @@ def response_head(block: bytes) -> tuple[ResponseHead, Fields]:
         if fields.chunked:
             raise BadMessage(502, "transfer_encoding_in_http_1_0")
         fields.close = not fields.keep_alive or fields.close
-    return ResponseHead(int(match[2]), fields.headers, fields.length, match[3] or b""), fields
+    head = ResponseHead(int(match[2]), fields.headers, fields.length, match[3] or b"")
+    if fields.known and len(block) <= _MAX_HEAD_KNOWN:
+        if len(_responses) >= _MAX_HEADS:
+            _responses.clear()
+        held = ResponseHead(head.status, head.headers.copy(), head.length, head.reason)
+        _responses[block] = held, fields
+    return head, fields

@@ -201,3 +201,25 @@ def test_known_lines_are_bounded() -> None:
     assert len(heads._known) <= 4096
     parse_fields([b"Authorization: secret"])
     assert b"Authorization: secret" not in heads._known
+
+
+def test_a_head_seen_before_is_a_head_of_its_own() -> None:
+    from meshagent.connect.proxy.http.h1 import heads
+
+    block = b"GET /again HTTP/1.1\r\nHost: a\r\nX-A: b"
+    first, _ = request_head(block)
+    first.headers.append((b"x-evil", b"1"))
+    first.path = b"/elsewhere"
+    second, _ = request_head(block)
+    assert (second.path, second.headers) == (b"/again", [(b"x-a", b"b")])
+    answer = b"HTTP/1.1 200 OK\r\nX-A: b"
+    response_head(answer)[0].headers.clear()
+    assert response_head(answer)[0].headers == [(b"x-a", b"b")]
+    for at in range(3000):
+        request_head(b"GET /%d HTTP/1.1\r\nHost: a" % at)
+        response_head(b"HTTP/1.1 200 OK\r\nX-Number: %d" % at)
+    assert max(len(heads._requests), len(heads._responses)) <= 1024
+    secret = b"GET / HTTP/1.1\r\nHost: a\r\nCookie: secret"
+    request_head(secret)
+    request_head(secret)
+    assert secret not in heads._requests

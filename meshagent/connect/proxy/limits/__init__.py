@@ -1,0 +1,1 @@
+"""Rate limits of a sidecar's inbound side."""

@@ -1,0 +1,1 @@
+"""What a sidecar tells of its traffic: metrics, access logs, traces, taps."""
