@@ -18,7 +18,14 @@ from meshagent.agent.config import Host, assemble
 from meshagent.agent.sockaddr import Interface
 from meshagent.hcl import parse_hcl, parse_json
 
-TYPED = ("README.md", "docs/operating.md", "docs/status.md", "deploy/README.md", "meshagent/agent/README.md")
+TYPED = (
+    "README.md",
+    "docs/operating.md",
+    "docs/security.md",
+    "docs/status.md",
+    "deploy/README.md",
+    "meshagent/agent/README.md",
+)
 PROGRAMS = ("meshagent", ".venv/bin/meshagent", "/usr/local/bin/meshagent")
 
 

@@ -5,9 +5,11 @@ Source: surface rows G17, E3, D33. What may change here: what the daemon needs o
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from meshagent.agent.acl.audit import AuditLog
+from meshagent.agent.acl.introducing import options_of
 from meshagent.agent.acl.names import GuardedNames
 from meshagent.agent.acl.tokens import AgentTokens
 from meshagent.catalog.commands import Command, Register
@@ -28,6 +30,7 @@ def guard(agent: Agent, role: Role, tokens: AgentTokens, config: Config) -> None
         agent.extras["audit"] = AuditLog(config, agent.node_name, agent.clock, agent.tasks)
     if config.acl.enabled:
         agent.extras["acl"] = role.guardian(agent, tokens)
+        agent.extras["auto_config_options"] = partial(options_of, agent)
 
 
 def registration_token(tokens: AgentTokens, command: Command, token: str) -> str:
