@@ -3,8 +3,8 @@
 Source: Ongaro and Ousterhout (2014), section 5.3; Ongaro (2014), sections 6.4 (lease, reads confirmed by a quorum) and
 10.2 (pipelining; writing to the own disk while the others write).
 
-A sign of life (`_beat`) begins a round; messages of the leader name the newest round, answers repeat it: an answer proves
-when the leader was heard at the latest, when the round began, not when the answer came in.
+A sign of life (`_beat`) begins a round; messages of the leader name the newest round, answers repeat it. An answer
+proves when the leader was heard at the latest: when the round began, not when the answer came in.
 
 A leader lets the others commit what it has applied itself, not what it knows to be committed: a read that it answers
 under its lease from its own state must not fall behind what a reader at a follower has already seen.
