@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from meshagent.agent.flapping import Flapping
 from meshagent.agent.gossip.member import Member, Status
 from meshagent.agent.self_registration import SERF_HEALTH, serf_health, server_registration
 from meshagent.agent.server_tags import read_server
@@ -55,6 +56,8 @@ class Plan:
 
     writes: list[commands.Register | commands.Deregister] = field(default_factory=list)
     servers: list[AddServer | RemoveServer] = field(default_factory=list)
+    #: When to ask again, in seconds, although nothing may have happened: somebody is not believed yet. 0.0: never.
+    again_s: float = 0.0
     #: (node, what is done and why), for the log.
     reasons: list[tuple[str, str]] = field(default_factory=list)
 
@@ -69,6 +72,8 @@ class Reconciler:
         self._reconnect_timeout_s = reconnect_timeout_s
         self._unknown_since: dict[str, float] = {}
         self._reaped: set[str] = set()
+        self._flapping = Flapping()
+        self._now = 0.0
 
     def reaped(self, names: Iterable[str]) -> None:
         """Gossip has forgotten these members."""
@@ -77,7 +82,9 @@ class Reconciler:
     def plan(self, members: Sequence[Member], servers: Sequence[Server], now: float) -> Plan:
         """What is to be done at monotonic second `now`."""
         plan = Plan()
+        self._now = now
         known = {member.name.lower() for member in members}
+        self._flapping.keep(known)
         for member in members:
             handle = _BY_STATUS.get(member.status)
             if handle is not None:
@@ -100,7 +107,11 @@ class Reconciler:
                 datacenter=self._datacenter,
             )
             wanted = commands.Register(node, None, (serf_health(member.name, alive=True),), skip_node_update=True)
+        wait_s = self._flapping.wait_s(member.name.lower(), self._now)
         if not self._holds(wanted):
+            if wait_s and self._node(member.name) is not None:
+                plan.again_s = min(plan.again_s or wait_s, wait_s)
+                return
             plan.writes.append(wanted)
             plan.reasons.append((member.name, "member joined, marking health alive"))
 
@@ -108,6 +119,7 @@ class Reconciler:
         node = self._node(member.name)
         if node is None:
             return  # it was never here: nothing to say of it
+        self._flapping.failed(member.name.lower(), self._now)
         wanted = commands.Register(node, None, (serf_health(node.name, alive=False),), skip_node_update=True)
         if not self._holds(wanted):
             plan.writes.append(wanted)

@@ -72,7 +72,7 @@ class ReconcileKeeper:
             except MeshError as error:
                 log.warning("reconciling members failed: %s", error)
                 complete = False
-            await self._wait(INTERVAL_S if complete else RETRY_S)
+            await self._wait(min(INTERVAL_S, plan.again_s or INTERVAL_S) if complete else RETRY_S)
 
     def _plan(self) -> Plan:
         members: Membership = self._agent.extras["members"]

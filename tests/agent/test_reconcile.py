@@ -203,3 +203,18 @@ def test_whatever_happens_a_plan_that_was_carried_out_leaves_nothing_to_do(histo
     world = World()
     for at, present in enumerate(histories):
         world.look(*present, now=at * 30.0)
+
+
+def test_who_flaps_is_passing_again_only_when_he_stays() -> None:
+    world = World()
+    world.look(member("s1"), member("c1"))
+    for at in range(2):
+        world.look(member("s1"), member("c1", Status.FAILED), now=at * 10.0)
+        world.look(member("s1"), member("c1"), now=at * 10.0 + 5)
+        assert world.health("c1") == "passing"
+    world.look(member("s1"), member("c1", Status.FAILED), now=20.0)
+    assert world.health("c1") == "critical"
+    plan = world.look(member("s1"), member("c1"), now=25.0)
+    assert (world.health("c1"), plan.again_s) == ("critical", 10.0)
+    plan = world.look(member("s1"), member("c1"), now=35.0)
+    assert (world.health("c1"), plan.again_s) == ("passing", 0.0)

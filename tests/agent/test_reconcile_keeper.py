@@ -122,3 +122,18 @@ async def test_one_row_that_is_refused_does_not_keep_the_others_back() -> None:
     await world.pass_time(0)
     assert "s2" in world.nodes
     await world.agent.tasks.cancel()
+
+
+async def test_it_looks_again_when_somebody_is_not_believed_yet() -> None:
+    world = World(member("s1"), member("s2"))
+    await world.pass_time(0)
+    for _ in range(3):
+        for status in (Status.FAILED, Status.ALIVE):
+            world.members[1] = member("s2", status)
+            world.keeper.on_members(MemberEvent("member-update", (world.members[1],), wan=False))
+            await world.pass_time(1)
+    check = lambda: world.agent.store.registrations.checks["s2", "serfhealth"].status  # noqa: E731
+    assert check() == "critical"
+    await world.pass_time(12)
+    assert check() == "passing"
+    await world.agent.tasks.cancel()
