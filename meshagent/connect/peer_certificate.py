@@ -29,5 +29,5 @@ def peer_facts(der: bytes) -> tuple[tuple[str, ...], datetime]:
         except x509.ExtensionNotFound:
             return (), certificate.not_valid_after_utc
         return tuple(names.get_values_for_type(x509.UniformResourceIdentifier)), certificate.not_valid_after_utc
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise RemoteProtocolError("the certificate cannot be understood") from error

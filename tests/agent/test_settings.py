@@ -25,7 +25,7 @@ def test_defaults_are_those_of_the_parts():
     assert settings.metrics_settings(plain) == settings.MetricsSettings()
     raft = dataclasses.replace(RaftSettings(), multiplier=1)
     assert settings.raft_settings(plain) == raft
-    http = dataclasses.replace(settings.HttpSettings(), pretty=True, ui_enabled=True)
+    http = dataclasses.replace(settings.HttpSettings(), pretty=True, ui_enabled=True, enable_debug=True)
     assert settings.http_settings(plain) == http
 
 

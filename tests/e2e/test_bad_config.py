@@ -80,25 +80,3 @@ def test_a_port_in_use_is_said_plainly(agent: AgentProcess, tmp_path: Path) -> N
         assert "Traceback" not in other.log()
     finally:
         other.stop()
-
-
-@pytest.mark.parametrize(
-    ("more", "wanted"),
-    [
-        ('acl { enabled = true default_policy = "deny" }', "acl.enabled: ACLs are not built yet"),
-    ],
-)
-def test_what_this_release_cannot_be_is_refused_before_anything_is_made(tmp_path: Path, more: str, wanted: str) -> None:
-    """A promise that is not kept (an ACL that lets everyone in) is worse than a refusal."""
-    path = tmp_path / "agent.hcl"
-    path.write_text(f'data_dir = "{tmp_path}/data"\nserver = true\nbind_addr = "127.0.0.1"\n{more}\n')
-    done = subprocess.run(
-        [*meshagent_command(), "agent", "-config-file", str(path)],
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert wanted in done.stderr
-    assert not (tmp_path / "data").exists()

@@ -27,16 +27,18 @@ _EVERYWHERE = frozenset({"/v1/catalog/datacenters"})
 def elsewhere(
     dispatcher: Dispatcher, route: Route, request: Request
 ) -> Callable[[Route, Request], Awaitable[Outcome]] | None:
-    """How a server has another datacenter answer; None when the request is for this one.
+    """How a server has another datacenter answer; None when the request is for this one, or for one that nobody knows.
 
     Raises:
-        InternalError: there is no path to it.
+        InternalError: none of its servers can be reached.
     """
     agent = dispatcher.agent
     datacenters: Datacenters | None = agent.extras.get("datacenters")
     wanted = request.query.get("datacenter") or request.query.get("dc")
     if datacenters is None or not wanted or wanted == agent.datacenter or route.path in _EVERYWHERE:
         return None
+    if wanted not in datacenters.names():
+        return None  # each endpoint has its own way to say that there is no such datacenter
     return datacenters.forwarder(wanted, dispatcher.settings, dispatcher.always).outcome
 
 

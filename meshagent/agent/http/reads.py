@@ -104,7 +104,10 @@ class Reads:
             if error.http_status not in {403, 404, 500} or isinstance(error, BadOption):
                 raise
             self.agent.metrics.incr("rpc.request_error")
-            meta = _ERROR_META if (route.effective and not route.streaming) or route.meta_on_error else b""
+            named = (
+                bool(str(error)) or error.http_status != 404
+            )  # that something is not there may be said without a word
+            meta = _ERROR_META if named and ((route.effective and not route.streaming) or route.meta_on_error) else b""
             return error_answer(error.http_status, str(error), self.always, meta), None, None
 
     async def _answer(

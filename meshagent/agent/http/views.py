@@ -156,7 +156,7 @@ class View:
         encode = self._encode
         encoded = encode_json(rows) if encode is None else encode(rows, self.request)
         if isinstance(encoded, bytes):
-            self.status, self.content_type, self.headers, self.body = 200, JSON, (), encoded
+            self.status, self.content_type, self.headers, self.body, self.bare = 200, JSON, (), encoded, False
         else:
             self.status, self.content_type = encoded.status, encoded.content_type
             self.headers, self.body, self.bare = encoded.headers, encoded.body, encoded.bare

@@ -24,6 +24,7 @@ from meshagent.catalog.raft.journal import Journal
 from meshagent.catalog.raft.messages import InstallSnapshot, SnapshotReply
 from meshagent.catalog.raft.settings import RaftSettings
 from meshagent.catalog.raft.snapshots import SnapshotId, SnapshotWriter
+from meshagent.catalog.raft.standing import LEADER
 from meshagent.catalog.raft.state import ReplicatedState, StateRestoring
 from meshagent.catalog.raft.transport import Transport
 from meshagent.catalog.raft.worker import Worker, run
@@ -95,7 +96,8 @@ class SnapshotSender:
         finally:
             del self._under_way[node_id]
         engine = self._engine()
-        if engine.term != term or not engine.takes_commands:
+        # Not `takes_commands`: while leadership is handed over this server may yet lead on.
+        if engine.term != term or engine.role != LEADER:
             return
         if delivered is not None:
             engine.snapshot_delivered(node_id, snapshot.index, delivered.epoch)

@@ -130,8 +130,8 @@ def test_what_has_no_effect_yet_is_told_once_each_with_what_it_waits_for(configu
     assert configure.warnings("ports { expose_min_port = 9301 }", "ports { expose_min_port = 9302 }") == [
         "c.hcl:1:9: ports.expose_min_port has no effect yet: it waits for the mesh"
     ]
-    assert configure.warnings('ui_config { dir = "a" }', 'ui_config { dir = "b" }') == [
-        "c.hcl:1:13: ui_config.dir has no effect yet: it waits for the web page"
+    assert configure.warnings('ui_config { metrics_provider = "a" }', 'ui_config { metrics_provider = "b" }') == [
+        "c.hcl:1:13: ui_config.metrics_provider has no effect yet: it waits for charts in the web page"
     ]
 
 

@@ -33,6 +33,16 @@ async def test_co2_co3_updates_are_written_together(api: Api) -> None:
     assert (await api.get("/v1/coordinate/nodes?segment=zz")).json == []
 
 
+async def test_co2_what_comes_to_be_has_the_headers_that_its_absence_lacked(api: Api) -> None:
+    await api.write(commands.Register(Node(name="a", address="1.1.1.1")))
+    missing = await api.get("/v1/coordinate/node/a")
+    assert (missing.status, "x-consul-index" in missing.headers) == (404, False)
+    await api.put("/v1/coordinate/update", {"Node": "a", "Coord": COORD})
+    await flush(api)
+    found = await api.get("/v1/coordinate/node/a")
+    assert (found.status, found.headers["x-consul-index"]) == (200, str(api.agent.store.index))
+
+
 async def test_co3_a_flood_is_bounded(api: Api) -> None:
     wire = await api.connect()
     for number in range(650):
