@@ -42,7 +42,7 @@ def test_it_ends_when_nobody_waits_any_more() -> None:
     ended = threading.Event()
     ended.set()
     seen = [int(line.rpartition(" ")[2]) for line in profile(100.0, ended).splitlines()]
-    assert sum(seen) < threading.active_count()  # one look at each of the other threads, at most
+    assert sum(seen) <= len(sys._current_frames())  # one look at each thread, not 10,000
 
 
 async def test_tasks_and_memory_are_named() -> None:
