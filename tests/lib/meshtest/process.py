@@ -35,6 +35,8 @@ STOP_S = 10.0
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _started: set[subprocess.Popen[bytes]] = set()
+#: Ports that this process has given out: who has one may not listen yet.
+_given: set[int] = set()
 
 
 class AgentFailed(AssertionError):
@@ -55,12 +57,14 @@ def free_ports(names: Sequence[str] = PORT_NAMES) -> dict[str, int]:
     slices, mine = 4, _worker() % 4  # who runs tests beside others never draws a port that they have just drawn
     width = (PORT_RANGE[1] - PORT_RANGE[0]) // slices
     first = PORT_RANGE[0] + mine * width
+    if len(_given) > width // 2:
+        _given.clear()
     ports: dict[str, int] = {}
     held: list[socket.socket] = []
     try:
         while len(ports) < len(names):
             port = chance.randrange(first, first + width)
-            if port in ports.values():
+            if port in _given:
                 continue
             try:
                 for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
@@ -69,6 +73,7 @@ def free_ports(names: Sequence[str] = PORT_NAMES) -> dict[str, int]:
                     sock.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _given.add(port)
             ports[names[len(ports)]] = port
     finally:
         for sock in held:
