@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from meshagent.agent.cli.acl_objects import asking
 from meshagent.agent.cli.acl_show import content_of, find_id, policy_lines, show, token_lines
-from meshagent.agent.cli.client import ApiError, Client
+from meshagent.agent.cli.client import Client
 from meshagent.agent.cli.flags import api_command, expect, switch, text
 from meshagent.agent.cli.output import fail, say, show_json
 
@@ -34,10 +35,8 @@ def bootstrap(client: Client, args: tuple[str, ...], format: str) -> None:
     """
     expect(args, 0, 1)
     secret = content_of("-" if args[0] == "-" else f"@{args[0]}", "secret").strip() if args else ""
-    try:
+    with asking("Failed ACL bootstrapping"):
         row = client.put("acl/bootstrap", value={"BootstrapSecret": secret} if secret else {}).json()
-    except ApiError as error:
-        raise fail(f"Failed ACL bootstrapping: {error}") from None
     show(row, token_lines(row), format)
 
 
@@ -55,10 +54,8 @@ def set_agent_token(client: Client, args: tuple[str, ...]) -> None:
     if kind not in _TOKENS:
         raise fail(f"Unknown token type: {kind!r}: use {', '.join(_TOKENS[:-1])}")
     name = {"recovery": "agent_recovery", "master": "agent_recovery"}.get(kind, kind)
-    try:
+    with asking(f"Failed to set ACL token {kind!r}"):
         client.put(f"agent/token/{name}", value={"Token": token})
-    except ApiError as error:
-        raise fail(f"Failed to set ACL token {kind!r}: {error}") from None
     say(f'ACL token "{kind}" set successfully')
 
 
@@ -70,10 +67,8 @@ def set_agent_token(client: Client, args: tuple[str, ...]) -> None:
 def list_templates(client: Client, args: tuple[str, ...], format: str) -> None:
     """List the templated policies."""
     expect(args, 0, 0)
-    try:
+    with asking("Failed to retrieve the templated policies list"):
         found = client.get("acl/templated-policies")
-    except ApiError as error:
-        raise fail(f"Failed to retrieve the templated policies list: {error}") from None
     show(found, sorted(found), format)
 
 
@@ -89,10 +84,8 @@ def read_template(client: Client, args: tuple[str, ...], name: str, format: str)
     """Show a templated policy: its variables and its rules."""
     expect(args, 0, 0)
     _named(name)
-    try:
+    with asking(f"Error reading templated policy {name!r}"):
         row = client.get(f"acl/templated-policy/name/{name}")
-    except ApiError as error:
-        raise fail(f"Error reading templated policy {name!r}: {error}") from None
     variables = ["   Name: String - Required"] if row["Schema"] else ["   None"]
     lines = [
         f"Name:            {row['TemplateName']}",
@@ -119,10 +112,8 @@ def preview_template(client: Client, args: tuple[str, ...], name: str, var: tupl
         if not colon or key != "name":
             raise fail(f"Malformed -var argument: {one!r}: name:VALUE is expected")
         body["Name"] = value
-    try:
+    with asking("Failed to generate the templated policy preview"):
         row = client.request("POST", f"acl/templated-policy/preview/{name}", body=_json(body)).json()
-    except ApiError as error:
-        raise fail(f"Failed to generate the templated policy preview: {error}") from None
     show(row, policy_lines(row), format)
 
 
@@ -148,10 +139,8 @@ def explain(client: Client, args: tuple[str, ...], data: str, json: bool) -> int
     if accessor != "self":
         accessor = find_id(client, "tokens", "AccessorID", accessor, "token")
     body = {"Accessor": accessor, "Method": method.upper(), "Path": path, "Body": content_of(data, "data")}
-    try:
+    with asking("Error explaining"):
         found = client.request("POST", "acl/explain", body=_json(body)).json()
-    except ApiError as error:
-        raise fail(f"Error explaining: {error}") from None
     if json:
         show_json(found)
     else:
@@ -174,10 +163,8 @@ def suggest(client: Client, args: tuple[str, ...], json: bool) -> None:
     """
     expect(args, 1, 1, "One argument is expected: the accessor of a token")
     accessor = find_id(client, "tokens", "AccessorID", args[0], "token")
-    try:
+    with asking("Error suggesting"):
         found = client.get(f"acl/suggest/{accessor}")
-    except ApiError as error:
-        raise fail(f"Error suggesting: {error}") from None
     if json:
         show_json(found)
         return

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from meshagent.agent.cli.acl_objects import asking
 from meshagent.agent.cli.acl_show import content_of, method_lines, show, show_all
-from meshagent.agent.cli.client import ApiError, Client
+from meshagent.agent.cli.client import Client
 from meshagent.agent.cli.flags import api_command, expect, switch, text
 from meshagent.agent.cli.output import fail, say
 
@@ -77,10 +78,8 @@ def create(client: Client, args: tuple[str, ...], name: str, type: str, meta: bo
     _need(name)
     if not type:
         raise fail("Missing required '-type' flag")
-    try:
+    with asking("Failed to create new auth method"):
         row = client.put("acl/auth-method", value={"Name": name, "Type": type, **_body(given, {})}).json()
-    except ApiError as error:
-        raise fail(f"Failed to create new auth method: {error}") from None
     show(row, method_lines(row, meta=meta), format)
 
 
@@ -92,10 +91,8 @@ def read(client: Client, args: tuple[str, ...], name: str, meta: bool, format: s
     """Show an auth method with its configuration."""
     expect(args, 0, 0)
     _need(name)
-    try:
+    with asking(f"Error reading auth method {name!r}"):
         row = client.get(f"acl/auth-method/{name}")
-    except ApiError as error:
-        raise fail(f"Error reading auth method {name!r}: {error}") from None
     show(row, method_lines(row, meta=meta), format)
 
 
@@ -111,12 +108,10 @@ def update(
     """Change an auth method; what is not given stays."""
     expect(args, 0, 0)
     _need(name)
-    try:
+    with asking(f"Error updating auth method {name!r}"):
         held = client.get(f"acl/auth-method/{name}")
         body = {"Name": name, "Type": held["Type"], **_body(given, {} if no_merge else held)}
         row = client.put(f"acl/auth-method/{name}", value=body).json()
-    except ApiError as error:
-        raise fail(f"Error updating auth method {name!r}: {error}") from None
     show(row, method_lines(row, meta=meta), format)
 
 
@@ -126,10 +121,8 @@ def delete(client: Client, args: tuple[str, ...], name: str) -> None:
     """Delete an auth method, its binding rules and the tokens of its logins."""
     expect(args, 0, 0)
     _need(name)
-    try:
+    with asking(f'Error deleting auth method "{name}"'):
         client.request("DELETE", f"acl/auth-method/{name}")
-    except ApiError as error:
-        raise fail(f'Error deleting auth method "{name}": {error}') from None
     say(f'Auth-method "{name}" deleted successfully')
 
 
@@ -139,10 +132,8 @@ def delete(client: Client, args: tuple[str, ...], name: str) -> None:
 def list_methods(client: Client, args: tuple[str, ...], meta: bool, format: str) -> None:
     """List the auth methods without their configuration."""
     expect(args, 0, 0)
-    try:
+    with asking("Failed to retrieve the auth method list"):
         rows = client.get("acl/auth-methods")
-    except ApiError as error:
-        raise fail(f"Failed to retrieve the auth method list: {error}") from None
     show_all(rows, (_listed(row, meta) for row in rows), format, "\n")
 
 

@@ -6,29 +6,16 @@ script parses.
 
 from __future__ import annotations
 
-from typing import Any
-
-from meshagent.agent.cli.acl_show import content_of, find_id, listed_policy_lines, policy_lines, show, show_all
-from meshagent.agent.cli.client import ApiError, Client
+from meshagent.agent.cli.acl_objects import POLICY, asking
+from meshagent.agent.cli.acl_show import content_of, listed_policy_lines, policy_lines, show, show_all
+from meshagent.agent.cli.client import Client
 from meshagent.agent.cli.flags import api_command, expect, switch, text
-from meshagent.agent.cli.output import fail, say
+from meshagent.agent.cli.output import fail
 
 __all__ = ["create", "delete", "list_policies", "read", "update"]
 
 _META = switch("meta", "Show hash and indexes, too")
 _FORMAT = text("format", "pretty or json", default="pretty")
-
-
-def _found(client: Client, id: str, name: str) -> dict[str, Any]:
-    """The policy of an id (or its beginning) or name."""
-    if not id and not name:
-        raise fail("Must specify either the -id or -name parameters")
-    path = f"acl/policy/{find_id(client, 'policies', 'ID', id, 'policy')}" if id else f"acl/policy/name/{name}"
-    try:
-        row: dict[str, Any] = client.get(path)
-    except ApiError as error:
-        raise fail(f"Error reading policy {id or name!r}: {error}") from None
-    return row
 
 
 @api_command("create", short_help="Create a policy")
@@ -58,10 +45,8 @@ def create(
         "Rules": content_of(rules, "rules"),
         "Datacenters": list(valid_datacenter),
     }
-    try:
+    with asking("Failed to create new policy"):
         row = client.put("acl/policy", value=body).json()
-    except ApiError as error:
-        raise fail(f"Failed to create new policy: {error}") from None
     show(row, policy_lines(row, meta=meta), format)
 
 
@@ -73,7 +58,7 @@ def create(
 def read(client: Client, args: tuple[str, ...], id: str, name: str, meta: bool, format: str) -> None:
     """Show a policy with its rules."""
     expect(args, 0, 0)
-    row = _found(client, id, name)
+    row = POLICY.found(client, id, name)
     show(row, policy_lines(row, meta=meta), format)
 
 
@@ -100,7 +85,7 @@ def update(
 ) -> None:
     """Change a policy; what is not given stays."""
     expect(args, 0, 0)
-    held = _found(client, id, "" if id else name)
+    held = POLICY.found(client, id, "" if id else name)
     old = {} if no_merge else held
     body = {
         "Name": name or held["Name"],
@@ -108,10 +93,8 @@ def update(
         "Rules": old.get("Rules", "") if rules is None else content_of(rules, "rules"),
         "Datacenters": list(valid_datacenter) or old.get("Datacenters") or [],
     }
-    try:
+    with asking(f"Error updating policy {held['ID']!r}"):
         row = client.put(f"acl/policy/{held['ID']}", value=body).json()
-    except ApiError as error:
-        raise fail(f"Error updating policy {held['ID']!r}: {error}") from None
     show(row, policy_lines(row, meta=meta), format)
 
 
@@ -121,12 +104,7 @@ def update(
 def delete(client: Client, args: tuple[str, ...], id: str, name: str) -> None:
     """Delete a policy: tokens and roles lose it."""
     expect(args, 0, 0)
-    found = _found(client, id, name)["ID"]
-    try:
-        client.request("DELETE", f"acl/policy/{found}")
-    except ApiError as error:
-        raise fail(f'Error deleting policy "{found}": {error}') from None
-    say(f'Policy "{found}" deleted successfully')
+    POLICY.delete(client, id, name)
 
 
 @api_command("list", short_help="List the policies")
@@ -135,8 +113,5 @@ def delete(client: Client, args: tuple[str, ...], id: str, name: str) -> None:
 def list_policies(client: Client, args: tuple[str, ...], meta: bool, format: str) -> None:
     """List the policies without their rules."""
     expect(args, 0, 0)
-    try:
-        rows = client.get("acl/policies")
-    except ApiError as error:
-        raise fail(f"Failed to retrieve the policy list: {error}") from None
+    rows = POLICY.rows(client)
     show_all(rows, (listed_policy_lines(row, meta=meta) for row in rows), format, "\n")

@@ -9,27 +9,16 @@ from __future__ import annotations
 from typing import Any
 
 from meshagent.agent.cli.acl_links import link_flags, links, merged
-from meshagent.agent.cli.acl_show import find_id, listed_role_lines, role_lines, show, show_all
-from meshagent.agent.cli.client import ApiError, Client
+from meshagent.agent.cli.acl_objects import ROLE, asking
+from meshagent.agent.cli.acl_show import listed_role_lines, role_lines, show, show_all
+from meshagent.agent.cli.client import Client
 from meshagent.agent.cli.flags import api_command, expect, switch, text
-from meshagent.agent.cli.output import fail, say
+from meshagent.agent.cli.output import fail
 
 __all__ = ["create", "delete", "list_roles", "read", "update"]
 
 _META = switch("meta", "Show hash and indexes, too")
 _FORMAT = text("format", "pretty or json", default="pretty")
-
-
-def _found(client: Client, id: str, name: str) -> dict[str, Any]:
-    """The role of an id (or its beginning) or name."""
-    if not id and not name:
-        raise fail("Must specify either the -id or -name parameters")
-    path = f"acl/role/{find_id(client, 'roles', 'ID', id, 'role')}" if id else f"acl/role/name/{name}"
-    try:
-        row: dict[str, Any] = client.get(path)
-    except ApiError as error:
-        raise fail(f"Error reading role {id or name!r}: {error}") from None
-    return row
 
 
 @api_command("create", short_help="Create a role")
@@ -51,10 +40,8 @@ def create(
             "Cannot create a role without specifying -policy-name, -policy-id, -service-identity, -node-identity, "
             "-templated-policy, or -templated-policy-file at least once"
         )
-    try:
+    with asking("Failed to create new role"):
         row = client.put("acl/role", value={"Name": name, "Description": description, **granted}).json()
-    except ApiError as error:
-        raise fail(f"Failed to create new role: {error}") from None
     show(row, role_lines(row, meta=meta), format)
 
 
@@ -66,7 +53,7 @@ def create(
 def read(client: Client, args: tuple[str, ...], id: str, name: str, meta: bool, format: str) -> None:
     """Show a role."""
     expect(args, 0, 0)
-    row = _found(client, id, name)
+    row = ROLE.found(client, id, name)
     show(row, role_lines(row, meta=meta), format)
 
 
@@ -91,17 +78,15 @@ def update(
 ) -> None:
     """Change what a role grants: flags replace what it has, -append-... flags add to it."""
     expect(args, 0, 0)
-    held = _found(client, id, "" if id else name)
+    held = ROLE.found(client, id, "" if id else name)
     old = {} if no_merge else held
     body = {
         "Name": name or held["Name"],
         "Description": old.get("Description", "") if description is None else description,
         **merged(client, old, given),
     }
-    try:
+    with asking(f"Error updating role {held['ID']!r}"):
         row = client.put(f"acl/role/{held['ID']}", value=body).json()
-    except ApiError as error:
-        raise fail(f"Error updating role {held['ID']!r}: {error}") from None
     show(row, role_lines(row, meta=meta), format)
 
 
@@ -111,12 +96,7 @@ def update(
 def delete(client: Client, args: tuple[str, ...], id: str, name: str) -> None:
     """Delete a role: tokens lose it."""
     expect(args, 0, 0)
-    found = _found(client, id, name)["ID"]
-    try:
-        client.request("DELETE", f"acl/role/{found}")
-    except ApiError as error:
-        raise fail(f'Error deleting role "{found}": {error}') from None
-    say(f'Role "{found}" deleted successfully')
+    ROLE.delete(client, id, name)
 
 
 @api_command("list", short_help="List the roles")
@@ -125,8 +105,5 @@ def delete(client: Client, args: tuple[str, ...], id: str, name: str) -> None:
 def list_roles(client: Client, args: tuple[str, ...], meta: bool, format: str) -> None:
     """List the roles."""
     expect(args, 0, 0)
-    try:
-        rows = client.get("acl/roles")
-    except ApiError as error:
-        raise fail(f"Failed to retrieve the role list: {error}") from None
+    rows = ROLE.rows(client)
     show_all(rows, (listed_role_lines(row, meta=meta) for row in rows), format, "\n")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from meshagent.agent.cli.acl_objects import asking
 from meshagent.agent.cli.acl_show import find_id, rule_lines, show, show_all
-from meshagent.agent.cli.client import ApiError, Client
+from meshagent.agent.cli.client import Client
 from meshagent.agent.cli.flags import api_command, expect, switch, text
 from meshagent.agent.cli.output import fail, say
 
@@ -64,10 +65,8 @@ def create(client: Client, args: tuple[str, ...], method: str, meta: bool, forma
     for flag, value in (("method", method), ("bind-type", given["bind_type"]), ("bind-name", given["bind_name"])):
         if not value:
             raise fail(f"Missing required '-{flag}' flag")
-    try:
+    with asking("Failed to create new binding rule"):
         row = client.put("acl/binding-rule", value={"AuthMethod": method, **_body(given, {})}).json()
-    except ApiError as error:
-        raise fail(f"Failed to create new binding rule: {error}") from None
     show(row, rule_lines(row, meta=meta), format)
 
 
@@ -78,10 +77,8 @@ def create(client: Client, args: tuple[str, ...], method: str, meta: bool, forma
 def read(client: Client, args: tuple[str, ...], id: str, meta: bool, format: str) -> None:
     """Show a binding rule."""
     expect(args, 0, 0)
-    try:
+    with asking("Error reading binding rule"):
         row = client.get(f"acl/binding-rule/{_id(client, id)}")
-    except ApiError as error:
-        raise fail(f"Error reading binding rule: {error}") from None
     show(row, rule_lines(row, meta=meta), format)
 
 
@@ -97,12 +94,10 @@ def update(
     """Change a binding rule; what is not given stays."""
     expect(args, 0, 0)
     found = _id(client, id)
-    try:
+    with asking(f"Error updating binding rule {found!r}"):
         held = client.get(f"acl/binding-rule/{found}")
         body = {"AuthMethod": held["AuthMethod"], **_body(given, {} if no_merge else held)}
         row = client.put(f"acl/binding-rule/{found}", value=body).json()
-    except ApiError as error:
-        raise fail(f"Error updating binding rule {found!r}: {error}") from None
     show(row, rule_lines(row, meta=meta), format)
 
 
@@ -112,10 +107,8 @@ def delete(client: Client, args: tuple[str, ...], id: str) -> None:
     """Delete a binding rule; tokens that it gave stay."""
     expect(args, 0, 0)
     found = _id(client, id)
-    try:
+    with asking(f'Error deleting binding rule "{found}"'):
         client.request("DELETE", f"acl/binding-rule/{found}")
-    except ApiError as error:
-        raise fail(f'Error deleting binding rule "{found}": {error}') from None
     say(f'Binding-rule "{found}" deleted successfully')
 
 
@@ -126,10 +119,8 @@ def delete(client: Client, args: tuple[str, ...], id: str) -> None:
 def list_rules(client: Client, args: tuple[str, ...], method: str, meta: bool, format: str) -> None:
     """List the binding rules."""
     expect(args, 0, 0)
-    try:
+    with asking("Failed to retrieve the binding rule list"):
         rows = client.get("acl/binding-rules", {"authmethod": method} if method else {})
-    except ApiError as error:
-        raise fail(f"Failed to retrieve the binding rule list: {error}") from None
     show_all(rows, (_listed(row, meta) for row in rows), format, "\n")
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from meshagent.agent.cli.acl_links import link_flags, links, merged
+from meshagent.agent.cli.acl_objects import asking
 from meshagent.agent.cli.acl_show import find_id, show, show_all, token_lines
-from meshagent.agent.cli.client import ApiError, Client
+from meshagent.agent.cli.client import Client
 from meshagent.agent.cli.flags import api_command, expect, switch, text
 from meshagent.agent.cli.output import fail, say
 
@@ -59,10 +60,8 @@ def create(
     body: dict[str, Any] = {"Description": description, "Local": local, **granted}
     own = {"AccessorID": accessor, "SecretID": secret, "ExpirationTTL": expires_ttl}
     body |= {name: value for name, value in own.items() if value}
-    try:
+    with asking("Failed to create new token"):
         row = client.put("acl/token", value=body).json()
-    except ApiError as error:
-        raise fail(f"Failed to create new token: {error}") from None
     show(row, token_lines(row, meta=meta), format)
 
 
@@ -87,10 +86,8 @@ def read(
     expect(args, 0, 0)
     query = {"last-used": ""} | ({"expanded": ""} if expanded else {})
     path = "acl/token/self" if self else f"acl/token/{_accessor(client, accessor_id, id)}"
-    try:
+    with asking("Error reading token"):
         row = client.get(path, query)
-    except ApiError as error:
-        raise fail(f"Error reading token: {error}") from None
     show(row, token_lines(row, meta=meta), format)
 
 
@@ -114,7 +111,7 @@ def update(
     """Change what a token grants: flags replace what it has, -append-... flags add to it."""
     expect(args, 0, 0)
     accessor = _accessor(client, accessor_id, id)
-    try:
+    with asking(f"Failed to update token {accessor}"):
         held = client.get(f"acl/token/{accessor}")
         body = {
             "Description": held["Description"] if description is None else description,
@@ -122,8 +119,6 @@ def update(
             **merged(client, held, given),
         }
         row = client.put(f"acl/token/{accessor}", value=body).json()
-    except ApiError as error:
-        raise fail(f"Failed to update token {accessor}: {error}") from None
     show(row, token_lines(row, meta=meta), format)
 
 
@@ -139,10 +134,8 @@ def clone(
     """Make a token that grants the same under new ids."""
     expect(args, 0, 0)
     accessor = _accessor(client, accessor_id, id)
-    try:
+    with asking("Error cloning token"):
         row = client.put(f"acl/token/{accessor}/clone", value={"Description": description}).json()
-    except ApiError as error:
-        raise fail(f"Error cloning token: {error}") from None
     show(row, token_lines(row, meta=meta), format)
 
 
@@ -153,10 +146,8 @@ def delete(client: Client, args: tuple[str, ...], accessor_id: str, id: str) -> 
     """Delete a token: it counts no longer at once."""
     expect(args, 0, 0)
     accessor = _accessor(client, accessor_id, id)
-    try:
+    with asking(f'Error deleting token "{accessor}"'):
         client.request("DELETE", f"acl/token/{accessor}")
-    except ApiError as error:
-        raise fail(f'Error deleting token "{accessor}": {error}') from None
     say(f'Token "{accessor}" deleted successfully')
 
 
@@ -166,8 +157,6 @@ def delete(client: Client, args: tuple[str, ...], accessor_id: str, id: str) -> 
 def list_tokens(client: Client, args: tuple[str, ...], meta: bool, format: str) -> None:
     """List the tokens; secrets are shown to who may write ACLs."""
     expect(args, 0, 0)
-    try:
+    with asking("Failed to retrieve the token list"):
         rows = client.get("acl/tokens", {"last-used": ""})
-    except ApiError as error:
-        raise fail(f"Failed to retrieve the token list: {error}") from None
     show_all(rows, (token_lines(row, meta=meta) for row in rows), format)

@@ -6,17 +6,14 @@ of Consul reads.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from meshagent.agent.acl import shapes
 from meshagent.agent.decode import decode_body
 from meshagent.agent.http.acl_rows import (
-    LinkBody,
-    NodeIdentityBody,
-    ServiceIdentityBody,
-    TemplatedPolicyBody,
+    GrantingBody,
     acl_needs,
     done,
     identities_of,
@@ -31,7 +28,6 @@ from meshagent.agent.http.routes import Route
 from meshagent.catalog import commands
 from meshagent.catalog.acl.model import Role
 from meshagent.catalog.acl.validation import check_identities, check_role_name
-from meshagent.catalog.model import Row
 from meshagent.catalog.queries import Result
 from meshagent.errors import BadRequest, InternalError
 
@@ -43,22 +39,11 @@ __all__ = ["ROUTES"]
 _PREFIX = "Role decoding failed: "
 
 
-class RoleBody(Row, frozen=True, kw_only=True):
-    """A role as it is sent; what is read back may be sent again."""
-
-    go_name: ClassVar[str] = ""
-    go_alias: ClassVar[bool] = True
+class RoleBody(GrantingBody, frozen=True, kw_only=True):
+    """A role as it is sent."""
 
     id: str = ""
     name: str = ""
-    description: str = ""
-    policies: tuple[LinkBody, ...] | None = None
-    service_identities: tuple[ServiceIdentityBody, ...] | None = None
-    node_identities: tuple[NodeIdentityBody, ...] | None = None
-    templated_policies: tuple[TemplatedPolicyBody, ...] | None = None
-    hash: str = ""
-    create_index: int = 0
-    modify_index: int = 0
 
 
 def _result(agent: Agent, rows: Any) -> Result[Any]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AclDisabled",
+    "GrantingBody",
     "LinkBody",
     "NodeIdentityBody",
     "ServiceIdentityBody",
@@ -109,7 +110,23 @@ class TemplatedPolicyBody(Row, frozen=True, kw_only=True):
     datacenters: tuple[str, ...] | None = None
 
 
-def identities_of(body: Any) -> dict[str, Any]:
+class GrantingBody(Row, frozen=True, kw_only=True):
+    """What a role or a token grants, as it is sent; what is read back may be sent again."""
+
+    go_name: ClassVar[str] = ""
+    go_alias: ClassVar[bool] = True
+
+    description: str = ""
+    policies: tuple[LinkBody, ...] | None = None
+    service_identities: tuple[ServiceIdentityBody, ...] | None = None
+    node_identities: tuple[NodeIdentityBody, ...] | None = None
+    templated_policies: tuple[TemplatedPolicyBody, ...] | None = None
+    hash: str = ""
+    create_index: int = 0
+    modify_index: int = 0
+
+
+def identities_of(body: GrantingBody) -> dict[str, Any]:
     """The identities of a body as rows, each once, in an order of their own."""
     services = {
         ServiceIdentity(service_name=one.service_name, datacenters=tuple(one.datacenters or ()))

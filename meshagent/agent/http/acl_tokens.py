@@ -16,10 +16,8 @@ from meshagent.agent.acl import shapes
 from meshagent.agent.acl.access import Refused
 from meshagent.agent.decode import Nanoseconds, decode_body
 from meshagent.agent.http.acl_rows import (
+    GrantingBody,
     LinkBody,
-    NodeIdentityBody,
-    ServiceIdentityBody,
-    TemplatedPolicyBody,
     acl_needs,
     done,
     enabled,
@@ -50,28 +48,17 @@ _PREFIX = "Token decoding failed: "
 _TOPICS = ("acl-tokens", "acl-policies", "acl-roles")
 
 
-class TokenBody(Row, frozen=True, kw_only=True):
-    """A token as it is sent; what is read back may be sent again."""
-
-    go_name: ClassVar[str] = ""
-    go_alias: ClassVar[bool] = True
+class TokenBody(GrantingBody, frozen=True, kw_only=True):
+    """A token as it is sent."""
 
     accessor_id: str = ""
     secret_id: str = ""
-    description: str = ""
-    policies: tuple[LinkBody, ...] | None = None
     roles: tuple[LinkBody, ...] | None = None
-    service_identities: tuple[ServiceIdentityBody, ...] | None = None
-    node_identities: tuple[NodeIdentityBody, ...] | None = None
-    templated_policies: tuple[TemplatedPolicyBody, ...] | None = None
     local: bool = False
     auth_method: str = ""
     expiration_time: str = ""
     expiration_ttl: Nanoseconds = 0
     create_time: str = ""
-    hash: str = ""
-    create_index: int = 0
-    modify_index: int = 0
 
 
 class _CloneBody(Row, frozen=True, kw_only=True):

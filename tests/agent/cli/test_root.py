@@ -130,6 +130,7 @@ def test_every_module_of_commands_has_a_row() -> None:
         "__init__",
         "__main__",
         "acl_links",
+        "acl_objects",
         "acl_show",
         "admin_client",
         "client",
