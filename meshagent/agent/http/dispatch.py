@@ -245,8 +245,8 @@ class Dispatcher:
                 )  # fmt: skip
 
     def _record(self, route: Route, request: Request, incoming: Incoming, status: int, refusal: str) -> None:
-        """Write it down, on the agent that answers it."""
-        if self._audit is not None and (self._forward is None or route.local):
+        """Write it down, on the agent that answers it: a client answers reads that it follows, denials too."""
+        if self._audit is not None and (self._forward is None or route.local or incoming.method == "GET"):
             self._audit.record(
                 accessor=request.access.accessor,
                 method=incoming.method,
