@@ -30,6 +30,7 @@ def test_it_starts_unchanged_and_every_part_holds(agent: AgentProcess) -> None:
     def get(path: str) -> object:
         return agent.get(path, headers=TOKEN)
 
+    agent.wait("the first token", lambda: get("/v1/agent/self"))  # a new leader writes it
     assert get("/v1/agent/self")["Member"]["Name"] == "dc1-server-1"  # type: ignore[index]
     agent.wait("the service", lambda: get("/v1/catalog/service/web"))
     (web,) = get("/v1/catalog/service/web")  # type: ignore[misc]
