@@ -9,34 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from meshtest.meshpeers import Files, envoy, envoy_listener, write_files
+from meshtest.meshpeers import PeerWorld, envoy, envoy_listener
 from meshtest.process import AgentProcess, free_ports
-from meshtest.sidecars import Echo, Sidecars, dial, exchange, free_port, sidecars
-
-
-class World:
-    """An agent with its authority; leafs as files for Envoy."""
-
-    def __init__(self, agent: AgentProcess, mesh: Sidecars, folder: Path) -> None:
-        self.agent = agent
-        self.mesh = mesh
-        self.folder = folder
-        agent.wait("CA roots", lambda: agent.get("/v1/connect/ca/roots")["Roots"])
-        self.trust_domain = agent.get("/v1/connect/ca/roots")["TrustDomain"]
-
-    def leaf(self, service: str) -> Files:
-        found = self.agent.get(f"/v1/agent/connect/ca/leaf/{service}")
-        roots = self.agent.http("GET", "/v1/connect/ca/roots?pem=true").body.decode()
-        return write_files(self.folder, service, found["CertPEM"], found["PrivateKeyPEM"], roots)
-
-    def identity(self, service: str) -> str:
-        return f"spiffe://{self.trust_domain}/ns/default/dc/dc1/svc/{service}"
+from meshtest.sidecars import Echo, dial, exchange, free_port, sidecars
 
 
 @pytest.fixture
-def world(agent: AgentProcess, tmp_path: Path) -> Iterator[World]:
+def world(agent: AgentProcess, tmp_path: Path) -> Iterator[PeerWorld]:
     with sidecars(agent, tmp_path) as mesh:
-        yield World(agent, mesh, tmp_path)
+        yield PeerWorld(agent, mesh, tmp_path)
 
 
 def whole(port: int, data: bytes) -> bytes:
@@ -56,7 +37,7 @@ def whole(port: int, data: bytes) -> bytes:
     return bytes(got)
 
 
-def test_envoy_calls_a_service_behind_our_sidecar(world: World) -> None:
+def test_envoy_calls_a_service_behind_our_sidecar(world: PeerWorld) -> None:
     api = Echo()
     world.mesh.register("api", api.port, sidecar_port=free_port())
     world.mesh.start("api")
@@ -89,7 +70,7 @@ def test_envoy_calls_a_service_behind_our_sidecar(world: World) -> None:
         world.agent.wait("allowed again", lambda: exchange(ports["web"]) == b"hello", within_s=30)
 
 
-def test_our_sidecar_calls_a_service_behind_envoy(world: World) -> None:
+def test_our_sidecar_calls_a_service_behind_envoy(world: PeerWorld) -> None:
     far, local, wrong = Echo(), free_port(), free_port()
     ports = free_ports(["far", "wrong"])
     world.mesh.register("far", far.port, sidecar_port=ports["far"])

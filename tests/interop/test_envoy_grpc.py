@@ -9,39 +9,20 @@ from typing import Any
 import grpc
 import pytest
 from meshtest.grpcpeers import EchoClient, EchoServer
-from meshtest.meshpeers import Files, connection_manager, envoy, envoy_listener, http2_cluster, write_files
+from meshtest.meshpeers import PeerWorld, connection_manager, envoy, envoy_listener, http2_cluster
 from meshtest.process import AgentProcess, free_ports
-from meshtest.sidecars import Sidecars, free_port, sidecars
+from meshtest.sidecars import free_port, sidecars
 
 PATIENCE = 30.0
 H2 = {"alpn_protocols": ["h2"]}
 
 
-class World:
-    """An agent with its authority, two services of gRPC, and leafs as files for Envoy."""
-
-    def __init__(self, agent: AgentProcess, mesh: Sidecars, folder: Path) -> None:
-        self.agent = agent
-        self.mesh = mesh
-        self.folder = folder
-        agent.wait("CA roots", lambda: agent.get("/v1/connect/ca/roots")["Roots"])
-        self.trust_domain = agent.get("/v1/connect/ca/roots")["TrustDomain"]
+@pytest.fixture
+def world(agent: AgentProcess, tmp_path: Path) -> Iterator[PeerWorld]:
+    with sidecars(agent, tmp_path) as mesh:
         entry = {"Kind": "service-defaults", "Name": "api", "Protocol": "grpc"}
         assert agent.put("/v1/config", entry).status == 200
-
-    def leaf(self, service: str) -> Files:
-        found = self.agent.get(f"/v1/agent/connect/ca/leaf/{service}")
-        roots = self.agent.http("GET", "/v1/connect/ca/roots?pem=true").body.decode()
-        return write_files(self.folder, service, found["CertPEM"], found["PrivateKeyPEM"], roots)
-
-    def identity(self, service: str) -> str:
-        return f"spiffe://{self.trust_domain}/ns/default/dc/dc1/svc/{service}"
-
-
-@pytest.fixture
-def world(agent: AgentProcess, tmp_path: Path) -> Iterator[World]:
-    with sidecars(agent, tmp_path) as mesh:
-        yield World(agent, mesh, tmp_path)
+        yield PeerWorld(agent, mesh, tmp_path)
 
 
 @pytest.fixture
@@ -51,7 +32,7 @@ def server() -> Iterator[EchoServer]:
     made.close()
 
 
-def every_kind_of_call(world: World, port: int) -> None:
+def every_kind_of_call(world: PeerWorld, port: int) -> None:
     client = EchoClient(port)
 
     def answered() -> Any:
@@ -76,7 +57,7 @@ def every_kind_of_call(world: World, port: int) -> None:
         client.close()
 
 
-def test_envoy_calls_a_service_behind_our_sidecar(world: World, server: EchoServer) -> None:
+def test_envoy_calls_a_service_behind_our_sidecar(world: PeerWorld, server: EchoServer) -> None:
     world.mesh.register("api", server.port, sidecar_port=free_port())
     world.mesh.start("api")
     public = world.agent.get("/v1/agent/service/api-sidecar-proxy")["Port"]
@@ -96,7 +77,7 @@ def test_envoy_calls_a_service_behind_our_sidecar(world: World, server: EchoServ
         assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
-def test_our_sidecar_calls_a_service_behind_envoy(world: World, server: EchoServer) -> None:
+def test_our_sidecar_calls_a_service_behind_envoy(world: PeerWorld, server: EchoServer) -> None:
     ports = free_ports(["api", "local"])
     world.mesh.register("api", server.port, sidecar_port=ports["api"])
     world.mesh.register("web", free_port(), {"api": ports["local"]}, sidecar_port=free_port())

@@ -15,9 +15,12 @@ from typing import Any
 
 from meshtest.meshcerts import TrustDomain
 from meshtest.peers import Peer, absent, program, running
+from meshtest.process import AgentProcess
+from meshtest.sidecars import Sidecars
 
 __all__ = [
     "Files",
+    "PeerWorld",
     "connection_manager",
     "envoy",
     "envoy_listener",
@@ -231,3 +234,22 @@ http {{
 """)
     with running([program("nginx"), "-p", str(folder), "-c", str(path)], folder, port=port) as peer:
         yield peer
+
+
+class PeerWorld:
+    """An agent with its authority and sidecars; leafs as files for peers that are not ours."""
+
+    def __init__(self, agent: AgentProcess, mesh: Sidecars, folder: Path) -> None:
+        self.agent = agent
+        self.mesh = mesh
+        self.folder = folder
+        agent.wait("CA roots", lambda: agent.get("/v1/connect/ca/roots")["Roots"])
+        self.trust_domain = agent.get("/v1/connect/ca/roots")["TrustDomain"]
+
+    def leaf(self, service: str) -> Files:
+        found = self.agent.get(f"/v1/agent/connect/ca/leaf/{service}")
+        roots = self.agent.http("GET", "/v1/connect/ca/roots?pem=true").body.decode()
+        return write_files(self.folder, service, found["CertPEM"], found["PrivateKeyPEM"], roots)
+
+    def identity(self, service: str) -> str:
+        return f"spiffe://{self.trust_domain}/ns/default/dc/dc1/svc/{service}"

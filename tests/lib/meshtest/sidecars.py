@@ -16,15 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from meshtest.process import AgentFailed, AgentProcess, meshagent_command
+from meshtest.process import AgentFailed, AgentProcess, free_ports, meshagent_command
 
 __all__ = ["Echo", "Sidecars", "free_port"]
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
+    """One that nothing listens on, and that no connection of this host is given meanwhile."""
+    return free_ports(["port"])["port"]
 
 
 class Echo:
