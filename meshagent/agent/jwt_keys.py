@@ -1,22 +1,20 @@
 """I/O edge: the public keys of who signs JWTs: from the configuration, a key set's address, or OIDC discovery.
 
 Source: developer.hashicorp.com/consul/docs/security/acl/auth-methods/jwt; OpenID Connect Discovery 1.0 section 4; RFC
-7517. Fetched in a thread, over HTTPS only (but for loopback), kept for a while. What may change here: times.
+7517. Fetched in a thread (`meshagent/documents.py`), kept for a while. What may change here: times.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import ssl
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from meshagent.clock import Clock
+from meshagent.documents import fetch
 from meshagent.errors import BadRequest, Unavailable
 
 __all__ = ["JwtKeys", "KeySource"]
@@ -24,7 +22,6 @@ __all__ = ["JwtKeys", "KeySource"]
 #: How long fetched keys are used, and how long a failure is not asked about again.
 KEEP_S, FAILED_S = 300.0, 5.0
 FETCH_TIMEOUT_S = 10.0
-MAX_DOCUMENT_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,29 +84,13 @@ def _fetched(source: KeySource) -> Sequence[Any]:
     issuer = source.oidc_discovery_url.rstrip("/")
     try:
         found = json.loads(_document(f"{issuer}/.well-known/openid-configuration", source.oidc_discovery_ca_cert))
-        url = found["jwks_uri"]
+        url, named = found["jwks_uri"], str(found["issuer"])
     except (ValueError, KeyError, TypeError) as error:
         raise BadRequest(f"{issuer} describes no issuer") from error
+    if named.rstrip("/") != issuer:
+        raise BadRequest(f"the issuer at {issuer} calls itself {named!r}")
     return load_keyset(_document(str(url), source.oidc_discovery_ca_cert))
 
 
 def _document(url: str, authority: str) -> bytes:
-    parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and _loopback(parts.hostname or "")):
-        raise BadRequest(f"{url}: keys are fetched over https only")
-    context = ssl.create_default_context(cadata=authority or None) if parts.scheme == "https" else None
-    try:
-        with urllib.request.urlopen(url, timeout=FETCH_TIMEOUT_S, context=context) as answer:  # noqa: S310  checked above
-            data: bytes = answer.read(MAX_DOCUMENT_BYTES + 1)
-    except (OSError, ValueError) as error:
-        raise Unavailable(f"{url} cannot be fetched: {error}") from error
-    if len(data) > MAX_DOCUMENT_BYTES:
-        raise BadRequest(f"{url}: more than {MAX_DOCUMENT_BYTES} bytes")
-    return data
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return fetch(url, ssl.create_default_context(cadata=authority or None), FETCH_TIMEOUT_S)

@@ -9,27 +9,24 @@ Source: surface row M35 (`JSONWebKeySet`); RFC 7517. What may change here: times
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from meshagent.catalog.entries.jwt_provider import JWTProvider, KeyServerTLS, RemoteJWKS
 from meshagent.clock import Clock, Tasks
 from meshagent.connect.proxy.http.tokens import local_keyset
-from meshagent.errors import BadRequest
+from meshagent.documents import MAX_BYTES, fetch
+from meshagent.errors import BadRequest, Unavailable
 
 __all__ = ["KeySets"]
 
 log = logging.getLogger("proxy.jwt")
 
-#: Envoy's cache of remote key sets; pauses after a failure; what a set may be at most.
-_KEEP_S, _RETRY_S, _TIMEOUT_S, _MAX_BYTES = 300.0, 2.0, 10.0, 1 << 20
+#: Envoy's cache of remote key sets; pauses after a failure.
+_KEEP_S, _RETRY_S, _TIMEOUT_S = 300.0, 2.0, 10.0
 
 
 class KeySets:
@@ -74,7 +71,7 @@ class KeySets:
             try:
                 found = await loop.run_in_executor(None, _fetched, remote)
                 self._keys[provider.name] = provider, _loaded(found)
-            except (OSError, ValueError, BadRequest) as error:
+            except (OSError, ValueError, BadRequest, Unavailable) as error:
                 log.warning("keys cannot be fetched: provider=%s uri=%s error=%s", provider.name, remote.uri, error)
                 pause_s = _RETRY_S
             await self._clock.sleep(pause_s)
@@ -87,7 +84,7 @@ def _at_once(provider: JWTProvider) -> Sequence[Any] | None:
     if local is None:
         return None
     try:
-        found = local_keyset(provider) if local.jwks else Path(local.filename).read_bytes()[:_MAX_BYTES]
+        found = local_keyset(provider) if local.jwks else Path(local.filename).read_bytes()[:MAX_BYTES]
         return _loaded(found) if found is not None else None
     except (OSError, BadRequest) as error:
         log.warning("keys cannot be used: provider=%s error=%s", provider.name, error)
@@ -101,18 +98,9 @@ def _loaded(text: bytes) -> Sequence[Any]:
 
 
 def _fetched(remote: RemoteJWKS) -> bytes:
-    """The key set at an address. Raises OSError, ValueError."""
-    parts = urlsplit(remote.uri)
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(parts.hostname or "")):
-        raise ValueError("only https is fetched")
     cluster = remote.jwks_cluster
-    context = _context(cluster.tls_certificates if cluster is not None else None) if parts.scheme == "https" else None
-    timeout_s = remote.request_timeout_ms / 1000.0 or _TIMEOUT_S
-    with urllib.request.urlopen(remote.uri, timeout=timeout_s, context=context) as answer:  # noqa: S310  checked above
-        found: bytes = answer.read(_MAX_BYTES + 1)
-    if len(found) > _MAX_BYTES:
-        raise ValueError(f"more than {_MAX_BYTES} bytes")
-    return found
+    context = _context(cluster.tls_certificates if cluster is not None else None)
+    return fetch(remote.uri, context, remote.request_timeout_ms / 1000.0 or _TIMEOUT_S)
 
 
 def _context(tls: KeyServerTLS | None) -> ssl.SSLContext:
@@ -120,10 +108,3 @@ def _context(tls: KeyServerTLS | None) -> ssl.SSLContext:
     if trusted is None:
         return ssl.create_default_context()
     return ssl.create_default_context(cafile=trusted.filename or None, cadata=trusted.inline_string or None)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
