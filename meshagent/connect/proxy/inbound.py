@@ -20,6 +20,7 @@ from meshagent.clock import Clock, Tasks
 from meshagent.connect.intentions import Decision
 from meshagent.connect.proxy.authz import authorize
 from meshagent.connect.proxy.contexts import Contexts
+from meshagent.connect.proxy.door import Door
 from meshagent.connect.proxy.layers.tls import Tls
 from meshagent.connect.proxy.limits.limiter import RateLimiter
 from meshagent.connect.proxy.pump import Side, join
@@ -53,22 +54,19 @@ class InboundListener:
         self._tasks = tasks
         self._tallies = tallies
         self._state = state
-        self._server: asyncio.Server | None = None
+        self._door = Door()
         #: Peers by the side that faces them, with their identity once it is known.
         self.live: dict[Side, str] = {}
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
-        loop = asyncio.get_running_loop()
         inbound = self.inbound
-        self._server = await loop.create_server(self._accept, inbound.address, inbound.port, backlog=1024)
+        await self._door.open(self._accept, inbound.address, inbound.port)
         log.info("listening: address=%s:%d service=%s", inbound.address, inbound.port, self._state().service)
 
     def stop_accepting(self) -> None:
         """Take no new connections; those that are open go on."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._door.close()
 
     def abort_all(self) -> None:
         """Cut what is open."""

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 from meshagent.clock import Clock, Tasks
 from meshagent.connect.proxy.cluster.cluster import Cluster
@@ -21,12 +19,13 @@ from meshagent.connect.proxy.cluster.clusters import Clusters
 from meshagent.connect.proxy.cluster.host import Host
 from meshagent.connect.proxy.contexts import Contexts
 from meshagent.connect.proxy.dial import Dial, Dialler
+from meshagent.connect.proxy.door import Door
 from meshagent.connect.proxy.pump import Side
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.snapshot import Outbound, ProxySnapshot
 
-__all__ = ["OutboundListener", "remove_socket"]
+__all__ = ["OutboundListener"]
 
 log = logging.getLogger("proxy.outbound")
 
@@ -50,29 +49,22 @@ class OutboundListener:
         self._clusters = clusters
         self._state = state
         self._dialler = Dialler(clock, tasks, tallies)
-        self._server: asyncio.Server | None = None
+        self._door = Door()
         #: The application's side of what is open, with the instance once there is one.
         self.live: dict[Side, tuple[Cluster, Host | None] | None] = {}
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
-        loop = asyncio.get_running_loop()
         one = self.outbound
         if one.socket_path:
-            remove_socket(one.socket_path)
-            self._server = await loop.create_unix_server(self._accept, one.socket_path)
-            os.chmod(one.socket_path, int(one.socket_mode, 8) if one.socket_mode else 0o600)
+            await self._door.open_socket(self._accept, one.socket_path, one.socket_mode)
         else:
-            self._server = await loop.create_server(self._accept, one.address, one.port, backlog=1024)
+            await self._door.open(self._accept, one.address, one.port)
         log.info("listening: address=%s upstream=%s", one.key, one.name)
 
     def stop_accepting(self) -> None:
         """Take no new connections; those that are open go on."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-            if self.outbound.socket_path:
-                remove_socket(self.outbound.socket_path)
+        self._door.close()
 
     def abort_all(self) -> None:
         """Cut what is open."""
@@ -133,10 +125,3 @@ class OutboundListener:
         self._connections.failed("", reason)
         log.warning("upstream cannot be reached: name=%s error=%s", self.outbound.name, reason)
         side.abort()
-
-
-def remove_socket(path: str) -> None:
-    """Take a socket that was left behind out of the way; anything else stays, and binding fails."""
-    place = Path(path)
-    if place.is_socket():
-        place.unlink(missing_ok=True)

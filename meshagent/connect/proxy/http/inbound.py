@@ -20,6 +20,7 @@ from meshagent.clock import Clock, Tasks
 from meshagent.connect import spiffe
 from meshagent.connect.proxy.authz import refused
 from meshagent.connect.proxy.contexts import Contexts
+from meshagent.connect.proxy.door import Door
 from meshagent.connect.proxy.http.application import Application
 from meshagent.connect.proxy.http.codecs import server_codec
 from meshagent.connect.proxy.http.connection import HttpConnection, Turn
@@ -63,7 +64,7 @@ class HttpInboundListener:
         self._tallies = tallies
         self._state = state
         self._turn = turn
-        self._server: asyncio.Server | None = None
+        self._door = Door()
         #: Peers, with their identity once it is known.
         self.live: dict[HttpConnection, str] = {}
         self.manager = Manager("inbound", turn.timers, rng)
@@ -96,17 +97,14 @@ class HttpInboundListener:
     async def start(self) -> None:
         """Listen. Raises OSError."""
         self._key_sets.follow(self._state().jwt_providers)
-        loop = asyncio.get_running_loop()
         inbound = self._inbound
-        self._server = await loop.create_server(self._accept, inbound.address, inbound.port, backlog=1024)
+        await self._door.open(self._accept, inbound.address, inbound.port)
         log.info("listening: address=%s:%d service=%s protocol=%s", inbound.address, inbound.port,
                  self._state().service, inbound.protocol)  # fmt: skip
 
     def stop_accepting(self) -> None:
         """Take no new connections; those that are open end with their requests."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._door.close():
             drain(self.live)
 
     def abort_all(self) -> None:

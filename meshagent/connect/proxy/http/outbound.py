@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 from collections.abc import Callable
 
 from meshagent.connect.proxy.cluster.cluster import Cluster
 from meshagent.connect.proxy.cluster.clusters import Clusters
+from meshagent.connect.proxy.door import Door
 from meshagent.connect.proxy.http.connection import HttpConnection, Turn
 from meshagent.connect.proxy.http.inbound import drain, sniffing
 from meshagent.connect.proxy.http.manager import Manager
 from meshagent.connect.proxy.http.marks import from_the_application, request_id
 from meshagent.connect.proxy.http.routes import Routes, compile_routes
 from meshagent.connect.proxy.http.streams import ConnectionCodec, Peer
-from meshagent.connect.proxy.outbound import remove_socket
 from meshagent.connect.snapshot import Outbound, ProxySnapshot
 
 __all__ = ["HttpOutboundListener"]
@@ -42,7 +41,7 @@ class HttpOutboundListener:
         self._state = state
         self._clusters = clusters
         self._turn = turn
-        self._server: asyncio.Server | None = None
+        self._door = Door()
         self.live: dict[HttpConnection, str] = {}
         self.manager = Manager("outbound", turn.timers, rng, None, lambda: request_id(rng))
         self.manager.filters = (from_the_application,)
@@ -83,24 +82,17 @@ class HttpOutboundListener:
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
-        loop = asyncio.get_running_loop()
         one = self._outbound
         if one.socket_path:
-            remove_socket(one.socket_path)
-            self._server = await loop.create_unix_server(self._accept, one.socket_path)
-            os.chmod(one.socket_path, int(one.socket_mode, 8) if one.socket_mode else 0o600)
+            await self._door.open_socket(self._accept, one.socket_path, one.socket_mode)
         else:
-            self._server = await loop.create_server(self._accept, one.address, one.port, backlog=1024)
+            await self._door.open(self._accept, one.address, one.port)
         protocol = one.chain.protocol if one.chain is not None else ""
         log.info("listening: address=%s upstream=%s protocol=%s", one.key, one.name, protocol)
 
     def stop_accepting(self) -> None:
         """Take no new connections; those that are open end with their requests."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-            if self._outbound.socket_path:
-                remove_socket(self._outbound.socket_path)
+        if self._door.close():
             drain(self.live)
 
     def abort_all(self) -> None:
