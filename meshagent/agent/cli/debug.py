@@ -11,7 +11,7 @@ import contextlib
 import json
 import tarfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def debug(
             _keep(folder / file, partial(_read, client, path), problems)
     say("==> Beginning capture interval (Ctrl-C ends it)...")
     started = clock.monotonic()
-    with _log(client, folder / "consul.log", wanted):
+    with _log(client, folder / "consul.log", wanted, problems):
         try:
             _figures(client, folder, wanted, clock, seconds, every, problems)
         except KeyboardInterrupt:
@@ -160,7 +160,7 @@ def _write(file: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _log(client: Client, file: Path, wanted: set[str]) -> Any:
+def _log(client: Client, file: Path, wanted: set[str], problems: list[str]) -> Iterator[None]:
     """Write the log to `file` meanwhile, by a thread that ends with the process."""
     if "logs" not in wanted:
         yield
@@ -168,10 +168,13 @@ def _log(client: Client, file: Path, wanted: set[str]) -> Any:
     file.touch(mode=0o600)
 
     def follow() -> None:
-        with contextlib.suppress(MeshError, OSError, ValueError), file.open("w", encoding="utf-8") as out:
-            for line in client.lines("agent/monitor", {"loglevel": "debug"}):
-                out.write(f"{line}\n")
-                out.flush()
+        try:
+            with file.open("w", encoding="utf-8") as out:
+                for line in client.lines("agent/monitor", {"loglevel": "debug"}):
+                    out.write(f"{line}\n")
+                    out.flush()
+        except (MeshError, OSError) as error:
+            problems.append(f"{file.name}: {error}")
 
     threading.Thread(target=follow, name="log", daemon=True).start()
     yield

@@ -46,6 +46,11 @@ def test_what_cannot_be_recorded_is_said_and_the_rest_is_there(cli: Any, agent: 
     ran = cli("debug -duration=1s -interval=1s -archive=false -output=it -capture=host -capture=pprof -capture=members")
     assert ran.status == 0
     assert "not recorded: host.json" in ran.out
+    agent.answer("agent/monitor", b"no", status=403)
+    assert (
+        "not recorded: consul.log: Unexpected response code: 403 (no)"
+        in cli("debug -duration=1s -interval=1s -archive=false -output=two -capture=logs").out
+    )
     assert "is enable_debug set?" in ran.out
     assert (tmp_path / "it" / "members.json").exists()
     assert not (tmp_path / "it" / "agent.json").exists()
