@@ -44,17 +44,17 @@ async def test_a_timeout_is_critical_and_says_how_long(run, golden_output):
 
 
 async def test_a_timeout_shows_what_was_said_before(run):
-    outcome = await run("sh", "-c", "echo begun; exec sleep 20", timeout=0.3)
-    assert outcome == Outcome("critical", "Timed out (300ms) running check\n\nbegun\n")
+    outcome = await run("sh", "-c", "echo begun; exec sleep 20", timeout=2.0)
+    assert outcome == Outcome("critical", "Timed out (2s) running check\n\nbegun\n")
 
 
 async def test_a_timeout_kills_the_whole_group(run, tmp_path):
     """K10: children, too."""
     pids = tmp_path / "pids"
-    outcome = await run("sh", "-c", f"sleep 60 & echo $! $$ > {pids}; wait", timeout=0.5)
+    outcome = await run("sh", "-c", f"sleep 60 & echo $! $$ > {pids}; wait", timeout=2.0)
     assert outcome.status == "critical"
     child, leader = (int(word) for word in pids.read_text().split())
-    for _ in range(200):
+    for _ in range(3000):
         if not alive(child) and not alive(leader):
             return
         await asyncio.sleep(0.01)
@@ -123,8 +123,8 @@ async def test_killed_by_a_signal_is_critical(run):
 
 async def test_a_child_that_keeps_the_output_open_times_out(run):
     """As in Consul, which waits for the end of the output, not only of the program."""
-    outcome = await run("sh", "-c", "sleep 60 & echo done", timeout=0.3)
-    assert outcome == Outcome("critical", "Timed out (300ms) running check\n\ndone\n")
+    outcome = await run("sh", "-c", "sleep 60 & echo done", timeout=2.0)
+    assert outcome == Outcome("critical", "Timed out (2s) running check\n\ndone\n")
 
 
 async def test_no_descriptors_are_left_behind(run):
