@@ -82,7 +82,7 @@ class Store:
         restoring = self.begin_restore()
         for chunk in chunks:
             restoring.load(chunk)
-        restoring.settle_at_once()
+        restoring.finish()
         restoring.take_place()
         self.watches.flush()
 
