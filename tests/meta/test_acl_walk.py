@@ -77,6 +77,8 @@ REQUESTS: dict[str, tuple[str, Any]] = {
     "GET /v1/health/ingress/": ("web", None),
     "GET /v1/kv/": ("secret/key", None),
     "PUT /v1/kv/": ("secret/key", "v"),
+    "GET /v1/history/kv/": ("secret/key", None),
+    "GET /v1/history/config/": ("service-defaults/web", None),
     "DELETE /v1/kv/": ("secret/other", None),
     "PUT /v1/session/create": ("", {"Node": "n1"}),
     "PUT /v1/session/destroy/": ("<session>", None),
