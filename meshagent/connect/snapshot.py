@@ -138,7 +138,7 @@ def inbound_of(service: Service) -> Inbound | None:
     config = proxy.config or {}
     return Inbound(
         address=service.address or _text(config, "bind_address", "0.0.0.0"),
-        port=service.port,
+        port=_whole(config, "bind_port", 0) or service.port,
         local_address=proxy.local_service_address or "127.0.0.1",
         local_port=proxy.local_service_port,
         local_socket=proxy.local_service_socket_path,
