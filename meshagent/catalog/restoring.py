@@ -69,9 +69,11 @@ class Restoring:
 
 def _let_go(state: dict[str, Any]) -> Iterator[object]:
     registrations, kv = state["registrations"], state["kv"]
+    history = state["history"]
     tables: list[dict[Any, Any]] = [registrations.services, registrations.checks]
+    tables += [*history.kv.parts(), *history.config.parts()]
     state.clear()
-    del registrations
+    del registrations, history
     while kv.entry_copies.under_way or kv.tombstone_copies.under_way:  # a snapshot of it is being written
         yield Pause(_PAUSE_S)
     yield from kv.entries.let_go()
