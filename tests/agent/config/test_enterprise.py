@@ -16,7 +16,7 @@ def test_no_key_is_both_offered_and_refused() -> None:
 @pytest.mark.parametrize("value", ["[]", "false", '""'])
 def test_a_key_that_asks_for_nothing_is_as_good_as_none(configure: Any, value: str) -> None:
     """Consul's own test server writes `"segments": null`."""
-    assert configure.warnings(f'segments = {value}') == []
+    assert configure.warnings(f"segments = {value}") == []
     assert configure.problems('segments = [{ name = "a" }]') == [
         "b.hcl:1:1: segments belongs to Consul Enterprise (network segments), which this agent does not offer"
     ]
