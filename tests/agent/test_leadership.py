@@ -8,8 +8,8 @@ from typing import Any
 
 from meshtest.httpapi import make_agent
 
-from meshagent.agent.leader import REAP_STEP_S, TOMBSTONE_TTL_S
 from meshagent.agent.config import Config
+from meshagent.agent.leader import REAP_STEP_S, TOMBSTONE_TTL_S
 from meshagent.agent.leadership import RETRY_S, Leadership, init_cluster, reap_tombstones
 from meshagent.catalog.commands import KVDelete, KVSet
 from meshagent.errors import NoLeader
