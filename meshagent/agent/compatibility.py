@@ -71,15 +71,13 @@ WAITING: tuple[Waiting, ...] = (
         ),
         commands=(
             ("CL19", "connect envoy"),
-            ("CL21", "connect expose"),
             ("CL21", "connect redirect-traffic"),
-            ("CL24", "troubleshoot"),
         ),
     ),
     Waiting(
         feature="peering",
         options=("peering",),
-        commands=(("CL8", "services export"), ("CL8", "services exported-services"), ("CL23", "peering")),
+        commands=(("CL23", "peering"),),
     ),
     Waiting(
         feature="charts in the web page",
