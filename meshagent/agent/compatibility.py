@@ -69,10 +69,7 @@ WAITING: tuple[Waiting, ...] = (
             "tls.grpc",
             "xds",
         ),
-        commands=(
-            ("CL19", "connect envoy"),
-            ("CL21", "connect redirect-traffic"),
-        ),
+        commands=(("CL19", "connect envoy"),),
     ),
     Waiting(
         feature="peering",

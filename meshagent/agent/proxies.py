@@ -16,13 +16,15 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from meshagent.agent.http.intention_shapes import default_of
-from meshagent.connect.parts import Instances, SnapshotParts
+from meshagent.connect.parts import SnapshotParts
 from meshagent.connect.snapshot import ProxySnapshot
+from meshagent.connect.transparent import MODE
 from meshagent.errors import MeshError, NotFound
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
     from meshagent.agent.mesh import Mesh
+    from meshagent.agent.mesh_replica import MeshReplica
     from meshagent.catalog.model import Service
     from meshagent.catalog.watch import Subscription
 
@@ -41,7 +43,9 @@ class _Proxy:
     def __init__(self, owner: Proxies, proxy_id: str, now: float) -> None:
         self._owner = owner
         self._id = proxy_id
-        self.parts = SnapshotParts(owner.agent.store, owner.agent.datacenter, self.changed, owner.instances)
+        replica = owner.replica
+        told = (replica.instances, replica.services) if replica is not None else (None, None)
+        self.parts = SnapshotParts(owner.agent.store, owner.agent.datacenter, self.changed, *told)
         self.snapshot: ProxySnapshot | None = None
         self.digest = ""
         self.used = now
@@ -70,10 +74,10 @@ class _Proxy:
 class Proxies:
     """All proxies of this agent that are asked about."""
 
-    def __init__(self, agent: Agent, mesh: Mesh, instances: Instances | None = None) -> None:
-        """`instances` is where instances of upstreams come from on an agent whose store has none."""
+    def __init__(self, agent: Agent, mesh: Mesh, replica: MeshReplica | None = None) -> None:
+        """`replica` knows instances and services on an agent whose store has none."""
         self.agent = agent
-        self.instances = instances
+        self.replica = replica
         self._mesh = mesh
         self._proxies: dict[str, _Proxy] = {}
         #: Who waits for a change of any.
@@ -170,6 +174,8 @@ class Proxies:
     async def _current(self, proxy_id: str) -> tuple[ProxySnapshot, str]:
         service = self._registered(proxy_id)
         await self._mesh.known()
+        if service.proxy.mode == MODE:
+            await self._mesh.services_known()
         name = service.proxy.destination_service_name or service.name
         leafs = self._mesh.leafs
         if not leafs.index_of(name):

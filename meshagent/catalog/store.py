@@ -22,6 +22,7 @@ from meshagent.catalog.coordinates import Coordinates
 from meshagent.catalog.federation import FederationStates
 from meshagent.catalog.history import History
 from meshagent.catalog.kv import KVTable
+from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
 from meshagent.catalog.prepared_queries import PreparedQueries
 from meshagent.catalog.registrations import Registrations
 from meshagent.catalog.restoring import Restoring
@@ -149,6 +150,7 @@ class Store:
             for name in virtual_names(command.entry):
                 self.registrations.virtual_ips.assign(name)
                 self.watches.notify(("connect", name))
+                self.watches.notify(MESH_SERVICES)
             if old is not None:
                 self._release_addresses(virtual_names(old))
         return written
@@ -166,12 +168,14 @@ class Store:
             if not self.registrations.named(name) and not self.config.names_service(name):
                 self.registrations.virtual_ips.release(name)
                 self.watches.notify(("connect", name))
+                self.watches.notify(MESH_SERVICES)
 
     def set_manual_ips(self, command: commands.ManualIPsSet, index: int) -> list[str] | None:
         """Give a service its manual addresses."""
         losers = self.registrations.virtual_ips.set_manual(command.service, command.addresses)
         if losers is not None:
             self.watches.notify("virtual-ips")
+            self.watches.notify(MESH_SERVICES)
         return losers
 
     def _reap(self, command: commands.ReapTombstones, index: int) -> None:

@@ -64,6 +64,13 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("connect ca set-config", "connect_ca", "set_config", "CL21", "Change the configuration of the CA"),
     Subcommand("connect expose", "connect_expose", "expose", "CL21", "Let a service be reached through a gateway"),
     Subcommand("connect proxy", "connect_proxy", "proxy", "CL20", "Run the built-in sidecar of a service"),
+    Subcommand(
+        "connect redirect-traffic",
+        "redirect_traffic",
+        "redirect_traffic",
+        "CL21",
+        "Send the traffic of a host or network namespace through a sidecar",
+    ),
     Subcommand("connect wait", "connect_proxy", "wait", "", "Return when the sidecar of a service is ready (ours)"),
     Subcommand("completion", "completion", "completion", "", "Print shell completion for bash, zsh or fish"),
     Subcommand("config diff", "config_history", "diff", "", "Show what changed between two versions of a config entry"),
