@@ -18,7 +18,7 @@ from pathlib import Path
 from meshagent.agent.cli.table import SUBCOMMANDS
 from meshagent.agent.http.routes import load_routes
 
-__all__ = ["OPEN", "evidence", "open_rows", "sections"]
+__all__ = ["evidence", "open_rows", "sections"]
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
