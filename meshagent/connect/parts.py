@@ -15,7 +15,10 @@ from typing import Any, TypeVar
 
 from meshagent.catalog import queries
 from meshagent.catalog.entries.jwt_provider import JWTProvider
+from meshagent.catalog.entries.mesh import Mesh
+from meshagent.catalog.entries.proxy_defaults import ProxyDefaults
 from meshagent.catalog.entries.rate_limits import limits_of
+from meshagent.catalog.entries.service_defaults import ServiceDefaults
 from meshagent.catalog.entries.service_intentions import ServiceIntentions
 from meshagent.catalog.model import Locality, Service, ServiceEntry, Upstream
 from meshagent.catalog.store import Store
@@ -23,6 +26,7 @@ from meshagent.catalog.watch import Subscription, Topic
 from meshagent.connect import spiffe
 from meshagent.connect.chain import Chain, Overrides, Target, compile_chain
 from meshagent.connect.intentions import Default, Intention, matching, providers_of
+from meshagent.connect.mesh_settings import MeshSettings, mesh_settings
 from meshagent.connect.observing import observing_of
 from meshagent.connect.snapshot import Cluster, Endpoint, Outbound, ProxySnapshot, inbound_of, outbound_of
 from meshagent.errors import MeshError
@@ -88,6 +92,7 @@ class SnapshotParts:
             leaf_valid=leaf[2:],
             observing=observing_of(service.proxy.config or {}, service.proxy.access_logs),
             rate_limits=limits_of(service.proxy.config or {}),
+            mesh=self._part(("mesh", name), lambda: self._mesh(name)),
         )
         for key in self._parts.keys() - self._used:
             self._parts.pop(key).subscription.cancel()
@@ -129,6 +134,12 @@ class SnapshotParts:
         entries = self._store.config.watched()
         found = [entries.get(JWTProvider, name) for name in providers_of(intentions)]
         return tuple(one for one in found if one is not None), entries.topics
+
+    def _mesh(self, name: str) -> tuple[MeshSettings, Iterable[Topic]]:
+        entries = self._store.config.watched()
+        mesh = entries.get(Mesh, "mesh")
+        everyone, own = entries.get(ProxyDefaults, "global"), entries.get(ServiceDefaults, name)
+        return mesh_settings(mesh, everyone, own), entries.topics
 
     def _outbound(self, upstreams: Iterable[Upstream]) -> tuple[tuple[Outbound, ...], list[Target]]:
         found: list[Outbound] = []

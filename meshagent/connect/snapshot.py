@@ -21,6 +21,7 @@ from meshagent.catalog.model import Service, Upstream
 from meshagent.connect.chain import Chain, Target
 from meshagent.connect.intentions import Intention
 from meshagent.connect.l7 import Extras, extras_of
+from meshagent.connect.mesh_settings import MeshSettings
 from meshagent.connect.observing import Observing
 from meshagent.connect.resilience import Resilience, resilience_of
 
@@ -68,6 +69,9 @@ class Inbound(msgspec.Struct, frozen=True):
     connect_timeout_ms: int = 1000
     handshake_timeout_ms: int = 10_000
     max_connections: int = 0
+    #: How long a client may say nothing before it is taken for one that lets the application speak first, where TLS is
+    #: not demanded.
+    detect_timeout_ms: int = 3000
     #: From the end of a request to the end of its answer; 0 is no limit.
     request_timeout_ms: int = 15_000
 
@@ -120,6 +124,7 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
     leaf_valid: tuple[str, str] = ("", "")
     observing: Observing = Observing()
     rate_limits: RateLimits = NO_LIMITS
+    mesh: MeshSettings = MeshSettings()
 
     def shown(self) -> Any:
         """As builtins, without the private key."""
@@ -146,6 +151,7 @@ def inbound_of(service: Service) -> Inbound | None:
         connect_timeout_ms=_whole(config, "local_connect_timeout_ms", 1000),
         handshake_timeout_ms=_whole(config, "handshake_timeout_ms", 10_000),
         max_connections=_whole(config, "max_inbound_connections", 0),
+        detect_timeout_ms=_whole(config, "detect_timeout_ms", 3000),
         request_timeout_ms=_whole(config, "local_request_timeout_ms", 15_000),
     )
 

@@ -136,3 +136,14 @@ def test_another_datacenter_has_no_instances_yet(world: World) -> None:
     world.instance("db", 1)
     world.entry(Kind="service-resolver", Name="db", Redirect={"Datacenter": "dc2"})
     assert world.build().clusters["db.default.default.dc2"].endpoints == ()
+
+
+def test_the_mesh_entry_and_the_mode_of_the_service(world: World) -> None:
+    assert not world.build().mesh.permissive
+    world.entry(Kind="mesh", AllowEnablingPermissiveMutualTLS=True)
+    world.entry(Kind="service-defaults", Name="web", MutualTLSMode="permissive")
+    assert world.build().mesh.permissive
+    changes = world.changes
+    world.entry(Kind="mesh", AllowEnablingPermissiveMutualTLS=False)
+    assert world.changes > changes
+    assert not world.build().mesh.permissive, "the consent is looked at each time"

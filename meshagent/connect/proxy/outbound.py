@@ -53,6 +53,11 @@ class OutboundListener:
         #: The application's side of what is open, with the instance once there is one.
         self.live: dict[Side, tuple[Cluster, Host | None] | None] = {}
 
+    @property
+    def open_connections(self) -> int:
+        """How many there are."""
+        return len(self.live)
+
     async def start(self) -> None:
         """Listen. Raises OSError."""
         one = self.outbound

@@ -19,7 +19,7 @@ from meshagent.clock import Clock, Tasks
 from meshagent.connect.proxy.cluster.cluster import Cluster
 from meshagent.connect.proxy.cluster.clusters import Clusters
 from meshagent.connect.proxy.cluster.host import Host
-from meshagent.connect.proxy.contexts import Contexts
+from meshagent.connect.proxy.contexts import Contexts, ContextsKey
 from meshagent.connect.proxy.dial import Dialler
 from meshagent.connect.proxy.health_prober import HealthProber
 from meshagent.connect.proxy.http.connection import Turn
@@ -61,7 +61,7 @@ class Sidecar:
         self.limiter = RateLimiter()
         self.snapshot: ProxySnapshot | None = None
         self._contexts: Contexts | None = None
-        self._contexts_key: tuple[str, tuple[str, ...], str] = ("", (), "")
+        self._contexts_key: ContextsKey | None = None
         self.inbound: InboundListener | HttpInboundListener | None = None
         self.outbound: dict[str, OutboundListener | HttpOutboundListener] = {}
         #: Listeners that were replaced, while they have connections.
@@ -75,7 +75,7 @@ class Sidecar:
     def connections(self) -> int:
         """How many are open."""
         listeners = [*self.outbound.values(), *([self.inbound] if self.inbound is not None else []), *self._leaving]
-        return sum(len(listener.live) for listener in listeners)
+        return sum(listener.open_connections for listener in listeners)
 
     @property
     def ready(self) -> bool:
@@ -104,7 +104,7 @@ class Sidecar:
                     log.info("intentions changed: connections cut=%d", cut)
             await self._follow_inbound(snapshot.inbound)
             await self._follow_outbound(snapshot.outbound)
-            self._leaving = [listener for listener in self._leaving if listener.live]
+            self._leaving = [listener for listener in self._leaving if listener.open_connections]
             for listener in self._leaving:
                 if isinstance(listener, InboundListener | HttpInboundListener):
                     listener.recheck()
@@ -161,8 +161,9 @@ class Sidecar:
             listener: InboundListener | HttpInboundListener
             if is_http(wanted.protocol):
                 listener = HttpInboundListener(
-                    wanted, self._clock, self._tasks, self.tallies, self._now, self.turn, self._rng
-                )
+                    wanted, self._clock, self._tasks, self.tallies, self._now, self._seen("inbound", ""), self.turn,
+                    self._rng,
+                )  # fmt: skip
                 self._observe(listener.manager, "inbound", "")
                 listener.manager.filters += (rate_filter(self.limiter, self._clock.monotonic),)
                 listener.may_connect = lambda: self.limiter.may_connect(self._clock.monotonic())

@@ -80,6 +80,11 @@ class HttpOutboundListener:
             return None
         return self._clusters.drawn(other.key)
 
+    @property
+    def open_connections(self) -> int:
+        """How many there are."""
+        return len(self.live)
+
     async def start(self) -> None:
         """Listen. Raises OSError."""
         one = self._outbound

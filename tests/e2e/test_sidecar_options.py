@@ -1,0 +1,90 @@
+"""What entries and registrations ask of a sidecar beyond mutual TLS: permissive mode, exposed paths and checks, PROXY
+headers, idle connections.
+
+One agent with one process for all sidecars. Surface rows K21, M8, M29, X10, X11.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from meshtest.httpapp import HttpApp, ask, http_app
+from meshtest.process import AgentProcess
+from meshtest.sidecars import Echo, Sidecars, dial, exchange, free_port
+
+
+class Mesh:
+    """db (bytes) and api (HTTP), and web that calls both."""
+
+    def __init__(self, agent: AgentProcess, mesh: Sidecars, app: HttpApp) -> None:
+        self.agent = agent
+        self.mesh = mesh
+        self.db = Echo()
+        self.app = app
+        self.db_port, self.api_port = free_port(), free_port()
+        agent.wait("CA roots", lambda: agent.get("/v1/connect/ca/roots")["Roots"])
+        self.write(Kind="service-defaults", Name="api", Protocol="http")
+        mesh.register("db", self.db.port, sidecar_port=free_port())
+        mesh.register("api", app.port, sidecar_port=free_port())
+        mesh.register("web", free_port(), {"db": self.db_port, "api": self.api_port}, sidecar_port=free_port())
+        agent.wait("a first exchange", lambda: exchange(self.db_port) == b"hello", within_s=60)
+        agent.wait("a first answer", lambda: ask(self.api_port, "/").status == 200, within_s=60)
+
+    def write(self, **entry: Any) -> None:
+        assert self.agent.put("/v1/config", entry).status == 200
+
+    def public_port(self, service: str) -> int:
+        found: int = self.agent.get(f"/v1/agent/service/{service}-sidecar-proxy")["Port"]
+        return found
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    with (
+        http_app("api") as app,
+        AgentProcess.server({"connect": {"builtin_proxy": "managed"}}) as agent,
+    ):
+        try:
+            yield Mesh(agent, Sidecars(agent, tmp_path_factory.mktemp("options")), app)
+        finally:
+            lock = agent.directory / "data" / "proxies" / "lock"
+            pid = int(lock.read_text() or 0) if lock.exists() else 0
+            agent.stop()  # so that nobody starts it again
+            if pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+
+
+def test_permissive_lets_plain_clients_in_until_it_is_taken_back(mesh: Mesh, tmp_path: Path) -> None:
+    agent, port, http_port = mesh.agent, mesh.public_port("db"), mesh.public_port("api")
+    log = tmp_path / "access.log"
+    assert exchange(port) == b""
+    mesh.write(Kind="mesh", AllowEnablingPermissiveMutualTLS=True)
+    logs = {"Enabled": True, "Type": "file", "Path": str(log)}
+    mesh.write(Kind="proxy-defaults", Name="global", MutualTLSMode="permissive", AccessLogs=logs)
+    agent.wait("a plain exchange", lambda: exchange(port) == b"hello", within_s=60)
+    agent.wait("a plain request", lambda: ask(http_port, "/").status == 200, within_s=60)
+    assert exchange(mesh.db_port) == b"hello", "mutual TLS goes on"
+    assert ask(mesh.api_port, "/").status == 200
+    agent.wait("a line of the access log", lambda: log.exists() and "tls=none" in log.read_text(), within_s=60)
+
+    mesh.db.name = b"220 ready\r\n"
+    with dial(port, 60.0) as client:  # waits for the application to speak first
+        assert client.recv(64) == b"220 ready\r\n"
+        mesh.db.name = b""
+        mesh.write(Kind="mesh", AllowEnablingPermissiveMutualTLS=False)
+        try:
+            assert client.recv(64) == b"", "who is in is cut"
+        except ConnectionError:
+            pass
+    accepted = mesh.db.accepted
+    assert exchange(port) == b""
+    assert mesh.db.accepted == accepted
+    assert exchange(mesh.db_port) == b"hello"
+    mesh.write(Kind="proxy-defaults", Name="global")
