@@ -20,15 +20,24 @@ from meshagent.catalog.entries.proxy_defaults import ProxyDefaults
 from meshagent.catalog.entries.rate_limits import limits_of
 from meshagent.catalog.entries.service_defaults import ServiceDefaults
 from meshagent.catalog.entries.service_intentions import ServiceIntentions
-from meshagent.catalog.model import Locality, Service, ServiceEntry, Upstream
+from meshagent.catalog.model import ExposePath, Locality, Service, ServiceEntry, Upstream
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Subscription, Topic
 from meshagent.connect import spiffe
 from meshagent.connect.chain import Chain, Overrides, Target, compile_chain
+from meshagent.connect.exposing import exposed_of
 from meshagent.connect.intentions import Default, Intention, matching, providers_of
 from meshagent.connect.mesh_settings import MeshSettings, mesh_settings
 from meshagent.connect.observing import observing_of
-from meshagent.connect.snapshot import Cluster, Endpoint, Outbound, ProxySnapshot, inbound_of, outbound_of
+from meshagent.connect.snapshot import (
+    Cluster,
+    Endpoint,
+    Outbound,
+    ProxySnapshot,
+    bind_address_of,
+    inbound_of,
+    outbound_of,
+)
 from meshagent.errors import MeshError
 
 __all__ = ["Instances", "Leaf", "SnapshotParts", "endpoints_of"]
@@ -63,9 +72,16 @@ class SnapshotParts:
         self.made = 0
 
     def build(
-        self, service: Service, default: Default, leaf: Leaf = ("", "", "", ""), here: Locality | None = None
+        self,
+        service: Service,
+        default: Default,
+        leaf: Leaf = ("", "", "", ""),
+        here: Locality | None = None,
+        checks: Iterable[ExposePath] = (),
+        host_address: str = "",
     ) -> ProxySnapshot:
-        """The snapshot of a registered proxy. `leaf` is (chain, private key, begin, end); `here` where the agent is."""
+        """The snapshot of a registered proxy. `leaf` is (chain, private key, begin, end); `here` where the agent is,
+        `checks` which ones of its checks go through the proxy, `host_address` where those come from."""
         self._used = set()
         name = service.proxy.destination_service_name or service.name
         outbound, targets = self._outbound(service.proxy.upstreams or ())
@@ -92,6 +108,7 @@ class SnapshotParts:
             leaf_valid=leaf[2:],
             observing=observing_of(service.proxy.config or {}, service.proxy.access_logs),
             rate_limits=limits_of(service.proxy.config or {}),
+            exposed=exposed_of(service, bind_address_of(service), checks, host_address),
             mesh=self._part(("mesh", name), lambda: self._mesh(name)),
         )
         for key in self._parts.keys() - self._used:

@@ -19,6 +19,7 @@ from meshagent.catalog.entries.jwt_provider import JWTProvider
 from meshagent.catalog.entries.rate_limits import NO_LIMITS, RateLimits
 from meshagent.catalog.model import Service, Upstream
 from meshagent.connect.chain import Chain, Target
+from meshagent.connect.exposing import Exposed
 from meshagent.connect.intentions import Intention
 from meshagent.connect.l7 import Extras, extras_of
 from meshagent.connect.mesh_settings import MeshSettings
@@ -31,6 +32,7 @@ __all__ = [
     "Inbound",
     "Outbound",
     "ProxySnapshot",
+    "bind_address_of",
     "inbound_of",
     "outbound_of",
 ]
@@ -125,6 +127,7 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
     observing: Observing = Observing()
     rate_limits: RateLimits = NO_LIMITS
     mesh: MeshSettings = MeshSettings()
+    exposed: tuple[Exposed, ...] = ()
 
     def shown(self) -> Any:
         """As builtins, without the private key."""
@@ -135,6 +138,11 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
         return hashlib.sha256(msgspec.msgpack.encode(self)).hexdigest()[:16]
 
 
+def bind_address_of(service: Service) -> str:
+    """Where a proxy listens for others."""
+    return service.address or _text(service.proxy.config or {}, "bind_address", "0.0.0.0")
+
+
 def inbound_of(service: Service) -> Inbound | None:
     """The inbound side of a sidecar's registration (surface rows M2, M70)."""
     proxy = service.proxy
@@ -142,7 +150,7 @@ def inbound_of(service: Service) -> Inbound | None:
         return None
     config = proxy.config or {}
     return Inbound(
-        address=service.address or _text(config, "bind_address", "0.0.0.0"),
+        address=bind_address_of(service),
         port=service.port,
         local_address=proxy.local_service_address or "127.0.0.1",
         local_port=proxy.local_service_port,

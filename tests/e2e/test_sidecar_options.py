@@ -7,9 +7,11 @@ One agent with one process for all sidecars. Surface rows K21, M8, M29, X10, X11
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 from collections.abc import Iterator
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ class Mesh:
         mesh.register("api", app.port, sidecar_port=free_port())
         mesh.register("web", free_port(), {"db": self.db_port, "api": self.api_port}, sidecar_port=free_port())
         agent.wait("a first exchange", lambda: exchange(self.db_port) == b"hello", within_s=60)
-        agent.wait("a first answer", lambda: ask(self.api_port, "/").status == 200, within_s=60)
+        agent.wait("a first answer", lambda: status(self.api_port) == 200, within_s=60)
 
     def write(self, **entry: Any) -> None:
         assert self.agent.put("/v1/config", entry).status == 200
@@ -42,6 +44,14 @@ class Mesh:
     def public_port(self, service: str) -> int:
         found: int = self.agent.get(f"/v1/agent/service/{service}-sidecar-proxy")["Port"]
         return found
+
+
+def status(port: int, path: str = "/") -> int:
+    """Of an answer; 0 when there is none."""
+    try:
+        return ask(port, path).status
+    except (OSError, HTTPException):
+        return 0
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +79,7 @@ def test_permissive_lets_plain_clients_in_until_it_is_taken_back(mesh: Mesh, tmp
     logs = {"Enabled": True, "Type": "file", "Path": str(log)}
     mesh.write(Kind="proxy-defaults", Name="global", MutualTLSMode="permissive", AccessLogs=logs)
     agent.wait("a plain exchange", lambda: exchange(port) == b"hello", within_s=60)
-    agent.wait("a plain request", lambda: ask(http_port, "/").status == 200, within_s=60)
+    agent.wait("a plain request", lambda: status(http_port) == 200, within_s=60)
     assert exchange(mesh.db_port) == b"hello", "mutual TLS goes on"
     assert ask(mesh.api_port, "/").status == 200
     agent.wait("a line of the access log", lambda: log.exists() and "tls=none" in log.read_text(), within_s=60)
@@ -88,3 +98,29 @@ def test_permissive_lets_plain_clients_in_until_it_is_taken_back(mesh: Mesh, tmp
     assert mesh.db.accepted == accepted
     assert exchange(mesh.db_port) == b"hello"
     mesh.write(Kind="proxy-defaults", Name="global")
+
+
+def test_exposed_paths_and_checks_need_no_certificate(mesh: Mesh) -> None:
+    agent, app = mesh.agent, mesh.app
+    port = free_port()
+    expose = {"Checks": True, "Paths": [{"Path": "/metrics", "LocalPathPort": app.port, "ListenerPort": port}]}
+    check = {"CheckID": "api-health", "HTTP": f"http://127.0.0.1:{app.port}/health", "Interval": "1s"}
+    mesh.mesh.register("api", app.port, sidecar_port=mesh.public_port("api"), proxy={"Expose": expose}, Checks=[check])
+    agent.wait("the exposed path", lambda: status(port, "/metrics") == 200, within_s=60)
+    assert ask(port, "/other").status == 404
+    assert ask(port, "/metrics/../other").status == 404
+    answer = ask(port, "/metrics?x=1", headers={"x-forwarded-client-cert": "URI=spiffe://forged"})
+    assert json.loads(answer.body)["path"] == "/metrics?x=1"
+    assert "forged" not in answer.body.decode()
+
+    exposed = agent.get("/v1/agent/checks")["api-health"]["ExposedPort"]
+    assert 21500 <= exposed <= 21755
+    agent.wait(
+        "a check that passes through the sidecar",
+        lambda: agent.get("/v1/agent/checks")["api-health"]["Status"] == "passing",
+        within_s=60,
+    )
+    assert ask(exposed, "/health").status == 200
+    assert f"http://127.0.0.1:{exposed}/health" in agent.get("/v1/agent/checks")["api-health"]["Output"]
+    mesh.mesh.register("api", app.port, sidecar_port=mesh.public_port("api"))
+    agent.wait("no listener", lambda: status(port, "/metrics") == 0, within_s=60)

@@ -16,6 +16,7 @@ import random
 
 from meshagent.catalog.entries.graph import is_http
 from meshagent.clock import Clock, Tasks
+from meshagent.connect.exposing import Exposed
 from meshagent.connect.proxy.cluster.cluster import Cluster
 from meshagent.connect.proxy.cluster.clusters import Clusters
 from meshagent.connect.proxy.cluster.host import Host
@@ -23,6 +24,7 @@ from meshagent.connect.proxy.contexts import Contexts, ContextsKey
 from meshagent.connect.proxy.dial import Dialler
 from meshagent.connect.proxy.health_prober import HealthProber
 from meshagent.connect.proxy.http.connection import Turn
+from meshagent.connect.proxy.http.exposed import ExposedListener
 from meshagent.connect.proxy.http.inbound import HttpInboundListener
 from meshagent.connect.proxy.http.manager import Manager
 from meshagent.connect.proxy.http.opening import Opener
@@ -41,6 +43,8 @@ from meshagent.errors import Unavailable
 __all__ = ["Sidecar"]
 
 log = logging.getLogger("proxy")
+
+Listener = InboundListener | OutboundListener | HttpInboundListener | HttpOutboundListener | ExposedListener
 
 #: How often a draining sidecar looks whether it is empty.
 _DRAIN_STEP_S = 0.02
@@ -64,8 +68,9 @@ class Sidecar:
         self._contexts_key: ContextsKey | None = None
         self.inbound: InboundListener | HttpInboundListener | None = None
         self.outbound: dict[str, OutboundListener | HttpOutboundListener] = {}
+        self.exposed: dict[Exposed, ExposedListener] = {}
         #: Listeners that were replaced, while they have connections.
-        self._leaving: list[InboundListener | OutboundListener | HttpInboundListener | HttpOutboundListener] = []
+        self._leaving: list[Listener] = []
         #: What connections of HTTP share; made with the first snapshot, when there is a loop.
         self._turn: Turn | None = None
         self._dialler = Dialler(clock, self._tasks, self.tallies)
@@ -74,7 +79,8 @@ class Sidecar:
     @property
     def connections(self) -> int:
         """How many are open."""
-        listeners = [*self.outbound.values(), *([self.inbound] if self.inbound is not None else []), *self._leaving]
+        inbound = [self.inbound] if self.inbound is not None else []
+        listeners: list[Listener] = [*self.outbound.values(), *self.exposed.values(), *inbound, *self._leaving]
         return sum(listener.open_connections for listener in listeners)
 
     @property
@@ -85,6 +91,7 @@ class Sidecar:
             snapshot is not None
             and self._contexts is not None
             and (snapshot.inbound is None or self.inbound is not None)
+            and all(one in self.exposed for one in snapshot.exposed)
             and all(one.key in self.outbound for one in snapshot.outbound if one.port or one.socket_path)
         )
 
@@ -103,6 +110,7 @@ class Sidecar:
                 if cut:
                     log.info("intentions changed: connections cut=%d", cut)
             await self._follow_inbound(snapshot.inbound)
+            await self._follow_exposed(snapshot.exposed)
             await self._follow_outbound(snapshot.outbound)
             self._leaving = [listener for listener in self._leaving if listener.open_connections]
             for listener in self._leaving:
@@ -114,6 +122,7 @@ class Sidecar:
         """The proxy is registered no more: take no new connections, let the open ones end."""
         async with self._applying:
             await self._follow_inbound(None)
+            await self._follow_exposed(())
             await self._follow_outbound(())
 
     async def stop(self, drain_s: float) -> None:
@@ -179,6 +188,24 @@ class Sidecar:
                 return
             self.inbound = listener
 
+    async def _follow_exposed(self, wanted: tuple[Exposed, ...]) -> None:
+        for one in [one for one in self.exposed if one not in wanted]:
+            listener = self.exposed.pop(one)
+            listener.stop_accepting()
+            self._leaving.append(listener)
+        for one in wanted:
+            if one in self.exposed:
+                continue
+            made = ExposedListener(one, self._now, self._tasks, self.tallies, self.turn, self._rng)
+            self._observe(made.manager, "inbound", "")
+            try:
+                await self._start(made)
+            except OSError as error:
+                log.error("cannot listen: address=%s:%d path=%s error=%s", one.address, one.port, one.path, error)
+                self.telemetry.managers.remove(made.manager)
+                continue
+            self.exposed[one] = made
+
     async def _follow_outbound(self, wanted: tuple[Outbound, ...]) -> None:
         by_key = {one.key: one for one in wanted if one.port or one.socket_path}
         for key in [key for key, held in self.outbound.items() if not _serves(held, by_key.get(key))]:
@@ -242,9 +269,7 @@ class Sidecar:
     def _state(self) -> tuple[ProxySnapshot, Contexts | None]:
         return self._now(), self._contexts
 
-    async def _start(
-        self, listener: InboundListener | OutboundListener | HttpInboundListener | HttpOutboundListener
-    ) -> None:
+    async def _start(self, listener: Listener) -> None:
         """Listen, also where a listener that is replaced has just left. Raises OSError."""
         for _ in range(_BIND_TRIES):
             try:
