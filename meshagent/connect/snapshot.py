@@ -74,6 +74,10 @@ class Inbound(msgspec.Struct, frozen=True):
     #: How long a client may say nothing before it is taken for one that lets the application speak first, where TLS is
     #: not demanded.
     detect_timeout_ms: int = 3000
+    #: How long nothing may pass; None is an hour at layer 4, five minutes for a request, 0 is no limit.
+    idle_timeout_ms: int | None = None
+    #: The version ("v1", "v2") of the PROXY header that the application is sent; "" for none. Layer 4 only.
+    proxy_protocol: str = ""
     #: From the end of a request to the end of its answer; 0 is no limit.
     request_timeout_ms: int = 15_000
 
@@ -89,6 +93,10 @@ class Outbound(msgspec.Struct, frozen=True):
     chain: Chain | None = None
     connect_timeout_ms: int = 0
     problem: str = ""
+    #: As `Inbound.idle_timeout_ms`.
+    idle_timeout_ms: int | None = None
+    #: The application (or who stands before it) begins each connection with a PROXY header.
+    accept_proxy_protocol: bool = False
     resilience: Resilience = Resilience()
     extras: Extras = Extras()
 
@@ -149,6 +157,7 @@ def inbound_of(service: Service) -> Inbound | None:
     if service.kind != "connect-proxy" or not service.port:
         return None
     config = proxy.config or {}
+    version = _text(config, "local_proxy_protocol", "").lower()
     return Inbound(
         address=bind_address_of(service),
         port=service.port,
@@ -160,6 +169,8 @@ def inbound_of(service: Service) -> Inbound | None:
         handshake_timeout_ms=_whole(config, "handshake_timeout_ms", 10_000),
         max_connections=_whole(config, "max_inbound_connections", 0),
         detect_timeout_ms=_whole(config, "detect_timeout_ms", 3000),
+        idle_timeout_ms=_optional(config, "local_idle_timeout_ms"),
+        proxy_protocol=version if version in {"v1", "v2"} else "",
         request_timeout_ms=_whole(config, "local_request_timeout_ms", 15_000),
     )
 
@@ -176,6 +187,8 @@ def outbound_of(upstream: Upstream, chain: Chain | None, problem: str = "") -> O
         chain=chain,
         connect_timeout_ms=_whole(config, "connect_timeout_ms", 0),
         problem=problem,
+        idle_timeout_ms=_optional(config, "idle_timeout_ms"),
+        accept_proxy_protocol=config.get("accept_proxy_protocol") is True,
         resilience=resilience_of(config),
         extras=extras_of(config, chain.meta if chain is not None else {}),
     )
@@ -186,6 +199,11 @@ def _whole(config: dict[str, Any], key: str, default: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**31:
         return default
     return int(value)
+
+
+def _optional(config: dict[str, Any], key: str) -> int | None:
+    value = _whole(config, key, -1)
+    return value if value >= 0 else None
 
 
 def _text(config: dict[str, Any], key: str, default: str) -> str:

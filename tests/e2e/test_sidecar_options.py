@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path
@@ -124,3 +125,54 @@ def test_exposed_paths_and_checks_need_no_certificate(mesh: Mesh) -> None:
     assert f"http://127.0.0.1:{exposed}/health" in agent.get("/v1/agent/checks")["api-health"]["Output"]
     mesh.mesh.register("api", app.port, sidecar_port=mesh.public_port("api"))
     agent.wait("no listener", lambda: status(port, "/metrics") == 0, within_s=60)
+
+
+def test_proxy_headers_and_idle_connections(mesh: Mesh) -> None:
+    """The application is told who dialled; who stands before an upstream's listener says whom it is for."""
+    agent, db, port = mesh.agent, mesh.db, free_port()
+    config: dict[str, Any] = {"local_proxy_protocol": "v1"}
+    mesh.mesh.register("db", db.port, sidecar_port=mesh.public_port("db"), proxy={"Config": config})
+    accepting = {"accept_proxy_protocol": True}
+    upstreams = [
+        {"DestinationName": "db", "LocalBindPort": mesh.db_port},
+        {"DestinationName": "api", "LocalBindPort": mesh.api_port, "Config": accepting},
+        {"DestinationName": "db", "LocalBindPort": port, "Config": accepting},
+    ]
+    proxy = {"Upstreams": upstreams}
+    mesh.mesh.register("web", free_port(), sidecar_port=mesh.public_port("web"), proxy=proxy)
+    header = b"PROXY TCP4 192.0.2.7 192.0.2.8 4711 80\r\n"
+
+    def through(at: int, said: bytes) -> bytes:
+        """What comes back until the end."""
+        try:
+            with dial(at, 30.0) as connection:
+                connection.sendall(said)
+                connection.shutdown(socket.SHUT_WR)
+                return b"".join(iter(lambda: connection.recv(65536), b""))
+        except OSError:
+            return b""
+
+    agent.wait("a header at the application", lambda: through(mesh.db_port, b"x")[:6] == b"PROXY ", within_s=60)
+    line, _, rest = through(mesh.db_port, b"hello").partition(b"\r\n")
+    words = line.split()
+    assert words[:2] == [b"PROXY", b"TCP4"]
+    assert int(words[5]) == mesh.public_port("db")
+    assert rest == b"helloBYE"
+
+    agent.wait("the new listener", lambda: through(port, header + b"hi").endswith(b"hiBYE"), within_s=60)
+    assert through(port, b"no header") == b""
+    request = b"GET /told HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n"
+    assert b'"path": "/told"' in through(mesh.api_port, header + request)
+    assert through(mesh.api_port, request) == b""
+
+    with dial(mesh.db_port, 60.0) as idle:
+        assert idle.recv(6) == b"PROXY "
+        config["local_idle_timeout_ms"] = 300
+        mesh.mesh.register("db", db.port, sidecar_port=mesh.public_port("db"), proxy={"Config": config})
+        try:
+            while idle.recv(65536):
+                pass  # the end comes without being asked for
+        except ConnectionError:
+            pass
+    config.clear()
+    mesh.mesh.register("db", db.port, sidecar_port=mesh.public_port("db"), proxy={"Config": config})

@@ -14,18 +14,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import cast
 
 from meshagent.clock import Clock, Tasks
 from meshagent.connect.intentions import Decision
 from meshagent.connect.proxy.authz import authorize
 from meshagent.connect.proxy.contexts import Contexts
 from meshagent.connect.proxy.door import Door
+from meshagent.connect.proxy.idle import IdleWatch
 from meshagent.connect.proxy.layers.tls import Tls
 from meshagent.connect.proxy.limits.limiter import RateLimiter
 from meshagent.connect.proxy.local_app import join_application
 from meshagent.connect.proxy.passage import Passage
-from meshagent.connect.proxy.pump import Side
+from meshagent.connect.proxy.peek import Refuse
+from meshagent.connect.proxy.pump import Side, end_idle
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.snapshot import Inbound, ProxySnapshot
@@ -60,6 +61,7 @@ class InboundListener:
         self._door = Door()
         #: Peers by the side that faces them, with their identity once it is known.
         self.live: dict[Side, str] = {}
+        self._idle: IdleWatch[Side] = IdleWatch()
         #: Those who prove nothing, where that is permitted.
         self.passage = Passage(lambda: self.inbound, tasks, tallies, connections)
 
@@ -83,6 +85,11 @@ class InboundListener:
         for side in list(self.live):
             side.abort()
         self.passage.cut()
+
+    def end_idle(self, now: float) -> None:
+        """End the connections over which nothing has passed for too long."""
+        sides = (*(side for side, identity in self.live.items() if identity), *self.passage.sides)
+        end_idle(self._idle, sides, now, self.inbound.idle_timeout_ms)
 
     def recheck(self) -> int:
         """Cut the connections that the snapshot of now does not allow; how many."""
@@ -108,7 +115,7 @@ class InboundListener:
         full = bool(limit) and self.open_connections >= limit
         if contexts is None or full or not self.limiter.may_connect(self._clock.monotonic()):
             self._tallies.refused += 1
-            return _Refuse()
+            return Refuse()
         return self.passage.peek(self._proven) if self._state().mesh.permissive else self._proven()
 
     def _proven(self) -> Side:
@@ -176,10 +183,3 @@ class InboundListener:
         if not self.live.pop(side, "") and why:
             self._tallies.failed_handshakes += why != "denied"
             log.debug("connection ended before it began: reason=%s", why)
-
-
-class _Refuse(asyncio.Protocol):
-    """A connection over the limit, or before there is a leaf."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast("asyncio.Transport", transport).abort()

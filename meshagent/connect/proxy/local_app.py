@@ -1,13 +1,14 @@
 """I/O edge: a connection that came in, joined to the application behind the sidecar.
 
-Source: surface rows M2, M70 (`LocalServiceSocketPath`, `local_connect_timeout_ms`). What may change here: what is said
-to the application before the first byte.
+Source: surface rows M2, M70 (`LocalServiceSocketPath`, `local_connect_timeout_ms`); `local_proxy_protocol` is ours: the
+application is told who dialled (the peer's sidecar). What may change here: what is said before the first byte.
 """
 
 from __future__ import annotations
 
 import asyncio
 
+from meshagent.connect.proxy.layers.proxy_header import Address, encode
 from meshagent.connect.proxy.pump import Side, join
 from meshagent.connect.snapshot import Inbound
 
@@ -27,6 +28,14 @@ async def join_application(side: Side, inbound: Inbound) -> str:
         return str(error) or "timed out"
     if side.closed:
         local.abort()
-    else:
-        join(side, local)
+        return ""
+    if inbound.proxy_protocol:
+        local.send(encode(inbound.proxy_protocol, _address(side, "peername"), _address(side, "sockname")))
+    join(side, local)
     return ""
+
+
+def _address(side: Side, which: str) -> Address | None:
+    """Of one end of the connection that came in; None when it has no IP."""
+    found = side.transport.get_extra_info(which) if side.transport is not None else None
+    return (str(found[0]), int(found[1])) if isinstance(found, tuple) else None

@@ -9,13 +9,12 @@ Source: surface rows M29, X10 (Consul's Envoys pass them to the application the 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 
 from meshagent.clock import Tasks
 from meshagent.connect.proxy.local_app import join_application
-from meshagent.connect.proxy.peek import Peek, begins_tls
+from meshagent.connect.proxy.peek import Peek, Taker, begins_tls
 from meshagent.connect.proxy.pump import Side
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry.connections import Connections
@@ -24,8 +23,6 @@ from meshagent.connect.snapshot import Inbound
 __all__ = ["Passage"]
 
 log = logging.getLogger("proxy.inbound")
-
-Taker = asyncio.Protocol | asyncio.BufferedProtocol
 
 
 class Passage:
@@ -48,11 +45,11 @@ class Passage:
         """For a new connection: TLS goes to what `proven` makes, anything else passes; so does a client that waits for
         the application to speak first."""
 
-        def choose(data: bytes, last: bool) -> Taker | None:
+        def choose(data: bytes, last: bool) -> tuple[Taker, int] | None:
             tls = begins_tls(data)
             if tls:
-                return proven()
-            return self.accept() if tls is False or last else None
+                return proven(), 0
+            return (self.accept(), 0) if tls is False or last else None
 
         peek = Peek(choose, self._inbound().detect_timeout_ms / 1000.0, self._peeking.discard)
         self._peeking.add(peek)
@@ -61,6 +58,11 @@ class Passage:
     def accept(self) -> Side:
         """A protocol for a connection that passes."""
         return Side(None, self._ready, self._closed)
+
+    @property
+    def sides(self) -> set[Side]:
+        """Those that pass."""
+        return self._sides
 
     def cut(self) -> int:
         """The permission is gone: end all of them; how many."""

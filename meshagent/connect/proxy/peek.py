@@ -15,10 +15,12 @@ from typing import cast
 
 from meshagent.connect.proxy.layers.tls import BUFFER_BYTES, IN
 
-__all__ = ["Choose", "Peek", "begins_tls"]
+__all__ = ["Choose", "Peek", "Refuse", "Taker", "begins_tls"]
 
-#: Given all that has come and whether nothing more is waited for: who takes the connection, None for "not known yet".
-Choose = Callable[[bytes, bool], asyncio.Protocol | asyncio.BufferedProtocol | None]
+Taker = asyncio.Protocol | asyncio.BufferedProtocol
+#: Given all that has come and whether nothing more is waited for: who takes the connection, and how many of the bytes
+#: are not for him; None for "not known yet".
+Choose = Callable[[bytes, bool], tuple[Taker, int] | None]
 
 _HANDSHAKE, _CLIENT_HELLO, _MAJOR = 22, 1, 3
 
@@ -75,17 +77,19 @@ class Peek(asyncio.Protocol):
     def _late(self) -> None:
         self._decide(last=True)
 
-    def _decide(self, *, last: bool) -> asyncio.Protocol | asyncio.BufferedProtocol | None:
+    def _decide(self, *, last: bool) -> Taker | None:
         transport = self._transport
         found = self._choose(self._data, last) if transport is not None else None
-        if found is not None and transport is not None:
-            self._end()
-            transport.set_protocol(found)
-            found.connection_made(transport)
-            give(found, self._data)
-        elif last:
-            self.abort()
-        return found
+        if found is None or transport is None:
+            if last:
+                self.abort()
+            return None
+        taker, used = found
+        self._end()
+        transport.set_protocol(taker)
+        taker.connection_made(transport)
+        give(taker, self._data[used:])
+        return taker
 
     def _end(self) -> None:
         if self._timer is not None:
@@ -95,7 +99,14 @@ class Peek(asyncio.Protocol):
             self._on_closed(self)
 
 
-def give(protocol: asyncio.Protocol | asyncio.BufferedProtocol, data: bytes) -> None:
+class Refuse(asyncio.Protocol):
+    """For a connection that is not wanted."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).abort()
+
+
+def give(protocol: Taker, data: bytes) -> None:
     """Let a protocol receive `data`."""
     if isinstance(protocol, asyncio.BufferedProtocol):
         for at in range(0, len(data), BUFFER_BYTES):

@@ -30,10 +30,12 @@ from meshagent.connect.proxy.http.manager import Manager
 from meshagent.connect.proxy.http.opening import Opener
 from meshagent.connect.proxy.http.outbound import HttpOutboundListener
 from meshagent.connect.proxy.http.pool import HostPool
+from meshagent.connect.proxy.idle import step_s
 from meshagent.connect.proxy.inbound import InboundListener
 from meshagent.connect.proxy.limits.filter import rate_filter
 from meshagent.connect.proxy.limits.limiter import RateLimiter
 from meshagent.connect.proxy.outbound import OutboundListener
+from meshagent.connect.proxy.pump import IDLE_TIMEOUT_S
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.proxy.telemetry.sidecar import SidecarTelemetry
@@ -75,6 +77,8 @@ class Sidecar:
         self._turn: Turn | None = None
         self._dialler = Dialler(clock, self._tasks, self.tallies)
         self._applying = asyncio.Lock()
+        self._idle: asyncio.Task[None] | None = None
+        self._idle_step_s = 0.0
 
     @property
     def connections(self) -> int:
@@ -116,6 +120,7 @@ class Sidecar:
             for listener in self._leaving:
                 if isinstance(listener, InboundListener | HttpInboundListener):
                     listener.recheck()
+            self._watch_idle(snapshot)
             await self.telemetry.apply(snapshot)
 
     async def withdraw(self) -> None:
@@ -220,7 +225,7 @@ class Sidecar:
                 continue
             made: OutboundListener | HttpOutboundListener
             if one.is_http:
-                made = HttpOutboundListener(one, self.clusters, self.turn, self._rng, self._now)
+                made = HttpOutboundListener(one, self.clusters, self.turn, self._rng, self._now, self.tallies)
                 self._observe(made.manager, "outbound", one.name)
             else:
                 made = OutboundListener(
@@ -233,6 +238,25 @@ class Sidecar:
                 log.error("cannot listen: address=%s upstream=%s error=%s", key, one.name, error.strerror)
                 continue
             self.outbound[key] = made
+
+    def _watch_idle(self, snapshot: ProxySnapshot) -> None:
+        """Look for idle connections as often as the shortest limit needs it."""
+        limits_ms = [one.idle_timeout_ms for one in (snapshot.inbound, *snapshot.outbound) if one is not None]
+        step = step_s(IDLE_TIMEOUT_S if limit is None else limit / 1000.0 for limit in limits_ms)
+        if step == self._idle_step_s:
+            return
+        self._idle_step_s = step
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = self._tasks.start(self._end_idle(step), name="idle connections")
+
+    async def _end_idle(self, step: float) -> None:
+        while True:
+            await self._clock.sleep(step)
+            now = self._clock.monotonic()
+            for listener in (self.inbound, *self.outbound.values(), *self._leaving):
+                if isinstance(listener, InboundListener | HttpInboundListener | OutboundListener):
+                    listener.end_idle(now)
 
     def _host_event(self, what: str, host: Host, reason: str) -> None:
         level = logging.INFO if host.usable else logging.WARNING

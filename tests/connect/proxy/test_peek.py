@@ -85,12 +85,12 @@ def test_any_bytes_say_yes_no_or_wait(data: bytes) -> None:
 def test_what_has_come_is_handed_on() -> None:
     async def run() -> None:
         taker = Taker()
-        world = World(lambda data, last: taker if len(data) >= 3 else None)
+        world = World(lambda data, last: (taker, 1) if len(data) >= 3 else None)
         world.peek.data_received(b"a")
         world.peek.data_received(b"b")
         assert world.transport.protocol is None
         world.peek.data_received(b"cd")
-        assert (world.transport.protocol, taker.data, taker.transport) == (taker, b"abcd", world.transport)
+        assert (world.transport.protocol, taker.data, taker.transport) == (taker, b"bcd", world.transport)
         assert world.closed == 1
         world.peek.connection_lost(None)
         assert world.closed == 1
@@ -101,7 +101,7 @@ def test_what_has_come_is_handed_on() -> None:
 def test_a_protocol_with_buffers_gets_all_of_it() -> None:
     async def run() -> None:
         taker = Buffered()
-        world = World(lambda data, last: taker if data else None)
+        world = World(lambda data, last: (taker, 0) if data else None)
         data = bytes(range(256)) * 3000
         world.peek.data_received(data)
         assert taker.data == data
@@ -112,7 +112,7 @@ def test_a_protocol_with_buffers_gets_all_of_it() -> None:
 def test_the_end_is_handed_on_too() -> None:
     async def run() -> None:
         taker = Taker()
-        world = World(lambda data, last: taker if last else None)
+        world = World(lambda data, last: (taker, 0) if last else None)
         world.peek.data_received(b"x")
         assert world.peek.eof_received() is True
         assert (taker.data, taker.ended, world.closed) == (b"x", True, 1)
@@ -126,10 +126,10 @@ def test_who_says_too_little_is_decided_or_cut(silent: bool) -> None:
         taker = Taker()
         done = asyncio.Event()
 
-        def choose(data: bytes, last: bool) -> Taker | None:
+        def choose(data: bytes, last: bool) -> tuple[Taker, int] | None:
             if last:
                 done.set()
-            return taker if last and silent else None
+            return (taker, 0) if last and silent else None
 
         world = World(choose, timeout_s=0.0)
         await asyncio.wait_for(done.wait(), 30)

@@ -31,12 +31,14 @@ from meshagent.connect.proxy.http.normalizing import Normalizer
 from meshagent.connect.proxy.http.policy import Destination, Route
 from meshagent.connect.proxy.http.rbac import Rbac
 from meshagent.connect.proxy.http.replies import DENIED
-from meshagent.connect.proxy.http.routes import Routes
+from meshagent.connect.proxy.http.routes import IDLE_TIMEOUT_S, Routes
 from meshagent.connect.proxy.http.sniffing import Sniffing
 from meshagent.connect.proxy.http.streams import ConnectionCodec, Peer
 from meshagent.connect.proxy.http.tokens import Tokens
+from meshagent.connect.proxy.idle import IdleWatch
 from meshagent.connect.proxy.layers.tls import Tls
 from meshagent.connect.proxy.passage import Passage
+from meshagent.connect.proxy.pump import Side, end_idle
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.snapshot import Inbound, ProxySnapshot
@@ -80,6 +82,7 @@ class HttpInboundListener:
             self._rbac,
             WhoAsks(lambda: state().mesh.sanitize_xfcc),
         )
+        self._idle: IdleWatch[Side] = IdleWatch()
         #: Those who prove nothing, where that is permitted: bytes, whatever the application speaks.
         self.passage = Passage(lambda: self.inbound, tasks, tallies, connections)
         self._application: Application | None = None
@@ -105,7 +108,8 @@ class HttpInboundListener:
         self._application = Application(inbound, self._turn, self._tasks)
         self.manager.name = self._state().service
         timeout_s = inbound.request_timeout_ms / 1000.0
-        route = Route("default", ((1.0, Destination(self._application)),), timeout_s=timeout_s)
+        idle_s = IDLE_TIMEOUT_S if inbound.idle_timeout_ms is None else inbound.idle_timeout_ms / 1000.0
+        route = Route("default", ((1.0, Destination(self._application)),), timeout_s=timeout_s, idle_timeout_s=idle_s)
         self.manager.routes = Routes([(None, route)])
         if held is not None:
             held.close()
@@ -128,6 +132,10 @@ class HttpInboundListener:
         for connection in list(self.live):
             connection.abort()
         self.passage.cut()
+
+    def end_idle(self, now: float) -> None:
+        """End the connections without TLS over which nothing has passed for too long; requests have timers."""
+        end_idle(self._idle, self.passage.sides, now, self._inbound.idle_timeout_ms)
 
     def recheck(self) -> int:
         """End the requests on their way that the snapshot of now does not allow; how many."""

@@ -16,7 +16,7 @@ __all__ = ["Connection", "Connections"]
 class Connection:
     """One that is open."""
 
-    __slots__ = ("peer_identity", "series", "started", "target", "tls", "upstream")
+    __slots__ = ("peer_address", "peer_identity", "series", "started", "target", "tls", "upstream")
 
     def __init__(
         self, series: Series, started: float, peer_identity: str, upstream: str, target: str, tls: str = "mutual"
@@ -24,6 +24,8 @@ class Connection:
         self.series = series
         self.started = started
         self.peer_identity = peer_identity
+        #: Whom the one who dialled says it is for, "ip:port"; "" when he says nothing.
+        self.peer_address = ""
         self.upstream = upstream
         self.target = target
         #: "mutual", or "none" where nobody had to prove anything.
@@ -97,6 +99,7 @@ class Connections:
                 bytes_out=bytes_out,
                 upstream=connection.upstream,
                 cluster=connection.target,
+                peer_address=connection.peer_address,
                 peer_identity=connection.peer_identity,
                 tls=connection.tls,
             )
