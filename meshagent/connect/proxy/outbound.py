@@ -65,8 +65,10 @@ class OutboundListener:
         return len(self.live) + len(self._peeking)
 
     async def start(self) -> None:
-        """Listen. Raises OSError."""
+        """Listen, unless others hand connections over. Raises OSError."""
         one = self.outbound
+        if not one.listens:
+            return
         if one.socket_path:
             await self._door.open_socket(self._accept, one.socket_path, one.socket_mode)
         else:
@@ -90,10 +92,14 @@ class OutboundListener:
 
     # --- one connection ----------------------------------------------------------------------------------------
 
+    def accept(self) -> asyncio.BaseProtocol:
+        """What takes over a connection that the application itself made."""
+        return Side(None, self._accepted, self._closed)
+
     def _accept(self) -> asyncio.BaseProtocol:
         if self.outbound.accept_proxy_protocol:
             return with_header(self._told, self._refused, self._peeking)
-        return Side(None, self._accepted, self._closed)
+        return self.accept()
 
     def _told(self, address: str) -> Side:
         """A client that speaks for another one."""

@@ -13,6 +13,7 @@ import asyncio
 import errno
 import logging
 import random
+from collections.abc import Callable
 
 from meshagent.catalog.entries.graph import is_http
 from meshagent.clock import Clock, Tasks
@@ -39,14 +40,23 @@ from meshagent.connect.proxy.pump import IDLE_TIMEOUT_S
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.proxy.telemetry.sidecar import SidecarTelemetry
+from meshagent.connect.proxy.transparent import TransparentListener
 from meshagent.connect.snapshot import Inbound, Outbound, ProxySnapshot
+from meshagent.connect.transparent import Transparent
 from meshagent.errors import Unavailable
 
 __all__ = ["Sidecar"]
 
 log = logging.getLogger("proxy")
 
-Listener = InboundListener | OutboundListener | HttpInboundListener | HttpOutboundListener | ExposedListener
+Listener = (
+    InboundListener
+    | OutboundListener
+    | HttpInboundListener
+    | HttpOutboundListener
+    | ExposedListener
+    | TransparentListener
+)
 
 #: How often a draining sidecar looks whether it is empty.
 _DRAIN_STEP_S = 0.02
@@ -71,6 +81,7 @@ class Sidecar:
         self.inbound: InboundListener | HttpInboundListener | None = None
         self.outbound: dict[str, OutboundListener | HttpOutboundListener] = {}
         self.exposed: dict[Exposed, ExposedListener] = {}
+        self.transparent: TransparentListener | None = None
         #: Listeners that were replaced, while they have connections.
         self._leaving: list[Listener] = []
         #: What connections of HTTP share; made with the first snapshot, when there is a loop.
@@ -83,8 +94,8 @@ class Sidecar:
     @property
     def connections(self) -> int:
         """How many are open."""
-        inbound = [self.inbound] if self.inbound is not None else []
-        listeners: list[Listener] = [*self.outbound.values(), *self.exposed.values(), *inbound, *self._leaving]
+        one_each = (one for one in (self.inbound, self.transparent) if one is not None)
+        listeners: list[Listener] = [*self.outbound.values(), *self.exposed.values(), *one_each, *self._leaving]
         return sum(listener.open_connections for listener in listeners)
 
     @property
@@ -95,8 +106,9 @@ class Sidecar:
             snapshot is not None
             and self._contexts is not None
             and (snapshot.inbound is None or self.inbound is not None)
+            and (snapshot.transparent is None or self.transparent is not None)
+            and all(one.key in self.outbound for one in snapshot.outbound if one.listens or one.virtual_ips)
             and all(one in self.exposed for one in snapshot.exposed)
-            and all(one.key in self.outbound for one in snapshot.outbound if one.port or one.socket_path)
         )
 
     async def apply(self, snapshot: ProxySnapshot) -> None:
@@ -116,6 +128,7 @@ class Sidecar:
             await self._follow_inbound(snapshot.inbound)
             await self._follow_exposed(snapshot.exposed)
             await self._follow_outbound(snapshot.outbound)
+            await self._follow_transparent(snapshot.transparent)
             self._leaving = [listener for listener in self._leaving if listener.open_connections]
             for listener in self._leaving:
                 if isinstance(listener, InboundListener | HttpInboundListener):
@@ -128,6 +141,7 @@ class Sidecar:
         async with self._applying:
             await self._follow_inbound(None)
             await self._follow_exposed(())
+            await self._follow_transparent(None)
             await self._follow_outbound(())
 
     async def stop(self, drain_s: float) -> None:
@@ -212,7 +226,7 @@ class Sidecar:
             self.exposed[one] = made
 
     async def _follow_outbound(self, wanted: tuple[Outbound, ...]) -> None:
-        by_key = {one.key: one for one in wanted if one.port or one.socket_path}
+        by_key = {one.key: one for one in wanted if one.listens or one.virtual_ips}
         for key in [key for key, held in self.outbound.items() if not _serves(held, by_key.get(key))]:
             listener = self.outbound.pop(key)
             listener.stop_accepting()
@@ -254,9 +268,33 @@ class Sidecar:
         while True:
             await self._clock.sleep(step)
             now = self._clock.monotonic()
-            for listener in (self.inbound, *self.outbound.values(), *self._leaving):
-                if isinstance(listener, InboundListener | HttpInboundListener | OutboundListener):
+            for listener in (self.inbound, self.transparent, *self.outbound.values(), *self._leaving):
+                if isinstance(listener, InboundListener | HttpInboundListener | OutboundListener | TransparentListener):
                     listener.end_idle(now)
+
+    async def _follow_transparent(self, wanted: Transparent | None) -> None:
+        held = self.transparent
+        if held is not None and wanted is not None and held.port == wanted.port:
+            return
+        if held is not None:
+            held.stop_accepting()
+            self._leaving.append(held)
+            self.transparent = None
+        if wanted is not None:
+            made = TransparentListener(
+                wanted.port, self._clock, self._tasks, self.tallies, self.clusters, self._state, self._accept_of,
+                lambda name: self._seen("outbound", name),
+            )  # fmt: skip
+            try:
+                await self._start(made)
+            except OSError as error:
+                log.error("cannot listen: address=127.0.0.1:%d error=%s", wanted.port, error.strerror)
+                return
+            self.transparent = made
+
+    def _accept_of(self, key: str) -> Callable[[], asyncio.BaseProtocol] | None:
+        listener = self.outbound.get(key)
+        return listener.accept if listener is not None else None
 
     def _host_event(self, what: str, host: Host, reason: str) -> None:
         level = logging.INFO if host.usable else logging.WARNING

@@ -95,8 +95,10 @@ class HttpOutboundListener:
         return len(self.live) + len(self._peeking)
 
     async def start(self) -> None:
-        """Listen. Raises OSError."""
+        """Listen, unless others hand connections over. Raises OSError."""
         one = self._outbound
+        if not one.listens:
+            return
         if one.socket_path:
             await self._door.open_socket(self._accept, one.socket_path, one.socket_mode)
         else:
@@ -108,7 +110,7 @@ class HttpOutboundListener:
         """Take no new connections; those that are open end with their requests."""
         for peek in list(self._peeking):
             peek.abort()
-        if self._door.close():
+        if self._door.close() or not self._outbound.listens:
             drain(self.live)
 
     def abort_all(self) -> None:
@@ -116,10 +118,14 @@ class HttpOutboundListener:
         for connection in list(self.live):
             connection.abort()
 
+    def accept(self) -> asyncio.Protocol:
+        """What takes over a connection that the application itself made."""
+        return HttpConnection(self._turn, None, self._accepted, self._lost)
+
     def _accept(self) -> asyncio.Protocol:
         if self._outbound.accept_proxy_protocol:
             return with_header(self._told, self._refused, self._peeking)
-        return HttpConnection(self._turn, None, self._accepted, self._lost)
+        return self.accept()
 
     def _told(self, address: str) -> HttpConnection:
         """A client that speaks for another one."""
