@@ -33,6 +33,7 @@ __all__ = ["KINDS", "MeshReplica"]
 
 #: What chains and decisions are made of.
 KINDS = (
+    "jwt-provider",
     "mesh",
     "proxy-defaults",
     "service-defaults",
