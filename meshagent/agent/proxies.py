@@ -178,6 +178,7 @@ class Proxies:
         if service.proxy.mode == MODE:
             await self._mesh.services_known()
         name = service.proxy.destination_service_name or service.name
+        await self._mesh.require_intentions(name)
         leafs = self._mesh.leafs
         if not leafs.index_of(name):
             try:
