@@ -141,6 +141,7 @@ def test_every_module_of_commands_has_a_row() -> None:
         "go_flags",
         "kept_session",
         "migration",
+        "traffic",
         "locks",
         "login_oidc",
         "output",
