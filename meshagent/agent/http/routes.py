@@ -116,6 +116,7 @@ FAMILIES: tuple[str, ...] = (
     "catalog_write",
     "health",
     "kv",
+    "history",
     "session",
     "txn",
     "query",
