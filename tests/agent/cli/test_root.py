@@ -136,6 +136,7 @@ def test_every_module_of_commands_has_a_row() -> None:
         "admin_client",
         "client",
         "connection",
+        "demo_collector",
         "demo_mesh",
         "demo_service",
         "flags",
