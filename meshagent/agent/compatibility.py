@@ -69,16 +69,12 @@ WAITING: tuple[Waiting, ...] = (
             "tls.grpc",
             "xds",
         ),
-        commands=(
-            ("CL19", "connect envoy"),
-            ("CL21", "connect expose"),
-            ("CL24", "troubleshoot"),
-        ),
+        commands=(("CL19", "connect envoy"),),
     ),
     Waiting(
         feature="peering",
         options=("peering",),
-        commands=(("CL8", "services export"), ("CL8", "services exported-services"), ("CL23", "peering")),
+        commands=(("CL23", "peering"),),
     ),
     Waiting(
         feature="charts in the web page",
