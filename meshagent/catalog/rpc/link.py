@@ -118,7 +118,7 @@ class Link(asyncio.Protocol):
         future.add_done_callback(self._abandon_cancelled)
         return future
 
-    async def stream(self, method: str, payload: bytes, timeout_s: float) -> AsyncIterator[bytes]:
+    async def stream(self, method: str, payload: bytes, timeout_s: float) -> AsyncGenerator[bytes, None]:
         """Ask for a longer answer and give its pieces; `timeout_s` is for the first. Closing it tells the peer."""
         stream = Stream(self._loop)
         self._metrics.incr("client.rpc")
