@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from meshagent.agent.gossip.pools import Pools
     from meshagent.connect.authority import Authority
 
-__all__ = ["Issuer", "agent_of"]
+__all__ = ["Issuer", "agent_of", "read_authorities"]
 
 log = logging.getLogger("agent.server.auto_config")
 
@@ -58,10 +58,14 @@ class Issuer:
         self._agent = agent
         self._authority = authority
         self._pools = pools
-        self._authorities = read_authorities(config)
-        static = config.auto_config.authorization.static
-        self._introductions = Introductions(static)
-        pems = tuple(static.jwt_validation_pub_keys) or (self._authorities if self._introductions.own else ())
+        self._introductions = Introductions(config.auto_config.authorization.static)
+        self.know(read_authorities(config))
+
+    def know(self, authorities: tuple[str, ...]) -> None:
+        """These are the authorities of agents now (PEM)."""
+        self._authorities = authorities
+        static = self._introductions.static
+        pems = tuple(static.jwt_validation_pub_keys) or (authorities if self._introductions.own else ())
         self._keys = JwtKeys(
             KeySource(
                 pems=pems,
@@ -70,7 +74,7 @@ class Issuer:
                 oidc_discovery_url=static.oidc_discovery_url,
                 oidc_discovery_ca_cert=static.oidc_discovery_ca_cert,
             ),
-            agent.clock,
+            self._agent.clock,
         )
 
     @staticmethod
