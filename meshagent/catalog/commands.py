@@ -55,6 +55,7 @@ __all__ = [
     "CoordinateBatch",
     "Deregister",
     "FederationStateSet",
+    "IntroductionTake",
     "KVCas",
     "KVDelete",
     "KVDeleteCas",
@@ -313,6 +314,18 @@ class ManualIPsSet(msgspec.Struct, frozen=True, array_like=True, tag=92):  # sin
     addresses: tuple[str, ...]
 
 
+class IntroductionTake(msgspec.Struct, frozen=True, array_like=True, tag=97):  # since 0.2
+    """Note at `now` (Unix time, s) that an introduction brought `node` in; its row may go at `ends`.
+
+    Result: the name of the node that it is for, which is another one if that came first.
+    """
+
+    digest: bytes
+    node: str
+    ends: int
+    now: int
+
+
 Command = (
     Register
     | Deregister
@@ -339,6 +352,7 @@ Command = (
     | AutopilotSet
     | FederationStateSet
     | ManualIPsSet
+    | IntroductionTake
     | AclBootstrap
     | AclTokenSet
     | AclTokensDelete

@@ -20,6 +20,7 @@ from meshagent.catalog.ca import ConnectCA
 from meshagent.catalog.config_entries import ConfigEntries, virtual_names
 from meshagent.catalog.coordinates import Coordinates
 from meshagent.catalog.federation import FederationStates
+from meshagent.catalog.introductions import Introductions
 from meshagent.catalog.kv import KVTable
 from meshagent.catalog.prepared_queries import PreparedQueries
 from meshagent.catalog.registrations import Registrations
@@ -57,6 +58,7 @@ class Store:
         self.ca: ConnectCA = ConnectCA(self.watches)
         self.autopilot: AutopilotTable = AutopilotTable(self.watches)
         self.federation: FederationStates = FederationStates(self.watches)
+        self.introductions: Introductions = Introductions()
         self.acl: AclTables = AclTables(self.watches)
 
     def apply(self, command: bytes) -> Any:
@@ -197,6 +199,7 @@ _APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
     commands.ClusterInit: Store._init_cluster,
     commands.FederationStateSet: lambda store, command, index: store.federation.set(command, index),
     commands.ManualIPsSet: Store.set_manual_ips,
+    commands.IntroductionTake: lambda store, command, index: store.introductions.take(command),
     commands.AutopilotSet: lambda store, command, index: store.autopilot.set(command, index),
     commands.AclBootstrap: lambda store, command, index: store.acl.bootstrap(command, index),
     commands.AclTokenSet: lambda store, command, index: store.acl.set_token(command, index),

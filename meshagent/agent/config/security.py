@@ -125,6 +125,14 @@ class AutoEncrypt(Group):
 
     allow_tls: bool = switch(False, "Servers: hand such certificates out.")
     tls: bool = switch(False, "Clients: ask for one at start.")
+    require_intro_token: bool = switch(
+        False,
+        "Servers: hand one out only for an introduction: a token of `tls join-token`, or a JWT that "
+        "`auto_config.authorization.static` describes. Off, as in Consul, whoever reaches the port gets one; with "
+        "ACLs on who has `node:write`. Ours.",
+    )
+    intro_token: str = text("", "Clients: the introduction. Ours.", secret=True)
+    intro_token_file: str = text("", "Clients: file that holds it. Ours.")
     dns_san: tuple[str, ...] = words("DNS names to ask for.")
     ip_san: tuple[str, ...] = words("IP addresses to ask for.")
 
@@ -133,7 +141,9 @@ class AutoConfigStatic(Group):
     """How a client's introduction (a JWT) is judged."""
 
     allow_reuse: bool = switch(
-        False, "Meant for taking one token more than once. As in Consul, every token is, until it expires."
+        None,
+        "Whether a token may introduce several nodes until it ends. `false` binds it to the one that shows it first.",
+        default_text="true, as in Consul",
     )
     jwks_url: str = text("", "Where the issuer's keys are.")
     jwks_ca_cert: str = text("", "Authority of that address, PEM.")
