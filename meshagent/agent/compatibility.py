@@ -72,7 +72,6 @@ WAITING: tuple[Waiting, ...] = (
         commands=(
             ("CL19", "connect envoy"),
             ("CL21", "connect expose"),
-            ("CL21", "connect redirect-traffic"),
             ("CL24", "troubleshoot"),
         ),
     ),

@@ -22,6 +22,7 @@ from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.ca import CAState
 from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.federation_state import FederationState
+from meshagent.catalog.history import Version
 from meshagent.catalog.introductions import UsedIntroduction
 from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, PreparedQuery, Service, Session
 from meshagent.catalog.watch import Topic
@@ -61,6 +62,7 @@ class _Facts(msgspec.Struct, array_like=True):
     manual_ips: dict[str, tuple[str, tuple[str, ...]]] = {}
     acl_bootstrap_index: int = 0
     acl_indexes: dict[str, int] = {}
+    history_bounds: tuple[int, int] = (0, 0)
 
 
 class _Rows(Protocol):
@@ -123,6 +125,7 @@ def _tables(store: Store) -> list[tuple[str, _Rows]]:
         ("acl-auth-methods", _Listed(list(store.acl.methods.values()))),
         ("acl-binding-rules", _Listed(list(store.acl.rules.values()))),
         ("acl-tokens-used", _Listed(list(store.acl.used.items()))),
+        ("history", _Listed(store.history.rows())),
     ]
 
 
@@ -202,6 +205,10 @@ _LOADERS: dict[str, _Loader] = {
         msgspec.msgpack.Decoder(tuple[str, list[tuple[str, str]]]),
         lambda store, rows: store.acl.used.update(rows),
     ),
+    "history": (
+        msgspec.msgpack.Decoder(tuple[str, list[Version]]),
+        lambda store, rows: store.history.load(rows),
+    ),
     "autopilot": (
         msgspec.msgpack.Decoder(tuple[str, list[AutopilotConfig]]),
         lambda store, rows: store.autopilot.load(rows),
@@ -231,6 +238,7 @@ def write(store: Store) -> Iterator[bytes]:
         manual_ips=dict(registrations.virtual_ips.manual),
         acl_bootstrap_index=store.acl.bootstrap_index,
         acl_indexes=store.acl.indexes,
+        history_bounds=(store.history.versions, store.history.max_bytes),
     )
     return _encode(store.index, facts, _tables(store))
 
@@ -341,6 +349,7 @@ def _load_facts(store: Store, index: int, facts: _Facts) -> None:
     registrations.virtual_ips.load(facts.virtual_ips)
     registrations.virtual_ips.load_manual(facts.manual_ips)
     store.acl.load_indexes(facts.acl_bootstrap_index, facts.acl_indexes)
+    store.history.versions, store.history.max_bytes = facts.history_bounds
     store.kv.index = facts.kv_index
     store.coordinates.index = facts.coordinates_index
     store.prepared_queries.index = facts.prepared_queries_index
@@ -373,6 +382,7 @@ def digest(store: Store) -> str:
         sorted(registrations.virtual_ips.manual.items()),
         store.acl.bootstrap_index,
         sorted(store.acl.indexes.items()),
+        (store.history.versions, store.history.max_bytes),
     )
     sha.update(_encoder.encode(facts))
     return sha.hexdigest()

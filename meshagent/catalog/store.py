@@ -20,8 +20,10 @@ from meshagent.catalog.ca import ConnectCA
 from meshagent.catalog.config_entries import ConfigEntries, virtual_names
 from meshagent.catalog.coordinates import Coordinates
 from meshagent.catalog.federation import FederationStates
+from meshagent.catalog.history import History
 from meshagent.catalog.introductions import Introductions
 from meshagent.catalog.kv import KVTable
+from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
 from meshagent.catalog.prepared_queries import PreparedQueries
 from meshagent.catalog.registrations import Registrations
 from meshagent.catalog.restoring import Restoring
@@ -60,6 +62,7 @@ class Store:
         self.federation: FederationStates = FederationStates(self.watches)
         self.introductions: Introductions = Introductions()
         self.acl: AclTables = AclTables(self.watches)
+        self.history: History = History(self.kv, self.config)
 
     def apply(self, command: bytes) -> Any:
         """Apply an encoded command. Raises MeshError when the state refuses it; nothing but the index has moved."""
@@ -68,7 +71,10 @@ class Store:
     def execute(self, command: commands.Command) -> Any:
         """Apply a command."""
         self.index += 1
-        return _APPLY[type(command)](self, command, self.index)
+        result = _APPLY[type(command)](self, command, self.index)
+        if self.history.pending:
+            self.history.settle(self.index)
+        return result
 
     def flush(self) -> None:
         """Wake the readers whose topics changed, and say which locks were freed."""
@@ -125,6 +131,14 @@ class Store:
             raise InternalError("missing session")
         return self.kv.unlock(command, index)
 
+    def _as_author(self, command: commands.Authored, index: int) -> Any:
+        """Apply what an author writes, and keep what was there."""
+        self.history.begin(command)
+        try:
+            return _APPLY[type(command.command)](self, command.command, index)
+        finally:
+            self.history.settle(index)
+
     def _init_cluster(self, command: commands.ClusterInit, index: int) -> str:
         if not self.cluster_id:
             self.cluster_id = command.id
@@ -138,6 +152,7 @@ class Store:
             for name in virtual_names(command.entry):
                 self.registrations.virtual_ips.assign(name)
                 self.watches.notify(("connect", name))
+                self.watches.notify(MESH_SERVICES)
             if old is not None:
                 self._release_addresses(virtual_names(old))
         return written
@@ -155,12 +170,14 @@ class Store:
             if not self.registrations.named(name) and not self.config.names_service(name):
                 self.registrations.virtual_ips.release(name)
                 self.watches.notify(("connect", name))
+                self.watches.notify(MESH_SERVICES)
 
     def set_manual_ips(self, command: commands.ManualIPsSet, index: int) -> list[str] | None:
         """Give a service its manual addresses."""
         losers = self.registrations.virtual_ips.set_manual(command.service, command.addresses)
         if losers is not None:
             self.watches.notify("virtual-ips")
+            self.watches.notify(MESH_SERVICES)
         return losers
 
     def _reap(self, command: commands.ReapTombstones, index: int) -> None:
@@ -200,6 +217,8 @@ _APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
     commands.FederationStateSet: lambda store, command, index: store.federation.set(command, index),
     commands.ManualIPsSet: Store.set_manual_ips,
     commands.IntroductionTake: lambda store, command, index: store.introductions.take(command),
+    commands.Authored: Store._as_author,
+    commands.HistoryDrop: lambda store, command, index: store.history.drop(),
     commands.AutopilotSet: lambda store, command, index: store.autopilot.set(command, index),
     commands.AclBootstrap: lambda store, command, index: store.acl.bootstrap(command, index),
     commands.AclTokenSet: lambda store, command, index: store.acl.set_token(command, index),

@@ -15,7 +15,7 @@ from meshagent.agent.config.network import Addresses, GossipLan, GossipWan, Port
 from meshagent.agent.config.option import Group, duration, free, group, rows, switch, table, text, whole, words
 from meshagent.agent.config.resolved import Network
 from meshagent.agent.config.security import ACL, TLS, AutoConfig, AutoEncrypt
-from meshagent.agent.config.server import Autopilot, Limits, Performance, RaftLogStore
+from meshagent.agent.config.server import Autopilot, History, Limits, Performance, RaftLogStore
 from meshagent.agent.config.serving import RPC, Cache, DNSConfig, HTTPConfig, UIConfig
 from meshagent.agent.config.watches import Watch
 from meshagent.agent.definitions.check import CheckDefinition, ServiceCheck
@@ -172,6 +172,7 @@ class Config(Group):
     session_ttl_min: float = duration(10.0, "Shortest TTL of a session.", low=0)
     peering: Peering = group(Peering, "Peering.")
     config_entries: ConfigEntries = group(ConfigEntries, "Config entries.")
+    history: History = group(History, "Versions of keys and config entries.")
 
     # mesh
     connect: Connect = group(Connect, "Mesh.")

@@ -20,6 +20,8 @@ from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.catalog import queries
 from meshagent.catalog.ca import CAState
 from meshagent.catalog.entries.table import ConfigEntry
+from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES_TOPIC
+from meshagent.catalog.mesh_services import MeshService, mesh_services
 from meshagent.catalog.model import Node, ServiceEntry
 from meshagent.catalog.query_execution import Source, execute
 from meshagent.catalog.store import Store
@@ -32,6 +34,7 @@ __all__ = [
     "CONNECT",
     "DNS_KINDS",
     "INGRESS",
+    "MESH_SERVICES",
     "NODE",
     "NODE_ROWS",
     "QUERY",
@@ -58,6 +61,7 @@ ADDRESS = "address"
 NODE_ROWS = "node-rows"
 ROOTS = "roots"
 CONFIG_KIND = "config-kind"
+MESH_SERVICES = "mesh-services"
 
 
 class QueryRows(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
@@ -152,6 +156,10 @@ def _config_kind(store: Store, name: str, asker: str, datacenter: str) -> tuple[
     return found.rows, found.topics
 
 
+def _mesh_services(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
+    return mesh_services(store), (MESH_SERVICES_TOPIC,)
+
+
 def _own(topics: Topics) -> Topics:
     """The topics that name one thing: those of whole tables cannot make a missing name appear."""
     return tuple(topic for topic in topics if type(topic) is tuple) or topics
@@ -170,6 +178,7 @@ QUESTIONS: dict[str, RowQuestion] = {
         RowQuestion(NODE_ROWS, NodeRows, _node_rows, visible=rows_visible.node_rows),
         RowQuestion(ROOTS, CAState | None, _roots),
         RowQuestion(CONFIG_KIND, tuple[ConfigEntry, ...], _config_kind, visible=rows_visible.config_entries),
+        RowQuestion(MESH_SERVICES, tuple[MeshService, ...], _mesh_services, visible=rows_visible.mesh_services),
     )
 }
 
