@@ -23,6 +23,7 @@ from meshagent.catalog.entries.service_router import HTTPMatch, Route, RouteDest
 from meshagent.catalog.entries.service_splitter import ServiceSplitter, Split
 from meshagent.catalog.model import MeshGateway, TransparentProxy
 from meshagent.connect.overrides import Overrides, customization
+from meshagent.durations import parse_duration
 from meshagent.errors import InternalError
 
 __all__ = [
