@@ -79,7 +79,7 @@ class Forwarder:
         if request.pieces is not None:
             answered = await self._upstream.call_in_parts(messages.HTTP_UPLOAD, _parts(payload, request.pieces))
             return self._finished(messages.decode(Answered, answered))
-        if route.path == "/v1/snapshot":
+        if route.in_pieces:
             return await self._streamed(payload)
         try:
             answered = await self._upstream.call(messages.HTTP, payload, self._timeout_s(request))
