@@ -1,7 +1,8 @@
 """Run seeds of the simulation for as long as one asks: `python tests/sim/soak.py --minutes 60 [--first N]`.
 
-`--stack` runs forwarding and the RPC port with it, `--agents N` so many client agents on top. `--points` instead lets a server die at every point of the script of
-`meshtest/sim/script.py`, `--skip N` of them left out, or at the points one names.
+`--stack` runs forwarding and the RPC port with it, `--agents N` so many client agents on top. `--points` instead lets a
+server die at every point of the script of `meshtest/sim/script.py`, `--skip N` of them left out, or at the points one
+names.
 
 Prints each failing seed or point with what happened last, and goes on; the status says whether there was one.
 """
