@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import random
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -210,29 +208,6 @@ def test_a_client_agent_saves_restores_and_asks_for_operators(old: Servers, tmp_
         assert client.get("/v1/operator/autopilot/configuration")["MinQuorum"] == 0
         assert client.get("/v1/operator/usage")["Usage"]["dc1"]["Services"] == 2
         assert run(client, "operator", "raft", "list-peers").count("\n") == 4
-
-
-def test_who_reads_slowly_through_a_client_agent_gets_it_whole(tmp_path: Path) -> None:
-    """Mutation: the stream is asked for without a window: it is cut when 16 MiB wait in the client agent."""
-    with Servers(1) as servers, client_of(servers.all) as client:
-        rng = random.Random(1)
-        for number in range(60):
-            servers[0].put(f"/v1/kv/large/{number}", body=rng.randbytes(500_000))
-        client.wait("a server", lambda: client.get("/v1/status/leader"))
-        with socket.socket() as slow:
-            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
-            slow.settimeout(60)
-            slow.connect(("127.0.0.1", client.ports["http"]))
-            slow.sendall(b"GET /v1/snapshot HTTP/1.0\r\n\r\n")
-            answer = bytearray(slow.recv(100))
-            time.sleep(1.0)  # all that is not held back has come to the agent by now
-            while piece := slow.recv(1 << 20):
-                answer += piece
-        head, _, body = bytes(answer).partition(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.")
-        assert len(body) > 30_000_000
-        (tmp_path / "slow.snap").write_bytes(body)
-        assert inspect(str(tmp_path / "slow.snap"))["Stats"]
 
 
 @pytest.mark.timeout(120)
