@@ -60,8 +60,6 @@ WAITING: tuple[Waiting, ...] = (
             "performance.enable_xds_load_balancing",
             "performance.grpc_keepalive_interval",
             "performance.grpc_keepalive_timeout",
-            "ports.expose_max_port",
-            "ports.expose_min_port",
             "ports.grpc",
             "ports.grpc_tls",
             "primary_gateways",
@@ -69,16 +67,12 @@ WAITING: tuple[Waiting, ...] = (
             "tls.grpc",
             "xds",
         ),
-        commands=(
-            ("CL19", "connect envoy"),
-            ("CL21", "connect expose"),
-            ("CL24", "troubleshoot"),
-        ),
+        commands=(("CL19", "connect envoy"),),
     ),
     Waiting(
         feature="peering",
         options=("peering",),
-        commands=(("CL8", "services export"), ("CL8", "services exported-services"), ("CL23", "peering")),
+        commands=(("CL23", "peering"),),
     ),
     Waiting(
         feature="charts in the web page",

@@ -30,6 +30,7 @@ from meshagent.agent.coordinate_batches import CoordinateBatches, tell_coordinat
 from meshagent.agent.core import Agent, Lifecycle
 from meshagent.agent.event_wire import gossip_events
 from meshagent.agent.events import UserEvents
+from meshagent.agent.exposed_checks import ExposedChecks
 from meshagent.agent.file_registrations import apply_files
 from meshagent.agent.gossip.pools import Pools
 from meshagent.agent.http.inside import ask
@@ -208,6 +209,7 @@ class Daemon:
             aliased=self.role.alias_source(self.local),
         )
         self.check_runs = CheckRuns(self.local, self.runner, self.role.follow_node, self._clock, self._tasks)
+        ExposedChecks(self.local, self.runner)
         self.saver = Saver(data_dir, self.local, self._tasks) if data_dir is not None else None
         problems = apply_files(self.local, config.services, config.checks, self.tokens.of_files)
         if self.saver is not None and data_dir is not None:

@@ -37,6 +37,7 @@ from meshagent.agent.rejoin import check_age, keep_seen
 from meshagent.agent.rpc.serving import Serving
 from meshagent.agent.server_calls import hand_over, server_methods
 from meshagent.agent.server_tags import read_server
+from meshagent.agent.sidecars.everywhere import Everywhere
 from meshagent.errors import MeshError
 
 if TYPE_CHECKING:
@@ -145,6 +146,8 @@ class ServerRole:
         self.serving = Serving(agent, settings.http_settings(self._config))
         cluster.serve({**server_methods(agent), **all_methods(agent), **self.bootstrap.methods()})
         cluster.serve({**self.serving.methods, **(mesh.rpc_methods() if mesh is not None else {})})
+        everywhere = agent.extras["sidecars"] = Everywhere(agent, lambda: cluster.server.links, cluster.link)
+        cluster.serve(everywhere.methods())
         if mesh is not None and mesh.authority is not None and Issuer.wanted(self._config):
             self.issuer = Issuer(agent, mesh.authority, pools)
             cluster.serve(self.issuer.methods())

@@ -34,13 +34,14 @@ def server_context(
 ) -> ssl.SSLContext:
     """The context of a listener; `name` is the block of the configuration it comes from ("tls.https").
 
-    `given` counts where no certificate is configured; while it has none either, every handshake fails.
+    `given` counts where no certificate is configured; without one, as in Consul, there is a listener of which every
+    handshake fails.
 
     Raises:
         ConfigError: a file is missing or not what it should be; names the option.
     """
-    if given is None and not (tls.cert_file and tls.key_file):
-        raise ConfigError(f"{name}: cert_file and key_file are needed to listen with TLS")
+    if bool(tls.cert_file) != bool(tls.key_file):
+        raise ConfigError(f"{name}: cert_file and key_file go together")
     more = given or Credentials()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[(tls.tls_min_version or "TLSv1_2").lower()]

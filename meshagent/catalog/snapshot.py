@@ -151,7 +151,7 @@ _LOADERS: dict[str, _Loader] = {
     "kv": (msgspec.msgpack.Decoder(tuple[str, list[KVEntry]]), lambda store, rows: store.kv.load(rows)),
     "tombstones": (
         msgspec.msgpack.Decoder(tuple[str, list[tuple[str, int]]]),
-        lambda store, rows: store.kv.tombstones.update(rows),
+        lambda store, rows: store.kv.load_tombstones(rows),
     ),
     "sessions": (
         msgspec.msgpack.Decoder(tuple[str, list[Session]]),
@@ -278,11 +278,6 @@ class Reader:
         self._sha = hashlib.sha256()
         self._head: tuple[int, _Facts] | None = None
         self._ended = False
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the last chunk has been loaded."""
-        return self._ended
 
     def load(self, chunk: bytes) -> None:
         """Raises CorruptData: the chunk is damaged, or comes from a later release."""

@@ -90,7 +90,7 @@ class Store:
         restoring = self.begin_restore()
         for chunk in chunks:
             restoring.load(chunk)
-        restoring.settle_at_once()
+        restoring.finish()
         restoring.take_place()
         self.watches.flush()
 
@@ -142,6 +142,7 @@ class Store:
     def _init_cluster(self, command: commands.ClusterInit, index: int) -> str:
         if not self.cluster_id:
             self.cluster_id = command.id
+            self.config.index = max(self.config.index, index)  # an empty table began, too: Consul's answers 1 nowhere
             self.watches.notify("cluster")
         return self.cluster_id
 

@@ -392,3 +392,12 @@ def test_writes_after_a_restore_wake_readers():
     store.execute(c.KVSet("k", b"1"))
     store.flush()
     assert woken == [1]
+
+
+def test_an_empty_table_of_config_entries_began_with_the_cluster() -> None:
+    """As Consul's, which is above 1 from the first leader on; a second id changes nothing."""
+    store = Store()
+    store.execute(c.KVSet("k", b"v"))
+    store.execute(c.ClusterInit("one"))
+    store.execute(c.ClusterInit("two"))
+    assert (store.cluster_id, store.config.index, store.index) == ("one", 3, 4)

@@ -121,3 +121,14 @@ def test_what_is_said_of_fields_of_config_entries_is_checked(monkeypatch: pytest
     monkeypatch.setattr(entry_fields, "_names", fewer)
     with pytest.raises(ValueError, match=r"does not read .*PathExact"):
         entry_fields.executed()
+
+
+def test_the_keys_of_a_proxys_configuration_are_documented() -> None:
+    text = (ROOT / "meshagent/connect/proxy/README.md").read_text()
+    for module in ("snapshot", "observing"):
+        source = (ROOT / f"meshagent/connect/{module}.py").read_text()
+        keys = set(re.findall(r'\((?:config, )"([a-z_]+)"', source)) | set(
+            re.findall(r'config\.get\("([a-z_]+)"', source)
+        )
+        assert keys, module
+        assert not {key for key in keys if f"`{key}`" not in text}
