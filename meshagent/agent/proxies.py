@@ -17,9 +17,7 @@ from typing import TYPE_CHECKING
 
 from meshagent.agent.exposed_checks import exposed_paths
 from meshagent.agent.http.intention_shapes import default_of
-from meshagent.connect.parts import SnapshotParts
 from meshagent.connect.snapshot import ProxySnapshot
-from meshagent.connect.transparent import MODE
 from meshagent.errors import MeshError, NotFound
 
 if TYPE_CHECKING:
@@ -42,6 +40,8 @@ UNUSED_S = 900.0
 
 class _Proxy:
     def __init__(self, owner: Proxies, proxy_id: str, now: float) -> None:
+        from meshagent.connect.parts import SnapshotParts  # an idle agent has no proxies
+
         self._owner = owner
         self._id = proxy_id
         replica = owner.replica
@@ -179,6 +179,8 @@ class Proxies:
     async def _current(self, proxy_id: str) -> tuple[ProxySnapshot, str]:
         service = self._registered(proxy_id)
         await self._mesh.known()
+        from meshagent.connect.transparent import MODE
+
         if service.proxy.mode == MODE:
             await self._mesh.services_known()
         name = service.proxy.destination_service_name or service.name
