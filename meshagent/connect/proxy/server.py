@@ -37,6 +37,7 @@ from meshagent.connect.proxy.limits.filter import rate_filter
 from meshagent.connect.proxy.limits.limiter import RateLimiter
 from meshagent.connect.proxy.outbound import OutboundListener
 from meshagent.connect.proxy.pump import IDLE_TIMEOUT_S
+from meshagent.connect.proxy.reprober import Reprober
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.proxy.telemetry.sidecar import SidecarTelemetry
@@ -71,7 +72,8 @@ class Sidecar:
         self._tasks = Tasks()
         self._rng = rng
         self.clusters = Clusters(clock.monotonic, rng, self._host_event, self._pool)
-        self._prober = HealthProber(self.clusters, lambda: self._contexts, clock, rng, self._tasks)
+        self._prober = HealthProber(self.clusters, lambda: self._contexts, lambda: self.turn, clock, rng, self._tasks)
+        self._reprober = Reprober(self.clusters, self._prober.takes, clock, rng, self._tasks)
         self.tallies = Tallies()
         self.telemetry = SidecarTelemetry(clock, rng, self._tasks, self.clusters, self.tallies, lambda: self.ready)
         self.limiter = RateLimiter()
@@ -318,6 +320,8 @@ class Sidecar:
             host.key,
             reason,
         )
+        if what == "ejected":
+            self._reprober.look()
 
     def _seen(self, direction: str, upstream: str) -> Connections:
         service = self._now().service
