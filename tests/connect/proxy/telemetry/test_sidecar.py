@@ -1,4 +1,4 @@
-"""The telemetry of a sidecar: counts of listeners that come and go; the rest is tests/e2e/test_sidecars_telemetry.py."""
+"""The telemetry of a sidecar: counts of listeners that come and go; the rest: tests/e2e/test_sidecars_telemetry.py."""
 
 from __future__ import annotations
 
