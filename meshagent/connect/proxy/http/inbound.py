@@ -107,6 +107,7 @@ class HttpInboundListener:
         self._inbound = inbound
         self._application = Application(inbound, self._turn, self._tasks)
         self.manager.name = self._state().service
+        self.manager.min_body_rate = inbound.min_body_rate
         timeout_s = inbound.request_timeout_ms / 1000.0
         idle_s = IDLE_TIMEOUT_S if inbound.idle_timeout_ms is None else inbound.idle_timeout_ms / 1000.0
         route = Route("default", ((1.0, Destination(self._application)),), timeout_s=timeout_s, idle_timeout_s=idle_s)
