@@ -165,6 +165,10 @@ class Proxies:
         """Whether this proxy is described by its process and registered nowhere."""
         return proxy_id in self._given
 
+    def given(self) -> list[Service]:
+        """Those that are registered nowhere."""
+        return list(self._given.values())
+
     async def get_given(
         self, service: Service, digest: str = "", timeout_s: float = 0.0, seen: Seen | None = None
     ) -> tuple[ProxySnapshot, str]:
@@ -178,6 +182,7 @@ class Proxies:
         if service.proxy.mode == MODE:
             await self._mesh.services_known()
         name = service.proxy.destination_service_name or service.name
+        await self._mesh.require_intentions(name)
         leafs = self._mesh.leafs
         if not leafs.index_of(name):
             try:

@@ -9,16 +9,19 @@ Source: surface rows M29, X10 (Consul's Envoys pass them to the application the 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 
 from meshagent.clock import Tasks
 from meshagent.connect.proxy.local_app import join_application
+from meshagent.connect.proxy.original_destination import original_destination
 from meshagent.connect.proxy.peek import Peek, Taker, begins_tls
 from meshagent.connect.proxy.pump import Side
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.snapshot import Inbound
+from meshagent.errors import RemoteProtocolError
 
 __all__ = ["Passage"]
 
@@ -51,9 +54,19 @@ class Passage:
                 return proven(), 0
             return (self.accept(), 0) if tls is False or last else None
 
-        peek = Peek(choose, self._inbound().detect_timeout_ms / 1000.0, self._peeking.discard)
+        peek = Peek(choose, self._inbound().detect_timeout_ms / 1000.0, self._peeking.discard, self._meant_for_it)
         self._peeking.add(peek)
         return peek
+
+    def _meant_for_it(self, transport: asyncio.Transport) -> Side | None:
+        """What was redirected on its way to the application's own port passes whatever it says: the application may
+        speak TLS itself."""
+        handle = transport.get_extra_info("socket")
+        try:
+            meant = original_destination(handle) if handle is not None else None
+        except RemoteProtocolError:
+            return None
+        return self.accept() if meant is not None and meant[1] == self._inbound().local_port else None
 
     def accept(self) -> Side:
         """A protocol for a connection that passes."""

@@ -41,9 +41,17 @@ def begins_tls(data: bytes) -> bool | None:
 class Peek(asyncio.Protocol):
     """Waits for the first bytes, `timeout_s` seconds at most; `choose` must not want more than some hundred of them."""
 
-    def __init__(self, choose: Choose, timeout_s: float, on_closed: Callable[[Peek], None]) -> None:
-        """`on_closed` is called once, when the connection is handed on, and when it ends before."""
+    def __init__(
+        self,
+        choose: Choose,
+        timeout_s: float,
+        on_closed: Callable[[Peek], None],
+        known: Callable[[asyncio.Transport], Taker | None] = lambda _: None,
+    ) -> None:
+        """`on_closed` is called once, when the connection is handed on, and when it ends before; `known` may say whose
+        a connection is before it has sent anything."""
         self._choose = choose
+        self._known = known
         self._timeout_s = timeout_s
         self._on_closed = on_closed
         self._data = b""
@@ -51,7 +59,11 @@ class Peek(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        stream = self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        taker = self._known(stream)
+        if taker is not None:
+            self._hand_on(stream, taker)
+            return
         self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._late)
 
     def data_received(self, data: bytes) -> None:
@@ -85,11 +97,14 @@ class Peek(asyncio.Protocol):
                 self.abort()
             return None
         taker, used = found
+        self._hand_on(transport, taker)
+        give(taker, self._data[used:])
+        return taker
+
+    def _hand_on(self, transport: asyncio.Transport, taker: Taker) -> None:
         self._end()
         transport.set_protocol(taker)
         taker.connection_made(transport)
-        give(taker, self._data[used:])
-        return taker
 
     def _end(self) -> None:
         if self._timer is not None:

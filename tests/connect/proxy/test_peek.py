@@ -147,3 +147,11 @@ def test_cut_from_outside() -> None:
         assert world.transport.protocol is None
 
     asyncio.run(run())
+
+
+def test_one_that_is_known_before_it_says_anything_is_handed_on_at_once() -> None:
+    taker, transport, closed = Taker(), Transport(), []
+    peek = Peek(lambda data, last: None, 60.0, closed.append, lambda given: taker if given is transport else None)
+    peek.connection_made(transport)
+    assert (transport.protocol, taker.transport, taker.data) == (taker, transport, b"")
+    assert closed == [peek]
