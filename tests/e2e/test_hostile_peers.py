@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -26,11 +27,15 @@ from meshtest.httpapp import http_app
 from meshtest.meshcerts import TrustDomain
 from meshtest.sidecars import Echo, free_port
 
+from meshagent.catalog.entries.graph import Lookup
+from meshagent.catalog.entries.table import parse
+from meshagent.catalog.model import Upstream
 from meshagent.clock import SystemClock
 from meshagent.connect import certs
+from meshagent.connect.chain import compile_chain
 from meshagent.connect.proxy.http.inbound import HttpInboundListener
 from meshagent.connect.proxy.server import Sidecar
-from meshagent.connect.snapshot import Inbound
+from meshagent.connect.snapshot import Cluster, Endpoint, Inbound, ProxySnapshot, outbound_of
 
 TD = TrustDomain()
 STRANGER = TrustDomain()
@@ -150,6 +155,44 @@ async def test_what_is_no_tls_or_no_whole_handshake_is_ended(tmp_path: Path) -> 
             writer.transport.abort()
         assert app.accepted == 0
         assert await one.ask(TD.leaf("web")) == b"hello"
+    app.close()
+
+
+def calling(protocol: str, listener: int, instance: int) -> ProxySnapshot:
+    """Of web, whose upstream api has one instance."""
+    defaults = parse({"Kind": "service-defaults", "Name": "api", "Protocol": protocol})
+    entries = {(defaults.kind, defaults.name): defaults}
+    lookup = Lookup(lambda kind, name: entries.get((kind, name)), lambda _: [])
+    chain = compile_chain(lookup, "api", "dc1", TD.name)
+    upstream = outbound_of(Upstream(destination_name="api", local_bind_port=listener), chain)
+    rows = {
+        key: Cluster(target, (TD.identity("api"),), (Endpoint("api-1", "n", "127.0.0.1", instance),))
+        for key, target in chain.targets.items()
+    }
+    return TD.snapshot("web", outbound=(upstream,), clusters=rows)
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "http"])
+async def test_an_instance_that_is_another_service_is_sent_nothing(tmp_path: Path, protocol: str) -> None:
+    app, port = Echo(), free_port()
+    async with world(tmp_path, protocol, app.port) as one:
+        web = Sidecar(SystemClock(), random.Random(2))
+        chain, key = TD.leaf("evil")
+        await one.sidecar.apply(msgspec.structs.replace(one.snapshot, leaf_chain=chain, leaf_key=key))
+        await web.apply(calling(protocol, port, one.port))
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /secret HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n")
+            got = b""
+            with contextlib.suppress(ConnectionError):
+                got = await asyncio.wait_for(reader.read(), PATIENCE_S)
+            writer.transport.abort()
+            assert b"secret" not in got
+            assert got == b"" if protocol == "tcp" else got.startswith(b"HTTP/1.1 503 ")
+            assert web.tallies.failed_handshakes >= 1
+            assert web.tallies.dialled == 0
+        finally:
+            await web.stop(0.0)
     app.close()
 
 

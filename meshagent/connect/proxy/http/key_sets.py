@@ -86,8 +86,8 @@ class KeySets:
 
 
 def pause_after(policy: RetryPolicy | None, failures: int) -> float:
-    """Seconds until keys are fetched again, after so many failures before this one: the pauses of a policy, which double,
-    while it has retries left."""
+    """Seconds until keys are fetched again, after so many failures before this one: the pauses of a policy, which
+    double, while it has retries left."""
     if policy is None or failures >= policy.num_retries:
         return _RETRY_S
     back_off = policy.retry_policy_back_off
