@@ -35,6 +35,7 @@ from meshagent.connect import certs
 from meshagent.connect.chain import compile_chain
 from meshagent.connect.proxy.http.inbound import HttpInboundListener
 from meshagent.connect.proxy.server import Sidecar
+from meshagent.connect.proxy.telemetry.record import Record
 from meshagent.connect.snapshot import Cluster, Endpoint, Inbound, ProxySnapshot, outbound_of
 
 TD = TrustDomain()
@@ -131,7 +132,10 @@ def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_who_cannot_prove_it_reaches_nobody(tmp_path: Path, protocol: str) -> None:
     app = Echo()
     async with world(tmp_path, protocol, app.port) as one:
-        tallies = one.sidecar.tallies
+        tallies, observer = one.sidecar.tallies, one.sidecar.telemetry.observer
+        told: list[Record] = []
+        observer.access_log = told.append
+        observer.changed()
         for name, leaf in WRONG.items():
             before = tallies.failed_handshakes + tallies.denied
             assert await one.ask(leaf()) == b"", name
@@ -139,6 +143,8 @@ async def test_who_cannot_prove_it_reaches_nobody(tmp_path: Path, protocol: str)
                 while tallies.failed_handshakes + tallies.denied == before:
                     await asyncio.sleep(0.01)
         assert (app.accepted, tallies.accepted) == (0, 0)
+        assert len(told) == len(WRONG)
+        assert all(record.peer_address.startswith("127.0.0.1:") and record.detail for record in told)
         if protocol == "tcp":
             assert await one.ask(TD.leaf("web")) == b"hello"
     app.close()

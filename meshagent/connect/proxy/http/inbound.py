@@ -74,6 +74,7 @@ class HttpInboundListener:
         self._door = Door()
         #: Peers, with their identity once it is known.
         self.live: dict[HttpConnection, str] = {}
+        self._connections = connections
         self.manager = Manager("inbound", turn.timers, rng)
         self._key_sets = KeySets(clock, tasks)
         self._rbac = Rbac(state, self._denied, self._tokens)
@@ -178,7 +179,7 @@ class HttpInboundListener:
 
     def _too_slow(self, connection: HttpConnection) -> None:
         if connection.codec is None and connection in self.live:
-            connection.failure = "TLS handshake timed out"
+            connection.fail("TLS handshake timed out")
             connection.abort()
 
     def _shaken(self, connection: HttpConnection) -> ConnectionCodec | None:
@@ -194,6 +195,7 @@ class HttpInboundListener:
             reason = "the certificate has ended"
         if reason:
             self._denied()
+            self._connections.refused(connection.address, identity, reason)
             log.warning("connection denied: source=%s reason=%s", identity or "(none)", reason)
             return None
         self.live[connection] = identity
@@ -214,6 +216,7 @@ class HttpInboundListener:
             connection.timer.cancel()
         if not self.live.pop(connection, "") and connection.failure:
             self._tallies.failed_handshakes += 1
+            self._connections.refused(connection.failed_address, "", connection.failure)
             log.debug("connection ended before it began: reason=%s", connection.failure)
 
     def _tokens(self, snapshot: ProxySnapshot) -> Tokens:
