@@ -81,6 +81,7 @@ class SidecarTelemetry:
         if (wanted.otlp_endpoint, wanted.otlp_headers) != (self._observing.otlp_endpoint, self._observing.otlp_headers):
             self._export_to(wanted, snapshot)
         self.observer.sampling_percent = wanted.sampling_percent
+        self.observer.logs_refused = wanted.access_logs is None or not wanted.access_logs.disable_listener_logs
         self._observing = wanted
         if first:
             self._tasks.start(self._watch(), name="leaf certificate")
