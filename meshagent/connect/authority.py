@@ -210,8 +210,6 @@ class Authority:
                 raise Unavailable("the certificate authority lost its root")
             key = self.key_of(root)
             if is_credentials(key):
-                if agent:
-                    raise Unavailable("certificates of client agents are signed by the built-in provider only")
                 return await self._in_thread(
                     sign_in_vault,
                     self._vault(root, key),
@@ -221,6 +219,7 @@ class Authority:
                     self._store.ca.trust_domain,
                     self._datacenter,
                     index,
+                    agent,
                 )
             signer = partial(ca.sign_agent, node=agent) if agent else ca.sign
             return signer(
