@@ -18,6 +18,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from meshagent.agent.leader import REAP_STEP_S, TombstoneReaper
+from meshagent.agent.settings import fixed_cluster_id
 from meshagent.catalog.commands import ClusterInit, FederationStateSet, HistoryDrop
 from meshagent.clock import Tasks
 from meshagent.errors import MeshError
@@ -136,7 +137,7 @@ async def _forever(duty: Callable[[], Awaitable[Any]]) -> None:
 async def init_cluster(agent: Agent) -> None:
     """Give the cluster an id if it has none."""
     if not agent.store.cluster_id:
-        await agent.write_as_leader(ClusterInit(new_uuid()))
+        await agent.write_as_leader(ClusterInit(fixed_cluster_id(agent.config) or new_uuid()))
 
 
 async def drop_history(agent: Agent) -> None:

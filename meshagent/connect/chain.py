@@ -12,9 +12,6 @@ added with a default.
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-
 import msgspec
 
 from meshagent.catalog.entries.entry import HeaderModifiers, changed
@@ -25,6 +22,7 @@ from meshagent.catalog.entries.service_resolver import Failover, LoadBalancer, S
 from meshagent.catalog.entries.service_router import HTTPMatch, Route, RouteDestination, RouteMatch, ServiceRouter
 from meshagent.catalog.entries.service_splitter import ServiceSplitter, Split
 from meshagent.catalog.model import MeshGateway, TransparentProxy
+from meshagent.connect.overrides import Overrides, customization
 from meshagent.durations import parse_duration
 from meshagent.errors import InternalError
 
@@ -108,15 +106,6 @@ class RouterNode(msgspec.Struct, frozen=True, tag="router"):
 Node = ResolverNode | SplitterNode | RouterNode
 
 
-@dataclass(frozen=True, slots=True)
-class Overrides:
-    """What the asking proxy wants otherwise; "" and None leave it."""
-
-    protocol: str = ""
-    connect_timeout: str = ""
-    mesh_gateway: str = ""
-
-
 class Chain(msgspec.Struct, frozen=True):
     """A compiled chain. `nodes` and `targets` are by id; `customization` tells overridden chains apart."""
 
@@ -198,14 +187,8 @@ class _Compiler:
             targets=dict(sorted(self.targets.items())),
             default=isinstance(first, ResolverNode) and first.default and first.target == own,
             meta=dict(defaults.meta or {}) if defaults is not None else {},
-            customization=self._customization(),
+            customization=customization(self._overrides, self._customized),
         )
-
-    def _customization(self) -> str:
-        if not self._customized:
-            return ""
-        chosen = "\0".join(f"{name}={getattr(self._overrides, name)}" for name in sorted(self._customized))
-        return hashlib.sha256(chosen.encode()).hexdigest()[:8]
 
     # --- nodes ---------------------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from meshtest.certificates import make_ca, make_leaf
 
 from meshagent.agent.config.security import TLSProtocol
 from meshagent.agent.tls import server_context
+from meshagent.catalog.rpc.tls import Credentials
 from meshagent.errors import ConfigError
 
 
@@ -58,6 +59,26 @@ def test_verify_incoming_wants_a_certificate(files):
     assert handshake(strict, known) == "TLSv1.3"
 
 
+def test_what_the_servers_gave_is_shown_where_no_certificate_is_configured(files):
+    given = Credentials(
+        chain=(files / "cert.pem").read_text(),
+        key=(files / "key.pem").read_text(),
+        authorities=((files / "ca.pem").read_text(),),
+    )
+    assert handshake(server_context(TLSProtocol(), "tls.https", given=given), client(files)) == "TLSv1.3"
+    strict = server_context(TLSProtocol(verify_incoming=True), "tls.https", given=given)
+    with pytest.raises(ssl.SSLError):
+        handshake(strict, client(files))
+    known = client(files)
+    known.load_cert_chain(files / "cert.pem", files / "key.pem")
+    assert handshake(strict, known) == "TLSv1.3"
+
+
+def test_without_a_certificate_yet_nobody_gets_in(files):
+    with pytest.raises(ssl.SSLError):
+        handshake(server_context(TLSProtocol(), "tls.https", given=Credentials()), client(files))
+
+
 def test_old_versions_are_refused(files):
     old = client(files)
     old.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -71,10 +92,17 @@ def test_cipher_suites_by_their_iana_names(files):
     assert names == {"ECDHE-ECDSA-AES128-GCM-SHA256"}
 
 
+def test_without_a_certificate_no_handshake_succeeds(files):
+    """Consul opens its HTTPS port so, too."""
+    with pytest.raises(ssl.SSLError):
+        handshake(server_context(block(files, cert_file="", key_file=""), "tls.https"), client(files))
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"cert_file": ""}, "cert_file and key_file are needed"),
+        ({"cert_file": ""}, "cert_file and key_file go together"),
+        ({"key_file": ""}, "cert_file and key_file go together"),
         ({"cert_file": "/nowhere.pem"}, "cert_file '/nowhere.pem'"),
         ({"verify_incoming": True}, "verify_incoming needs ca_file or ca_path"),
         ({"verify_incoming": True, "ca_file": "/nowhere.pem"}, "ca_file '/nowhere.pem'"),

@@ -219,6 +219,11 @@ class Config(Group):
     disable_update_check: bool = switch(False, "There is no update check here.", inert=True)
     disable_anonymous_signature: bool = switch(False, "There is no update check here.", inert=True)
     enable_debug: bool = switch(False, "Serve profiles under /debug/pprof.", reload=True)
+    version: str = text("", "Upstream's tests name the version to pose as.", inert=True)
+    version_prerelease: str = text("", "As `version`.", inert=True)
+    version_metadata: str = text("", "As `version`.", inert=True)
+    revision: str = text("", "As `version`.", inert=True)
+    build_date: str = text("", "As `version`.", inert=True)
     experiments: tuple[str, ...] = words("Upstream's previews.", inert=True)
     cloud: Mapping[str, Any] = free("Upstream's hosted service.", inert=True, secret=True)
 
