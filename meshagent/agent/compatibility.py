@@ -28,11 +28,7 @@ class Waiting:
 WAITING: tuple[Waiting, ...] = (
     Waiting(
         feature="several datacenters",
-        options=(
-            "acl.enable_token_replication",
-            "primary_datacenter",
-            "translate_wan_addrs",
-        ),
+        options=("translate_wan_addrs",),
     ),
     Waiting(
         feature="the mesh",
