@@ -78,8 +78,7 @@ WAITING: tuple[Waiting, ...] = (
     ),
     Waiting(
         feature="peering",
-        options=("peering",),
-        commands=(("CL8", "services export"), ("CL8", "services exported-services"), ("CL23", "peering")),
+        commands=(("CL8", "services export"), ("CL8", "services exported-services")),
     ),
     Waiting(
         feature="charts in the web page",

@@ -32,6 +32,7 @@ from meshagent.agent.gossip.member import Status
 from meshagent.agent.leadership import Leadership, init_cluster, init_federation, reap_tombstones
 from meshagent.agent.mesh import Mesh
 from meshagent.agent.operator_calls import all_methods
+from meshagent.agent.peering.purging import purge_ended
 from meshagent.agent.reconcile_keeper import ReconcileKeeper
 from meshagent.agent.rejoin import check_age, keep_seen
 from meshagent.agent.rpc.serving import Serving
@@ -135,6 +136,7 @@ class ServerRole:
                 ("autopilot", self._run_autopilot),
                 *([("expired tokens", lambda: reap_tokens(agent))] if self._config.acl.enabled else []),
                 *([("certificate authority", mesh.lead)] if mesh is not None else []),
+                *([("peerings", lambda: purge_ended(agent, lambda _: True))] if self._config.peering.enabled else []),
             ),
         )
         self.leadership.on_leader.append(lambda: sync.trigger_full(now=cluster.raft.is_ready))

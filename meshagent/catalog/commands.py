@@ -29,6 +29,7 @@ from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.ca import CAConfig, CAKey, CARoot
 from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.model import Check, CoordinateRow, Node, PreparedQuery, Service, Session
+from meshagent.catalog.peering.commands import PeeringCommand
 from meshagent.errors import CorruptData
 
 __all__ = [
@@ -351,6 +352,7 @@ Command = (
     | AclBindingRuleSet
     | AclBindingRuleDelete
     | AclTokensUsed
+    | PeeringCommand
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -23,6 +23,7 @@ from meshagent.catalog.ca import CAState
 from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.federation_state import FederationState
 from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, PreparedQuery, Service, Session
+from meshagent.catalog.peering.model import Peering, PeeringSecrets, TrustBundle
 from meshagent.catalog.watch import Topic
 from meshagent.errors import CorruptData
 
@@ -60,6 +61,7 @@ class _Facts(msgspec.Struct, array_like=True):
     manual_ips: dict[str, tuple[str, tuple[str, ...]]] = {}
     acl_bootstrap_index: int = 0
     acl_indexes: dict[str, int] = {}
+    peerings_index: int = 0
 
 
 class _Rows(Protocol):
@@ -115,6 +117,13 @@ def _tables(store: Store) -> list[tuple[str, _Rows]]:
         ("connect-ca", _Listed(list(store.ca.state()))),
         ("autopilot", _Listed(list(store.autopilot.rows))),
         ("federation-states", _Listed(list(store.federation.rows.values()))),
+        ("peerings", _Listed(list(store.peerings.rows.values()))),
+        ("peering-secrets", _Listed(list(store.peerings.secrets.values()))),
+        ("peering-bundles", _Listed(list(store.peerings.bundles.values()))),
+        ("imported-topics", _Listed(store.imported.rows("topics"))),
+        ("imported-nodes", _Listed(store.imported.rows("nodes"))),
+        ("imported-services", _Listed(store.imported.rows("services"))),
+        ("imported-checks", _Listed(store.imported.rows("checks"))),
         ("acl-tokens", _Listed(list(store.acl.tokens.values()))),
         ("acl-policies", _Listed(list(store.acl.policies.values()))),
         ("acl-roles", _Listed(list(store.acl.roles.values()))),
@@ -125,6 +134,11 @@ def _tables(store: Store) -> list[tuple[str, _Rows]]:
 
 
 _Loader = tuple[msgspec.msgpack.Decoder[Any], Callable[["Store", list[Any]], None]]
+
+
+def _loader(row: Any, load: Callable[[Store, list[Any]], None]) -> _Loader:
+    return msgspec.msgpack.Decoder(tuple[str, list[row]]), load
+
 
 _LOADERS: dict[str, _Loader] = {
     "topics": (
@@ -172,6 +186,13 @@ _LOADERS: dict[str, _Loader] = {
         msgspec.msgpack.Decoder(tuple[str, list[FederationState]]),
         lambda store, rows: store.federation.load(rows),
     ),
+    "peerings": _loader(Peering, lambda store, rows: store.peerings.load(rows)),
+    "peering-secrets": _loader(PeeringSecrets, lambda store, rows: store.peerings.load_secrets(rows)),
+    "peering-bundles": _loader(TrustBundle, lambda store, rows: store.peerings.load_bundles(rows)),
+    "imported-topics": _loader(tuple[str, str, str, int], lambda store, rows: store.imported.load_topics(rows)),
+    "imported-nodes": _loader(tuple[str, Node], lambda store, rows: store.imported.load_nodes(rows)),
+    "imported-services": _loader(tuple[str, str, Service], lambda store, rows: store.imported.load_services(rows)),
+    "imported-checks": _loader(tuple[str, Check], lambda store, rows: store.imported.load_checks(rows)),
     "acl-tokens": (
         msgspec.msgpack.Decoder(tuple[str, list[Token]]),
         lambda store, rows: store.acl.load_tokens(rows),
@@ -225,6 +246,7 @@ def write(store: Store) -> Iterator[bytes]:
         manual_ips=dict(registrations.virtual_ips.manual),
         acl_bootstrap_index=store.acl.bootstrap_index,
         acl_indexes=store.acl.indexes,
+        peerings_index=store.peerings.index,
     )
     return _encode(store.index, facts, _tables(store))
 
@@ -335,6 +357,7 @@ def _load_facts(store: Store, index: int, facts: _Facts) -> None:
     registrations.virtual_ips.load(facts.virtual_ips)
     registrations.virtual_ips.load_manual(facts.manual_ips)
     store.acl.load_indexes(facts.acl_bootstrap_index, facts.acl_indexes)
+    store.peerings.index = facts.peerings_index
     store.kv.index = facts.kv_index
     store.coordinates.index = facts.coordinates_index
     store.prepared_queries.index = facts.prepared_queries_index
@@ -367,6 +390,7 @@ def digest(store: Store) -> str:
         sorted(registrations.virtual_ips.manual.items()),
         store.acl.bootstrap_index,
         sorted(store.acl.indexes.items()),
+        store.peerings.index,
     )
     sha.update(_encoder.encode(facts))
     return sha.hexdigest()

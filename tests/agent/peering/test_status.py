@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from meshagent.agent.peering.status import Statuses, shown, state_of
+from meshagent.catalog.peering.model import ACTIVE, PENDING, Peering
+
+
+def test_an_active_peering_without_a_stream_is_failing() -> None:
+    row, statuses = Peering(id="i", name="east", state=ACTIVE), Statuses()
+    assert state_of(row, None) == state_of(row, statuses) == "ACTIVE"
+    status = statuses.of("i")
+    assert state_of(row, statuses) == "FAILING"
+    status.connected = True
+    assert state_of(row, statuses) == "ACTIVE"
+    assert state_of(Peering(id="i", state=PENDING), statuses) == "PENDING"
+
+
+def test_it_is_shown_with_its_stream() -> None:
+    statuses = Statuses()
+    status = statuses.of("i")
+    status.imported, status.last_receive = ["web"], datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    row = Peering(
+        id="i", name="east", dials=True, peer_id="j", ca_pems=("pem",), server_name="s", server_addresses=("a:1",)
+    )
+    fields = shown(row, statuses)
+    assert fields["StreamStatus"] == {
+        "ImportedServices": ["web"],
+        "ExportedServices": None,
+        "LastHeartbeat": None,
+        "LastReceive": "2026-01-02T03:04:05Z",
+        "LastSend": None,
+    }
+    assert (fields["PeerID"], fields["PeerServerName"], fields["PeerServerAddresses"]) == ("j", "s", ("a:1",))
+    assert {"Meta", "DeletedAt"}.isdisjoint(fields)
+    assert {"PeerID", "PeerCAPems", "PeerServerName", "PeerServerAddresses"}.isdisjoint(shown(Peering(), None))
