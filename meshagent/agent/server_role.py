@@ -32,7 +32,7 @@ from meshagent.agent.gossip.member import Status
 from meshagent.agent.leadership import Leadership, init_cluster, init_federation, reap_tombstones
 from meshagent.agent.mesh import Mesh
 from meshagent.agent.operator_calls import all_methods
-from meshagent.agent.peering.purging import purge_ended
+from meshagent.agent.peering.service import PeeringService
 from meshagent.agent.reconcile_keeper import ReconcileKeeper
 from meshagent.agent.rejoin import check_age, keep_seen
 from meshagent.agent.rpc.serving import Serving
@@ -68,6 +68,7 @@ class ServerRole:
 
     agent: Agent
     pools: Pools
+    peering: PeeringService | None = None
 
     def __init__(
         self,
@@ -105,6 +106,8 @@ class ServerRole:
         mesh = None
         if self._config.connect.enabled or Issuer.wanted(self._config):
             mesh = agent.extras["mesh"] = Mesh(agent, settings.authority_settings(self._config))
+        if self._config.peering.enabled and mesh is not None and mesh.authority is not None:
+            self.peering = PeeringService(agent, mesh.authority, settings.authority_settings(self._config).sealing)
         self.datacenters = agent.extras["datacenters"] = Datacenters(
             pools,
             identity=lambda: cluster.identity,
@@ -136,7 +139,7 @@ class ServerRole:
                 ("autopilot", self._run_autopilot),
                 *([("expired tokens", lambda: reap_tokens(agent))] if self._config.acl.enabled else []),
                 *([("certificate authority", mesh.lead)] if mesh is not None else []),
-                *([("peerings", lambda: purge_ended(agent, lambda _: True))] if self._config.peering.enabled else []),
+                *([("peerings", self.peering.lead)] if self.peering is not None else []),
             ),
         )
         self.leadership.on_leader.append(lambda: sync.trigger_full(now=cluster.raft.is_ready))
@@ -169,6 +172,8 @@ class ServerRole:
     async def start(self) -> None:
         """Listen on the RPC port, and bring the log up. Raises ConfigError, CorruptData."""
         await self.cluster.start()
+        if self.peering is not None:
+            await self.peering.listen()
         if self._data_dir is not None:
             self._tasks.start(keep_seen(self._data_dir, self._clock), name="last seen")
 
@@ -186,6 +191,8 @@ class ServerRole:
             self._tasks.start(self.bootstrap.run(), name="bootstrap")
         if "mesh" in self.agent.extras:
             self.agent.extras["mesh"].start()
+        if self.peering is not None:
+            self.peering.run()
 
     def reload(self, config: Config) -> None:
         """Take another configuration. Raises ConfigError."""
@@ -211,6 +218,8 @@ class ServerRole:
         """What was acknowledged is on disk."""
         if hasattr(self, "datacenters"):
             await self.datacenters.stop()
+        if self.peering is not None:
+            await self.peering.stop()
         await self.cluster.stop()
 
     # --- what else the agent asks of its role ------------------------------------------------------------------
