@@ -169,7 +169,8 @@ class PeeringKeeper:
                     reason = await self._dial(row, turn)
                 except MeshError as error:
                     reason = str(error)
-                if store.peerings.of_id(peering_id) is None:
+                now = store.peerings.of_id(peering_id)
+                if now is None or not now.usable:
                     return
                 if clock.monotonic() - begun > GOOD_S:
                     pause_s = FIRST_PAUSE_S
