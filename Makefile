@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check lint bench bench-cluster chaos docs soak soak-stack soak-points soak-agents fmt lock venv venv-dev
+.PHONY: run test check lint bench bench-cluster chaos docs soak soak-stack soak-points soak-agents go-client fmt lock venv venv-dev
 
 run: $(VENV)/.run-stamp
 	$(BIN)/meshagent demo
@@ -54,6 +54,10 @@ soak-points: $(VENV)/.dev-stamp
 # Real agents, killed and started again.
 soak-agents: $(VENV)/.dev-stamp
 	$(BIN)/python tests/chaos/kill9.py --rounds $${ROUNDS:-1000}
+
+# The tests of Consul's own Go client against this agent (needs go; 5 to 10 minutes).
+go-client: $(VENV)/.dev-stamp
+	$(BIN)/python tests/interop/go_client.py $(ARGS)
 
 fmt: $(VENV)/.dev-stamp
 	$(BIN)/ruff format .

@@ -55,7 +55,6 @@ WAITING: tuple[Waiting, ...] = (
         feature="the mesh",
         options=(
             "addresses.grpc",
-            "addresses.grpc_tls",
             "connect.enable_mesh_gateway_wan_federation",
             "performance.enable_xds_load_balancing",
             "performance.grpc_keepalive_interval",
@@ -63,22 +62,12 @@ WAITING: tuple[Waiting, ...] = (
             "ports.expose_max_port",
             "ports.expose_min_port",
             "ports.grpc",
-            "ports.grpc_tls",
             "primary_gateways",
             "primary_gateways_interval",
             "tls.grpc",
             "xds",
         ),
-        commands=(
-            ("CL19", "connect envoy"),
-            ("CL21", "connect expose"),
-            ("CL21", "connect redirect-traffic"),
-            ("CL24", "troubleshoot"),
-        ),
-    ),
-    Waiting(
-        feature="peering",
-        commands=(("CL8", "services export"), ("CL8", "services exported-services")),
+        commands=(("CL19", "connect envoy"),),
     ),
     Waiting(
         feature="charts in the web page",

@@ -1,20 +1,18 @@
 """The hash of a service's description, as `agent/service/:id` shows it and hash blocking compares it.
 
-Source: surface row C14; github.com/mitchellh/hashstructure (MIT), format 1 with FNV-1 64: a struct is the XOR of its
-fields, a field the ordered hash of name and value, a list the ordered hash of its elements. Consul hashes its API
-object, and so do we, so that one that moved over from Consul keeps its hash; only proxies may differ, where we hash the
-JSON object. Clients treat the value as opaque. What may change here: nothing, or every blocked client wakes once.
+Source: surface row C14; `hashstructure`. Consul hashes its API object, and so do we, so that one that moved over from
+Consul keeps its hash; only proxies may differ, where we hash the JSON object. Clients treat the value as opaque. What
+may change here: nothing, or every blocked client wakes once.
 """
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["content_hash"]
+from meshagent.hashstructure import hash_struct, hash_text, hash_value, ordered
 
-_OFFSET, _PRIME, _MASK = 0xCBF29CE484222325, 0x100000001B3, 2**64 - 1
+__all__ = ["content_hash"]
 
 #: The fields of the object, with their zero values, in the order of Consul's API client.
 _FIELDS: dict[str, Any] = {
@@ -44,48 +42,14 @@ def content_hash(service: Mapping[str, Any]) -> str:
     """The hash of an agent service object (surface row O3) without its own `ContentHash`, in hexadecimal."""
     held = {name: service.get(name, zero) for name, zero in _FIELDS.items() if name != "ContentHash"}
     held["ContentHash"] = ""
-    total = _text("AgentService")
-    for name, value in held.items():
-        total ^= _ordered(_text(name), _visit(value, name))
-    return f"{total:x}"
+    return f"{hash_struct('AgentService', ((name, _field(name, value)) for name, value in held.items())):x}"
 
 
-def _visit(value: Any, name: str = "") -> int:
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, bool):
-        return _fnv(b"\x01" if value else b"\x00")
-    if value is None:
-        return _fnv(bytes(8))
-    if isinstance(value, int):
-        return _fnv((value & _MASK).to_bytes(8, "little"))
-    if isinstance(value, float):
-        return _fnv(struct.pack("<d", value))
-    if isinstance(value, Mapping):
-        total = _text(_STRUCTS[name]) if name in _STRUCTS else 0
-        if name == "TaggedAddresses":
-            for key, address in value.items():
-                total ^= _ordered(_text(key), _text("ServiceAddress") ^ _visit(address))
-            return total
-        for key, inner in value.items():
-            total ^= _ordered(_text(key), _visit(inner))
+def _field(name: str, value: Any) -> int:
+    if isinstance(value, Mapping) and name == "TaggedAddresses":
+        total = 0
+        for key, address in value.items():
+            total ^= ordered(hash_text(key), hash_text("ServiceAddress") ^ hash_value(address))
         return total
-    total = 0
-    for inner in value:
-        total = _ordered(total, _visit(inner))
-    return total
-
-
-def _text(text: str) -> int:
-    return _fnv(text.encode("utf-8", "surrogatepass"))
-
-
-def _ordered(first: int, second: int) -> int:
-    return _fnv(struct.pack("<QQ", first, second))
-
-
-def _fnv(data: bytes) -> int:
-    value = _OFFSET
-    for byte in data:
-        value = (value * _PRIME & _MASK) ^ byte
-    return value
+    total = hash_value(value)
+    return total ^ hash_text(_STRUCTS[name]) if isinstance(value, Mapping) and name in _STRUCTS else total

@@ -324,7 +324,8 @@ class Daemon:
         """Take up the HTTPS certificate as it is on disk now: new handshakes use it. Raises ConfigError."""
         if self._https is not None:
             server_context(config.tls.https, "tls.https")  # refuses what cannot be used before anything has changed
-            self._https.load_cert_chain(config.tls.https.cert_file, config.tls.https.key_file)
+            if config.tls.https.cert_file:
+                self._https.load_cert_chain(config.tls.https.cert_file, config.tls.https.key_file)
 
     # --- ending ------------------------------------------------------------------------------------------------
 

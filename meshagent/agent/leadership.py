@@ -18,7 +18,8 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from meshagent.agent.leader import REAP_STEP_S, TombstoneReaper
-from meshagent.catalog.commands import ClusterInit, FederationStateSet
+from meshagent.agent.settings import fixed_cluster_id
+from meshagent.catalog.commands import ClusterInit, FederationStateSet, HistoryDrop
 from meshagent.clock import Tasks
 from meshagent.errors import MeshError
 from meshagent.ids import new_uuid
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from meshagent.agent.membership import Membership
     from meshagent.catalog.raft.replica import RaftLog
 
-__all__ = ["Duty", "Leadership", "init_cluster", "init_federation", "reap_tombstones"]
+__all__ = ["Duty", "Leadership", "drop_history", "init_cluster", "init_federation", "reap_tombstones"]
 
 log = logging.getLogger("agent.server")
 
@@ -136,7 +137,13 @@ async def _forever(duty: Callable[[], Awaitable[Any]]) -> None:
 async def init_cluster(agent: Agent) -> None:
     """Give the cluster an id if it has none."""
     if not agent.store.cluster_id:
-        await agent.write_as_leader(ClusterInit(new_uuid()))
+        await agent.write_as_leader(ClusterInit(fixed_cluster_id(agent.config) or new_uuid()))
+
+
+async def drop_history(agent: Agent) -> None:
+    """Forget the versions that were kept while `history.versions` was set."""
+    if not agent.config.history.versions and agent.store.history.rows():
+        await agent.write_as_leader(HistoryDrop())
 
 
 async def init_federation(agent: Agent) -> None:

@@ -80,7 +80,7 @@ class Mesh:
         )
         self._warned = ""
         self._replica = replica
-        self.proxies = Proxies(agent, self, replica.instances if replica is not None else None)
+        self.proxies = Proxies(agent, self, replica)
         self._targets: dict[str, float] = {}
 
     def start(self) -> None:
@@ -125,6 +125,11 @@ class Mesh:
         """Return when this agent knows roots and the entries that decisions are made of. Raises Unavailable."""
         if self._replica is not None:
             await self._replica.known()
+
+    async def services_known(self) -> None:
+        """Return when this agent knows the services with virtual addresses. Raises Unavailable."""
+        if self._replica is not None:
+            await self._replica.services_known()
 
     def asked_before(self, target: str) -> int | None:
         """Whole seconds since intentions to `target` were asked for first, None for the first time."""

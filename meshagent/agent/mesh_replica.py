@@ -10,12 +10,14 @@ Source: our own; questions in agent/rpc/questions.py. What may change here: whic
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from meshagent.agent.local import LocalState
 from meshagent.agent.registration import LocalService, Observer
 from meshagent.agent.rpc import questions
+from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
+from meshagent.catalog.mesh_services import MeshService
 from meshagent.catalog.model import ServiceEntry
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic
@@ -31,6 +33,7 @@ __all__ = ["KINDS", "MeshReplica"]
 
 #: What chains and decisions are made of.
 KINDS = (
+    "mesh",
     "proxy-defaults",
     "service-defaults",
     "service-intentions",
@@ -52,6 +55,7 @@ class MeshReplica(Observer):
         #: Topics of what is followed, by question.
         self._pinned: dict[tuple[str, str], Topic] = {}
         self._missing = {*KINDS, ""}
+        self._services: tuple[MeshService, ...] | None = None
 
     def attach(self, local: LocalState) -> None:
         """Begin with the first registration here that central configuration speaks of."""
@@ -80,11 +84,20 @@ class MeshReplica(Observer):
             Unavailable: no server has told them yet.
         """
         self.follow()
-        end = self._clock.monotonic() + FIRST_S
-        while self._missing:
-            if self._clock.monotonic() >= end:
-                raise Unavailable("no server has told this agent the intentions yet, try again in a moment")
-            await self._clock.sleep(LOOK_S)
+        await self._until(lambda: not self._missing, "the intentions")
+
+    async def services_known(self) -> None:
+        """Return when the services with virtual addresses are here; they are followed from now on.
+
+        Raises:
+            Unavailable: no server has told them yet.
+        """
+        self._follow(questions.MESH_SERVICES, "")
+        await self._until(lambda: self._services is not None, "the services of the mesh")
+
+    def services(self) -> tuple[MeshService, ...]:
+        """The services with virtual addresses."""
+        return self._services or ()
 
     def instances(self, service: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
         """The instances that give mesh access to a service, followed from the first time on; their topic."""
@@ -98,6 +111,13 @@ class MeshReplica(Observer):
         return found, topics
 
     # --- inside ------------------------------------------------------------------------------------------------
+
+    async def _until(self, known: Callable[[], bool], what: str) -> None:
+        end = self._clock.monotonic() + FIRST_S
+        while not known():
+            if self._clock.monotonic() >= end:
+                raise Unavailable(f"no server has told this agent {what} yet, try again in a moment")
+            await self._clock.sleep(LOOK_S)
 
     def _follow(self, kind: str, name: str) -> None:
         if (kind, name) not in self._pinned:
@@ -123,6 +143,9 @@ class MeshReplica(Observer):
             self._missing.discard(name)
         elif kind == questions.CONNECT:
             store.watches.notify(("connect", name))
+        elif kind == questions.MESH_SERVICES:
+            self._services = found
+            store.watches.notify(MESH_SERVICES)
         elif found is not None:
             self._missing.discard("")
             before = (store.ca.roots, store.ca.cluster_id)

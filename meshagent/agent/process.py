@@ -64,8 +64,15 @@ def run(flags: Mapping[str, Any]) -> int:
 async def _main(loaded: Loaded, read_config: Callable[..., Loaded], paths: list[str]) -> int:
     daemon = Daemon(loaded, read_config, SystemClock(), os.environ)
     loop = asyncio.get_running_loop()
+    starting = asyncio.ensure_future(daemon.start())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, starting.cancel)
     try:
-        await daemon.start()
+        await starting
+    except asyncio.CancelledError:
+        log.info("told to stop while starting")
+        await daemon.stop()
+        return 0
     except MeshError as error:
         await daemon.stop()
         for line in str(error).splitlines():

@@ -12,23 +12,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from meshagent.agent.http.intention_shapes import default_of
-from meshagent.connect.parts import Instances, SnapshotParts
+from meshagent.connect.parts import SnapshotParts
 from meshagent.connect.snapshot import ProxySnapshot
+from meshagent.connect.transparent import MODE
 from meshagent.errors import MeshError, NotFound
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
     from meshagent.agent.mesh import Mesh
+    from meshagent.agent.mesh_replica import MeshReplica
     from meshagent.catalog.model import Service
     from meshagent.catalog.watch import Subscription
 
-__all__ = ["Proxies"]
+__all__ = ["Proxies", "Seen"]
 
 log = logging.getLogger("agent.proxycfg")
+
+#: What of a snapshot who asks may see; asked anew after every wait. Raises Denied.
+Seen = Callable[[ProxySnapshot], ProxySnapshot]
 
 #: A proxy that nobody has asked about for so long is forgotten.
 UNUSED_S = 900.0
@@ -38,7 +43,9 @@ class _Proxy:
     def __init__(self, owner: Proxies, proxy_id: str, now: float) -> None:
         self._owner = owner
         self._id = proxy_id
-        self.parts = SnapshotParts(owner.agent.store, owner.agent.datacenter, self.changed, owner.instances)
+        replica = owner.replica
+        told = (replica.instances, replica.services) if replica is not None else (None, None)
+        self.parts = SnapshotParts(owner.agent.store, owner.agent.datacenter, self.changed, *told)
         self.snapshot: ProxySnapshot | None = None
         self.digest = ""
         self.used = now
@@ -67,10 +74,10 @@ class _Proxy:
 class Proxies:
     """All proxies of this agent that are asked about."""
 
-    def __init__(self, agent: Agent, mesh: Mesh, instances: Instances | None = None) -> None:
-        """`instances` is where instances of upstreams come from on an agent whose store has none."""
+    def __init__(self, agent: Agent, mesh: Mesh, replica: MeshReplica | None = None) -> None:
+        """`replica` knows instances and services on an agent whose store has none."""
         self.agent = agent
-        self.instances = instances
+        self.replica = replica
         self._mesh = mesh
         self._proxies: dict[str, _Proxy] = {}
         #: Who waits for a change of any.
@@ -81,8 +88,11 @@ class Proxies:
         self._given: dict[str, Service] = {}
         mesh.leafs.on_leaf.append(self._new_leaf)
 
-    async def get(self, proxy_id: str, digest: str = "", timeout_s: float = 0.0) -> tuple[ProxySnapshot, str]:
+    async def get(
+        self, proxy_id: str, digest: str = "", timeout_s: float = 0.0, seen: Seen | None = None
+    ) -> tuple[ProxySnapshot, str]:
         """(the snapshot of a proxy, its digest), as soon as it is another than `digest`, or after `timeout_s` seconds.
+        With `seen` both are of what that leaves.
 
         Raises:
             NotFound: no such proxy is registered here.
@@ -90,14 +100,14 @@ class Proxies:
         clock = self.agent.clock
         deadline = clock.monotonic() + timeout_s
         while True:
-            snapshot, found = await self._current(proxy_id)
+            snapshot, found = _shown(seen, *await self._current(proxy_id))
             left_s = deadline - clock.monotonic()
             if not digest or found != digest or left_s <= 0 or self._released:
                 return snapshot, found
             await self._wait(proxy_id, left_s)
 
     async def changed(
-        self, known: Mapping[str, str], timeout_s: float
+        self, known: Mapping[str, str], timeout_s: float, seen: Seen | None = None
     ) -> tuple[dict[str, str], dict[str, ProxySnapshot]]:
         """(the digest of every proxy that is registered here, the snapshots of those that `known` has otherwise), as
         soon as the digests are others than `known`, or after `timeout_s` seconds."""
@@ -113,7 +123,7 @@ class Proxies:
                 snapshots: dict[str, ProxySnapshot] = {}
                 for proxy_id in self._registered_ids():
                     with contextlib.suppress(NotFound):  # it went while another was put together
-                        snapshot, digest = await self._current(proxy_id)
+                        snapshot, digest = _shown(seen, *await self._current(proxy_id))
                         digests[proxy_id] = digest
                         if known.get(proxy_id) != digest:
                             snapshots[proxy_id] = snapshot
@@ -154,14 +164,18 @@ class Proxies:
         """Whether this proxy is described by its process and registered nowhere."""
         return proxy_id in self._given
 
-    async def get_given(self, service: Service, digest: str = "", timeout_s: float = 0.0) -> tuple[ProxySnapshot, str]:
+    async def get_given(
+        self, service: Service, digest: str = "", timeout_s: float = 0.0, seen: Seen | None = None
+    ) -> tuple[ProxySnapshot, str]:
         """The same as `get` for a proxy that is described by who asks, and registered nowhere."""
         self._given[service.id] = service
-        return await self.get(service.id, digest, timeout_s)
+        return await self.get(service.id, digest, timeout_s, seen)
 
     async def _current(self, proxy_id: str) -> tuple[ProxySnapshot, str]:
         service = self._registered(proxy_id)
         await self._mesh.known()
+        if service.proxy.mode == MODE:
+            await self._mesh.services_known()
         name = service.proxy.destination_service_name or service.name
         leafs = self._mesh.leafs
         if not leafs.index_of(name):
@@ -224,3 +238,8 @@ class Proxies:
         for proxy in self._proxies.values():
             if proxy.service == service:
                 proxy.changed()
+
+
+def _shown(seen: Seen | None, snapshot: ProxySnapshot, digest: str) -> tuple[ProxySnapshot, str]:
+    shown = snapshot if seen is None else seen(snapshot)
+    return shown, digest if shown is snapshot else shown.digest()

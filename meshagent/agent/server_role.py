@@ -29,7 +29,7 @@ from meshagent.agent.entry_bootstrap import bootstrap_entries
 from meshagent.agent.event_wire import NEW_LEADER
 from meshagent.agent.fsm_metrics import MeasuredStore
 from meshagent.agent.gossip.member import Status
-from meshagent.agent.leadership import Leadership, init_cluster, init_federation, reap_tombstones
+from meshagent.agent.leadership import Leadership, drop_history, init_cluster, init_federation, reap_tombstones
 from meshagent.agent.mesh import Mesh
 from meshagent.agent.operator_calls import all_methods
 from meshagent.agent.peering.service import PeeringService
@@ -133,6 +133,7 @@ class ServerRole:
             duties=(
                 ("federation state", lambda: init_federation(agent)),
                 ("config entries", lambda: bootstrap_entries(agent)),
+                ("history", lambda: drop_history(agent)),
                 ("reconcile", self.reconcile.run),
                 ("sessions", lambda: agent.sessions.lead(agent)),
                 ("tombstones", lambda: reap_tombstones(agent)),

@@ -20,6 +20,7 @@ from meshagent.agent.registration import LocalSettings
 from meshagent.catalog.rpc.settings import RpcSettings, TlsSettings
 from meshagent.dns.settings import DnsSettings, Soa
 from meshagent.errors import ConfigError
+from meshagent.ids import is_uuid
 from meshagent.metrics import MetricsSettings
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ __all__ = [
     "autopilot_bootstrap",
     "check_settings",
     "dns_settings",
+    "fixed_cluster_id",
     "http_settings",
     "local_settings",
     "log_settings",
@@ -232,6 +234,7 @@ def authority_settings(config: Config) -> AuthoritySettings:
         ConfigError: the key file cannot be used.
     """
     from meshagent.connect.authority import AuthoritySettings  # servers only
+    from meshagent.connect.ca_config import named
     from meshagent.connect.sealing import SealingKey
 
     connect = config.connect
@@ -242,7 +245,20 @@ def authority_settings(config: Config) -> AuthoritySettings:
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"connect.ca_key_file: cannot read {connect.ca_key_file}: {error}") from error
         sealing = SealingKey.parse(text, connect.ca_key_file)
-    return AuthoritySettings(provider=connect.ca_provider, config=dict(connect.ca_config), sealing=sealing)
+    keys = {key: value for key, value in named(connect.ca_config).items() if key != "cluster_id"}
+    return AuthoritySettings(connect.ca_provider, keys, sealing, cluster_id=fixed_cluster_id(config))
+
+
+def fixed_cluster_id(config: Config) -> str:
+    """The id that a new cluster is to have, and so its trust domain; "" for a random one. Tests want names that stay.
+
+    Raises:
+        ConfigError: it is no UUID.
+    """
+    given = config.connect.ca_config.get("cluster_id", "")
+    if given and not (isinstance(given, str) and is_uuid(given)):
+        raise ConfigError(f"connect.ca_config.cluster_id: {given!r} is not a UUID")
+    return str(given)
 
 
 def socket_mode(text: str) -> int | None:

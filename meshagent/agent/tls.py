@@ -30,16 +30,19 @@ _VERSIONS = {
 def server_context(tls: TLSProtocol, name: str, *, alpn: tuple[str, ...] = ("http/1.1",)) -> ssl.SSLContext:
     """The context of a listener; `name` is the block of the configuration it comes from ("tls.https").
 
+    Without a certificate, as in Consul, there is a listener of which every handshake fails.
+
     Raises:
         ConfigError: a file is missing or not what it should be; names the option.
     """
-    if not tls.cert_file or not tls.key_file:
-        raise ConfigError(f"{name}: cert_file and key_file are needed to listen with TLS")
+    if bool(tls.cert_file) != bool(tls.key_file):
+        raise ConfigError(f"{name}: cert_file and key_file go together")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[(tls.tls_min_version or "TLSv1_2").lower()]
     context.set_alpn_protocols(list(alpn))
     try:
-        context.load_cert_chain(tls.cert_file, tls.key_file)
+        if tls.cert_file:
+            context.load_cert_chain(tls.cert_file, tls.key_file)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"{name}: cert_file {tls.cert_file!r} with key_file {tls.key_file!r}: {error}") from error
     if tls.verify_incoming:

@@ -30,6 +30,7 @@ from meshagent.catalog.ca import CAConfig, CAKey, CARoot
 from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.model import Check, CoordinateRow, Node, PreparedQuery, Service, Session
 from meshagent.catalog.peering.commands import PeeringCommand
+from meshagent.catalog.txn_ops import TxnCheck, TxnKV, TxnNode, TxnOp, TxnService
 from meshagent.errors import CorruptData
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "AclTokenSet",
     "AclTokensDelete",
     "AclTokensUsed",
+    "Authored",
     "AutopilotSet",
     "CADrop",
     "CASerials",
@@ -56,6 +58,7 @@ __all__ = [
     "CoordinateBatch",
     "Deregister",
     "FederationStateSet",
+    "HistoryDrop",
     "KVCas",
     "KVDelete",
     "KVDeleteCas",
@@ -176,46 +179,6 @@ class SessionDestroy(msgspec.Struct, frozen=True, array_like=True, tag=41):  # s
     id: str
 
 
-# The operations of a transaction; they are tagged like commands. Verbs are those of the API (surface rows TX2, TX3);
-# what a `cas` compares with is the `modify_index` of the row given.
-
-
-class TxnKV(msgspec.Struct, frozen=True, array_like=True, tag=51):  # since 0.1
-    """An operation on a key."""
-
-    verb: str
-    key: str = ""
-    value: bytes = b""
-    flags: int = 0
-    index: int = 0
-    session: str = ""
-
-
-class TxnNode(msgspec.Struct, frozen=True, array_like=True, tag=52):  # since 0.1
-    """An operation on a node."""
-
-    verb: str
-    node: Node
-
-
-class TxnService(msgspec.Struct, frozen=True, array_like=True, tag=53):  # since 0.1
-    """An operation on an instance of the node `node`."""
-
-    verb: str
-    node: str
-    service: Service
-
-
-class TxnCheck(msgspec.Struct, frozen=True, array_like=True, tag=54):  # since 0.1
-    """An operation on a check of the node `check.node`."""
-
-    verb: str
-    check: Check
-
-
-TxnOp = TxnKV | TxnNode | TxnService | TxnCheck
-
-
 class Txn(msgspec.Struct, frozen=True, array_like=True, tag=50):  # since 0.1
     """Operations in order, all or none. Result: `catalog.txn.Outcome`."""
 
@@ -314,6 +277,32 @@ class ManualIPsSet(msgspec.Struct, frozen=True, array_like=True, tag=92):  # sin
     addresses: tuple[str, ...]
 
 
+#: What has versions (`history.py`).
+Recorded = (
+    KVSet | KVCas | KVDelete | KVDeleteCas | KVDeleteTree | KVLock | KVUnlock | Txn | ConfigEntrySet | ConfigEntryDelete
+)
+
+
+class Authored(msgspec.Struct, frozen=True, array_like=True, tag=120):  # since 0.2
+    """A write whose author is remembered. Result: that of `command`, which must stay the first field.
+
+    `at` is the time of the write (RFC 3339), `accessor` and `name` say whose token it was ("" with ACLs off), `agent`
+    which node was asked; `versions` of each thing and `max_bytes` of each table are kept.
+    """
+
+    command: Recorded
+    at: str
+    accessor: str
+    name: str
+    agent: str
+    versions: int
+    max_bytes: int
+
+
+class HistoryDrop(msgspec.Struct, frozen=True, array_like=True, tag=121):  # since 0.2
+    """Forget all versions. Result: None."""
+
+
 Command = (
     Register
     | Deregister
@@ -340,6 +329,8 @@ Command = (
     | AutopilotSet
     | FederationStateSet
     | ManualIPsSet
+    | Authored
+    | HistoryDrop
     | AclBootstrap
     | AclTokenSet
     | AclTokensDelete

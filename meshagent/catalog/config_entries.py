@@ -72,6 +72,8 @@ class ConfigEntries:
         self._watches = watches
         self.entries: dict[Key, Entry] = {}
         self.index = 0
+        #: Key -> what was there before it changed, while somebody keeps versions (`history.py`).
+        self.changed: dict[Key, Entry | None] | None = None
         #: When a gateway entry changed last, and when services last ceased to stand behind one.
         self.gateway_index = 0
         self.gateway_lost = 0
@@ -172,6 +174,8 @@ class ConfigEntries:
     def _put(self, entry: Entry, index: int) -> None:
         key = (entry.kind, entry.name.lower())
         old = self.entries.get(key)
+        if self.changed is not None:
+            self.changed.setdefault(key, old)
         if old is not None:
             self._lost(key, index)
         self.entries[key] = msgspec.structs.replace(
@@ -184,6 +188,8 @@ class ConfigEntries:
 
     def _remove(self, entry: Entry, index: int) -> None:
         key = (entry.kind, entry.name.lower())
+        if self.changed is not None:
+            self.changed.setdefault(key, entry)
         del self.entries[key]
         self._lost(key, index)
         self._changed(key, index)

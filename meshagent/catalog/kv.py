@@ -39,6 +39,8 @@ class KVTable:
         self.entry_copies = Copies(self.entries)
         self.tombstone_copies = Copies(self.tombstones)
         self.index = 0
+        #: Key -> what was there before it changed, while somebody keeps versions (`history.py`).
+        self.changed: dict[str, KVEntry | None] | None = None
         self._held: dict[str, set[str]] = {}
         """Session -> the keys whose lock it holds; derived from the entries."""
         self._loaded: dict[str, KVEntry] = {}
@@ -207,6 +209,8 @@ class KVTable:
     def _store(self, key: str, entry: KVEntry | None, tombstone: int | None, index: int) -> None:
         """Put an entry in its place, or a tombstone, and keep what is derived from them."""
         old = self.entries.get(key)
+        if self.changed is not None:
+            self.changed.setdefault(key, old)
         if self._undo.active:
             self._undo.note(self._store, key, old, self.tombstones.get(key), self.index)
         if self.entry_copies.under_way:

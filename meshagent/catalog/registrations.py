@@ -31,6 +31,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from meshagent.catalog import commands
+from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
 from meshagent.catalog.model import Check, Node, Service, ServiceAddress, ServiceEntry
 from meshagent.catalog.undo import Undo
 from meshagent.catalog.virtual_ips import VirtualIPs
@@ -146,6 +147,11 @@ class Registrations:
     def has(self, lower_name: str, *, connect: bool = False) -> bool:
         """Whether any instance has that name (or gives mesh access to it)."""
         return lower_name in (self._by_connect if connect else self._by_name)
+
+    def mesh_name(self, lower_name: str) -> str:
+        """The name of a mesh service as its instances spell it; as it is asked for when there are none."""
+        members = self._by_connect.get(lower_name)
+        return (connect_name(self.services[min(members)]) if members else None) or lower_name
 
     def count_names(self) -> int:
         """How many services there are."""
@@ -395,6 +401,7 @@ class Registrations:
             if self._undo.active:
                 self._undo.note(self.virtual_ips.rewind, self.virtual_ips.memento())
             self.virtual_ips.release(lower)
+            self._watches.notify(MESH_SERVICES)
 
     def named(self, name: str) -> bool:
         """Whether there is an instance of a service."""
@@ -407,6 +414,8 @@ class Registrations:
     def _store_service(self, key: InstanceKey, row: Service | None) -> None:
         """Put `row` in its place, or nothing, and keep what is derived from it."""
         old = self.services.get(key)
+        meshed = {(connect_name(one) or "").lower() for one in (old, row) if one is not None}
+        before = meshed & self._by_connect.keys()
         if old is not None:
             self._unlink_service(key, old)
         if row is None:
@@ -414,6 +423,8 @@ class Registrations:
         else:
             self.services[key] = row
             self._link_service(key, row)
+        if before != meshed & self._by_connect.keys():
+            self._watches.notify(MESH_SERVICES)
         self._undo.note(self._store_service, key, old)
 
     def _with_virtual_ip(self, service: Service) -> Service:

@@ -74,9 +74,11 @@ class Restoring:
 
 def _let_go(state: dict[str, Any]) -> Iterator[object]:
     registrations, kv = state["registrations"], state["kv"]
+    history = state["history"]
     tables = [kv.entries, kv.tombstones, registrations.services, registrations.checks]
+    tables += [*history.kv.parts(), *history.config.parts()]
     state.clear()
-    del registrations
+    del registrations, history
     while kv.entry_copies.under_way or kv.tombstone_copies.under_way:  # a snapshot of it is being written
         yield Pause(_PAUSE_S)
     while tables:

@@ -22,6 +22,7 @@ from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.ca import CAState
 from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.federation_state import FederationState
+from meshagent.catalog.history import Version
 from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, PreparedQuery, Service, Session
 from meshagent.catalog.peering.model import Peering, PeeringSecrets, TrustBundle
 from meshagent.catalog.watch import Topic
@@ -61,6 +62,7 @@ class _Facts(msgspec.Struct, array_like=True):
     manual_ips: dict[str, tuple[str, tuple[str, ...]]] = {}
     acl_bootstrap_index: int = 0
     acl_indexes: dict[str, int] = {}
+    history_bounds: tuple[int, int] = (0, 0)
     peerings_index: int = 0
 
 
@@ -130,6 +132,7 @@ def _tables(store: Store) -> list[tuple[str, _Rows]]:
         ("acl-auth-methods", _Listed(list(store.acl.methods.values()))),
         ("acl-binding-rules", _Listed(list(store.acl.rules.values()))),
         ("acl-tokens-used", _Listed(list(store.acl.used.items()))),
+        ("history", _Listed(store.history.rows())),
     ]
 
 
@@ -193,29 +196,18 @@ _LOADERS: dict[str, _Loader] = {
     "imported-nodes": _loader(tuple[str, Node], lambda store, rows: store.imported.load_nodes(rows)),
     "imported-services": _loader(tuple[str, str, Service], lambda store, rows: store.imported.load_services(rows)),
     "imported-checks": _loader(tuple[str, Check], lambda store, rows: store.imported.load_checks(rows)),
-    "acl-tokens": (
-        msgspec.msgpack.Decoder(tuple[str, list[Token]]),
-        lambda store, rows: store.acl.load_tokens(rows),
-    ),
-    "acl-policies": (
-        msgspec.msgpack.Decoder(tuple[str, list[Policy]]),
-        lambda store, rows: store.acl.load_policies(rows),
-    ),
-    "acl-roles": (
-        msgspec.msgpack.Decoder(tuple[str, list[Role]]),
-        lambda store, rows: store.acl.load_roles(rows),
-    ),
-    "acl-auth-methods": (
-        msgspec.msgpack.Decoder(tuple[str, list[AuthMethod]]),
-        lambda store, rows: store.acl.load_methods(rows),
-    ),
-    "acl-binding-rules": (
-        msgspec.msgpack.Decoder(tuple[str, list[BindingRule]]),
-        lambda store, rows: store.acl.load_rules(rows),
-    ),
+    "acl-tokens": _loader(Token, lambda store, rows: store.acl.load_tokens(rows)),
+    "acl-policies": _loader(Policy, lambda store, rows: store.acl.load_policies(rows)),
+    "acl-roles": _loader(Role, lambda store, rows: store.acl.load_roles(rows)),
+    "acl-auth-methods": _loader(AuthMethod, lambda store, rows: store.acl.load_methods(rows)),
+    "acl-binding-rules": _loader(BindingRule, lambda store, rows: store.acl.load_rules(rows)),
     "acl-tokens-used": (
         msgspec.msgpack.Decoder(tuple[str, list[tuple[str, str]]]),
         lambda store, rows: store.acl.used.update(rows),
+    ),
+    "history": (
+        msgspec.msgpack.Decoder(tuple[str, list[Version]]),
+        lambda store, rows: store.history.load(rows),
     ),
     "autopilot": (
         msgspec.msgpack.Decoder(tuple[str, list[AutopilotConfig]]),
@@ -246,6 +238,7 @@ def write(store: Store) -> Iterator[bytes]:
         manual_ips=dict(registrations.virtual_ips.manual),
         acl_bootstrap_index=store.acl.bootstrap_index,
         acl_indexes=store.acl.indexes,
+        history_bounds=(store.history.versions, store.history.max_bytes),
         peerings_index=store.peerings.index,
     )
     return _encode(store.index, facts, _tables(store))
@@ -357,6 +350,7 @@ def _load_facts(store: Store, index: int, facts: _Facts) -> None:
     registrations.virtual_ips.load(facts.virtual_ips)
     registrations.virtual_ips.load_manual(facts.manual_ips)
     store.acl.load_indexes(facts.acl_bootstrap_index, facts.acl_indexes)
+    store.history.versions, store.history.max_bytes = facts.history_bounds
     store.peerings.index = facts.peerings_index
     store.kv.index = facts.kv_index
     store.coordinates.index = facts.coordinates_index
@@ -390,6 +384,7 @@ def digest(store: Store) -> str:
         sorted(registrations.virtual_ips.manual.items()),
         store.acl.bootstrap_index,
         sorted(store.acl.indexes.items()),
+        (store.history.versions, store.history.max_bytes),
         store.peerings.index,
     )
     sha.update(_encoder.encode(facts))

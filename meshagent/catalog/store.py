@@ -20,7 +20,9 @@ from meshagent.catalog.ca import ConnectCA
 from meshagent.catalog.config_entries import ConfigEntries, virtual_names
 from meshagent.catalog.coordinates import Coordinates
 from meshagent.catalog.federation import FederationStates
+from meshagent.catalog.history import History
 from meshagent.catalog.kv import KVTable
+from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
 from meshagent.catalog.peering import commands as peering
 from meshagent.catalog.peering.imported import Imported
 from meshagent.catalog.peering.table import Peerings
@@ -63,6 +65,7 @@ class Store:
         self.autopilot: AutopilotTable = AutopilotTable(self.watches)
         self.federation: FederationStates = FederationStates(self.watches)
         self.acl: AclTables = AclTables(self.watches)
+        self.history: History = History(self.kv, self.config)
 
     def place(self, peer: str) -> Registrations:
         """What is registered here, or imported from a peer."""
@@ -75,7 +78,10 @@ class Store:
     def execute(self, command: commands.Command) -> Any:
         """Apply a command."""
         self.index += 1
-        return _APPLY[type(command)](self, command, self.index)
+        result = _APPLY[type(command)](self, command, self.index)
+        if self.history.pending:
+            self.history.settle(self.index)
+        return result
 
     def flush(self) -> None:
         """Wake the readers whose topics changed, and say which locks were freed."""
@@ -132,6 +138,14 @@ class Store:
             raise InternalError("missing session")
         return self.kv.unlock(command, index)
 
+    def _as_author(self, command: commands.Authored, index: int) -> Any:
+        """Apply what an author writes, and keep what was there."""
+        self.history.begin(command)
+        try:
+            return _APPLY[type(command.command)](self, command.command, index)
+        finally:
+            self.history.settle(index)
+
     def _init_cluster(self, command: commands.ClusterInit, index: int) -> str:
         if not self.cluster_id:
             self.cluster_id = command.id
@@ -145,6 +159,7 @@ class Store:
             for name in virtual_names(command.entry):
                 self.registrations.virtual_ips.assign(name)
                 self.watches.notify(("connect", name))
+                self.watches.notify(MESH_SERVICES)
             if old is not None:
                 self._release_addresses(virtual_names(old))
         return written
@@ -162,6 +177,7 @@ class Store:
             if not self.registrations.named(name) and not self.config.names_service(name):
                 self.registrations.virtual_ips.release(name)
                 self.watches.notify(("connect", name))
+                self.watches.notify(MESH_SERVICES)
 
     def purge_peering(self, command: peering.PeeringPurge, index: int) -> bool:
         """Remove a slice of what was imported from a peering that has ended; whether nothing is left."""
@@ -184,6 +200,7 @@ class Store:
         losers = self.registrations.virtual_ips.set_manual(command.service, command.addresses)
         if losers is not None:
             self.watches.notify("virtual-ips")
+            self.watches.notify(MESH_SERVICES)
         return losers
 
     def _reap(self, command: commands.ReapTombstones, index: int) -> None:
@@ -222,6 +239,8 @@ _APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
     commands.ClusterInit: Store._init_cluster,
     commands.FederationStateSet: lambda store, command, index: store.federation.set(command, index),
     commands.ManualIPsSet: Store.set_manual_ips,
+    commands.Authored: Store._as_author,
+    commands.HistoryDrop: lambda store, command, index: store.history.drop(),
     commands.AutopilotSet: lambda store, command, index: store.autopilot.set(command, index),
     commands.AclBootstrap: lambda store, command, index: store.acl.bootstrap(command, index),
     commands.AclTokenSet: lambda store, command, index: store.acl.set_token(command, index),

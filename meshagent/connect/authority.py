@@ -58,6 +58,8 @@ class AuthoritySettings:
     sealing: SealingKey | None = None
     #: Make the first root in a process of its own (see root_process.py).
     apart: bool = True
+    #: The id of a new cluster; "" for a random one.
+    cluster_id: str = ""
 
 
 class Authority:
@@ -98,7 +100,9 @@ class Authority:
                 provider = self._settings.provider
                 config = {**ca_config.DEFAULTS, **self._settings.config} if provider == "consul" else {}
                 config = ca_config.without_secrets(config or dict(self._settings.config))
-                cluster_id = self._store.cluster_id or await self._write(ClusterInit(new_uuid()))
+                cluster_id = self._store.cluster_id or await self._write(
+                    ClusterInit(self._settings.cluster_id or new_uuid())
+                )
                 await self._write(CASet(CAConfig(provider, config), 0, self._at(), cluster_id=cluster_id))
             config_row = table.config
             if config_row is None or table.active is not None:

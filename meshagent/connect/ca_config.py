@@ -18,7 +18,7 @@ from meshagent.catalog.entries.entry import Nanoseconds, Part
 from meshagent.durations import format_duration
 from meshagent.errors import BadRequest, InternalError
 
-__all__ = ["DEFAULTS", "HIDDEN", "CASettings", "parse", "provider_problem", "without_secrets"]
+__all__ = ["DEFAULTS", "HIDDEN", "CASettings", "named", "parse", "provider_problem", "without_secrets"]
 
 #: What a fresh cluster is configured with, as Consul shows it.
 DEFAULTS: Mapping[str, Any] = {"IntermediateCertTTL": "8760h", "LeafCertTTL": "72h", "RootCertTTL": "87600h"}
@@ -46,6 +46,14 @@ class _Raw(Part, frozen=True, kw_only=True):
     root_cert: str = ""
 
 
+_NAMES = {
+    name.lower(): name
+    for name in (
+        "LeafCertTTL", "IntermediateCertTTL", "RootCertTTL", "CSRMaxPerSecond", "CSRMaxConcurrent", "PrivateKeyType",
+        "PrivateKeyBits", "PrivateKey", "RootCert", "Address", "Token", "RootPKIPath", "IntermediatePKIPath", "CAFile",
+        "CAPath", "CertFile", "KeyFile", "TLSServerName", "TLSSkipVerify", "AuthMethod", "ExistingARN", "DeleteOnExit",
+    )
+}  # fmt: skip
 _KNOWN = frozenset(name.replace("_", "") for name in _Raw.__struct_fields__)
 
 
@@ -62,6 +70,11 @@ class CASettings:
     key_bits: int = 256
     private_key: str = ""
     root_cert: str = ""
+
+
+def named(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of an agent's `ca_config` under the names that the API shows: `leaf_cert_ttl` is LeafCertTTL."""
+    return {_NAMES.get(_fold(key), key): value for key, value in config.items()}
 
 
 def provider_problem(provider: str, config: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from meshagent.catalog.entries.proxy_defaults import ProxyDefaults
 from meshagent.catalog.entries.service_defaults import ServiceDefaults, UpstreamSettings
 from meshagent.catalog.model import AccessLogs, Expose, MeshGateway, Proxy, Service, TransparentProxy, Upstream
 
-__all__ = ["MERGED_KINDS", "merged", "merged_proxy"]
+__all__ = ["MERGED_KINDS", "merged", "merged_proxy", "merged_upstream"]
 
 #: Kinds of registrations that central configuration speaks of.
 MERGED_KINDS = frozenset({"connect-proxy", "mesh-gateway", "terminating-gateway", "ingress-gateway", "api-gateway"})
@@ -56,7 +56,7 @@ def merged_proxy(service: Service, entries: Lookup) -> Proxy:
     if given.expose == Expose():
         changes["expose"] = _first("expose", Expose(), own, everyone) or Expose()
     if given.upstreams:
-        changes["upstreams"] = tuple(_upstream(one, own, entries) for one in given.upstreams)
+        changes["upstreams"] = tuple(merged_upstream(one, own, entries) for one in given.upstreams)
     return msgspec.structs.replace(given, **changes)
 
 
@@ -83,7 +83,8 @@ def _of_service(own: ServiceDefaults) -> dict[str, Any]:
     return {word: value for word, value in words.items() if value}
 
 
-def _upstream(one: Upstream, own: ServiceDefaults | None, entries: Lookup) -> Upstream:
+def merged_upstream(one: Upstream, own: ServiceDefaults | None, entries: Lookup) -> Upstream:
+    """An upstream with the central configuration in it; `own` are the defaults of the service that dials it."""
     if one.destination_type != "service":
         return one
     config: dict[str, Any] = {}

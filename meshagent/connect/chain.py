@@ -12,7 +12,6 @@ added with a default.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 
 import msgspec
@@ -27,6 +26,7 @@ from meshagent.catalog.entries.service_splitter import ServiceSplitter, Split
 from meshagent.catalog.model import MeshGateway, TransparentProxy
 from meshagent.durations import parse_duration
 from meshagent.errors import InternalError
+from meshagent.hashstructure import hash_struct, hash_text, hash_value
 
 __all__ = [
     "Chain",
@@ -202,10 +202,17 @@ class _Compiler:
         )
 
     def _customization(self) -> str:
+        """Consul's: of those overrides that changed something."""
         if not self._customized:
             return ""
-        chosen = "\0".join(f"{name}={getattr(self._overrides, name)}" for name in sorted(self._customized))
-        return hashlib.sha256(chosen.encode()).hexdigest()[:8]
+        chosen = {name: getattr(self._overrides, name) for name in self._customized}
+        mode = hash_struct("MeshGatewayConfig", [("Mode", hash_text(chosen.get("mesh_gateway", "")))])
+        fields = [
+            ("OverrideMeshGateway", mode),
+            ("OverrideProtocol", hash_text(chosen.get("protocol", ""))),
+            ("OverrideConnectTimeout", hash_value(parse_duration(chosen.get("connect_timeout", "0s")))),
+        ]
+        return f"{hash_struct('', fields):x}"[:8]
 
     # --- nodes ---------------------------------------------------------------------------------------------------
 

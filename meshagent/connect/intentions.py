@@ -18,7 +18,17 @@ import msgspec
 
 from meshagent.catalog.entries.service_intentions import IntentionJWT, Permission, ServiceIntentions, Source, precedence
 
-__all__ = ["Decision", "Default", "Intention", "decide", "matching", "of_entries", "of_entry", "providers_of"]
+__all__ = [
+    "Decision",
+    "Default",
+    "Intention",
+    "decide",
+    "matching",
+    "may_reach",
+    "of_entries",
+    "of_entry",
+    "providers_of",
+]
 
 #: Consul's words when nothing matches: `acl.default_policy` decided, or `default_intention_policy` did.
 BY_ACLS, BY_POLICY = "Default behavior configured by ACLs", "Default intention policy"
@@ -131,6 +141,13 @@ def decide(
         if one.covers(source, destination, peer):
             return _decided(one)
     return Decision(default.allow, default.reason)
+
+
+def may_reach(intentions: Iterable[Intention], source: str, destination: str, default: Default) -> bool:
+    """Whether a connection from `source`, or some request on one, may be allowed."""
+    decision = decide(intentions, source, destination, default)
+    one = decision.intention
+    return decision.allowed or bool(one is not None and one.permissions)
 
 
 def _decided(one: Intention) -> Decision:

@@ -15,25 +15,35 @@ from typing import Any, TypeVar
 
 from meshagent.catalog import queries
 from meshagent.catalog.entries.jwt_provider import JWTProvider
+from meshagent.catalog.entries.mesh import Mesh
 from meshagent.catalog.entries.rate_limits import limits_of
+from meshagent.catalog.entries.service_defaults import ServiceDefaults
 from meshagent.catalog.entries.service_intentions import ServiceIntentions
+from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
+from meshagent.catalog.mesh_services import MeshService, mesh_services
 from meshagent.catalog.model import Locality, Service, ServiceEntry, Upstream
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Subscription, Topic
 from meshagent.connect import spiffe
+from meshagent.connect.central import merged_upstream
 from meshagent.connect.chain import Chain, Overrides, Target, compile_chain
 from meshagent.connect.intentions import Default, Intention, matching, providers_of
 from meshagent.connect.observing import observing_of
 from meshagent.connect.snapshot import Cluster, Endpoint, Outbound, ProxySnapshot, inbound_of, outbound_of
+from meshagent.connect.transparent import MODE, Transparent, addresses_of, reachable, transparent_of
 from meshagent.errors import MeshError
 
-__all__ = ["Instances", "Leaf", "SnapshotParts", "endpoints_of"]
+__all__ = ["Instances", "Leaf", "Services", "SnapshotParts", "endpoints_of"]
 
 T = TypeVar("T")
 #: Certificate chain and private key (PEM), when it began and ends (ISO 8601); "" without one.
 Leaf = tuple[str, str, str, str]
 #: The instances that give mesh access to a service, with the topics of their change.
 Instances = Callable[[str], tuple[Iterable[ServiceEntry], tuple[Topic, ...]]]
+#: The services with virtual addresses; `MESH_SERVICES` fires when they change.
+Services = Callable[[], Iterable[MeshService]]
+#: An upstream with its virtual addresses.
+_Wanted = tuple[Upstream, tuple[str, ...]]
 
 
 @dataclass(slots=True)
@@ -46,10 +56,16 @@ class SnapshotParts:
     """The parts of one proxy's snapshot. `on_change` is called (once or more) when `build` would give another value."""
 
     def __init__(
-        self, store: Store, datacenter: str, on_change: Callable[[], None], instances: Instances | None = None
+        self,
+        store: Store,
+        datacenter: str,
+        on_change: Callable[[], None],
+        instances: Instances | None = None,
+        services: Services | None = None,
     ) -> None:
-        """`instances` gives those of a service in place of the store's."""
+        """`instances` gives those of a service in place of the store's, `services` the services of the mesh."""
         self._store = store
+        self._services = services or (lambda: mesh_services(store))
         self._instances = instances or self._stored
         self._datacenter = datacenter
         self._on_change = on_change
@@ -64,7 +80,9 @@ class SnapshotParts:
         """The snapshot of a registered proxy. `leaf` is (chain, private key, begin, end); `here` where the agent is."""
         self._used = set()
         name = service.proxy.destination_service_name or service.name
-        outbound, targets = self._outbound(service.proxy.upstreams or ())
+        transparent = self._transparent(service)
+        wanted: list[_Wanted] = [(one, ()) for one in service.proxy.upstreams or ()]
+        outbound, targets = self._outbound(wanted if transparent is None else self._with_virtual(name, default, wanted))
         clusters = {target.id: self._cluster_of(target) for target in targets}
         place = service.locality or here or Locality()
         roots = self._part(("roots",), self._roots)
@@ -88,6 +106,7 @@ class SnapshotParts:
             leaf_valid=leaf[2:],
             observing=observing_of(service.proxy.config or {}, service.proxy.access_logs),
             rate_limits=limits_of(service.proxy.config or {}),
+            transparent=transparent,
         )
         for key in self._parts.keys() - self._used:
             self._parts.pop(key).subscription.cancel()
@@ -130,15 +149,63 @@ class SnapshotParts:
         found = [entries.get(JWTProvider, name) for name in providers_of(intentions)]
         return tuple(one for one in found if one is not None), entries.topics
 
-    def _outbound(self, upstreams: Iterable[Upstream]) -> tuple[tuple[Outbound, ...], list[Target]]:
+    def _outbound(self, upstreams: Iterable[_Wanted]) -> tuple[tuple[Outbound, ...], list[Target]]:
         found: list[Outbound] = []
         targets: dict[str, Target] = {}
-        for upstream in upstreams:
+        for upstream, virtual_ips in upstreams:
             chain, problem = self._chain_of(upstream)
-            found.append(outbound_of(upstream, chain, problem))
+            found.append(outbound_of(upstream, chain, problem, virtual_ips))
             if chain is not None:
                 targets.update(chain.targets)
         return tuple(found), [targets[at] for at in sorted(targets)]
+
+    # --- transparent mode --------------------------------------------------------------------------------------
+
+    def _transparent(self, service: Service) -> Transparent | None:
+        if service.proxy.mode != MODE:
+            return None
+        return transparent_of(service, self._part(("mesh",), self._mesh))
+
+    def _mesh(self) -> tuple[Mesh | None, Iterable[Topic]]:
+        entries = self._store.config.watched()
+        return entries.get(Mesh, "mesh"), entries.topics
+
+    def _with_virtual(self, source: str, default: Default, upstreams: list[_Wanted]) -> list[_Wanted]:
+        """Upstreams with their virtual addresses, and all other services that `source` may talk to."""
+        key = ("reachable", source, str(default.allow))
+        services = self._part(key, lambda: self._reachable(source, default))
+        addresses = {one.name.lower(): self._addresses(one) for one in services}
+        found: list[_Wanted] = []
+        for upstream, _ in upstreams:
+            here = upstream.datacenter in {"", self._datacenter} and not upstream.destination_peer
+            plain = here and upstream.destination_type == "service"
+            found.append((upstream, addresses.pop(upstream.destination_name.lower(), ()) if plain else ()))
+        left = [one.name for one in services if one.name.lower() in addresses]
+        return found + [(self._implicit(source, name), addresses[name.lower()]) for name in left]
+
+    def _reachable(self, source: str, default: Default) -> tuple[tuple[MeshService, ...], Iterable[Topic]]:
+        entries = self._store.config.lookup()
+        found = reachable(self._services(), lambda name: entries.get(ServiceIntentions, name), source, default)
+        return found, (MESH_SERVICES, ("config-kind", "service-intentions"))
+
+    def _addresses(self, service: MeshService) -> tuple[str, ...]:
+        def make() -> tuple[tuple[str, ...], Iterable[Topic]]:
+            rows, topics = self._instances(service.name)
+            return addresses_of(service, rows), topics
+
+        return self._part(("virtual", service.name, *service.addresses), make)
+
+    def _implicit(self, source: str, name: str) -> Upstream:
+        """An upstream that no registration lists."""
+
+        def make() -> tuple[Upstream, Iterable[Topic]]:
+            entries = self._store.config.watched()
+            own = entries.get(ServiceDefaults, source)
+            return merged_upstream(Upstream(destination_name=name), own, entries), entries.topics
+
+        return self._part(("implicit", source, name), make)
+
+    # --- chains and instances ----------------------------------------------------------------------------------
 
     def _chain_of(self, upstream: Upstream) -> tuple[Chain | None, str]:
         name = upstream.destination_name
@@ -211,7 +278,14 @@ def endpoints_of(rows: Iterable[ServiceEntry], target: Target) -> tuple[Endpoint
             found.append(
                 Endpoint(
                     service.id, entry.node.name, address, service.port, status, min(weight, 65535),
-                    place.region, place.zone,
+                    place.region, place.zone, _direct_port(service),
                 )
             )  # fmt: skip
     return tuple(sorted(found, key=lambda one: (one.node, one.id)))
+
+
+def _direct_port(service: Service) -> int:
+    proxy = service.proxy
+    block = proxy.transparent_proxy
+    directly = proxy.mode == MODE and block is not None and block.dialed_directly
+    return proxy.local_service_port if directly else 0

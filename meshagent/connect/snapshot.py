@@ -23,6 +23,7 @@ from meshagent.connect.intentions import Intention
 from meshagent.connect.l7 import Extras, extras_of
 from meshagent.connect.observing import Observing
 from meshagent.connect.resilience import Resilience, resilience_of
+from meshagent.connect.transparent import Transparent
 
 __all__ = [
     "Cluster",
@@ -36,7 +37,10 @@ __all__ = [
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One instance of a target, as others dial it. `status` is passing or warning; `weight` 1..65535."""
+    """One instance of a target, as others dial it. `status` is passing or warning; `weight` 1..65535.
+
+    `direct_port` is the application's own, where the application may be dialled at its own address (0: it may not).
+    """
 
     id: str
     node: str
@@ -46,6 +50,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     weight: int = 1
     region: str = ""
     zone: str = ""
+    direct_port: int = 0
 
 
 class Cluster(msgspec.Struct, frozen=True):
@@ -73,7 +78,10 @@ class Inbound(msgspec.Struct, frozen=True):
 
 
 class Outbound(msgspec.Struct, frozen=True):
-    """Where the application dials an upstream. `problem` says why there is no chain."""
+    """Where the application dials an upstream. `problem` says why there is no chain.
+
+    `virtual_ips` mean it too, for a sidecar in transparent mode; without a port or a path they alone do.
+    """
 
     name: str
     address: str
@@ -85,6 +93,12 @@ class Outbound(msgspec.Struct, frozen=True):
     problem: str = ""
     resilience: Resilience = Resilience()
     extras: Extras = Extras()
+    virtual_ips: tuple[str, ...] = ()
+
+    @property
+    def listens(self) -> bool:
+        """Whether it has a listener of its own."""
+        return bool(self.port or self.socket_path)
 
     @property
     def is_http(self) -> bool:
@@ -93,8 +107,8 @@ class Outbound(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """Where it listens: its name among listeners."""
-        return self.socket_path or f"{self.address}:{self.port}"
+        """Where it listens: its name among listeners. One without a listener is known by its service."""
+        return self.socket_path or (f"{self.address}:{self.port}" if self.port else f"virtual:{self.name}")
 
 
 class ProxySnapshot(msgspec.Struct, frozen=True):
@@ -120,6 +134,8 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
     leaf_valid: tuple[str, str] = ("", "")
     observing: Observing = Observing()
     rate_limits: RateLimits = NO_LIMITS
+    #: None where the application is to dial the listeners of its upstreams.
+    transparent: Transparent | None = None
 
     def shown(self) -> Any:
         """As builtins, without the private key."""
@@ -138,7 +154,7 @@ def inbound_of(service: Service) -> Inbound | None:
     config = proxy.config or {}
     return Inbound(
         address=service.address or _text(config, "bind_address", "0.0.0.0"),
-        port=service.port,
+        port=_whole(config, "bind_port", 0) or service.port,
         local_address=proxy.local_service_address or "127.0.0.1",
         local_port=proxy.local_service_port,
         local_socket=proxy.local_service_socket_path,
@@ -150,12 +166,14 @@ def inbound_of(service: Service) -> Inbound | None:
     )
 
 
-def outbound_of(upstream: Upstream, chain: Chain | None, problem: str = "") -> Outbound:
+def outbound_of(
+    upstream: Upstream, chain: Chain | None, problem: str = "", virtual_ips: tuple[str, ...] = ()
+) -> Outbound:
     """One upstream of a registration with its chain."""
     config = upstream.config or {}
     return Outbound(
         name=upstream.destination_name,
-        address="" if upstream.local_bind_socket_path else upstream.local_bind_address or "127.0.0.1",
+        address=(upstream.local_bind_address or "127.0.0.1") if upstream.local_bind_port else "",
         port=upstream.local_bind_port,
         socket_path=upstream.local_bind_socket_path,
         socket_mode=upstream.local_bind_socket_mode,
@@ -164,6 +182,7 @@ def outbound_of(upstream: Upstream, chain: Chain | None, problem: str = "") -> O
         problem=problem,
         resilience=resilience_of(config),
         extras=extras_of(config, chain.meta if chain is not None else {}),
+        virtual_ips=virtual_ips,
     )
 
 

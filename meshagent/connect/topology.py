@@ -19,7 +19,7 @@ from meshagent.catalog.entries.ingress_gateway import IngressGateway
 from meshagent.catalog.entries.service_intentions import ServiceIntentions
 from meshagent.catalog.gateway_services import gateway_services, gateways_of
 from meshagent.catalog.overviews import EXTERNAL, Summary, proxies_of, summary
-from meshagent.connect.intentions import Default, Intention, decide, matching, of_entries
+from meshagent.connect.intentions import Default, Intention, decide, matching, may_reach, of_entries
 
 if TYPE_CHECKING:
     from meshagent.catalog.store import Store
@@ -114,17 +114,12 @@ def _intended(store: Store, default: Default, service: str, *, down: bool) -> di
         if name.lower() == service.lower() or not store.registrations.has(name.lower(), connect=True):
             continue
         source, destination = (name, service) if down else (service, name)
-        said, allowed = _said(store, default, source, destination)
-        if allowed:
+        intentions = _intentions(store, destination)
+        if may_reach(intentions, source, destination, default):
+            said = decide(intentions, source, destination, default).intention
             exact = said is not None and "*" not in {said.source, said.destination}
             found[name] = DEFAULT if said is None else SPECIFIC if exact else WILDCARD
     return found
-
-
-def _said(store: Store, default: Default, source: str, destination: str) -> tuple[Intention | None, bool]:
-    decision = decide(_intentions(store, destination), source, destination, default)
-    one = decision.intention
-    return one, decision.allowed or bool(one is not None and one.permissions)
 
 
 def _intentions(store: Store, destination: str) -> list[Intention]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from meshtest.httpapi import make_agent
 
+from meshagent.agent.config import Config
 from meshagent.agent.leader import REAP_STEP_S, TOMBSTONE_TTL_S
 from meshagent.agent.leadership import RETRY_S, Leadership, init_cluster, reap_tombstones
 from meshagent.catalog.commands import KVDelete, KVSet
@@ -123,6 +124,7 @@ async def test_the_end_of_the_agent_ends_the_duties() -> None:
 
 async def test_the_first_leader_makes_up_the_id_of_the_cluster_and_later_ones_keep_it() -> None:
     agent = make_agent()
+    agent.config = Config()
     await init_cluster(agent)
     made = agent.store.cluster_id
     assert len(made) == 36

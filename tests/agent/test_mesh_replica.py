@@ -13,6 +13,8 @@ from meshagent.agent.rpc.questions import QUESTIONS, decode_rows, encode_rows
 from meshagent.catalog import commands as c
 from meshagent.catalog.ca import CAConfig, CAKey, CARoot
 from meshagent.catalog.entries.table import parse
+from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
+from meshagent.catalog.mesh_services import MeshService
 from meshagent.catalog.model import Node, Proxy, Service
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic, Watches
@@ -124,3 +126,29 @@ async def test_what_is_known_stays_while_there_is_no_answer(world: Any) -> None:
     rows.watches.notify(("rows", "config-kind service-defaults"))
     rows.watches.flush()
     assert client.config.get("service-defaults", "web") is not None
+
+
+async def test_services_with_virtual_addresses_are_followed_only_where_they_are_wanted(world: Any) -> None:
+    server, rows, client, replica = world
+    assert (questions.MESH_SERVICES, "") not in rows.pinned
+    asked = asyncio.ensure_future(replica.services_known())
+    await replica._clock.advance(0.1)
+    assert not asked.done()
+    assert replica.services() == ()
+    woken: list[int] = []
+    client.watches.subscribe([MESH_SERVICES], lambda: woken.append(1))
+    proxy = Service(kind="connect-proxy", id="p", name="p", port=1, proxy=Proxy(destination_service_name="db"))
+    server.execute(c.Register(Node(name="n", address="10.0.0.1"), proxy))
+    rows.tell()
+    await replica._clock.advance(0.1)
+    await asked
+    assert woken == [1]
+    assert replica.services() == (MeshService("db", ("240.0.0.1",)),)
+
+
+async def test_services_that_nobody_has_told_yet_are_not_taken_for_none(world: Any) -> None:
+    _, _, _, replica = world
+    asked = asyncio.ensure_future(replica.services_known())
+    await replica._clock.advance(5.0)
+    with pytest.raises(Unavailable, match="has told this agent the services of the mesh yet"):
+        await asked

@@ -7,6 +7,7 @@ import pytest
 from meshagent.agent import settings
 from meshagent.agent.config import Config, Host, assemble, table_of
 from meshagent.catalog.raft.settings import RaftSettings
+from meshagent.errors import ConfigError
 from meshagent.located import Place
 
 
@@ -74,3 +75,18 @@ def test_times_of_removing_critical_services_arrive():
     """G22."""
     given = settings.local_settings(config(check_reap_interval="5s", check_deregister_interval_min="10s"))
     assert (given.check_reap_interval_s, given.check_deregister_min_s) == (5.0, 10.0)
+
+
+def test_the_authoritys_options_get_the_names_that_the_api_shows():
+    given = config(connect={"ca_config": {"leaf_cert_ttl": "36h", "RootCertTTL": "90000h", "other": 1}})
+    assert settings.authority_settings(given).config == {"LeafCertTTL": "36h", "RootCertTTL": "90000h", "other": 1}
+
+
+def test_a_cluster_id_can_be_fixed():
+    fixed = "11111111-2222-3333-4444-555555555555"
+    given = settings.authority_settings(config(connect={"ca_config": {"cluster_id": fixed}}))
+    assert given.cluster_id == fixed
+    assert "cluster_id" not in given.config
+    assert settings.fixed_cluster_id(config()) == ""
+    with pytest.raises(ConfigError, match="cluster_id: 'x' is not a UUID"):
+        settings.authority_settings(config(connect={"ca_config": {"cluster_id": "x"}}))

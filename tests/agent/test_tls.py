@@ -71,10 +71,17 @@ def test_cipher_suites_by_their_iana_names(files):
     assert names == {"ECDHE-ECDSA-AES128-GCM-SHA256"}
 
 
+def test_without_a_certificate_no_handshake_succeeds(files):
+    """Consul opens its HTTPS port so, too."""
+    with pytest.raises(ssl.SSLError):
+        handshake(server_context(block(files, cert_file="", key_file=""), "tls.https"), client(files))
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"cert_file": ""}, "cert_file and key_file are needed"),
+        ({"cert_file": ""}, "cert_file and key_file go together"),
+        ({"key_file": ""}, "cert_file and key_file go together"),
         ({"cert_file": "/nowhere.pem"}, "cert_file '/nowhere.pem'"),
         ({"verify_incoming": True}, "verify_incoming needs ca_file or ca_path"),
         ({"verify_incoming": True, "ca_file": "/nowhere.pem"}, "ca_file '/nowhere.pem'"),

@@ -114,7 +114,7 @@ ca_roots = st.builds(
     st.sampled_from(["r1", "r2"]),
     *(st.just(text) for text in ("n", 7, "ski", "td", "2024-01-01T00:00:00Z", "2034-01-01T00:00:00Z", "pem")),
 )
-commands = st.one_of(
+plain_commands = st.one_of(
     st.builds(
         c.CASet,
         st.builds(CAConfig, st.just("consul"), st.sampled_from([{}, {"LeafCertTTL": "24h"}])),
@@ -166,7 +166,7 @@ imports = st.builds(
     lambda node, row, check: ServiceEntry(node, row, (check,) if check.service_id in {"", row.id} else ()),
     nodes, services, checks,
 )  # fmt: skip
-commands |= st.one_of(
+plain_commands |= st.one_of(
     st.builds(
         p.PeeringSet,
         st.builds(Peering, id=peerings, name=st.sampled_from(["east", "west"]), dials=st.booleans()),
@@ -187,6 +187,17 @@ commands |= st.one_of(
     ),
     st.builds(p.ImportedKeep, st.sampled_from(["east", "west"]), st.sampled_from([(), ("web",)]), st.integers(0, 3)),
 )
+authored = st.builds(
+    c.Authored,
+    plain_commands.filter(lambda command: isinstance(command, c.Recorded)),
+    st.just("2024-01-01T00:00:00Z"),
+    st.sampled_from(["", "accessor"]),
+    st.just("name"),
+    st.just("n1"),
+    st.sampled_from([1, 3]),
+    st.sampled_from([1000, 100_000]),
+)
+commands = st.one_of(plain_commands, authored, st.just(c.HistoryDrop()))
 logs = st.lists(commands, max_size=40)
 
 

@@ -9,11 +9,12 @@ import pytest
 from meshagent.catalog import commands as c
 from meshagent.catalog.ca import CAConfig, CARoot
 from meshagent.catalog.entries.table import parse
-from meshagent.catalog.model import Check, Node, Proxy, Service, Upstream
+from meshagent.catalog.model import Check, Node, Proxy, Service, TransparentProxy, Upstream
 from meshagent.catalog.store import Store
 from meshagent.connect.intentions import Default
 from meshagent.connect.parts import SnapshotParts
 from meshagent.connect.snapshot import ProxySnapshot
+from meshagent.connect.transparent import Transparent
 
 AT = "2024-01-01T00:00:00Z"
 WEB = Service(
@@ -136,3 +137,105 @@ def test_another_datacenter_has_no_instances_yet(world: World) -> None:
     world.instance("db", 1)
     world.entry(Kind="service-resolver", Name="db", Redirect={"Datacenter": "dc2"})
     assert world.build().clusters["db.default.default.dc2"].endpoints == ()
+
+
+# --- transparent mode -----------------------------------------------------------------------------------------------
+
+
+def transparent(**proxy: Any) -> Service:
+    return Service(
+        kind="connect-proxy", id="web-proxy", name="web-proxy", port=21000,
+        proxy=Proxy(destination_service_name="web", local_service_port=80, mode="transparent", **proxy),
+    )  # fmt: skip
+
+
+def virtual(snapshot: ProxySnapshot) -> dict[str, tuple[str, ...]]:
+    return {one.name: one.virtual_ips for one in snapshot.outbound}
+
+
+def test_a_transparent_proxy_knows_whom_it_may_reach(world: World) -> None:
+    for number, name in enumerate(("api", "db", "secret"), 1):
+        world.instance(name, number)
+    world.entry(Kind="service-intentions", Name="secret", Sources=[{"Name": "*", "Action": "deny"}])
+    world.entry(Kind="service-defaults", Name="api", Protocol="http")
+    snapshot = world.parts.build(transparent(), Default(True))
+    assert virtual(snapshot) == {"api": ("240.0.0.1",), "db": ("240.0.0.2",)}
+    assert snapshot.transparent is not None
+    assert (snapshot.transparent.port, snapshot.transparent.mesh_only) == (15001, False)
+    api = snapshot.outbound[0]
+    assert (api.key, api.listens, api.is_http) == ("virtual:api", False, True)
+    assert set(snapshot.clusters) == {"api.default.default.dc1", "db.default.default.dc1"}
+    denied = world.parts.build(transparent(), Default(False))
+    assert virtual(denied) == {}
+
+
+def test_intentions_that_decide_by_request_make_an_upstream(world: World) -> None:
+    world.instance("api", 1)
+    world.entry(Kind="service-defaults", Name="api", Protocol="http")
+    permissions = [{"Action": "allow", "HTTP": {"PathPrefix": "/public"}}]
+    world.entry(Kind="service-intentions", Name="api", Sources=[{"Name": "web", "Permissions": permissions}])
+    assert virtual(world.parts.build(transparent(), Default(False))) == {"api": ("240.0.0.1",)}
+
+
+def test_a_change_of_reach_or_address_makes_another_snapshot(world: World) -> None:
+    world.instance("api", 1)
+    assert virtual(world.parts.build(transparent(), Default(False))) == {}
+    for change, wanted in (
+        (lambda: world.entry(Kind="service-intentions", Name="api", Sources=[{"Name": "web", "Action": "allow"}]),
+         {"api": ("240.0.0.1",)}),
+        (lambda: world.run(c.ManualIPsSet("api", ("10.96.0.1",))), {"api": ("240.0.0.1", "10.96.0.1")}),
+        (lambda: world.entry(Kind="service-intentions", Name="api", Sources=[{"Name": "web", "Action": "deny"}]), {}),
+        (lambda: world.entry(Kind="service-intentions", Name="new", Sources=[{"Name": "web", "Action": "allow"}]),
+         {"new": ("240.0.0.2",)}),
+    ):  # fmt: skip
+        before = world.changes
+        change()
+        assert world.changes > before
+        assert virtual(world.parts.build(transparent(), Default(False))) == wanted
+
+
+def test_the_mesh_entry_may_keep_it_inside(world: World) -> None:
+    world.parts.build(transparent(), Default(True))
+    world.entry(Kind="mesh", TransparentProxy={"MeshDestinationsOnly": True})
+    assert world.changes == 1
+    block = TransparentProxy(outbound_listener_port=15002)
+    snapshot = world.parts.build(transparent(transparent_proxy=block), Default(True))
+    assert snapshot.transparent == Transparent(15002, True)
+
+
+def test_an_upstream_that_is_listed_keeps_its_listener_and_has_the_address_too(world: World) -> None:
+    world.instance("db", 1)
+    listed = (Upstream(destination_name="DB", local_bind_port=9191), Upstream(destination_name="db", datacenter="dc2"))
+    snapshot = world.parts.build(transparent(upstreams=listed), Default(True))
+    assert [(one.key, one.virtual_ips) for one in snapshot.outbound] == [
+        ("127.0.0.1:9191", ("240.0.0.1",)),
+        ("virtual:db", ()),
+    ]
+
+
+def test_central_configuration_speaks_of_upstreams_that_nobody_listed(world: World) -> None:
+    world.instance("db", 1)
+    settings = {"Overrides": [{"Name": "db", "ConnectTimeoutMs": 900}]}
+    world.entry(Kind="service-defaults", Name="web", UpstreamConfig=settings)
+    assert world.parts.build(transparent(), Default(True)).outbound[0].connect_timeout_ms == 900
+
+
+def test_instances_that_may_be_dialled_directly_are_marked(world: World) -> None:
+    proxy = Proxy(
+        destination_service_name="db", local_service_port=5432, mode="transparent",
+        transparent_proxy=TransparentProxy(dialed_directly=True),
+    )  # fmt: skip
+    direct = Service(kind="connect-proxy", id="db-9", name="db-proxy", port=20009, proxy=proxy)
+    world.run(c.Register(Node(name="n9", address="10.0.0.9"), direct, ()))
+    world.instance("db", 1)
+    cluster = world.parts.build(transparent(), Default(True)).clusters["db.default.default.dc1"]
+    assert [(one.id, one.direct_port) for one in cluster.endpoints] == [("db-1", 0), ("db-9", 5432)]
+
+
+def test_without_transparent_mode_nothing_is_asked(world: World) -> None:
+    world.instance("api", 1)
+    snapshot = world.build()
+    assert snapshot.transparent is None
+    assert [one.name for one in snapshot.outbound] == ["db", "q"]
+    world.entry(Kind="mesh", TransparentProxy={"MeshDestinationsOnly": True})
+    assert world.changes == 0

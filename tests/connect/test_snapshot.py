@@ -37,6 +37,9 @@ def test_the_inbound_side() -> None:
         80,
     )
     assert (inbound.connect_timeout_ms, inbound.handshake_timeout_ms, inbound.protocol) == (700, 10_000, "http")
+    bound = inbound_of(sidecar(config={"bind_port": 20001}))
+    assert bound is not None
+    assert bound.port == 20001
     assert inbound_of(sidecar(port=0)) is None
     assert inbound_of(Service(name="web", port=1)) is None
 

@@ -190,6 +190,21 @@ def test_top_shows_edges(mesh: Mesh) -> None:
     assert text.split()[:3] == ["SIDE", "SOURCE", "DESTINATION"]
 
 
+def test_troubleshoot_finds_nothing_wrong_and_then_what_is(mesh: Mesh) -> None:
+    agent = ("-http-addr", mesh.agent.url, "-proxy-id", "web-sidecar-proxy")
+    assert mesh.running.run("troubleshoot", "upstreams", *agent).splitlines()[1:3] == ["api", "db"]
+    told = mesh.running.run("troubleshoot", "proxy", *agent, "-upstream-envoy-id", "db")
+    assert f'✓ Listener for upstream "db" found at 127.0.0.1:{mesh.db}' in told
+    assert "✓ The sidecar answers" in told
+    assert "!" not in told
+    mesh.running.intention("web", "db", "deny")
+    line = [*meshagent_command(), "troubleshoot", "proxy", *agent, "-upstream-envoy-id", "db"]
+    done = subprocess.run(line, env=mesh.running.environ, capture_output=True, text=True, timeout=60, check=False)
+    mesh.running.intention("web", "db", "allow")
+    assert done.returncode == 1
+    assert "! Intentions do not allow web to talk to db" in done.stdout
+
+
 def test_a_route_over_its_rate_is_told_so(mesh: Mesh) -> None:
     answers = [ask(mesh.api, "/limited") for _ in range(4)]
     assert [one.status for one in answers] == [200, 200, 429, 429]

@@ -23,6 +23,7 @@ TYPED = (
     "docs/operating.md",
     "docs/security.md",
     "docs/status.md",
+    "docs/transparent.md",
     "deploy/README.md",
     "meshagent/agent/README.md",
 )

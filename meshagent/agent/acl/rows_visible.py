@@ -15,7 +15,7 @@ from meshagent.agent.acl.access import Access
 from meshagent.agent.acl.visible import instance_seen
 from meshagent.catalog.entries.table import CONFIG_ENTRIES
 
-__all__ = ["at_address", "config_entries", "entry_seen", "instances", "node", "node_rows", "query"]
+__all__ = ["at_address", "config_entries", "entry_seen", "instances", "mesh_services", "node", "node_rows", "query"]
 
 
 def instances(rows: Any, access: Access) -> Any:
@@ -56,6 +56,11 @@ def node_rows(found: Any, access: Access) -> Any:
 def config_entries(rows: Any, access: Access) -> Any:
     """Config entries of a kind."""
     return tuple(row for row in rows if entry_seen(row, access))
+
+
+def mesh_services(rows: Any, access: Access) -> Any:
+    """Services with their virtual addresses."""
+    return tuple(row for row in rows if access.allows("service", "read", row.name))
 
 
 def entry_seen(entry: Any, access: Access) -> bool:

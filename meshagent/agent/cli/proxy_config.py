@@ -35,8 +35,15 @@ def config(client: Client, args: tuple[str, ...], json: bool) -> None:
     if inbound is not None:
         local = inbound["local_socket"] or f"{inbound['local_address']}:{inbound['local_port']}"
         rows.append([f"{inbound['address']}:{inbound['port']}", f"{local} (the application)", inbound["protocol"]])
+    transparent = found.get("transparent")
+    if transparent is not None:
+        leads = (
+            "virtual addresses, nothing else" if transparent["mesh_only"] else "virtual addresses, all else directly"
+        )
+        rows.append([f"127.0.0.1:{transparent['port']}", leads, "redirected"])
     for one in found["outbound"]:
-        where = one["socket_path"] or f"{one['address']}:{one['port']}"
+        own = one["socket_path"] or (f"{one['address']}:{one['port']}" if one["port"] else "")
+        where = ", ".join(filter(None, (own, *one.get("virtual_ips", ()))))
         chain = one["chain"]
         leads = f"{one['name']}: {one['problem']}" if chain is None else f"{one['name']} ({chain['start']})"
         rows.append([where, leads, chain["protocol"] if chain is not None else ""])

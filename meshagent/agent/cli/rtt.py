@@ -54,7 +54,11 @@ def _wan(client: Client, args: tuple[str, ...]) -> list[tuple[str, dict[str, Any
     for name in names:
         if "." not in name:
             raise fail("Node names must be specified as <node name>.<datacenter> with -wan")
-    places = {row["Node"]: row["Coord"] for area in client.get("coordinate/datacenters") for row in area["Coordinates"]}
+    places = {
+        f"{row['Node']}.{area['Datacenter']}": row["Coord"]
+        for area in client.get("coordinate/datacenters")
+        for row in area["Coordinates"]
+    }
     return [(name, {"": places[name]} if name in places else {}) for name in names]
 
 

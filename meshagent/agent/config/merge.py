@@ -76,6 +76,8 @@ class Draft:
             if table[key] is not None:
                 self._value(table, key, new, option, place)
         elif full in ENTERPRISE:
+            if not table[key]:  # null, empty, false: as good as left out; programs that write configurations do that
+                return
             self.problems.append(
                 f"{place}: {full} belongs to Consul Enterprise ({ENTERPRISE[full]}), which this agent does not offer"
             )

@@ -15,7 +15,7 @@ from meshagent.agent.config.network import Addresses, GossipLan, GossipWan, Port
 from meshagent.agent.config.option import Group, duration, free, group, rows, switch, table, text, whole, words
 from meshagent.agent.config.resolved import Network
 from meshagent.agent.config.security import ACL, TLS, AutoConfig, AutoEncrypt
-from meshagent.agent.config.server import Autopilot, Limits, Performance, RaftLogStore
+from meshagent.agent.config.server import Autopilot, History, Limits, Performance, RaftLogStore
 from meshagent.agent.config.serving import RPC, Cache, DNSConfig, HTTPConfig, UIConfig
 from meshagent.agent.config.watches import Watch
 from meshagent.agent.definitions.check import CheckDefinition, ServiceCheck
@@ -172,6 +172,7 @@ class Config(Group):
     session_ttl_min: float = duration(10.0, "Shortest TTL of a session.", low=0)
     peering: Peering = group(Peering, "Peering.")
     config_entries: ConfigEntries = group(ConfigEntries, "Config entries.")
+    history: History = group(History, "Versions of keys and config entries.")
 
     # mesh
     connect: Connect = group(Connect, "Mesh.")
@@ -218,6 +219,11 @@ class Config(Group):
     disable_update_check: bool = switch(False, "There is no update check here.", inert=True)
     disable_anonymous_signature: bool = switch(False, "There is no update check here.", inert=True)
     enable_debug: bool = switch(False, "Serve profiles under /debug/pprof.", reload=True)
+    version: str = text("", "Upstream's tests name the version to pose as.", inert=True)
+    version_prerelease: str = text("", "As `version`.", inert=True)
+    version_metadata: str = text("", "As `version`.", inert=True)
+    revision: str = text("", "As `version`.", inert=True)
+    build_date: str = text("", "As `version`.", inert=True)
     experiments: tuple[str, ...] = words("Upstream's previews.", inert=True)
     cloud: Mapping[str, Any] = free("Upstream's hosted service.", inert=True, secret=True)
 

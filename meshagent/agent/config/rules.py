@@ -317,6 +317,12 @@ def _safety(config: Config) -> Findings:
                 "DANGEROUS, use enable_local_script_checks instead"
             ),
         )
+    if (
+        config.network.https
+        and not config.tls.https.cert_file
+        and not (config.auto_encrypt.tls or config.auto_config.enabled)
+    ):
+        yield "ports.https", "tls.https has no cert_file: every handshake on the HTTPS port will fail"
     if config.acl.enabled and config.acl.default_policy == "allow":
         yield "acl.default_policy", 'acl.default_policy = "allow" lets everybody do what no rule denies'
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from meshagent.agent.config.option import Group, duration, group, number, switch, text, whole
 
-__all__ = ["Autopilot", "Limits", "Performance", "RaftLogStore"]
+__all__ = ["Autopilot", "History", "Limits", "Performance", "RaftLogStore"]
 
 
 class Performance(Group):
@@ -37,6 +37,25 @@ class Autopilot(Group):
     max_trailing_logs: int = whole(250, "A server this many entries behind counts as unhealthy.", low=0)
     min_quorum: int = whole(0, "Never remove servers below this number.", low=0)
     server_stabilization_time: float = duration(10.0, "How long a new server must be healthy before it votes.", low=0)
+
+
+class History(Group):
+    """What keys and config entries were before, and who changed them; the same on every server. Off by default."""
+
+    versions: int = whole(
+        0,
+        "Versions kept of every key and config entry; 0 keeps none and forgets those that were kept. A write costs more"
+        " with it, as its author must be found.",
+        low=0,
+        high=1000,
+    )
+    max_bytes: int = whole(
+        67_108_864,
+        "Most memory for versions of keys, and as much again for those of config entries; the oldest go first.",
+        low=65_536,
+        high=17_179_869_184,
+        unit="bytes",
+    )
 
 
 class Verification(Group):

@@ -97,6 +97,9 @@ def _found(agent: Agent, method: str, target: str) -> tuple[Route, str, str, str
 
 async def _suggest(agent: Agent, request: Request) -> Response:
     require_uuid(request.name, "token")
+    await agent.log.read_barrier()
+    if request.name not in agent.store.acl.tokens:
+        raise NotFound(f"there is no token with the AccessorID {request.name}")
     usage: Usage = agent.extras["acl_usage"]
     allowed, denied = usage.allowed(request.name), usage.denied(request.name)
     rows: list[dict[str, Any]] = [

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from meshagent.agent.acl.access import Access, not_found
 from meshagent.agent.acl.guards import needs, this_node
 from meshagent.agent.acl.locally import require_proxy
+from meshagent.agent.acl.proxies_visible import seen_by
 from meshagent.agent.http.connect_ca import mesh_of
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import JSON, Response, encode_json
@@ -25,7 +27,9 @@ from meshagent.connect.snapshot import ProxySnapshot
 from meshagent.errors import BadRequest, NotFound
 
 if TYPE_CHECKING:
+    from meshagent.agent.acl.guardian import Guardian
     from meshagent.agent.core import Agent
+    from meshagent.agent.proxies import Seen
 
 __all__ = ["ROUTES"]
 
@@ -42,7 +46,8 @@ async def _proxy(agent: Agent, request: Request) -> Response:
     require_proxy(agent.local, request.access, request.name)
     if proxies.is_given(request.name):  # only who may write its service gets it, by describing it
         raise NotFound(f"unknown proxy ID: {request.name}")
-    return _shown(request, *await proxies.get(request.name, request.options.hash, _wait_s(agent, request)))
+    found = await proxies.get(request.name, request.options.hash, _wait_s(agent, request), _seen(agent, request))
+    return _shown(request, *found)
 
 
 class GivenUpstream(msgspec.Struct):
@@ -94,7 +99,30 @@ async def _given(agent: Agent, request: Request) -> Response:
         raise BadRequest(f"Request decode failed: {error}") from error
     request.access.require("service", "write", given.Service)
     proxies = mesh_of(agent).proxies
-    return _shown(request, *await proxies.get_given(given.row(), request.options.hash, _wait_s(agent, request)))
+    wait_s = _wait_s(agent, request)
+    found = await proxies.get_given(given.row(), request.options.hash, wait_s, _seen(agent, request))
+    return _shown(request, *found)
+
+
+def _seen(agent: Agent, request: Request) -> Seen:
+    """What the token of a request leaves of a snapshot, at that moment: it may have ended while the request waited."""
+
+    def seen(snapshot: ProxySnapshot) -> ProxySnapshot:
+        access = _access_now(agent, request)
+        access.require("service", "write", snapshot.service)
+        return seen_by(access, snapshot)
+
+    return seen
+
+
+def _access_now(agent: Agent, request: Request) -> Access:
+    if request.identity is None or not request.identity.stale:
+        return request.access
+    guardian: Guardian = agent.extras["acl"]
+    identity = guardian.held(request.token)
+    if identity is None:
+        raise not_found()
+    return identity.access
 
 
 def _wait_s(agent: Agent, request: Request) -> float:
@@ -132,7 +160,7 @@ async def _proxies(agent: Agent, request: Request) -> Response:
         if held_here.service.kind == "connect-proxy":
             require_proxy(agent.local, request.access, id_)
     wait_s = min(request.options.wait_ns / 1e9 or _WAIT_S, _WAIT_MAX_S)
-    digests, snapshots = await mesh_of(agent).proxies.changed(held.Known, wait_s)
+    digests, snapshots = await mesh_of(agent).proxies.changed(held.Known, wait_s, _seen(agent, request))
     return Response(200, msgspec.json.encode(Changed(digests, snapshots)), (), JSON)
 
 

@@ -154,11 +154,12 @@ class RegisterBody(Row, frozen=True, kw_only=True):
 
 
 class DeregisterBody(Row, frozen=True, kw_only=True):
-    """The body of `catalog/deregister`."""
+    """The body of `catalog/deregister`. Clients still send `address`, which decides nothing."""
 
     go_name: ClassVar[str] = "DeregisterRequest"
 
     node: str = ""
+    address: str = ""
     datacenter: str = ""
     service_id: str = ""
     check_id: str = ""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from meshagent.agent.acl.access import Access
 from meshagent.agent.acl.rows_visible import entry_seen
 from meshagent.agent.decode import decode_body
+from meshagent.agent.http.authored import authored
 from meshagent.agent.http.kv import FALSE, TRUE, parse_uint64
 from meshagent.agent.http.narrow import filtered
 from meshagent.agent.http.request import Request
@@ -30,7 +31,7 @@ from meshagent.errors import BadRequest, NotFound
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
 
-__all__ = ["ROUTES"]
+__all__ = ["ROUTES", "read_guard"]
 
 #: What is no resource of its own but has names: intentions.
 _NAMED = Resource(name="intentions", label="service")
@@ -61,7 +62,8 @@ def _require(request: Request, needed: str, name: str) -> None:
         request.access.require(resource, access, name if RESOURCES.get(resource, _NAMED).label else "")
 
 
-def _read_guard(agent: Agent, request: Request) -> None:
+def read_guard(agent: Agent, request: Request) -> None:
+    """What reading the entry that the path names needs. Raises Denied."""
     kind, slash, name = request.name.partition("/")
     if slash and kind in CONFIG_ENTRIES:
         _require(request, CONFIG_ENTRIES[kind].read, name)
@@ -90,7 +92,7 @@ async def _put(agent: Agent, request: Request) -> Response:
     check(entry)
     _require(request, CONFIG_ENTRIES[entry.kind].write, entry.name)
     command = commands.ConfigEntrySet(cast("ConfigEntry", entry), cas, agent.clock.now().isoformat())
-    return Response(200, TRUE if await agent.write(command) else FALSE, content_type=JSON)
+    return Response(200, TRUE if await agent.write(authored(agent, request, command)) else FALSE, content_type=JSON)
 
 
 async def _delete(agent: Agent, request: Request) -> Response:
@@ -101,7 +103,8 @@ async def _delete(agent: Agent, request: Request) -> Response:
         raise BadRequest(f"invalid config entry kind: {kind}")
     _require(request, CONFIG_ENTRIES[kind].write, name)
     cas = _cas(request)
-    done = await agent.write(commands.ConfigEntryDelete(kind, name, cas, agent.clock.now().isoformat()))
+    command = commands.ConfigEntryDelete(kind, name, cas, agent.clock.now().isoformat())
+    done = await agent.write(authored(agent, request, command))
     if cas is None:
         return Response(200, b"{}", content_type=JSON)
     return Response(200, TRUE if done else FALSE, content_type=JSON)
@@ -122,7 +125,7 @@ ROUTES = (
     ),
     Route(
         row="CF2", method="GET", path="/v1/config/",
-        guard=_read_guard, visible=_visible,
+        guard=read_guard, visible=_visible,
         acl="of the kind", flags="B C F", filter="config_entry",
         read=_read, encode=_encode,
         summary="the entries of a kind, or one entry", example="curl localhost:8500/v1/config/service-defaults/web",

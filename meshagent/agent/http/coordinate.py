@@ -76,9 +76,11 @@ async def _datacenters(agent: Agent, request: Request) -> Response:
     if own is not None:
         known = {**pools.coordinates(wan=True), own.name: pools.coordinate(wan=True)}
         for member in pools.members(wan=True):
-            rows = found.setdefault(member.tags.get("dc", ""), [])
+            datacenter = member.tags.get("dc", "")
+            rows = found.setdefault(datacenter, [])
             if member.name in known:
-                rows.append(CoordinateRow(node=member.name, coord=known[member.name]))
+                name = member.name.removesuffix(f".{datacenter}")  # the pool's names end so, nodes' do not
+                rows.append(CoordinateRow(node=name, coord=known[member.name]))
     return json_response(
         [{"Datacenter": name, "AreaID": "wan", "Coordinates": rows} for name, rows in sorted(found.items())]
     )

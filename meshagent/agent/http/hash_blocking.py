@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from meshagent.catalog.watch import Topic
+from meshagent.catalog.watch import Topic, Watches
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["wait_changed"]
 
 
-async def wait_changed(agent: Agent, topic: Topic, wait_s: float) -> None:
-    """Return at a change of `topic`, or after `wait_s` seconds."""
+async def wait_changed(agent: Agent, topic: Topic, wait_s: float, watches: Watches | None = None) -> None:
+    """Return at a change of `topic` of what is held here (or of `watches`), or after `wait_s` seconds."""
     woken = asyncio.Event()
-    subscription = agent.local.watches.subscribe([topic], woken.set)
+    subscription = (watches or agent.local.watches).subscribe([topic], woken.set)
     timer = agent.tasks.start(agent.clock.sleep(wait_s), name="hash blocking timer")
     timer.add_done_callback(lambda _: woken.set())
     try:

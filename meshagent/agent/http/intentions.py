@@ -9,7 +9,7 @@ our own. What may change here: nothing that a client of Consul reads.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,6 +17,7 @@ import msgspec
 from meshagent.agent.acl import visible
 from meshagent.agent.acl.guards import needs, parameter
 from meshagent.agent.decode import decode_body
+from meshagent.agent.http.authored import authored
 from meshagent.agent.http.connect_ca import check_enabled, mesh_of
 from meshagent.agent.http.intention_shapes import IntentionBody, default_of, service_of, shown
 from meshagent.agent.http.kv import TRUE
@@ -224,13 +225,20 @@ async def _authorize(agent: Agent, request: Request) -> Response:
 
 
 async def edit_entry(
-    agent: Agent, destination: str, edit: Callable[[ServiceIntentions | None], ServiceIntentions | None]
+    agent: Agent,
+    request: Request,
+    destination: str,
+    edit: Callable[[ServiceIntentions | None], ServiceIntentions | None],
 ) -> None:
     """Replace the entry of a destination by what `edit` makes of it; None deletes it. Tried again when it was changed.
 
     Raises:
         InternalError: the new entry is not valid.
     """
+
+    def write(command: commands.Recorded) -> Awaitable[Any]:
+        return agent.write(authored(agent, request, command))
+
     for _ in range(_TRIES):
         await agent.log.read_barrier()
         old = entry_of(agent.store, destination)
@@ -238,12 +246,12 @@ async def edit_entry(
         cas = old.modify_index if old is not None else 0
         at = agent.clock.now().isoformat()
         if new is None:
-            if old is None or await agent.write(commands.ConfigEntryDelete(_KIND, destination, cas, at)):
+            if old is None or await write(commands.ConfigEntryDelete(_KIND, destination, cas, at)):
                 return
             continue
         new = changed(new, name=destination).normalised()
         check(new)
-        if await agent.write(commands.ConfigEntrySet(new, cas, at)):
+        if await write(commands.ConfigEntrySet(new, cas, at)):
             return
     raise Conflict("the intentions of the destination are being changed by others: try again")
 
@@ -273,7 +281,7 @@ async def _put_exact(agent: Agent, request: Request) -> Response:
         meta = body.Meta if body.Meta is not None else entry.meta
         return changed(entry, sources=tuple(held), meta=meta)  # type: ignore[no-any-return]
 
-    await edit_entry(agent, destination, edit)
+    await edit_entry(agent, request, destination, edit)
     return Response(200, TRUE, content_type=JSON)
 
 
@@ -281,7 +289,9 @@ async def _delete_exact(agent: Agent, request: Request) -> Response:
     check_enabled(agent)
     source, destination = _pair(request)
     request.access.require("intentions", "write", destination, bare=True)
-    await edit_entry(agent, destination, lambda old: without(old, lambda one: one.name == source and not one.peer))
+    await edit_entry(
+        agent, request, destination, lambda old: without(old, lambda one: one.name == source and not one.peer)
+    )
     return Response(200, TRUE, content_type=JSON)
 
 

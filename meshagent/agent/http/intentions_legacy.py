@@ -103,7 +103,7 @@ async def _create(agent: Agent, request: Request) -> Response:
             raise InternalError(f"duplicate intention found: {new.name} => {destination}")
         return _with(old, destination, (*held, new))
 
-    await edit_entry(agent, destination, edit)
+    await edit_entry(agent, request, destination, edit)
     return json_response({"ID": new.legacy_id})
 
 
@@ -121,7 +121,7 @@ async def _replace(agent: Agent, request: Request) -> Response:
         held = _legacy_only(entry, old.destination)
         return _with(entry, old.destination, tuple(new if one.legacy_id == old.id else one for one in held))
 
-    await edit_entry(agent, old.destination, edit)
+    await edit_entry(agent, request, old.destination, edit)
     return json_response({"ID": old.id})
 
 
@@ -130,7 +130,7 @@ async def _delete(agent: Agent, request: Request) -> Response:
     await agent.log.read_barrier()
     old = _known(agent, request.name, "delete")
     request.access.require("intentions", "write", old.destination, bare=True)
-    await edit_entry(agent, old.destination, lambda entry: without(entry, lambda one: one.legacy_id == old.id))
+    await edit_entry(agent, request, old.destination, lambda entry: without(entry, lambda one: one.legacy_id == old.id))
     return Response(200, TRUE, content_type=JSON)
 
 

@@ -80,7 +80,7 @@ def _encode_node(row: overviews.NodeDump | None, _: Request) -> bytes | Response
 def _visible_node(row: overviews.NodeDump, access: Access, _: Request) -> tuple[Any, bool]:
     allows = access.authorizer.allows
     if not allows("node", row.node, "read"):
-        return None, True
+        return None, False  # as if there were none: not even that something is left out
     services = [one for one in row.services if allows("service", one.name, "read")]
     checks = [one for one in row.checks if not one.service_name or allows("service", one.service_name, "read")]
     hidden = len(services) < len(row.services) or len(checks) < len(row.checks)
@@ -89,7 +89,7 @@ def _visible_node(row: overviews.NodeDump, access: Access, _: Request) -> tuple[
 
 def _visible_nodes(rows: list[overviews.NodeDump], access: Access, request: Request) -> tuple[Any, bool]:
     found = [_visible_node(row, access, request) for row in rows]
-    return [row for row, _ in found if row is not None], any(hidden for _, hidden in found)
+    return [row for row, _ in found if row is not None], any(hidden or row is None for row, hidden in found)
 
 
 def _services(agent: Agent, request: Request) -> Result[Any]:

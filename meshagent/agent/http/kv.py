@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from meshagent.agent.acl import visible
+from meshagent.agent.http.authored import authored
 from meshagent.agent.http.datacenters import require_local
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import JSON, Response, encode_json
@@ -81,7 +82,7 @@ async def _put(agent: Agent, request: Request) -> Response:
     request.access.require("key", "write", key)
     flags = parse_uint64(query.get("flags") or "0")
     value = request.body
-    command: commands.Command
+    command: commands.Recorded
     if query.has("cas"):
         command = commands.KVCas(key, value, flags, parse_uint64(query.get("cas") or ""))
     elif query.has("acquire"):
@@ -90,7 +91,7 @@ async def _put(agent: Agent, request: Request) -> Response:
         command = commands.KVUnlock(key, value, flags, query.get("release") or "")
     else:
         command = commands.KVSet(key, value, flags)
-    return await _apply(agent, command)
+    return await _apply(agent, request, command)
 
 
 async def _delete(agent: Agent, request: Request) -> Response:
@@ -99,23 +100,23 @@ async def _delete(agent: Agent, request: Request) -> Response:
     _no_conflict(query, ("cas", "recurse"))
     if query.has("recurse"):
         request.access.require_tree("key", request.name)
-        return await _apply(agent, commands.KVDeleteTree(request.name))
+        return await _apply(agent, request, commands.KVDeleteTree(request.name))
     key = _key(agent, request)
     request.access.require("key", "write", key)
     if query.has("cas"):
         index = parse_uint64(query.get("cas") or "")
-        return await _apply(agent, commands.KVDeleteCas(key, index))
-    return await _apply(agent, commands.KVDelete(key))
+        return await _apply(agent, request, commands.KVDeleteCas(key, index))
+    return await _apply(agent, request, commands.KVDelete(key))
 
 
-async def _apply(agent: Agent, command: commands.Command) -> Response:
+async def _apply(agent: Agent, request: Request, command: commands.Recorded) -> Response:
     if isinstance(command, commands.KVLock):
         await agent.log.read_barrier()  # this server must have seen which sessions have ended
         if agent.sessions.delayed(command.key):
             return Response(200, FALSE, content_type=JSON)
     started = agent.clock.monotonic()
     try:
-        done = await agent.write(command)
+        done = await agent.write(authored(agent, request, command))
     except MeshError as error:
         if error.http_status == 500 and not error.retryable:
             raise InternalError(f"raft apply failed: {error}") from error

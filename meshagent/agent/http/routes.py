@@ -114,6 +114,7 @@ FAMILIES: tuple[str, ...] = (
     "catalog_write",
     "health",
     "kv",
+    "history",
     "session",
     "txn",
     "query",

@@ -83,6 +83,7 @@ class HttpServer:
             and self.agent.upstream is None
             and "acl" not in self.agent.extras
             and "audit" not in self.agent.extras
+            and not self.agent.config.history.versions
             and not any(
                 "/v1/kv/".startswith(prefix) or prefix.startswith("/v1/kv/") for prefix in settings.block_endpoints
             )

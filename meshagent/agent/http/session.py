@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from meshagent.agent.acl import visible
 from meshagent.agent.decode import decode, decode_body
 from meshagent.agent.http.datacenters import require_local
+from meshagent.agent.http.hash_blocking import wait_changed
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import JSON, Response, encode_json, json_response, text_response
 from meshagent.agent.http.routes import Route
@@ -32,6 +33,8 @@ _TTL_MAX_NS = 24 * 3600 * 1_000_000_000
 _LOCK_DELAY_NS = 15_000_000_000
 #: A smaller LockDelay was meant in seconds (surface row C7).
 _LOCK_DELAY_SECONDS_BELOW = 1000
+#: How long a new agent's node may take to get into the catalog.
+_START_S = 5.0
 _GO_BODY = "struct { LockDelay interface {}; *structs.Alias }"
 
 
@@ -60,6 +63,7 @@ async def _create(agent: Agent, request: Request) -> Response:
     require_local(agent, request)
     request.access.require("session", "write", session.node)
     _refuse(agent, session)
+    await _wait_registered(agent, request, session.node)
     try:
         await agent.write(commands.SessionCreate(session))
     except MeshError as error:
@@ -124,6 +128,13 @@ def _refuse(agent: Agent, session: Session) -> None:
         if ttl != 0 and not least <= ttl <= _TTL_MAX_NS:
             bounds = f"[{format_duration(least)}={format_duration(_TTL_MAX_NS)}]"
             raise InternalError(f"Invalid Session TTL '{ttl}', must be between {bounds}")
+
+
+async def _wait_registered(agent: Agent, request: Request, node: str) -> None:
+    """An agent that has just started is asked for a session before its node is in the catalog: that comes at once."""
+    if node != (request.asker or agent.node_name) or node.lower() in agent.store.registrations.nodes:
+        return
+    await wait_changed(agent, ("node", node.lower()), _START_S, agent.store.watches)
 
 
 async def _destroy(agent: Agent, request: Request) -> Response:

@@ -13,6 +13,7 @@ import msgspec
 from meshagent.agent.acl.access import Access
 from meshagent.agent.acl.registering import require_op, row_seen
 from meshagent.agent.decode import decode_body
+from meshagent.agent.http.authored import authored
 from meshagent.agent.http.catalog_write import CheckBody, ServiceBody, instance_row, require_uuid
 from meshagent.agent.http.datacenters import require_local
 from meshagent.agent.http.reads import wait_ready
@@ -133,7 +134,9 @@ async def _txn(agent: Agent, request: Request) -> Response:
     _ = access.sees_all  # a token that does not exist is refused whatever the operations are
     if any(txn.writes(op) for op in ops):
         ops, failures = _prepared(agent, ops, access)
-        outcome: Outcome = Outcome(failures=failures) if failures else await agent.write(commands.Txn(ops))
+        outcome = Outcome(failures=failures)
+        if not failures:
+            outcome = await agent.write(authored(agent, request, commands.Txn(ops)))
         agent.metrics.measure("txn.apply", started)
         return json_response(_answer(_seen(outcome, access)), 409 if outcome.failures else 200)
     await wait_ready(agent, options.consistency)

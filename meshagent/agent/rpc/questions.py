@@ -20,7 +20,10 @@ from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.catalog import queries
 from meshagent.catalog.ca import CAState
 from meshagent.catalog.entries.table import ConfigEntry
+from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES_TOPIC
+from meshagent.catalog.mesh_services import MeshService, mesh_services
 from meshagent.catalog.model import Node, ServiceEntry
+from meshagent.catalog.peering.imported import peer_topic, split_peer
 from meshagent.catalog.query_execution import Source, execute
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic
@@ -32,6 +35,7 @@ __all__ = [
     "CONNECT",
     "DNS_KINDS",
     "INGRESS",
+    "MESH_SERVICES",
     "NODE",
     "NODE_ROWS",
     "QUERY",
@@ -58,6 +62,7 @@ ADDRESS = "address"
 NODE_ROWS = "node-rows"
 ROOTS = "roots"
 CONFIG_KIND = "config-kind"
+MESH_SERVICES = "mesh-services"
 
 
 class QueryRows(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
@@ -96,8 +101,8 @@ def _instances(kind: str) -> Callable[[Store, str, str, str], tuple[Any, Topics]
     topic = "connect" if connect else "service-health"
 
     def read(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
-        lower = name.lower()
-        return store.registrations.entries(lower, connect=connect), ((topic, lower),)
+        lower, peer = split_peer(name.lower())
+        return store.place(peer).entries(lower, connect=connect), (peer_topic(peer, (topic, lower)),)
 
     return read
 
@@ -108,8 +113,9 @@ def _ingress(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any,
 
 
 def _virtual_ip(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
-    lower = name.lower()
-    return store.registrations.virtual_ips.get(lower) or "", (("connect", lower), ("service", lower))
+    lower, peer = split_peer(name.lower())
+    topics = peer_topic(peer, ("connect", lower)), peer_topic(peer, ("service", lower))
+    return store.place(peer).virtual_ips.get(lower) or "", topics
 
 
 def _query(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
@@ -125,7 +131,7 @@ def _query(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, T
 
 
 def _node(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
-    found = queries.node(store, name)
+    found = queries.node(store, *split_peer(name))
     return found.rows, _own(found.topics)
 
 
@@ -152,6 +158,10 @@ def _config_kind(store: Store, name: str, asker: str, datacenter: str) -> tuple[
     return found.rows, found.topics
 
 
+def _mesh_services(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
+    return mesh_services(store), (MESH_SERVICES_TOPIC,)
+
+
 def _own(topics: Topics) -> Topics:
     """The topics that name one thing: those of whole tables cannot make a missing name appear."""
     return tuple(topic for topic in topics if type(topic) is tuple) or topics
@@ -170,6 +180,7 @@ QUESTIONS: dict[str, RowQuestion] = {
         RowQuestion(NODE_ROWS, NodeRows, _node_rows, visible=rows_visible.node_rows),
         RowQuestion(ROOTS, CAState | None, _roots),
         RowQuestion(CONFIG_KIND, tuple[ConfigEntry, ...], _config_kind, visible=rows_visible.config_entries),
+        RowQuestion(MESH_SERVICES, tuple[MeshService, ...], _mesh_services, visible=rows_visible.mesh_services),
     )
 }
 

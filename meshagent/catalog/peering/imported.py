@@ -24,7 +24,7 @@ from meshagent.catalog.watch import Topic, Watches
 if TYPE_CHECKING:
     from meshagent.catalog.peering.commands import ImportedKeep, ImportedReplace
 
-__all__ = ["Imported", "peer_topic"]
+__all__ = ["Imported", "at_peer", "peer_topic", "split_peer"]
 
 
 def peer_topic(peer: str, topic: Topic) -> Topic:
@@ -32,6 +32,19 @@ def peer_topic(peer: str, topic: Topic) -> Topic:
     if not peer:
         return topic
     return f"peer:{peer}", topic if isinstance(topic, str) else "/".join(topic)
+
+
+def at_peer(name: str, peer: str) -> str:
+    """The name of something of a peer, where one text has to say both: `peer:east/web`; without a peer the name."""
+    return f"peer:{peer}/{name}" if peer else name
+
+
+def split_peer(text: str) -> tuple[str, str]:
+    """(name, peer) of what `at_peer` made."""
+    if not text.startswith("peer:"):
+        return text, ""
+    peer, _, name = text[5:].partition("/")
+    return name, peer
 
 
 class _PeerWatches(Watches):

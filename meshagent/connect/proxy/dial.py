@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Protocol
 
 from meshagent.clock import Clock, Tasks
-from meshagent.connect.proxy.cluster.cluster import CONNECT_FAILED, TIMED_OUT, Cluster
+from meshagent.connect.proxy.cluster.cluster import CONNECT_FAILED, TIMED_OUT
 from meshagent.connect.proxy.cluster.host import Host
 from meshagent.connect.proxy.contexts import Contexts
 from meshagent.connect.proxy.layers.tls import Session, Tls
@@ -22,7 +23,7 @@ from meshagent.connect.proxy.pump import Side, join
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.durations import parse_duration
 
-__all__ = ["Dial", "Dialler"]
+__all__ = ["Choice", "Dial", "Dialler"]
 
 log = logging.getLogger("proxy.outbound")
 
@@ -60,6 +61,16 @@ class Dialler:
             self._sessions[at] = session
 
 
+class Choice(Protocol):
+    """What gives an instance for each try: a cluster, or something that stands for one instance of it."""
+
+    def pick(self, hash_key: int | None = None, exclude: Collection[Host] = ()) -> Host | None:
+        """As `Cluster.pick`."""
+
+    def result(self, host: Host, outcome: int, latency_s: float) -> None:
+        """As `Cluster.result`."""
+
+
 class Dial:
     """The tries of one connection. It ends with `on_joined(instance)` or with `on_failed(reason)`, or with `side`."""
 
@@ -73,7 +84,7 @@ class Dial:
         dialler: Dialler,
         side: Side,
         contexts: Contexts,
-        cluster: Cluster,
+        cluster: Choice,
         timeout_ms: int,
         on_joined: Callable[[Host], None],
         on_failed: Callable[[str], None],

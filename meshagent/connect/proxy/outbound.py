@@ -54,12 +54,14 @@ class OutboundListener:
         self.live: dict[Side, tuple[Cluster, Host | None] | None] = {}
 
     async def start(self) -> None:
-        """Listen. Raises OSError."""
+        """Listen, unless others hand connections over. Raises OSError."""
         one = self.outbound
+        if not one.listens:
+            return
         if one.socket_path:
-            await self._door.open_socket(self._accept, one.socket_path, one.socket_mode)
+            await self._door.open_socket(self.accept, one.socket_path, one.socket_mode)
         else:
-            await self._door.open(self._accept, one.address, one.port)
+            await self._door.open(self.accept, one.address, one.port)
         log.info("listening: address=%s upstream=%s", one.key, one.name)
 
     def stop_accepting(self) -> None:
@@ -73,7 +75,8 @@ class OutboundListener:
 
     # --- one connection ----------------------------------------------------------------------------------------
 
-    def _accept(self) -> asyncio.BaseProtocol:
+    def accept(self) -> asyncio.BaseProtocol:
+        """What takes a new connection over."""
         return Side(None, self._accepted, self._closed)
 
     def _accepted(self, side: Side) -> None:

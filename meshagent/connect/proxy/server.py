@@ -13,6 +13,7 @@ import asyncio
 import errno
 import logging
 import random
+from collections.abc import Callable
 
 from meshagent.catalog.entries.graph import is_http
 from meshagent.clock import Clock, Tasks
@@ -35,12 +36,16 @@ from meshagent.connect.proxy.outbound import OutboundListener
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.proxy.telemetry.sidecar import SidecarTelemetry
+from meshagent.connect.proxy.transparent import TransparentListener
 from meshagent.connect.snapshot import Inbound, Outbound, ProxySnapshot
+from meshagent.connect.transparent import Transparent
 from meshagent.errors import Unavailable
 
 __all__ = ["Sidecar"]
 
 log = logging.getLogger("proxy")
+
+Listener = InboundListener | OutboundListener | HttpInboundListener | HttpOutboundListener | TransparentListener
 
 #: How often a draining sidecar looks whether it is empty.
 _DRAIN_STEP_S = 0.02
@@ -64,8 +69,9 @@ class Sidecar:
         self._contexts_key: tuple[str, tuple[str, ...], str] = ("", (), "")
         self.inbound: InboundListener | HttpInboundListener | None = None
         self.outbound: dict[str, OutboundListener | HttpOutboundListener] = {}
+        self.transparent: TransparentListener | None = None
         #: Listeners that were replaced, while they have connections.
-        self._leaving: list[InboundListener | OutboundListener | HttpInboundListener | HttpOutboundListener] = []
+        self._leaving: list[Listener] = []
         #: What connections of HTTP share; made with the first snapshot, when there is a loop.
         self._turn: Turn | None = None
         self._dialler = Dialler(clock, self._tasks, self.tallies)
@@ -74,8 +80,8 @@ class Sidecar:
     @property
     def connections(self) -> int:
         """How many are open."""
-        listeners = [*self.outbound.values(), *([self.inbound] if self.inbound is not None else []), *self._leaving]
-        return sum(len(listener.live) for listener in listeners)
+        listeners = [*self.outbound.values(), self.inbound, self.transparent, *self._leaving]
+        return sum(len(listener.live) for listener in listeners if listener is not None)
 
     @property
     def ready(self) -> bool:
@@ -85,7 +91,8 @@ class Sidecar:
             snapshot is not None
             and self._contexts is not None
             and (snapshot.inbound is None or self.inbound is not None)
-            and all(one.key in self.outbound for one in snapshot.outbound if one.port or one.socket_path)
+            and (snapshot.transparent is None or self.transparent is not None)
+            and all(one.key in self.outbound for one in snapshot.outbound if one.listens or one.virtual_ips)
         )
 
     async def apply(self, snapshot: ProxySnapshot) -> None:
@@ -104,6 +111,7 @@ class Sidecar:
                     log.info("intentions changed: connections cut=%d", cut)
             await self._follow_inbound(snapshot.inbound)
             await self._follow_outbound(snapshot.outbound)
+            await self._follow_transparent(snapshot.transparent)
             self._leaving = [listener for listener in self._leaving if listener.live]
             for listener in self._leaving:
                 if isinstance(listener, InboundListener | HttpInboundListener):
@@ -114,6 +122,7 @@ class Sidecar:
         """The proxy is registered no more: take no new connections, let the open ones end."""
         async with self._applying:
             await self._follow_inbound(None)
+            await self._follow_transparent(None)
             await self._follow_outbound(())
 
     async def stop(self, drain_s: float) -> None:
@@ -179,7 +188,7 @@ class Sidecar:
             self.inbound = listener
 
     async def _follow_outbound(self, wanted: tuple[Outbound, ...]) -> None:
-        by_key = {one.key: one for one in wanted if one.port or one.socket_path}
+        by_key = {one.key: one for one in wanted if one.listens or one.virtual_ips}
         for key in [key for key, held in self.outbound.items() if not _serves(held, by_key.get(key))]:
             listener = self.outbound.pop(key)
             listener.stop_accepting()
@@ -205,6 +214,30 @@ class Sidecar:
                 log.error("cannot listen: address=%s upstream=%s error=%s", key, one.name, error.strerror)
                 continue
             self.outbound[key] = made
+
+    async def _follow_transparent(self, wanted: Transparent | None) -> None:
+        held = self.transparent
+        if held is not None and wanted is not None and held.port == wanted.port:
+            return
+        if held is not None:
+            held.stop_accepting()
+            self._leaving.append(held)
+            self.transparent = None
+        if wanted is not None:
+            made = TransparentListener(
+                wanted.port, self._clock, self._tasks, self.tallies, self.clusters, self._state, self._accept_of,
+                lambda name: self._seen("outbound", name),
+            )  # fmt: skip
+            try:
+                await self._start(made)
+            except OSError as error:
+                log.error("cannot listen: address=127.0.0.1:%d error=%s", wanted.port, error.strerror)
+                return
+            self.transparent = made
+
+    def _accept_of(self, key: str) -> Callable[[], asyncio.BaseProtocol] | None:
+        listener = self.outbound.get(key)
+        return listener.accept if listener is not None else None
 
     def _host_event(self, what: str, host: Host, reason: str) -> None:
         level = logging.INFO if host.usable else logging.WARNING
@@ -241,9 +274,7 @@ class Sidecar:
     def _state(self) -> tuple[ProxySnapshot, Contexts | None]:
         return self._now(), self._contexts
 
-    async def _start(
-        self, listener: InboundListener | OutboundListener | HttpInboundListener | HttpOutboundListener
-    ) -> None:
+    async def _start(self, listener: Listener) -> None:
         """Listen, also where a listener that is replaced has just left. Raises OSError."""
         for _ in range(_BIND_TRIES):
             try:

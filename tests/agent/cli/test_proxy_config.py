@@ -41,6 +41,17 @@ def test_it_is_shown_for_people(cli: Any, stub: Any) -> None:
     assert "a leaf with a chain of 1" in out
 
 
+def test_a_transparent_one_shows_what_virtual_addresses_lead_to(cli: Any, stub: Any) -> None:
+    virtual = {**FOUND["outbound"][0], "port": 0, "virtual_ips": ["240.0.0.7", "10.96.0.1"]}  # type: ignore[index]
+    listed = {**FOUND["outbound"][0], "virtual_ips": ["240.0.0.8"]}  # type: ignore[index]
+    found = {**FOUND, "outbound": [virtual, listed], "transparent": {"port": 15001, "mesh_only": False}}
+    stub.answer("agent/connect/proxy/web-sidecar-proxy", found)
+    out = cli("proxy config web-sidecar-proxy").out
+    assert "240.0.0.7, 10.96.0.1 " in out
+    assert "127.0.0.1:9191, 240.0.0.8  db (resolver:db)" in out
+    assert "127.0.0.1:15001            virtual addresses, all else directly  redirected" in out
+
+
 def test_and_for_tools(cli: Any, stub: Any) -> None:
     stub.answer("agent/connect/proxy/web-sidecar-proxy", FOUND)
     assert json.loads(cli("proxy config -json web-sidecar-proxy").out) == FOUND

@@ -98,7 +98,8 @@ def test_completion_scripts(cli: Any, shell: str) -> None:
 
 @pytest.mark.parametrize(
     ("words", "incomplete", "found"),
-    [([], "k", {"keygen", "keyring", "kv"}), (["kv"], "", {"delete", "export", "get", "import", "put"}),
+    [([], "k", {"keygen", "keyring", "kv"}),
+     (["kv"], "", {"delete", "export", "get", "history", "import", "put", "rollback"}),
      (["kv", "get"], "-rec", {"-recurse"}), (["kv", "get"], "--k", {"-keys"})],
 )  # fmt: skip
 def test_completion_knows_commands_and_flags(words: list[str], incomplete: str, found: set[str]) -> None:
@@ -149,5 +150,6 @@ def test_every_module_of_commands_has_a_row() -> None:
         "proxy_registration",
         "root",
         "table",
+        "versions",
     }
     assert {path.stem for path in folder.glob("*.py")} - support == {row.module for row in SUBCOMMANDS}

@@ -10,8 +10,8 @@ def coord(x: float) -> dict[str, Any]:
 NODES = [{"Node": "n1", "Segment": "", "Coord": coord(0)}, {"Node": "n2", "Segment": "", "Coord": coord(0.01)}]
 SELF = {"Config": {"NodeName": "n1", "Datacenter": "dc1"}}
 PLACES = [
-    {"Datacenter": "dc1", "AreaID": "wan", "Coordinates": [{"Node": "n1.dc1", "Segment": "", "Coord": coord(0)}]},
-    {"Datacenter": "dc2", "AreaID": "wan", "Coordinates": [{"Node": "w1.dc2", "Segment": "", "Coord": coord(0.1)}]},
+    {"Datacenter": "dc1", "AreaID": "wan", "Coordinates": [{"Node": "n1", "Segment": "", "Coord": coord(0)}]},
+    {"Datacenter": "dc2", "AreaID": "wan", "Coordinates": [{"Node": "w1", "Segment": "", "Coord": coord(0.1)}]},
 ]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 from meshtest.inprocess import InProcess, server_config
 
 
@@ -15,3 +18,67 @@ async def test_before_there_is_an_authority_there_is_no_leaf(live: InProcess) ->
     await live.put("/v1/agent/service/register", {"Name": "web", "Port": 80, "Connect": {"SidecarService": {}}})
     found = await live.get("/v1/agent/connect/proxy/web-sidecar-proxy")
     assert (found["leaf_chain"], found["leaf_key"], found["roots"]) == ("", "", [])
+
+
+SIDECAR = {
+    "SidecarService": {"Proxy": {"Upstreams": [{"DestinationName": "db", "LocalBindPort": 9191}]}}
+}  # fmt: skip
+PATH = "/v1/agent/connect/proxy/web-sidecar-proxy"
+OWN = 'service "web" { policy = "write" }'
+
+
+async def with_upstream(guarded: InProcess) -> None:
+    db = {"Service": "db", "ID": "db1", "Port": 5432, "Connect": {"Native": True}}
+    await guarded.put("/v1/catalog/register", {"Node": "far", "Address": "10.0.0.9", "Service": db})
+    await guarded.put("/v1/agent/service/register", {"Name": "web", "Port": 80, "Connect": SIDECAR})
+
+
+async def test_m70_an_upstream_is_shown_to_who_may_read_it(guarded: InProcess) -> None:
+    await with_upstream(guarded)
+    _, own = await guarded.token(OWN)
+    _, service = await guarded.token(OWN + 'service "db" { policy = "read" }')
+    _, both = await guarded.token(OWN + 'service "db" { policy = "read" } node "far" { policy = "read" }')
+    _, other = await guarded.token('service "db" { policy = "write" }')
+
+    async def ask(token: str, query: str = "") -> Any:
+        return await guarded.ask("GET", PATH + query, headers={"X-Consul-Token": token})
+
+    assert (await ask(other)).status == 403
+    hidden = await ask(own)
+    assert hidden.status == 200
+    assert "10.0.0.9" not in hidden.text
+    assert hidden.json["outbound"][0]["chain"] is None
+    assert "service:read" in hidden.json["outbound"][0]["problem"]
+    named = await ask(service)
+    assert named.json["outbound"][0]["chain"] is not None
+    assert "10.0.0.9" not in named.text  # the node is nobody's business but of who may read it
+    assert "10.0.0.9" in (await ask(both)).text
+    digests = {answer.headers["x-consul-contenthash"] for answer in (hidden, named, await ask(both))}
+    assert len(digests) == 3
+
+
+async def test_m70_a_token_that_ends_while_it_waits_sees_nothing_more(guarded: InProcess) -> None:
+    await with_upstream(guarded)
+    accessor, own = await guarded.token(OWN)
+    headers = {"X-Consul-Token": own}
+    digest = (await guarded.ask("GET", PATH, headers=headers)).headers["x-consul-contenthash"]
+    waiting = asyncio.ensure_future(guarded.ask("GET", f"{PATH}?hash={digest}&wait=60s", headers=headers))
+    await guarded.settle()
+    await guarded.ask("DELETE", f"/v1/acl/token/{accessor}")
+    await guarded.put("/v1/connect/intentions/exact?source=a&destination=web", {"Action": "deny"})
+    await guarded.settle()
+    assert (await waiting).status == 403
+
+
+async def test_m70_described_by_flags_and_all_at_once_are_the_same(guarded: InProcess) -> None:
+    await with_upstream(guarded)
+    _, own = await guarded.token(OWN + f'agent "{guarded.agent.node_name}" {{ policy = "write" }}')
+    headers = {"X-Consul-Token": own}
+    given = {"Service": "web", "Upstreams": [{"Name": "db", "Port": 9191}]}
+    told = await guarded.ask("PUT", "/v1/agent/connect/proxy", given, headers=headers)
+    assert (told.status, "10.0.0.9" in told.text) == (200, False)
+    every = await guarded.ask("PUT", "/v1/agent/connect/proxies?wait=1ms", {"Known": {}}, headers=headers)
+    assert list(every.json["Snapshots"]) == ["web-sidecar-proxy"]
+    assert "10.0.0.9" not in every.text
+    whole = await guarded.ask("PUT", "/v1/agent/connect/proxies?wait=1ms", {"Known": {}})
+    assert "10.0.0.9" in whole.text

@@ -112,7 +112,7 @@ async def test_ct2_deregister(api: Api) -> None:
         ({"Node": "x", "CheckID": "c"}, (0, 1, 1)),
         ({"Node": "x", "ServiceID": "s"}, (0, 0, 1)),
         ({"Node": "x"}, (0, 0, 0)),
-        ({"Node": "nope"}, (0, 0, 0)),
+        ({"Node": "nope", "Address": "10.0.0.1"}, (0, 0, 0)),  # the Go client sends it
     ):
         assert (await api.put("/v1/catalog/deregister", body)).json is True
         tables = api.agent.store.registrations

@@ -76,7 +76,7 @@ async def test_co1_datacenters(live: InProcess) -> None:
     (row,) = await live.get("/v1/coordinate/datacenters")
     assert (row["Datacenter"], row["AreaID"]) == ("dc1", "wan")
     (server,) = row["Coordinates"]
-    assert (server["Node"], len(server["Coord"]["Vec"]), server["Coord"]["Error"]) == ("n1.dc1", 8, 1.5)
+    assert (server["Node"], len(server["Coord"]["Vec"]), server["Coord"]["Error"]) == ("n1", 8, 1.5)
 
 
 async def test_co2_disabled(api: Api) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -8,6 +9,12 @@ from meshtest.rows import check, node
 
 from meshagent.catalog.commands import Register, SessionDestroy
 from meshagent.errors import NoLeader
+
+
+@pytest.fixture
+def bare(api: Api) -> Api:
+    """The API of an agent whose node nobody has registered yet."""
+    return api
 
 
 @pytest.fixture
@@ -38,6 +45,13 @@ async def test_se1_se4_defaults(api: Api) -> None:
             "NodeChecks": ["serfHealth"], "ServiceChecks": None, "CreateIndex": index, "ModifyIndex": index,
         }
     ]  # fmt: skip
+
+
+async def test_se1_a_new_agents_session_waits_for_its_node(bare: Api) -> None:
+    asked = asyncio.ensure_future(bare.put("/v1/session/create", {"NodeChecks": []}))
+    await asyncio.sleep(0)
+    await bare.write(Register(node("n1"), None, ()))
+    assert (await asked).status == 200
 
 
 @pytest.mark.parametrize(

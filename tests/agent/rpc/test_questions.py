@@ -25,7 +25,7 @@ def store() -> Store:
 def read(store: Store, kind: str, name: str) -> object:
     value, topics = QUESTIONS[kind].read(store, name, "a", "dc1")
     assert topics
-    assert all(type(topic) is tuple for topic in topics) or kind in {"ingress", "query", "roots"}
+    assert all(type(topic) is tuple for topic in topics) or kind in {"ingress", "mesh-services", "query", "roots"}
     found = decode_rows(kind, encode_rows(value))
     assert found == (tuple(value) if isinstance(value, list) else value)
     return found

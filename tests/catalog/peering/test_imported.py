@@ -8,7 +8,7 @@ from meshagent.catalog import commands as c
 from meshagent.catalog import queries
 from meshagent.catalog.model import Check, Node, Proxy, Service, ServiceEntry
 from meshagent.catalog.peering import commands as p
-from meshagent.catalog.peering.imported import peer_topic
+from meshagent.catalog.peering.imported import at_peer, peer_topic, split_peer
 from meshagent.catalog.peering.model import Peering
 from meshagent.catalog.store import Store
 
@@ -109,6 +109,11 @@ def test_a_reader_is_woken_by_its_peer_only(store: Store) -> None:
     store.execute(p.ImportedReplace("east", "web", (entry(),)))
     store.flush()
     assert woken == ["east"]
+
+
+def test_one_text_may_name_a_thing_and_its_peer() -> None:
+    assert (at_peer("web", ""), at_peer("web", "east")) == ("web", "peer:east/web")
+    assert (split_peer("web"), split_peer("peer:east/web")) == (("web", ""), ("web", "east"))
 
 
 def test_topics_carry_the_peer() -> None:

@@ -101,6 +101,7 @@ def make_agent(clock: Clock | None = None, log: type[MemoryLog] | None = None) -
     nothing: Any = SimpleNamespace()
     config: Any = SimpleNamespace(
         session_ttl_min=10.0,
+        history=SimpleNamespace(versions=0, max_bytes=1 << 20),
         limits=SimpleNamespace(kv_max_value_size=524_288),
         performance=SimpleNamespace(rpc_hold_timeout=7.0),
         connect=SimpleNamespace(enabled=True),

@@ -26,6 +26,7 @@ __all__ = [
     "envoy_listener",
     "haproxy",
     "http2_cluster",
+    "http_rbac",
     "nginx",
     "write_files",
 ]
@@ -123,10 +124,14 @@ def envoy_listener(
     return {"name": f"at-{port}", "address": _address(port), "filter_chains": [chain]}, made
 
 
-def connection_manager(to: int) -> dict[str, Any]:
-    """Envoy's HTTP connection manager with one route to the cluster of `envoy_listener`."""
+def connection_manager(to: int, *filters: dict[str, Any], route: dict[str, Any] | None = None, **more: Any) -> Any:
+    """Envoy's HTTP connection manager with one route to the cluster of `envoy_listener`.
+
+    `filters` stand before the router, `route` adds to the route's action, `more` to the manager.
+    """
     api = "type.googleapis.com/envoy.extensions.filters"
-    routes = [{"match": {"prefix": "/"}, "route": {"cluster": f"to-{to}"}}]
+    routes = [{"match": {"prefix": "/"}, "route": {"cluster": f"to-{to}", **(route or {})}}]
+    router = {"name": "envoy.filters.http.router", "typed_config": {"@type": f"{api}.http.router.v3.Router"}}
     return {
         "name": "envoy.filters.network.http_connection_manager",
         "typed_config": {
@@ -134,14 +139,21 @@ def connection_manager(to: int) -> dict[str, Any]:
             "stat_prefix": "http",
             "codec_type": "AUTO",
             "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}]},
-            "http_filters": [
-                {
-                    "name": "envoy.filters.http.router",
-                    "typed_config": {"@type": f"{api}.http.router.v3.Router"},
-                }
-            ],
+            "http_filters": [*filters, router],
+            **more,
         },
     }
+
+
+def http_rbac(*identities: str, prefix: str) -> dict[str, Any]:
+    """Envoy's filter for authorization, as Consul configures it: these identities are denied paths with `prefix`."""
+    rule = {
+        "permissions": [{"url_path": {"path": {"prefix": prefix}}}],
+        "principals": [{"authenticated": {"principal_name": {"exact": one}}} for one in identities],
+    }
+    kind = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
+    rules = {"action": "DENY", "policies": {"denied": rule}}
+    return {"name": "envoy.filters.http.rbac", "typed_config": {"@type": kind, "rules": rules}}
 
 
 def http2_cluster() -> dict[str, Any]:

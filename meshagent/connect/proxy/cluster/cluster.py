@@ -90,6 +90,10 @@ class Cluster:
         """All of them, in order of priority."""
         return list(self._hosts.values())
 
+    def host(self, key: HostKey) -> Host | None:
+        """One of them."""
+        return self._hosts.get(key)
+
     # --- what a snapshot says ----------------------------------------------------------------------------------
 
     def update(self, groups: list[list[tuple[ClusterRow, Endpoint]]], settings: ClusterSettings) -> list[Host]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from meshagent.connect.chain import Chain, ResolverNode, RouterNode, SplitterNode
 from meshagent.connect.proxy.cluster.cluster import Cluster, ClusterSettings, Event
-from meshagent.connect.proxy.cluster.host import Host
+from meshagent.connect.proxy.cluster.host import Host, HostKey
 from meshagent.connect.proxy.cluster.locality import by_locality
 from meshagent.connect.proxy.cluster.policy import Choosing
 from meshagent.connect.proxy.cluster.table import row_of
@@ -89,6 +89,14 @@ class Clusters:
             return shares[0][1]
         place = self._rng.random() * shares[-1][0]
         return next((cluster for up_to, cluster in shares if place < up_to), shares[-1][1])
+
+    def host(self, outbound_key: str, key: HostKey) -> tuple[Cluster, Host] | None:
+        """An instance of an upstream with the first of its clusters that has it."""
+        for (at, _), cluster in self._clusters.items():
+            host = cluster.host(key) if at == outbound_key else None
+            if host is not None:
+                return cluster, host
+        return None
 
     def all(self) -> list[tuple[str, Cluster]]:
         """(where the upstream listens, cluster), for metrics and checks."""

@@ -81,18 +81,20 @@ class HttpOutboundListener:
         return self._clusters.drawn(other.key)
 
     async def start(self) -> None:
-        """Listen. Raises OSError."""
+        """Listen, unless others hand connections over. Raises OSError."""
         one = self._outbound
+        if not one.listens:
+            return
         if one.socket_path:
-            await self._door.open_socket(self._accept, one.socket_path, one.socket_mode)
+            await self._door.open_socket(self.accept, one.socket_path, one.socket_mode)
         else:
-            await self._door.open(self._accept, one.address, one.port)
+            await self._door.open(self.accept, one.address, one.port)
         protocol = one.chain.protocol if one.chain is not None else ""
         log.info("listening: address=%s upstream=%s protocol=%s", one.key, one.name, protocol)
 
     def stop_accepting(self) -> None:
         """Take no new connections; those that are open end with their requests."""
-        if self._door.close():
+        if self._door.close() or not self._outbound.listens:
             drain(self.live)
 
     def abort_all(self) -> None:
@@ -100,7 +102,8 @@ class HttpOutboundListener:
         for connection in list(self.live):
             connection.abort()
 
-    def _accept(self) -> asyncio.Protocol:
+    def accept(self) -> asyncio.Protocol:
+        """What takes a new connection over."""
         return HttpConnection(self._turn, None, self._accepted, self._lost)
 
     def _accepted(self, connection: HttpConnection) -> ConnectionCodec:

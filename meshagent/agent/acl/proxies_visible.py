@@ -1,0 +1,46 @@
+"""What of a proxy's snapshot its token may see.
+
+The snapshot of a service's proxy is for who may write that service; who else is in it is for who may read him: an
+upstream that the token may not read has no chain, and instances of services or on nodes that it may not read are not
+there. So registering a proxy with an upstream shows no more of the catalog than asking for it.
+
+Source: surface rows L6, L9, L10, M70; developer.hashicorp.com/consul/docs/security/acl (the token of a proxy needs
+service:write on its service, service:read and node:read for upstreams). Pure. What may change here: another part of the
+snapshot that speaks of others is another line of `seen_by`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from meshagent.agent.acl.access import Access
+from meshagent.connect.snapshot import Cluster, Outbound, ProxySnapshot
+
+__all__ = ["seen_by"]
+
+_HIDDEN = "the token may not read the service (service:read)"
+
+
+def seen_by(access: Access, snapshot: ProxySnapshot) -> ProxySnapshot:
+    """The snapshot itself when nothing in it is hidden from `access`."""
+    if access.sees_all:
+        return snapshot
+    outbound = tuple(_outbound(access, one) for one in snapshot.outbound)
+    clusters = {name: _cluster(access, one) for name, one in snapshot.clusters.items()}
+    same = all(new is old for new, old in zip(outbound, snapshot.outbound, strict=True))
+    if same and all(clusters[name] is one for name, one in snapshot.clusters.items()):
+        return snapshot
+    return msgspec.structs.replace(snapshot, outbound=outbound, clusters=clusters)
+
+
+def _outbound(access: Access, one: Outbound) -> Outbound:
+    if one.chain is None or access.allows("service", "read", one.name):
+        return one
+    return msgspec.structs.replace(one, chain=None, problem=_HIDDEN)
+
+
+def _cluster(access: Access, cluster: Cluster) -> Cluster:
+    if not access.allows("service", "read", cluster.target.service):
+        return msgspec.structs.replace(cluster, endpoints=()) if cluster.endpoints else cluster
+    kept = tuple(one for one in cluster.endpoints if access.allows("node", "read", one.node))
+    return cluster if len(kept) == len(cluster.endpoints) else msgspec.structs.replace(cluster, endpoints=kept)
