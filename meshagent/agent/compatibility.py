@@ -59,8 +59,6 @@ WAITING: tuple[Waiting, ...] = (
             "performance.enable_xds_load_balancing",
             "performance.grpc_keepalive_interval",
             "performance.grpc_keepalive_timeout",
-            "ports.expose_max_port",
-            "ports.expose_min_port",
             "ports.grpc",
             "primary_gateways",
             "primary_gateways_interval",
