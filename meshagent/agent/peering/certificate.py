@@ -57,7 +57,7 @@ async def keep_certificate(agent: Agent, authority: Authority, context: ssl.SSLC
             pause_s = RETRY_S
         except MeshError as error:
             left_s, pause_s = pause_s, min(2 * pause_s, LAST_RETRY_S)
-            log.info("there is no certificate to show to peers yet: %s", error)
+            log.debug("there is no certificate to show to peers yet: %s", error)
         rest = agent.tasks.start(agent.clock.sleep(left_s), name="life of the certificate for peers")
         woken = agent.tasks.start(changed.wait(), name="roots for the certificate for peers")
         try:
