@@ -87,7 +87,7 @@ def _one(agent: Agent, request: Request) -> Result[Any]:
 
 def _encode_one(rows: tuple[Peering, Agent], request: Request) -> bytes:
     row, agent = rows
-    return encode_json(shown(row, agent.extras.get("peering_status")))
+    return encode_json(shown(row, agent.extras.get("peering_status"), agent.store))
 
 
 async def _delete(agent: Agent, request: Request) -> Response:
@@ -105,8 +105,8 @@ def _list(agent: Agent, request: Request) -> Result[Any]:
 
 
 def _encode_list(rows: tuple[list[Peering], Agent], request: Request) -> bytes:
-    statuses = rows[1].extras.get("peering_status")
-    return encode_json([shown(row, statuses) for row in rows[0]])
+    statuses, store = rows[1].extras.get("peering_status"), rows[1].store
+    return encode_json([shown(row, statuses, store) for row in rows[0]])
 
 
 ROUTES = (

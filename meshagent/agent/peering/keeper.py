@@ -165,10 +165,7 @@ class PeeringKeeper:
                 if row is None or not row.usable:
                     return
                 begun = clock.monotonic()
-                try:
-                    reason = await self._dial(row, turn)
-                except MeshError as error:
-                    reason = str(error)
+                reason = await self._round(row, turn)
                 now = store.peerings.of_id(peering_id)
                 if now is None or not now.usable:
                     return
@@ -182,15 +179,28 @@ class PeeringKeeper:
         finally:
             self._dialing.discard(peering_id)
 
-    async def _dial(self, row: Peering, turn: int) -> str:
+    async def _round(self, row: Peering, turn: int) -> str:
+        """Try the peer's servers, one after the other, until one has a stream that then ends; why it ended, or why none
+        had one: only a leader has."""
+        if not row.addresses:
+            return "no address of the peer is known"
+        reason = ""
+        for at in range(len(row.addresses)):
+            try:
+                return await self._dial(row, row.addresses[(turn + at) % len(row.addresses)])
+            except MeshError as error:
+                reason = str(error)
+        return reason
+
+    async def _dial(self, row: Peering, address: str) -> str:
+        """A stream with one server, until it ends. Raises MeshError: there is none."""
         agent = self._agent
         own = agent.store.peerings.secrets_of(row.id).own
-        if own is None or not row.addresses:
-            raise Unavailable("there is no secret or no address to dial with")
+        if own is None:
+            raise Unavailable("there is no secret to dial with")
         secret = open_key(own, self._sealing).decode()
         bundle = agent.store.peerings.bundles.get(row.name)
         authorities = tuple(dict.fromkeys((*row.ca_pems, *(bundle.roots if bundle is not None else ()))))
-        address = row.addresses[turn % len(row.addresses)]
         channel = await dial(address, client_context(authorities), row.server_name, MAX_MESSAGE)
         self._channels.add(channel)
         try:

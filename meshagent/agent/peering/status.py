@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from meshagent.catalog.exports import exported_to
 from meshagent.catalog.peering.model import ACTIVE, FAILING, Peering
+
+if TYPE_CHECKING:
+    from meshagent.catalog.store import Store
 
 __all__ = ["Statuses", "StreamStatus", "shown"]
 
@@ -43,9 +47,13 @@ class Statuses:
 _UNKNOWN = StreamStatus()
 
 
-def shown(row: Peering, statuses: Statuses | None) -> dict[str, Any]:
-    """A peering as the API shows it."""
+def shown(row: Peering, statuses: Statuses | None, store: Store | None = None) -> dict[str, Any]:
+    """A peering as the API shows it; what a stream would have told of services is otherwise read from `store`."""
     status = statuses.by_id.get(row.id, _UNKNOWN) if statuses is not None else _UNKNOWN
+    imported, exported = status.imported, status.exported
+    if store is not None and row.state == ACTIVE:
+        imported = store.imported.service_names(row.name) if imported is None else imported
+        exported = exported_to(store, row.name).rows if exported is None else exported
     fields: dict[str, Any] = {"ID": row.id, "Name": row.name}
     if row.deleted_at:
         fields["DeletedAt"] = row.deleted_at
@@ -61,8 +69,8 @@ def shown(row: Peering, statuses: Statuses | None) -> dict[str, Any]:
     if row.addresses:
         fields["PeerServerAddresses"] = row.addresses
     fields["StreamStatus"] = {
-        "ImportedServices": status.imported,
-        "ExportedServices": status.exported,
+        "ImportedServices": imported,
+        "ExportedServices": exported,
         "LastHeartbeat": _text(status.last_heartbeat),
         "LastReceive": _text(status.last_receive),
         "LastSend": _text(status.last_send),

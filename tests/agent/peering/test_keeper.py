@@ -46,14 +46,22 @@ async def until(pair: Pair, condition: Callable[[], Any], within_s: float = 200.
     raise AssertionError(f"not within {within_s} virtual seconds")
 
 
-async def peered(pair: Pair, *exported: str) -> str:
-    """Both peer; the token."""
+async def peered(
+    pair: Pair,
+    *exported: str,
+    external: tuple[str, ...] = ("10.0.0.1:8503",),
+    dial: Any = None,
+    patch: pytest.MonkeyPatch | None = None,
+) -> str:
+    """Both peer; the token. `dial` takes the place of dialing with `patch`."""
     alpha, beta = pair
     for name in ("web", "db"):
         body = {"Node": "n9", "Address": "10.0.0.9", "Service": {"Service": name, "Port": 80}}
         await alpha.put("/v1/catalog/register", body)
     await export(alpha, *(exported or ("web",)))
-    given = {"PeerName": "beta", "ServerExternalAddresses": ["10.0.0.1:8503"]}
+    if patch is not None:
+        patch.setattr(keeping, "dial", dial)
+    given = {"PeerName": "beta", "ServerExternalAddresses": list(external)}
     token: str = (await alpha.post("/v1/peering/token", given)).json["PeeringToken"]
     answer = await beta.post("/v1/peering/establish", {"PeerName": "alpha", "PeeringToken": token})
     assert answer.status == 200, answer.text
@@ -166,6 +174,23 @@ async def test_a_silent_peer_is_left_and_dialed_again(pair: Pair) -> None:
     await advance(pair, SILENCE_S + 5)
     await until(pair, lambda: alpha.dialed > dialed)
     await until(pair, lambda: beta.keeper.statuses.of(beta.store.peerings.rows["alpha"].id).connected)
+
+
+async def test_a_server_that_does_not_lead_is_passed_over_at_once(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    alpha, beta = pair
+    asked: list[str] = []
+
+    async def dial(address: str, *more: Any) -> Any:
+        asked.append(address)
+        if address != "10.0.0.3:8503":
+            raise Unavailable("this server is not the leader of its cluster: try another one")
+        return await alpha.dial(address, *more)
+
+    await peered(
+        pair, "web", external=("10.0.0.1:8503", "10.0.0.2:8503", "10.0.0.3:8503"), dial=dial, patch=monkeypatch
+    )
+    await until(pair, lambda: imported(beta) == ["web"], within_s=0.9)
+    assert asked[-1] == "10.0.0.3:8503"
 
 
 async def test_a_token_is_good_once(pair: Pair) -> None:

@@ -3,7 +3,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from meshagent.agent.peering.status import Statuses, shown, state_of
+from meshagent.catalog.model import Node, Service, ServiceEntry
+from meshagent.catalog.peering.commands import ImportedReplace, PeeringSet
 from meshagent.catalog.peering.model import ACTIVE, PENDING, Peering
+from meshagent.catalog.store import Store
 
 
 def test_an_active_peering_without_a_stream_is_failing() -> None:
@@ -34,3 +37,15 @@ def test_it_is_shown_with_its_stream() -> None:
     assert (fields["PeerID"], fields["PeerServerName"], fields["PeerServerAddresses"]) == ("j", "s", ("a:1",))
     assert {"Meta", "DeletedAt"}.isdisjoint(fields)
     assert {"PeerID", "PeerCAPems", "PeerServerName", "PeerServerAddresses"}.isdisjoint(shown(Peering(), None))
+
+
+def test_a_server_without_streams_reads_names_from_the_catalog() -> None:
+    store = Store()
+    store.execute(PeeringSet(Peering(id="i", name="east", state=ACTIVE)))
+    entry = ServiceEntry(Node(name="n"), Service(id="web", name="web"), ())
+    store.execute(ImportedReplace("east", "web", (entry,)))
+    row = store.peerings.rows["east"]
+    assert shown(row, None, store)["StreamStatus"]["ImportedServices"] == ["web"]
+    assert shown(row, None, store)["StreamStatus"]["ExportedServices"] == []
+    pending = Peering(id="j", name="west", state=PENDING)
+    assert shown(pending, None, store)["StreamStatus"]["ImportedServices"] is None
