@@ -23,6 +23,7 @@ from meshagent.agent.acl.registering import require_command
 from meshagent.agent.acl.remote import METHOD as ACL_RESOLVE
 from meshagent.agent.acl.remote import resolve_method
 from meshagent.agent.http.dispatch import Dispatcher, Incoming, Outcome
+from meshagent.agent.http.intention_shapes import default_of
 from meshagent.agent.http.request import Request, parse_query, unescape
 from meshagent.agent.http.response import StreamingResponse
 from meshagent.agent.http.target import parse_target
@@ -109,14 +110,14 @@ class Serving:
         while True:
             await self._agent.clock.sleep(STANDING_STEP_S)
             standing = self._look()
-            if standing.leader != self._standing.leader:
+            if (standing.leader, standing.denies) != (self._standing.leader, self._standing.denies):
                 for opened in self._feeds.values():
                     opened.feed.tell(standing)
             self._standing = standing
 
     def _look(self) -> Standing:
         log_ = self._agent.log
-        return Standing(log_.leader, log_.last_contact_ms)
+        return Standing(log_.leader, log_.last_contact_ms, not default_of(self._agent).allow)
 
     # --- HTTP --------------------------------------------------------------------------------------------------
 
