@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from meshagent.agent.exposed_checks import exposed_paths
-from meshagent.agent.http.intention_shapes import default_of
+from meshagent.agent.http.intention_shapes import default_in_force
 from meshagent.connect.snapshot import ProxySnapshot
 from meshagent.errors import MeshError, NotFound
 
@@ -88,6 +88,8 @@ class Proxies:
         #: Proxies that are registered nowhere: what their processes say of themselves.
         self._given: dict[str, Service] = {}
         mesh.leafs.on_leaf.append(self._new_leaf)
+        if agent.upstream is not None:
+            agent.upstream.on_default.append(self._new_default)
 
     async def get(
         self, proxy_id: str, digest: str = "", timeout_s: float = 0.0, seen: Seen | None = None
@@ -203,7 +205,7 @@ class Proxies:
             local = self.agent.local
             checks = exposed_paths(local, service.proxy.destination_service_id)
             proxy.snapshot = proxy.parts.build(
-                service, default_of(self.agent), held, local.node.locality, checks, local.node.address
+                service, default_in_force(self.agent), held, local.node.locality, checks, local.node.address
             )
             proxy.digest = proxy.snapshot.digest()
         return proxy.snapshot, proxy.digest
@@ -245,6 +247,10 @@ class Proxies:
             found = self._proxies[proxy_id] = _Proxy(self, proxy_id, now)
         found.used = now
         return found
+
+    def _new_default(self) -> None:
+        for proxy in self._proxies.values():
+            proxy.changed()
 
     def _new_leaf(self, service: str) -> None:
         for proxy in self._proxies.values():

@@ -122,6 +122,13 @@ def test_what_is_said_of_fields_of_config_entries_is_checked(monkeypatch: pytest
         entry_fields.executed()
 
 
+def test_reasons_are_given_for_fields_that_are_not_executed_only() -> None:
+    found, executed = entry_fields.reasons(), entry_fields.executed()
+    assert found["mesh"]["ValidateClusters"] == "Envoy's own"
+    assert "Meta" not in found["service-defaults"], "which is executed"
+    assert not any(executed[kind][path] for kind, fields in found.items() for path in fields)
+
+
 def test_the_keys_of_a_proxys_configuration_are_documented() -> None:
     text = (ROOT / "meshagent/connect/proxy/README.md").read_text()
     for module in ("snapshot", "observing"):
