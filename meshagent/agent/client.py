@@ -125,6 +125,8 @@ class Client:
         if agent.config.connect.enabled:
             self.mesh = agent.extras["mesh"] = Mesh(agent, None, self._sign, self._replica)
             self.upstream.methods[SIDECARS] = answer(agent)
+            if self.certificate is not None:
+                self.mesh.others.append(self.certificate.problem)
         self.follow(pools)
         self._replica.attach(agent.local)
 

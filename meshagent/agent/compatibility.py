@@ -28,34 +28,23 @@ class Waiting:
 WAITING: tuple[Waiting, ...] = (
     Waiting(
         feature="several datacenters",
-        options=(
-            "acl.enable_token_replication",
-            "primary_datacenter",
-            "translate_wan_addrs",
-        ),
+        options=("translate_wan_addrs",),
     ),
     Waiting(
         feature="the mesh",
         options=(
             "addresses.grpc",
-            "addresses.grpc_tls",
             "connect.enable_mesh_gateway_wan_federation",
             "performance.enable_xds_load_balancing",
             "performance.grpc_keepalive_interval",
             "performance.grpc_keepalive_timeout",
             "ports.grpc",
-            "ports.grpc_tls",
             "primary_gateways",
             "primary_gateways_interval",
             "tls.grpc",
             "xds",
         ),
         commands=(("CL19", "connect envoy"),),
-    ),
-    Waiting(
-        feature="peering",
-        options=("peering",),
-        commands=(("CL23", "peering"),),
     ),
     Waiting(
         feature="charts in the web page",
