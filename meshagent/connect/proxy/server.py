@@ -116,7 +116,11 @@ class Sidecar:
     async def apply(self, snapshot: ProxySnapshot) -> None:
         """Work from this snapshot from now on."""
         async with self._applying:
+            before = self.snapshot is not None and self.snapshot.mesh.permissive
             self.snapshot = snapshot
+            if snapshot.mesh.permissive != before:
+                word = "permissive: connections without TLS reach the application" if not before else "strict"
+                log.warning("mutual TLS is %s", word)
             self._renew(snapshot)
             for host in self.clusters.update(snapshot):
                 if host.pool is not None:
