@@ -29,6 +29,7 @@ from meshtest.dnstext import question_bytes
 from meshtest.peers import accepts, running
 from meshtest.process import AgentProcess, free_ports
 
+import bench.acl
 import bench.clients
 import bench.cluster
 import bench.mesh

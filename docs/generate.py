@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from entry_fields import executed
-from in_use import metrics_in_use, options_reloaded
+from in_use import metrics_in_use
 
 from meshagent.agent import compatibility
 from meshagent.agent.checks.table import CHECK_TYPES
@@ -140,19 +140,19 @@ def cli() -> Iterator[str]:
 def configuration() -> Iterator[str]:
     """docs/reference/configuration.md: that of `meshagent reference config`, and what has no effect yet."""
     starts = {f"| `{key}` |": key for key, option in Config.every_option() if not option.inert}
-    reloaded = options_reloaded()
     for number, line in enumerate(options_reference().splitlines()):
         if number == 2:
             yield BY_HAND.format("`meshagent/agent/config`")
             yield ""
             yield line
             yield ""
-            yield "*not yet*: read and checked, but what it belongs to is not built, or a reload does not take it."
+            yield (
+                "*not yet*: read and checked, but what it belongs to is not built. *when asked for*: by SIGHUP, "
+                "`reload` or the API; `auto_reload_config` leaves these as they are, because they say whom to trust."
+            )
             continue
         key = starts.get(line[: line.find("|", 2) + 1], "")
         feature = compatibility.waits_for(key)
-        if key and not feature and key not in reloaded:
-            line = line.replace("*reload*", "*reload: not yet*")
         yield f"{line.removesuffix(' |')} *not yet: {feature}* |" if feature else line
 
 

@@ -19,7 +19,7 @@ from meshagent.agent.config import Config
 from meshagent.agent.config.option import Group
 from meshagent.metrics_names import DECLARED
 
-__all__ = ["NETWORK", "SHOWS", "metrics_in_use", "options_in_use", "options_reloaded"]
+__all__ = ["NETWORK", "RELOADS", "SHOWS", "metrics_in_use", "options_in_use", "options_reloaded"]
 
 PACKAGE = Path(meshagent.__file__).parent
 #: Modules that show options and do nothing else with them.
@@ -60,19 +60,36 @@ def options_in_use() -> dict[str, set[str]]:
     return found
 
 
+#: What `Daemon.reload` calls -> the modules and functions behind it, which take a configuration or a group of it.
+RELOADS = {
+    "self.role.reload": (
+        ("agent/client.py", "reload"),
+        ("agent/client.py", "_secured"),
+        ("agent/client.py", "_max_age_s"),
+        ("agent/server_role.py", "reload"),
+        ("agent/cluster.py", "reload"),
+        ("agent/cluster.py", "_secured"),
+        ("agent/entry_bootstrap.py", "entries_of"),
+    ),
+    "self.tokens.configure": (("agent/acl/tokens.py", "configure"),),
+    "own_node": (("agent/self_registration.py", "own_node"),),
+}
+
+
 def options_reloaded() -> set[str]:
-    """Options whose new value `Daemon.reload` hands on, itself or by the functions it calls."""
-    daemon = _functions("agent/daemon.py")
-    filled = _functions("agent/settings.py")
-    found = _read_by(daemon["reload"])
-    for node in ast.walk(daemon["reload"]):
-        if isinstance(node, ast.Call):
-            name = ast.unparse(node.func)
-            if name in daemon:
-                found |= _read_by(daemon[name])
-            elif name.startswith("settings."):
-                # The certificates of checks are not those of listeners, which must take them too.
-                found |= {key for key in _read_by(filled[name.removeprefix("settings.")]) if not key.startswith("tls.")}
+    """Options whose new value `Daemon.reload` hands on, itself or by the functions that `RELOADS` names."""
+    reload = _functions("agent/daemon.py")["reload"]
+    called = {ast.unparse(node.func) for node in ast.walk(reload) if isinstance(node, ast.Call)}
+    if missing := RELOADS.keys() - called:
+        raise ValueError(f"Daemon.reload does not call {', '.join(missing)} any more")
+    functions = [reload, *(_functions(module)[name] for places in RELOADS.values() for module, name in places)]
+    settings = _functions("agent/settings.py")
+    found: set[str] = set()
+    for function in functions:
+        found |= _read_by(function)
+        for node in ast.walk(function):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("settings."):
+                found |= _read_by(settings[ast.unparse(node.func).removeprefix("settings.")])
     return found | {f"tls.defaults.{key.rsplit('.', 1)[1]}" for key in found if key.startswith("tls.")}
 
 

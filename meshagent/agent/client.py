@@ -35,6 +35,8 @@ from meshagent.agent.rpc.rows import STEP_S, Rows
 from meshagent.agent.rpc.upstream import Upstream
 from meshagent.agent.server_tags import read_server
 from meshagent.agent.servers import Server, Servers
+from meshagent.agent.sidecars.messages import METHOD as SIDECARS
+from meshagent.agent.sidecars.questions import answer
 from meshagent.catalog.rpc.hello import CLIENT, Identity
 from meshagent.catalog.rpc.tls import Security, load_security
 from meshagent.catalog.store import Store
@@ -122,6 +124,7 @@ class Client:
         self.upstream.on_connected.append(self._connected)
         if agent.config.connect.enabled:
             self.mesh = agent.extras["mesh"] = Mesh(agent, None, self._sign, self._replica)
+            self.upstream.methods[SIDECARS] = answer(agent)
         self.follow(pools)
         self._replica.attach(agent.local)
 

@@ -60,8 +60,6 @@ WAITING: tuple[Waiting, ...] = (
             "performance.enable_xds_load_balancing",
             "performance.grpc_keepalive_interval",
             "performance.grpc_keepalive_timeout",
-            "ports.expose_max_port",
-            "ports.expose_min_port",
             "ports.grpc",
             "ports.grpc_tls",
             "primary_gateways",

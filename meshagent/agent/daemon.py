@@ -13,7 +13,6 @@ import os
 import random
 import signal
 import socket
-import ssl
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -31,10 +30,12 @@ from meshagent.agent.coordinate_batches import CoordinateBatches, tell_coordinat
 from meshagent.agent.core import Agent, Lifecycle
 from meshagent.agent.event_wire import gossip_events
 from meshagent.agent.events import UserEvents
+from meshagent.agent.exposed_checks import ExposedChecks
 from meshagent.agent.file_registrations import apply_files
 from meshagent.agent.gossip.pools import Pools
 from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
+from meshagent.agent.https import HttpsSecurity
 from meshagent.agent.local import LocalState
 from meshagent.agent.logs import LogHub
 from meshagent.agent.metric_sinks import send_metrics
@@ -46,7 +47,6 @@ from meshagent.agent.self_registration import own_node
 from meshagent.agent.spool import Spools
 from meshagent.agent.sync import AntiEntropy
 from meshagent.agent.telemetry import observe
-from meshagent.agent.tls import server_context
 from meshagent.agent.watches.runner import WatchRunner
 from meshagent.clock import Clock, Tasks
 from meshagent.dns.server import DnsServer
@@ -84,7 +84,7 @@ class Daemon:
         self._warnings = loaded.warnings
         self._leaving = False
         self.exit_status = 0
-        self._https: ssl.SSLContext | None = None
+        self._https: HttpsSecurity | None = None
 
     # --- starting ----------------------------------------------------------------------------------------------
 
@@ -150,6 +150,8 @@ class Daemon:
             read=self.role.own_rows,
             write_as=self._write_as if config.acl.enabled else None,
         )
+        # What the old token was refused may be written with the new one.
+        self.tokens.on_change.append(lambda: self.sync.trigger_full(now=True))
         self.agent.extras["coordinates"] = CoordinateBatches(self.agent)
         if config.enable_central_service_config:
             CentralConfig(self.local, self.role.store)
@@ -207,6 +209,7 @@ class Daemon:
             aliased=self.role.alias_source(self.local),
         )
         self.check_runs = CheckRuns(self.local, self.runner, self.role.follow_node, self._clock, self._tasks)
+        ExposedChecks(self.local, self.runner)
         self.saver = Saver(data_dir, self.local, self._tasks) if data_dir is not None else None
         problems = apply_files(self.local, config.services, config.checks, self.tokens.of_files)
         if self.saver is not None and data_dir is not None:
@@ -218,11 +221,12 @@ class Daemon:
         network = config.network
         self.http = HttpServer(self.agent, settings.http_settings(config))
         self.agent.extras["http"] = self.http
-        self._https = server_context(config.tls.https, "tls.https") if network.https else None
+        if network.https:
+            self._https = HttpsSecurity(self.http, config.tls.https, self.role.certificate, self._tasks)
         for listen in network.http:
             await self._listen_http(listen, "ports.http", None)
         for listen in network.https:
-            await self._listen_http(listen, "ports.https", self._https)
+            await self._listen_http(listen, "ports.https", self._https.context if self._https else None)
         self.dns = DnsServer(
             self.role.store,
             settings.dns_settings(config),
@@ -284,8 +288,10 @@ class Daemon:
         """Return when the agent is to end."""
         await self._done.wait()
 
-    async def reload(self) -> Report:
+    async def reload(self, *, asked: bool = True) -> Report:
         """Read the configuration again and apply what can be (surface row G4); what changed, and what needs a restart.
+
+        `asked`: somebody wants it, it is not because a file has changed (see `Option.by_hand`).
 
         Raises:
             ConfigError: the new configuration cannot be used; the old one stays in force.
@@ -299,10 +305,14 @@ class Daemon:
                 _warn(error.warnings)
                 raise
             _warn(loaded.warnings)
-            report = diff(self.config, loaded.config)
-            config = effective(self.config, loaded.config)
-            self._renew_certificate(config)
-            self.role.reload(config)  # refuses certificates that cannot be used, before anything else has changed
+            report = diff(self.config, loaded.config, asked=asked)
+            config = effective(self.config, loaded.config, asked=asked)
+            # What cannot be used is refused before anything has changed.
+            settings.refuse_unusable(config)
+            https = self._https.load(config.tls.https) if self._https is not None else None
+            self.role.reload(config)
+            if self._https is not None and https is not None:
+                await self._https.take(config.tls.https, https)
             self.dns.reconfigure(settings.dns_settings(config))
             self.http.configure(settings.http_settings(config))
             self.runner.configure(settings.check_settings(config, self._environ.get("DOCKER_HOST", "")))
@@ -319,13 +329,6 @@ class Daemon:
             for line in report.lines():
                 log.info("reload: %s", line)
             return report
-
-    def _renew_certificate(self, config: Config) -> None:
-        """Take up the HTTPS certificate as it is on disk now: new handshakes use it. Raises ConfigError."""
-        if self._https is not None:
-            server_context(config.tls.https, "tls.https")  # refuses what cannot be used before anything has changed
-            if config.tls.https.cert_file:
-                self._https.load_cert_chain(config.tls.https.cert_file, config.tls.https.key_file)
 
     # --- ending ------------------------------------------------------------------------------------------------
 

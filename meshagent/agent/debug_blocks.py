@@ -90,7 +90,7 @@ ACL_TOKENS: dict[str, Any] = {
 
 AUTO_CONFIG: dict[str, Any] = {
     "Authorizer": {
-        "AllowReuse": plain(_STATIC + "allow_reuse"),
+        "AllowReuse": Option(_STATIC + "allow_reuse", bool),
         "AuthMethod": {
             "ACLAuthMethodEnterpriseFields": {},
             "Config": {

@@ -1,7 +1,8 @@
-"""Config entries of the configuration: a new leader writes those that are not there (`config_entries.bootstrap`).
+"""Config entries of the configuration: a leader writes those that are not there (`config_entries.bootstrap`).
 
-They are checked when the agent starts, so that a mistake is told with its place in the list and not when somebody is
-elected. One that exists is never changed: whoever edited it since knows better.
+A leader does when it is elected and with each reload. They are checked when the agent starts or reloads, so that a
+mistake is told with its place in the list and not when somebody is elected. One that exists is never changed: whoever
+edited it since knows better.
 
 Source: surface row G23; developer.hashicorp.com/consul/docs/agent/config/config-files#config_entries. What may change
 here: nothing that a configuration file says.
@@ -48,9 +49,9 @@ def entries_of(config: Config) -> list[Entry]:
     return found
 
 
-async def bootstrap_entries(agent: Agent) -> None:
+async def bootstrap_entries(agent: Agent, config: Config) -> None:
     """Write those that are not there; one that does not fit what is there is logged, and the others are written."""
-    for entry in entries_of(agent.config):
+    for entry in entries_of(config):
         if agent.store.config.get(entry.kind, entry.name) is not None:
             continue
         try:

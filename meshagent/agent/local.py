@@ -251,7 +251,9 @@ class LocalState:
         entry = LocalCheck(check, definition, token, source)
         old = self.checks.get(check.check_id)
         if old is not None and old.check.type == check.type:
-            entry.check = check = msgspec.structs.replace(check, status=old.check.status, output=old.check.output)
+            entry.check = check = msgspec.structs.replace(
+                check, status=old.check.status, output=old.check.output, exposed_port=old.check.exposed_port
+            )
             entry.critical_since = old.critical_since
         if old is not None:
             self._unlink(old)
@@ -301,6 +303,14 @@ class LocalState:
             return
         if self._set_result(entry, status, output):
             self.watches.flush()
+
+    def expose_check(self, check_id: str, port: int) -> None:
+        """A check goes through this port of a sidecar from now on; 0: it does not. Whoever says so flushes."""
+        entry = self.check(check_id)
+        if entry.check.exposed_port != port:
+            entry.check = msgspec.structs.replace(entry.check, exposed_port=port)
+            entry.in_sync = False
+            self.watches.notify("agent-checks")
 
     def critical_checks(self) -> list[CriticalCheck]:
         """The checks that are critical now, as `checks.status.reap` wants them (surface row K4)."""

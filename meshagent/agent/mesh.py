@@ -24,8 +24,10 @@ from meshagent.connect.authority import Authority, AuthoritySettings
 from meshagent.connect.ca import SignedLeaf
 from meshagent.connect.intentions import Decision
 from meshagent.connect.leafs import LeafStore
+from meshagent.errors import Denied
 
 if TYPE_CHECKING:
+    from meshagent.agent.acl.guardian import Guardian
     from meshagent.agent.core import Agent
     from meshagent.agent.local import LocalState
     from meshagent.catalog.rpc.link import Handler
@@ -82,6 +84,7 @@ class Mesh:
         self._replica = replica
         self.proxies = Proxies(agent, self, replica)
         self._targets: dict[str, float] = {}
+        self._current = False
 
     def start(self) -> None:
         """Begin: renew leafs, watch the roots."""
@@ -122,9 +125,33 @@ class Mesh:
             self._replica.follow()
 
     async def known(self) -> None:
-        """Return when this agent knows roots and the entries that decisions are made of. Raises Unavailable."""
+        """Return when this agent knows roots and the entries that decisions are made of, as new as the leader had them
+        since it started: who has just begun must not take what he has not heard yet for the default.
+
+        Raises:
+            Unavailable: no server has told them yet.
+            NoLeader: nobody could say whether they are of now.
+        """
         if self._replica is not None:
             await self._replica.known()
+        if not self._current:
+            await self._agent.log.read_barrier()
+            self._current = True
+
+    async def require_intentions(self, service: str) -> None:
+        """Make sure that nothing of who may talk to a service is hidden from this agent, which could not deny then.
+
+        Raises:
+            Denied: the agent's own token may not read these intentions.
+        """
+        guardian: Guardian | None = self._agent.extras.get("acl")
+        if self._replica is None or guardian is None:
+            return
+        identity = await guardian.identify(guardian.tokens.agent)
+        if not identity.access.allows("intentions", "read", service):
+            raise Denied(
+                f"the agent's token may not read the intentions of {service} (intentions:read, of service:read)"
+            )
 
     async def services_known(self) -> None:
         """Return when this agent knows the services with virtual addresses. Raises Unavailable."""

@@ -33,6 +33,7 @@ __all__ = ["KINDS", "MeshReplica"]
 
 #: What chains and decisions are made of.
 KINDS = (
+    "jwt-provider",
     "mesh",
     "proxy-defaults",
     "service-defaults",
@@ -136,7 +137,11 @@ class MeshReplica(Observer):
         store = self._store
         try:
             found, _ = self._rows.need(kind, name)
-        except (NotYet, MeshError):
+        except NotYet:
+            if kind == questions.CONFIG_KIND:
+                self._missing.add(name)  # asked anew with another token: what the old one saw may not be all
+            return
+        except MeshError:
             return  # what was known stays in force
         if kind == questions.CONFIG_KIND:
             store.config.mirror(name, found)

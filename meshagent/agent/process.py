@@ -86,7 +86,9 @@ async def _main(loaded: Loaded, read_config: Callable[..., Loaded], paths: list[
         from meshagent.agent.config_watch import certificate_files, follow_files
 
         files = follow_files(
-            lambda: [*paths, *certificate_files(daemon.config)], lambda: _hangup(daemon), daemon.agent.clock
+            lambda: [*paths, *certificate_files(daemon.config)],
+            lambda: _hangup(daemon, asked=False),
+            daemon.agent.clock,
         )
         tasks.start(files, name="configuration files")
     _write_pid(daemon.config.pid_file)
@@ -118,12 +120,12 @@ def _remove_pid(path: str) -> None:
         Path(path).unlink(missing_ok=True)
 
 
-async def _hangup(daemon: Daemon) -> None:
+async def _hangup(daemon: Daemon, *, asked: bool = True) -> None:
     # systemd wants to know which reload this is (Type=notify-reload).
     now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     notify(os.environ, "RELOADING=1", f"MONOTONIC_USEC={now_us}")
     try:
-        await daemon.reload()
+        await daemon.reload(asked=asked)
     except MeshError as error:
         for line in str(error).splitlines():
             log.error("reload failed, the old configuration stays: %s", line)

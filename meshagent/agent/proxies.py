@@ -15,6 +15,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from meshagent.agent.exposed_checks import exposed_paths
 from meshagent.agent.http.intention_shapes import default_of
 from meshagent.connect.parts import SnapshotParts
 from meshagent.connect.snapshot import ProxySnapshot
@@ -164,6 +165,10 @@ class Proxies:
         """Whether this proxy is described by its process and registered nowhere."""
         return proxy_id in self._given
 
+    def given(self) -> list[Service]:
+        """Those that are registered nowhere."""
+        return list(self._given.values())
+
     async def get_given(
         self, service: Service, digest: str = "", timeout_s: float = 0.0, seen: Seen | None = None
     ) -> tuple[ProxySnapshot, str]:
@@ -177,6 +182,7 @@ class Proxies:
         if service.proxy.mode == MODE:
             await self._mesh.services_known()
         name = service.proxy.destination_service_name or service.name
+        await self._mesh.require_intentions(name)
         leafs = self._mesh.leafs
         if not leafs.index_of(name):
             try:
@@ -192,7 +198,11 @@ class Proxies:
             held = ("", "", "", "")
             if leaf is not None:
                 held = (leaf.signed.chain, leaf.key, leaf.valid_after.isoformat(), leaf.valid_before.isoformat())
-            proxy.snapshot = proxy.parts.build(service, default_of(self.agent), held, self.agent.local.node.locality)
+            local = self.agent.local
+            checks = exposed_paths(local, service.proxy.destination_service_id)
+            proxy.snapshot = proxy.parts.build(
+                service, default_of(self.agent), held, local.node.locality, checks, local.node.address
+            )
             proxy.digest = proxy.snapshot.digest()
         return proxy.snapshot, proxy.digest
 

@@ -34,6 +34,8 @@ class LocalSettings:
     check_deregister_min_s: float = 60.0
     sidecar_min_port: int = 21000
     sidecar_max_port: int = 21255
+    expose_min_port: int = 21500
+    expose_max_port: int = 21755
     enable_script_checks: bool = False
     enable_local_script_checks: bool = False
 

@@ -1,7 +1,9 @@
 """What changed between two configurations, what of it holds now, and what waits for a restart.
 
-Source: surface row G4: an option says itself whether a reload takes it. Pure: the daemon takes `effective(...)` as its
-configuration and logs `Report.lines()`. A change that needs a restart is told on every reload until it is made.
+Source: surface row G4: an option says itself whether a reload takes it, and whether somebody must have asked for that
+reload: what decides whom we trust does not change because a file did (`auto_reload_config`). Pure: the daemon takes
+`effective(...)` as its configuration and logs `Report.lines()`. A change that waits is told on every reload until it is
+made.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ class Change(NamedTuple):
     old: str
     new: str
     applied: bool
+    by_hand: bool = False
+    """It waits for a reload that is asked for."""
 
 
 class Rows(NamedTuple):
@@ -46,8 +50,8 @@ class Report(NamedTuple):
 
     @property
     def needs_restart(self) -> tuple[str, ...]:
-        """Keys whose new value waits."""
-        return tuple(change.key for change in self.changes if not change.applied)
+        """Keys whose new value waits for one."""
+        return tuple(change.key for change in self.changes if not change.applied and not change.by_hand)
 
     def lines(self) -> list[str]:
         """What to log."""
@@ -60,18 +64,22 @@ class Report(NamedTuple):
         for change in self.changes:
             if change.key in {"services", "checks"}:
                 continue
-            end = "" if change.applied else "; this needs a restart"
+            needed = "a reload by SIGHUP, `reload` or the API" if change.by_hand else "a restart"
+            end = "" if change.applied else f"; this needs {needed}"
             found.append(f"{change.key}: {change.old} -> {change.new}{end}")
         return found
 
 
-def diff(old: Config, new: Config) -> Report:
-    """What is different in `new`."""
+def diff(old: Config, new: Config, *, asked: bool = True) -> Report:
+    """What is different in `new`; `asked`: somebody wants this reload, it is not because a file has changed."""
     changes = []
     for key, option in Config.every_option():
         before, after = _get(old, key), _get(new, key)
         if before != after:
-            changes.append(Change(key, _show(option, before), _show(option, after), option.reload))
+            waits = option.by_hand and not asked
+            changes.append(
+                Change(key, _show(option, before), _show(option, after), option.reload and not waits, by_hand=waits)
+            )
     return Report(
         tuple(changes),
         _rows({s.service_id: s for s in old.services}, {s.service_id: s for s in new.services}),
@@ -100,17 +108,17 @@ def _rows(old: dict[str, Any], new: dict[str, Any]) -> Rows:
     )
 
 
-def effective(old: Config, new: Config) -> Config:
+def effective(old: Config, new: Config, *, asked: bool = True) -> Config:
     """`old` with what a reload may take from `new`; addresses and ports stay."""
-    config: Config = _effective(old, new)
+    config: Config = _effective(old, new, asked)
     return config
 
 
-def _effective(old: Any, new: Any) -> Any:
+def _effective(old: Any, new: Any, asked: bool) -> Any:
     changes = {}
     for name, option in type(old).options.items():
         if option.kind == "group":
-            changes[name] = _effective(getattr(old, name), getattr(new, name))
-        elif option.reload:
+            changes[name] = _effective(getattr(old, name), getattr(new, name), asked)
+        elif option.reload and (asked or not option.by_hand):
             changes[name] = getattr(new, name)
     return old.replace(**changes)

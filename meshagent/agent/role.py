@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from meshagent.agent.acl.guardian import Guardian
     from meshagent.agent.acl.tokens import AgentTokens
+    from meshagent.agent.auto.keeper import CertificateKeeper
     from meshagent.agent.auto.kept import Kept
     from meshagent.agent.check_runs import Followed
     from meshagent.agent.checks.alias import AliasSource
@@ -52,6 +53,10 @@ class Role(Protocol):
     @property
     def names(self) -> NamesView | None:
         """What DNS is answered from, when that is not the store."""
+
+    @property
+    def certificate(self) -> CertificateKeeper | None:
+        """Who keeps the certificate that servers gave this agent (`auto_encrypt`, `auto_config`)."""
 
     def attach(self, agent: Agent, pools: Pools, sync: AntiEntropy) -> None:
         """There is an agent now: build the rest."""

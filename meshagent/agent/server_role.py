@@ -18,7 +18,7 @@ from meshagent.agent.acl.login import Logins
 from meshagent.agent.acl.resolver import Resolver
 from meshagent.agent.acl.setup import init_acls, reap_tokens
 from meshagent.agent.acl.usage import Usage, tell_used
-from meshagent.agent.auto.issuing import Issuer
+from meshagent.agent.auto.issuing import Issuer, read_authorities
 from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.bootstrap_keeper import BootstrapKeeper
 from meshagent.agent.check_runs import Followed, alias_source, node_follower
@@ -37,6 +37,7 @@ from meshagent.agent.rejoin import check_age, keep_seen
 from meshagent.agent.rpc.serving import Serving
 from meshagent.agent.server_calls import hand_over, server_methods
 from meshagent.agent.server_tags import read_server
+from meshagent.agent.sidecars.everywhere import Everywhere
 from meshagent.errors import MeshError
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class ServerRole:
 
     upstream = None
     names = None
+    certificate = None
 
     agent: Agent
     pools: Pools
@@ -91,6 +93,7 @@ class ServerRole:
         )
         self.log = self.cluster.log
         self._config = config
+        self.issuer: Issuer | None = None
         self._tasks = tasks
         self._follow = node_follower(self.store)
 
@@ -128,7 +131,7 @@ class ServerRole:
             ),
             duties=(
                 ("federation state", lambda: init_federation(agent)),
-                ("config entries", lambda: bootstrap_entries(agent)),
+                ("config entries", lambda: bootstrap_entries(agent, agent.config)),
                 ("history", lambda: drop_history(agent)),
                 ("reconcile", self.reconcile.run),
                 ("sessions", lambda: agent.sessions.lead(agent)),
@@ -143,10 +146,12 @@ class ServerRole:
         self.serving = Serving(agent, settings.http_settings(self._config))
         cluster.serve({**server_methods(agent), **all_methods(agent), **self.bootstrap.methods()})
         cluster.serve({**self.serving.methods, **(mesh.rpc_methods() if mesh is not None else {})})
+        everywhere = agent.extras["sidecars"] = Everywhere(agent, lambda: cluster.server.links, cluster.link)
+        cluster.serve(everywhere.methods())
         if mesh is not None and mesh.authority is not None and Issuer.wanted(self._config):
-            issuer = Issuer(agent, mesh.authority, pools)
-            cluster.serve(issuer.methods())
-            cluster.hand_out(issuer.bootstrap_methods())
+            self.issuer = Issuer(agent, mesh.authority, pools)
+            cluster.serve(self.issuer.methods())
+            cluster.hand_out(self.issuer.bootstrap_methods())
         pools.observe(self._on_members)
 
     def guardian(self, agent: Agent, tokens: AgentTokens) -> ServerGuardian:
@@ -188,8 +193,14 @@ class ServerRole:
 
     def reload(self, config: Config) -> None:
         """Take another configuration. Raises ConfigError."""
+        authorities = read_authorities(config) if self.issuer is not None else ()
         self.cluster.reload(config)
+        self._config = config
+        if self.issuer is not None:
+            self.issuer.know(authorities)
         self.serving.configure(settings.http_settings(config))
+        if self.leadership.established:
+            self._tasks.start(bootstrap_entries(self.agent, config), name="config entries")
 
     async def hand_over(self) -> bool:
         """A leader that ends lets another lead first: writes then pause for a moment and not for an election.

@@ -145,6 +145,8 @@ def local_settings(config: Config) -> LocalSettings:
         check_deregister_min_s=config.check_deregister_interval_min,
         sidecar_min_port=config.ports.sidecar_min_port,
         sidecar_max_port=config.ports.sidecar_max_port,
+        expose_min_port=config.ports.expose_min_port,
+        expose_max_port=config.ports.expose_max_port,
         enable_script_checks=config.enable_script_checks,
         enable_local_script_checks=config.enable_local_script_checks,
     )

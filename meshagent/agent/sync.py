@@ -172,6 +172,8 @@ class AntiEntropy(Observer):
             self._deferred_at = self._local.release_deferred(now)
             full = now >= self._full_at
             if full or (self._failures == 0 and not self._local.synced):
+                if full:
+                    self._full_at = math.inf  # a trigger that comes meanwhile counts
                 try:
                     complete = await self.sync_now(full=full)
                 except Exception:
@@ -179,11 +181,11 @@ class AntiEntropy(Observer):
                     complete = False
                 now = self._clock.monotonic()
                 if not complete:
-                    self._full_at = now + self._retry_s()
+                    self._full_at = min(self._full_at, now + self._retry_s())
                 elif full:
                     self._failures = 0
                     interval_s = self._settings.interval_s * scale(self._members())
-                    self._full_at = now + interval_s + self._rng.uniform(0, interval_s)
+                    self._full_at = min(self._full_at, now + interval_s + self._rng.uniform(0, interval_s))
             until = self._full_at if self._deferred_at is None else min(self._full_at, self._deferred_at)
             await self._wait(until - now)
 

@@ -1,6 +1,7 @@
-"""I/O edge: TLS contexts of our listeners, from certificate files.
+"""I/O edge: TLS contexts of our listeners, from certificate files or from what the servers gave (`auto_encrypt`).
 
-Source: surface row G15. `verify_incoming` demands a certificate that the configured authorities signed.
+Source: surface rows G15, G16. `verify_incoming` demands a certificate that the configured authorities signed, or those
+that the servers handed out.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING
 
+from meshagent.catalog.rpc.tls import Credentials, load_chain
 from meshagent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,29 +29,38 @@ _VERSIONS = {
 }
 
 
-def server_context(tls: TLSProtocol, name: str, *, alpn: tuple[str, ...] = ("http/1.1",)) -> ssl.SSLContext:
+def server_context(
+    tls: TLSProtocol, name: str, *, alpn: tuple[str, ...] = ("http/1.1",), given: Credentials | None = None
+) -> ssl.SSLContext:
     """The context of a listener; `name` is the block of the configuration it comes from ("tls.https").
 
-    Without a certificate, as in Consul, there is a listener of which every handshake fails.
+    `given` counts where no certificate is configured; without one, as in Consul, there is a listener of which every
+    handshake fails.
 
     Raises:
         ConfigError: a file is missing or not what it should be; names the option.
     """
     if bool(tls.cert_file) != bool(tls.key_file):
         raise ConfigError(f"{name}: cert_file and key_file go together")
+    more = given or Credentials()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = _VERSIONS[(tls.tls_min_version or "TLSv1_2").lower()]
     context.set_alpn_protocols(list(alpn))
     try:
         if tls.cert_file:
             context.load_cert_chain(tls.cert_file, tls.key_file)
+        elif more.chain:
+            load_chain(context, more.chain, more.key)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"{name}: cert_file {tls.cert_file!r} with key_file {tls.key_file!r}: {error}") from error
     if tls.verify_incoming:
-        if not tls.ca_file and not tls.ca_path:
+        if not tls.ca_file and not tls.ca_path and given is None:
             raise ConfigError(f"{name}: verify_incoming needs ca_file or ca_path")
         try:
-            context.load_verify_locations(tls.ca_file or None, tls.ca_path or None)
+            if tls.ca_file or tls.ca_path:
+                context.load_verify_locations(tls.ca_file or None, tls.ca_path or None)
+            for pem in more.authorities:
+                context.load_verify_locations(cadata=pem)
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f"{name}: ca_file {tls.ca_file or tls.ca_path!r}: {error}") from error
         context.verify_mode = ssl.CERT_REQUIRED

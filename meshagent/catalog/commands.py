@@ -58,6 +58,7 @@ __all__ = [
     "Deregister",
     "FederationStateSet",
     "HistoryDrop",
+    "IntroductionTake",
     "KVCas",
     "KVDelete",
     "KVDeleteCas",
@@ -276,6 +277,18 @@ class ManualIPsSet(msgspec.Struct, frozen=True, array_like=True, tag=92):  # sin
     addresses: tuple[str, ...]
 
 
+class IntroductionTake(msgspec.Struct, frozen=True, array_like=True, tag=97):  # since 0.2
+    """Note at `now` (Unix time, s) that an introduction brought `node` in; its row may go at `ends`.
+
+    Result: the name of the node that it is for, which is another one if that came first.
+    """
+
+    digest: bytes
+    node: str
+    ends: int
+    now: int
+
+
 #: What has versions (`history.py`).
 Recorded = (
     KVSet | KVCas | KVDelete | KVDeleteCas | KVDeleteTree | KVLock | KVUnlock | Txn | ConfigEntrySet | ConfigEntryDelete
@@ -328,6 +341,7 @@ Command = (
     | AutopilotSet
     | FederationStateSet
     | ManualIPsSet
+    | IntroductionTake
     | Authored
     | HistoryDrop
     | AclBootstrap

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
-from sortedcontainers import SortedDict
+from meshagent.catalog.sorted_table import SortedTable
 
 __all__ = ["Copies", "Copy"]
 
@@ -24,7 +24,7 @@ _ABSENT = object()
 class Copy:
     """What `table` held when this was made. `row(key, value)` is what `take` gives for each."""
 
-    def __init__(self, table: SortedDict, row: Callable[[str, Any], Any]) -> None:
+    def __init__(self, table: SortedTable[Any], row: Callable[[str, Any], Any]) -> None:
         self._table = table
         self._row = row
         self._walked = False
@@ -41,7 +41,7 @@ class Copy:
         rows: list[Any] = []
         table, aside, row = self._table, self._aside, self._row
         while not self._walked and not rows:
-            walk = iter(table) if self._last is None else table.irange(self._last, inclusive=(False, True))
+            walk = iter(table) if self._last is None else table.between(self._last, after=True)
             keys = list(islice(walk, count))
             if len(keys) < count:
                 self._walked = True
@@ -62,7 +62,7 @@ class Copy:
 class Copies:
     """The copies of one table that are under way; each is forgotten when nobody holds it any more."""
 
-    def __init__(self, table: SortedDict) -> None:
+    def __init__(self, table: SortedTable[Any]) -> None:
         self._table = table
         self.under_way: list[weakref.ref[Copy]] = []
 

@@ -10,21 +10,21 @@ and sets `lock_index` back to 0, as Consul's does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from msgspec.structs import force_setattr
-from sortedcontainers import SortedDict
 
 from meshagent.catalog import commands
 from meshagent.catalog.copying import Copies
 from meshagent.catalog.model import KVEntry
-from meshagent.catalog.sorting import sorted_in_steps
+from meshagent.catalog.sorted_table import SortedTable
 from meshagent.catalog.undo import Undo
 from meshagent.catalog.watch import Watches
 
 __all__ = ["KVTable"]
 
-#: Sorts after every character a key can hold next, so that `irange(prefix, prefix + _LAST)` is all keys of a prefix.
+#: Sorts after every character a key can hold next, so that `between(prefix, prefix + _LAST)` is all keys of a prefix.
 _LAST = "\U0010ffff" * 4
 
 
@@ -34,8 +34,8 @@ class KVTable:
     def __init__(self, watches: Watches, undo: Undo) -> None:
         self._watches = watches
         self._undo = undo
-        self.entries: SortedDict = SortedDict()
-        self.tombstones: SortedDict = SortedDict()
+        self.entries: SortedTable[KVEntry] = SortedTable()
+        self.tombstones: SortedTable[int] = SortedTable()
         self.entry_copies = Copies(self.entries)
         self.tombstone_copies = Copies(self.tombstones)
         self.index = 0
@@ -43,8 +43,6 @@ class KVTable:
         self.changed: dict[str, KVEntry | None] | None = None
         self._held: dict[str, set[str]] = {}
         """Session -> the keys whose lock it holds; derived from the entries."""
-        self._loaded: dict[str, KVEntry] = {}
-        self._runs: list[list[str]] = []
 
     # --- reads -------------------------------------------------------------------------------------------------
 
@@ -75,11 +73,8 @@ class KVTable:
         return sorted(self._held.get(session, ()))
 
     @staticmethod
-    def _range(table: SortedDict, prefix: str) -> Iterator[str]:
-        if not prefix:
-            return iter(table)
-        keys: Iterator[str] = table.irange(prefix, prefix + _LAST)
-        return keys
+    def _range(table: SortedTable[Any], prefix: str) -> Iterator[str]:
+        return table.between(prefix, prefix + _LAST) if prefix else iter(table)
 
     # --- writes ------------------------------------------------------------------------------------------------
 
@@ -140,41 +135,26 @@ class KVTable:
 
     def has_tombstones(self, up_to: int) -> bool:
         """Whether a key deleted at `up_to` or before is remembered."""
-        return any(index <= up_to for index in self.tombstones.values())
+        return any(index <= up_to for index in self.tombstones.each_value())
 
     def reap(self, up_to: int) -> None:
         """Forget tombstones of `up_to` and before."""
-        for key in [key for key, index in self.tombstones.items() if index <= up_to]:
+        for key in [key for key, index in self.tombstones.each_item() if index <= up_to]:
             self.tombstone_copies.before(key)
             del self.tombstones[key]
 
-    def load(self, rows: Iterable[KVEntry]) -> None:
-        """Take rows of a snapshot; they are in the table when `settle` is over."""
-        run = []
+    def load(self, rows: Sequence[KVEntry]) -> None:
+        """Take rows of a snapshot."""
         for row in rows:
             if row.create_index == row.modify_index:  # one number instead of two equal ones: 32 MB in a million
                 force_setattr(row, "create_index", row.modify_index)
-            self._loaded[row.key] = row
-            run.append(row.key)
             if row.session:
                 self._held.setdefault(row.session, set()).add(row.key)
-        run.sort()
-        self._runs.append(run)
+        self.entries.extend({row.key: row for row in rows})
 
-    def settle(self) -> Iterator[None]:
-        """Put what was loaded into its order, a little at each step: three times the work of `settle_at_once`."""
-        entries, loaded = self.entries, self._loaded
-        runs, self._runs = self._runs, []
-        for keys in sorted_in_steps(runs):
-            for at in range(0, len(keys) or 1, 500):
-                for key in keys[at : at + 500]:  # ascending: each goes to the end
-                    entries[key] = loaded.pop(key)
-                yield
-
-    def settle_at_once(self) -> None:
-        """The same where nobody waits: 0.2 s for a million."""
-        self.entries.update(self._loaded)
-        self._loaded, self._runs = {}, []
+    def load_tombstones(self, rows: Iterable[tuple[str, int]]) -> None:
+        """Take tombstones of a snapshot: keys, and when they were deleted."""
+        self.tombstones.extend(dict(rows))
 
     def put(self, key: str, value: bytes, flags: int, index: int) -> None:
         """Write a key as a plain PUT does."""
@@ -199,29 +179,30 @@ class KVTable:
             create_index=old.create_index if old is not None else index,
             modify_index=index,
         )
-        self._store(key, entry, None, index)
+        self._change(key, old, entry, None, index)
 
     def remove(self, key: str, index: int) -> None:
         """Delete a key, if it is there."""
-        if key in self.entries:
-            self._store(key, None, index, index)
-
-    def _store(self, key: str, entry: KVEntry | None, tombstone: int | None, index: int) -> None:
-        """Put an entry in its place, or a tombstone, and keep what is derived from them."""
         old = self.entries.get(key)
+        if old is not None:
+            self._change(key, old, None, index, index)
+
+    def _put_back(self, key: str, entry: KVEntry | None, tombstone: int | None, index: int) -> None:
+        """What was there before a transaction."""
+        self._change(key, self.entries.get(key), entry, tombstone, index)
+
+    def _change(self, key: str, old: KVEntry | None, entry: KVEntry | None, tombstone: int | None, index: int) -> None:
+        """Put an entry in the place of `old`, or a tombstone, and keep what is derived from them."""
         if self.changed is not None:
             self.changed.setdefault(key, old)
         if self._undo.active:
-            self._undo.note(self._store, key, old, self.tombstones.get(key), self.index)
+            self._undo.note(self._put_back, key, old, self.tombstones.get(key), self.index)
         if self.entry_copies.under_way:
             self.entry_copies.before(key)
         if self.tombstone_copies.under_way:
             self.tombstone_copies.before(key)
         if entry is not None:
-            if old is not None:
-                dict.__setitem__(self.entries, key, entry)  # the order of keys stays: a third of the time
-            else:
-                self.entries[key] = entry
+            self.entries[key] = entry
         elif old is not None:
             del self.entries[key]
         if tombstone is not None:

@@ -57,26 +57,22 @@ class StateMachine(Protocol):
 
 
 class Restoring(Protocol):
-    """A state that is read beside the one in use: `load` every chunk, go through `settle`, then `take_place`."""
+    """A state that is read beside the one in use: `load` every chunk, `finish`, then `take_place`."""
 
     def load(self, chunk: bytes) -> None:
         """The next chunk. Raises CorruptData."""
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the last chunk has come: `settle` may begin. False where that cannot be seen."""
-
-    def settle(self) -> Iterator[None]:
-        """Everything was loaded: make it ready, a little at each step. Raises CorruptData."""
-
-    def settle_at_once(self) -> None:
-        """The same where nothing is served yet. Raises CorruptData."""
+    def finish(self) -> None:
+        """Everything was loaded. Raises CorruptData when something is missing."""
 
     def take_place(self, *, lifted: bool = False) -> Iterator[object]:
         """Be the state from now on; the steps returned let go of the old one.
 
         `lifted`: an older state put back into a log that goes on: indexes stay above all that was answered.
         """
+
+    def forget(self) -> Iterator[object]:
+        """Instead: steps that let go of what was loaded."""
 
 
 @runtime_checkable
@@ -93,19 +89,18 @@ class _Gathered:
     def __init__(self, machine: StateMachine) -> None:
         self._machine = machine
         self._chunks: list[bytes] = []
-        self.is_whole = False
 
     def load(self, chunk: bytes) -> None:
         self._chunks.append(chunk)
 
-    def settle(self) -> Iterator[None]:
-        return iter(())
-
-    def settle_at_once(self) -> None:
+    def finish(self) -> None:
         return
 
     def take_place(self, *, lifted: bool = False) -> Iterator[object]:
         self._machine.restore(self._chunks)
+        return iter(())
+
+    def forget(self) -> Iterator[object]:
         return iter(())
 
 

@@ -214,7 +214,7 @@ class Service(Row, frozen=True, kw_only=True):
     address: str = always("")
     tagged_addresses: dict[str, ServiceAddress] | None = None
     meta: dict[str, str] | None = always(None)
-    port: int = always(0)
+    port: int = 0
     socket_path: str = ""
     weights: Weights = always(Weights())
     enable_tag_override: bool = always(False)

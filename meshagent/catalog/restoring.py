@@ -1,8 +1,8 @@
 """A state that is read from a snapshot beside the one in use, and then takes its place.
 
 Source: design.md "Raft": nothing holds the loop for more than 50 ms at a million keys. So a snapshot is loaded chunk by
-chunk, what needs an order is sorted in steps, only the exchange itself is done at one stretch, and the old state is
-let go of row by row: each is a step of a generator, and whoever drives it lets the loop run between steps.
+chunk, only the exchange itself is done at one stretch, and the old state is let go of in parts: each is a step of a
+generator, and whoever drives it lets the loop run between steps.
 
 What may be changed: the exchange must stay one step without a yield: a reader never sees half of each.
 """
@@ -25,7 +25,7 @@ _PAUSE_S = 0.1
 
 
 class Restoring:
-    """`load` every chunk, go through `settle`, then `take_place` or forget it."""
+    """`load` every chunk, `finish`, then `take_place` or forget it."""
 
     def __init__(self, store: Store, fresh: Store) -> None:
         self._store = store
@@ -36,20 +36,9 @@ class Restoring:
         """The next chunk. Raises CorruptData."""
         self._reader.load(chunk)
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether the last chunk has been loaded."""
-        return self._reader.is_whole
-
-    def settle(self) -> Iterator[None]:
-        """Everything was loaded: make it ready, a little at each step. Raises CorruptData when something is missing."""
+    def finish(self) -> None:
+        """Everything was loaded. Raises CorruptData when something is missing."""
         self._reader.finish()
-        return self._fresh.kv.settle()
-
-    def settle_at_once(self) -> None:
-        """The same where nothing is served yet. Raises CorruptData."""
-        self._reader.finish()
-        self._fresh.kv.settle_at_once()
 
     def take_place(self, *, lifted: bool = False) -> Iterator[object]:
         """Be the store's state from now on, and wake every reader; the steps returned let go of the old one.
@@ -71,16 +60,24 @@ class Restoring:
             listener()
         return _let_go(old)
 
+    def forget(self) -> Iterator[object]:
+        """Instead: steps that let go of what was loaded."""
+        state = vars(self._fresh).copy()
+        vars(self._fresh).clear()
+        return _let_go(state)
+
 
 def _let_go(state: dict[str, Any]) -> Iterator[object]:
     registrations, kv = state["registrations"], state["kv"]
     history = state["history"]
-    tables = [kv.entries, kv.tombstones, registrations.services, registrations.checks]
+    tables: list[dict[Any, Any]] = [registrations.services, registrations.checks]
     tables += [*history.kv.parts(), *history.config.parts()]
     state.clear()
     del registrations, history
     while kv.entry_copies.under_way or kv.tombstone_copies.under_way:  # a snapshot of it is being written
         yield Pause(_PAUSE_S)
+    yield from kv.entries.let_go()
+    yield from kv.tombstones.let_go()
     while tables:
         table = tables.pop()
         while table:

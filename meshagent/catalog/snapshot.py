@@ -23,6 +23,7 @@ from meshagent.catalog.ca import CAState
 from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.federation_state import FederationState
 from meshagent.catalog.history import Version
+from meshagent.catalog.introductions import UsedIntroduction
 from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, PreparedQuery, Service, Session
 from meshagent.catalog.watch import Topic
 from meshagent.errors import CorruptData
@@ -117,6 +118,7 @@ def _tables(store: Store) -> list[tuple[str, _Rows]]:
         ("connect-ca", _Listed(list(store.ca.state()))),
         ("autopilot", _Listed(list(store.autopilot.rows))),
         ("federation-states", _Listed(list(store.federation.rows.values()))),
+        ("introductions", _Listed(list(store.introductions.rows.values()))),
         ("acl-tokens", _Listed(list(store.acl.tokens.values()))),
         ("acl-policies", _Listed(list(store.acl.policies.values()))),
         ("acl-roles", _Listed(list(store.acl.roles.values()))),
@@ -149,7 +151,7 @@ _LOADERS: dict[str, _Loader] = {
     "kv": (msgspec.msgpack.Decoder(tuple[str, list[KVEntry]]), lambda store, rows: store.kv.load(rows)),
     "tombstones": (
         msgspec.msgpack.Decoder(tuple[str, list[tuple[str, int]]]),
-        lambda store, rows: store.kv.tombstones.update(rows),
+        lambda store, rows: store.kv.load_tombstones(rows),
     ),
     "sessions": (
         msgspec.msgpack.Decoder(tuple[str, list[Session]]),
@@ -170,6 +172,10 @@ _LOADERS: dict[str, _Loader] = {
     "connect-ca": (
         msgspec.msgpack.Decoder(tuple[str, list[CAState]]),
         lambda store, rows: store.ca.load(rows),
+    ),
+    "introductions": (
+        msgspec.msgpack.Decoder(tuple[str, list[UsedIntroduction]]),
+        lambda store, rows: store.introductions.load(rows),
     ),
     "federation-states": (
         msgspec.msgpack.Decoder(tuple[str, list[FederationState]]),
@@ -272,11 +278,6 @@ class Reader:
         self._sha = hashlib.sha256()
         self._head: tuple[int, _Facts] | None = None
         self._ended = False
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the last chunk has been loaded."""
-        return self._ended
 
     def load(self, chunk: bytes) -> None:
         """Raises CorruptData: the chunk is damaged, or comes from a later release."""

@@ -33,6 +33,7 @@ _TYPES = {
     "autopilot": "Autopilot",
     "federation-states": "FederationState",
     "connect-ca": "ConnectCA",
+    "introductions": "Introduction",
 }
 
 

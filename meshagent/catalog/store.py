@@ -21,6 +21,7 @@ from meshagent.catalog.config_entries import ConfigEntries, virtual_names
 from meshagent.catalog.coordinates import Coordinates
 from meshagent.catalog.federation import FederationStates
 from meshagent.catalog.history import History
+from meshagent.catalog.introductions import Introductions
 from meshagent.catalog.kv import KVTable
 from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
 from meshagent.catalog.prepared_queries import PreparedQueries
@@ -59,6 +60,7 @@ class Store:
         self.ca: ConnectCA = ConnectCA(self.watches)
         self.autopilot: AutopilotTable = AutopilotTable(self.watches)
         self.federation: FederationStates = FederationStates(self.watches)
+        self.introductions: Introductions = Introductions()
         self.acl: AclTables = AclTables(self.watches)
         self.history: History = History(self.kv, self.config)
 
@@ -88,7 +90,7 @@ class Store:
         restoring = self.begin_restore()
         for chunk in chunks:
             restoring.load(chunk)
-        restoring.settle_at_once()
+        restoring.finish()
         restoring.take_place()
         self.watches.flush()
 
@@ -140,6 +142,7 @@ class Store:
     def _init_cluster(self, command: commands.ClusterInit, index: int) -> str:
         if not self.cluster_id:
             self.cluster_id = command.id
+            self.config.index = max(self.config.index, index)  # an empty table began, too: Consul's answers 1 nowhere
             self.watches.notify("cluster")
         return self.cluster_id
 
@@ -214,6 +217,7 @@ _APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
     commands.ClusterInit: Store._init_cluster,
     commands.FederationStateSet: lambda store, command, index: store.federation.set(command, index),
     commands.ManualIPsSet: Store.set_manual_ips,
+    commands.IntroductionTake: lambda store, command, index: store.introductions.take(command),
     commands.Authored: Store._as_author,
     commands.HistoryDrop: lambda store, command, index: store.history.drop(),
     commands.AutopilotSet: lambda store, command, index: store.autopilot.set(command, index),

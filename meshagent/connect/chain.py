@@ -12,8 +12,6 @@ added with a default.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from meshagent.catalog.entries.entry import HeaderModifiers, changed
@@ -24,9 +22,9 @@ from meshagent.catalog.entries.service_resolver import Failover, LoadBalancer, S
 from meshagent.catalog.entries.service_router import HTTPMatch, Route, RouteDestination, RouteMatch, ServiceRouter
 from meshagent.catalog.entries.service_splitter import ServiceSplitter, Split
 from meshagent.catalog.model import MeshGateway, TransparentProxy
+from meshagent.connect.overrides import Overrides, customization
 from meshagent.durations import parse_duration
 from meshagent.errors import InternalError
-from meshagent.hashstructure import hash_struct, hash_text, hash_value
 
 __all__ = [
     "Chain",
@@ -106,15 +104,6 @@ class RouterNode(msgspec.Struct, frozen=True, tag="router"):
 
 
 Node = ResolverNode | SplitterNode | RouterNode
-
-
-@dataclass(frozen=True, slots=True)
-class Overrides:
-    """What the asking proxy wants otherwise; "" and None leave it."""
-
-    protocol: str = ""
-    connect_timeout: str = ""
-    mesh_gateway: str = ""
 
 
 class Chain(msgspec.Struct, frozen=True):
@@ -198,21 +187,8 @@ class _Compiler:
             targets=dict(sorted(self.targets.items())),
             default=isinstance(first, ResolverNode) and first.default and first.target == own,
             meta=dict(defaults.meta or {}) if defaults is not None else {},
-            customization=self._customization(),
+            customization=customization(self._overrides, self._customized),
         )
-
-    def _customization(self) -> str:
-        """Consul's: of those overrides that changed something."""
-        if not self._customized:
-            return ""
-        chosen = {name: getattr(self._overrides, name) for name in self._customized}
-        mode = hash_struct("MeshGatewayConfig", [("Mode", hash_text(chosen.get("mesh_gateway", "")))])
-        fields = [
-            ("OverrideMeshGateway", mode),
-            ("OverrideProtocol", hash_text(chosen.get("protocol", ""))),
-            ("OverrideConnectTimeout", hash_value(parse_duration(chosen.get("connect_timeout", "0s")))),
-        ]
-        return f"{hash_struct('', fields):x}"[:8]
 
     # --- nodes ---------------------------------------------------------------------------------------------------
 

@@ -121,7 +121,7 @@ class MeshService:
                 rows = await answer.json()
         except aiohttp.ClientError as error:
             raise Unavailable(f"the agent does not say where {service} is: {error}") from error
-        return [(row["Service"]["Address"] or row["Node"]["Address"], row["Service"]["Port"]) for row in rows]
+        return [(row["Service"]["Address"] or row["Node"]["Address"], row["Service"].get("Port", 0)) for row in rows]
 
     def allowed(self, uri: str) -> Decision:
         """Whether the holder of a verified certificate with this SPIFFE id may connect, now."""

@@ -16,20 +16,31 @@ from typing import Any, TypeVar
 from meshagent.catalog import queries
 from meshagent.catalog.entries.jwt_provider import JWTProvider
 from meshagent.catalog.entries.mesh import Mesh
+from meshagent.catalog.entries.proxy_defaults import ProxyDefaults
 from meshagent.catalog.entries.rate_limits import limits_of
 from meshagent.catalog.entries.service_defaults import ServiceDefaults
 from meshagent.catalog.entries.service_intentions import ServiceIntentions
 from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
 from meshagent.catalog.mesh_services import MeshService, mesh_services
-from meshagent.catalog.model import Locality, Service, ServiceEntry, Upstream
+from meshagent.catalog.model import ExposePath, Locality, Service, ServiceEntry, Upstream
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Subscription, Topic
 from meshagent.connect import spiffe
 from meshagent.connect.central import merged_upstream
 from meshagent.connect.chain import Chain, Overrides, Target, compile_chain
+from meshagent.connect.exposing import exposed_of
 from meshagent.connect.intentions import Default, Intention, matching, providers_of
+from meshagent.connect.mesh_settings import MeshSettings, mesh_settings
 from meshagent.connect.observing import observing_of
-from meshagent.connect.snapshot import Cluster, Endpoint, Outbound, ProxySnapshot, inbound_of, outbound_of
+from meshagent.connect.snapshot import (
+    Cluster,
+    Endpoint,
+    Outbound,
+    ProxySnapshot,
+    bind_address_of,
+    inbound_of,
+    outbound_of,
+)
 from meshagent.connect.transparent import MODE, Transparent, addresses_of, reachable, transparent_of
 from meshagent.errors import MeshError
 
@@ -75,9 +86,16 @@ class SnapshotParts:
         self.made = 0
 
     def build(
-        self, service: Service, default: Default, leaf: Leaf = ("", "", "", ""), here: Locality | None = None
+        self,
+        service: Service,
+        default: Default,
+        leaf: Leaf = ("", "", "", ""),
+        here: Locality | None = None,
+        checks: Iterable[ExposePath] = (),
+        host_address: str = "",
     ) -> ProxySnapshot:
-        """The snapshot of a registered proxy. `leaf` is (chain, private key, begin, end); `here` where the agent is."""
+        """The snapshot of a registered proxy. `leaf` is (chain, private key, begin, end); `here` where the agent is,
+        `checks` which ones of its checks go through the proxy, `host_address` where those come from."""
         self._used = set()
         name = service.proxy.destination_service_name or service.name
         transparent = self._transparent(service)
@@ -106,6 +124,8 @@ class SnapshotParts:
             leaf_valid=leaf[2:],
             observing=observing_of(service.proxy.config or {}, service.proxy.access_logs),
             rate_limits=limits_of(service.proxy.config or {}),
+            exposed=exposed_of(service, bind_address_of(service), checks, host_address),
+            mesh=self._part(("settings", name), lambda: self._settings(name)),
             transparent=transparent,
         )
         for key in self._parts.keys() - self._used:
@@ -148,6 +168,12 @@ class SnapshotParts:
         entries = self._store.config.watched()
         found = [entries.get(JWTProvider, name) for name in providers_of(intentions)]
         return tuple(one for one in found if one is not None), entries.topics
+
+    def _settings(self, name: str) -> tuple[MeshSettings, Iterable[Topic]]:
+        entries = self._store.config.watched()
+        mesh = entries.get(Mesh, "mesh")
+        everyone, own = entries.get(ProxyDefaults, "global"), entries.get(ServiceDefaults, name)
+        return mesh_settings(mesh, everyone, own), entries.topics
 
     def _outbound(self, upstreams: Iterable[_Wanted]) -> tuple[tuple[Outbound, ...], list[Target]]:
         found: list[Outbound] = []

@@ -49,9 +49,12 @@ class Ejection(msgspec.Struct, frozen=True):
 
 
 class ActiveCheck(msgspec.Struct, frozen=True):
-    """Instances are asked: a connection with proof of identity, and with a `path` a GET that answers 2xx."""
+    """Instances are asked: a connection with proof of identity; with a `path` a GET that answers 2xx; with `grpc` a
+    call of `grpc.health.v1` for `grpc_service` ("": the server) that says SERVING."""
 
     path: str = ""
+    grpc: bool = False
+    grpc_service: str = ""
     interval_s: float = 10.0
     timeout_s: float = 2.0
     healthy: int = 2
@@ -94,6 +97,8 @@ _KEYS: tuple[tuple[str, tuple[str, ...], str, type[msgspec.Struct], str], ...] =
     (_PASSIVE, ("max_ejection_percent", "MaxEjectionPercent"), "percent", Ejection, "max_ejection_percent"),
     (_PASSIVE, ("base_ejection_time", "BaseEjectionTime"), "seconds", Ejection, "base_ejection_s"),
     ("health_check", ("path",), "text", ActiveCheck, "path"),
+    ("health_check", ("grpc",), "flag", ActiveCheck, "grpc"),
+    ("health_check", ("grpc_service",), "text", ActiveCheck, "grpc_service"),
     ("health_check", ("interval",), "seconds", ActiveCheck, "interval_s"),
     ("health_check", ("timeout",), "seconds", ActiveCheck, "timeout_s"),
     ("health_check", ("healthy_threshold",), "positive", ActiveCheck, "healthy"),
@@ -128,6 +133,8 @@ def _read(kind: str, value: Any) -> Any:
     """The value in its kind, None when it cannot be read."""
     if kind == "text":
         return value if isinstance(value, str) and value else None
+    if kind == "flag":
+        return value if isinstance(value, bool) else None
     if kind == "seconds":
         return _seconds(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**31:

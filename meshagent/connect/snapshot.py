@@ -19,8 +19,10 @@ from meshagent.catalog.entries.jwt_provider import JWTProvider
 from meshagent.catalog.entries.rate_limits import NO_LIMITS, RateLimits
 from meshagent.catalog.model import Service, Upstream
 from meshagent.connect.chain import Chain, Target
+from meshagent.connect.exposing import Exposed
 from meshagent.connect.intentions import Intention
 from meshagent.connect.l7 import Extras, extras_of
+from meshagent.connect.mesh_settings import MeshSettings
 from meshagent.connect.observing import Observing
 from meshagent.connect.resilience import Resilience, resilience_of
 from meshagent.connect.transparent import Transparent
@@ -31,6 +33,7 @@ __all__ = [
     "Inbound",
     "Outbound",
     "ProxySnapshot",
+    "bind_address_of",
     "inbound_of",
     "outbound_of",
 ]
@@ -73,6 +76,13 @@ class Inbound(msgspec.Struct, frozen=True):
     connect_timeout_ms: int = 1000
     handshake_timeout_ms: int = 10_000
     max_connections: int = 0
+    #: How long a client may say nothing before it is taken for one that lets the application speak first, where TLS is
+    #: not demanded.
+    detect_timeout_ms: int = 3000
+    #: How long nothing may pass; None is an hour at layer 4, five minutes for a request, 0 is no limit.
+    idle_timeout_ms: int | None = None
+    #: The version ("v1", "v2") of the PROXY header that the application is sent; "" for none. Layer 4 only.
+    proxy_protocol: str = ""
     #: From the end of a request to the end of its answer; 0 is no limit.
     request_timeout_ms: int = 15_000
 
@@ -91,6 +101,10 @@ class Outbound(msgspec.Struct, frozen=True):
     chain: Chain | None = None
     connect_timeout_ms: int = 0
     problem: str = ""
+    #: As `Inbound.idle_timeout_ms`.
+    idle_timeout_ms: int | None = None
+    #: The application (or who stands before it) begins each connection with a PROXY header.
+    accept_proxy_protocol: bool = False
     resilience: Resilience = Resilience()
     extras: Extras = Extras()
     virtual_ips: tuple[str, ...] = ()
@@ -134,6 +148,8 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
     leaf_valid: tuple[str, str] = ("", "")
     observing: Observing = Observing()
     rate_limits: RateLimits = NO_LIMITS
+    mesh: MeshSettings = MeshSettings()
+    exposed: tuple[Exposed, ...] = ()
     #: None where the application is to dial the listeners of its upstreams.
     transparent: Transparent | None = None
 
@@ -146,14 +162,20 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
         return hashlib.sha256(msgspec.msgpack.encode(self)).hexdigest()[:16]
 
 
+def bind_address_of(service: Service) -> str:
+    """Where a proxy listens for others."""
+    return service.address or _text(service.proxy.config or {}, "bind_address", "0.0.0.0")
+
+
 def inbound_of(service: Service) -> Inbound | None:
     """The inbound side of a sidecar's registration (surface rows M2, M70)."""
     proxy = service.proxy
     if service.kind != "connect-proxy" or not service.port:
         return None
     config = proxy.config or {}
+    version = _text(config, "local_proxy_protocol", "").lower()
     return Inbound(
-        address=service.address or _text(config, "bind_address", "0.0.0.0"),
+        address=bind_address_of(service),
         port=_whole(config, "bind_port", 0) or service.port,
         local_address=proxy.local_service_address or "127.0.0.1",
         local_port=proxy.local_service_port,
@@ -162,6 +184,9 @@ def inbound_of(service: Service) -> Inbound | None:
         connect_timeout_ms=_whole(config, "local_connect_timeout_ms", 1000),
         handshake_timeout_ms=_whole(config, "handshake_timeout_ms", 10_000),
         max_connections=_whole(config, "max_inbound_connections", 0),
+        detect_timeout_ms=_whole(config, "detect_timeout_ms", 3000),
+        idle_timeout_ms=_optional(config, "local_idle_timeout_ms"),
+        proxy_protocol=version if version in {"v1", "v2"} else "",
         request_timeout_ms=_whole(config, "local_request_timeout_ms", 15_000),
     )
 
@@ -180,6 +205,8 @@ def outbound_of(
         chain=chain,
         connect_timeout_ms=_whole(config, "connect_timeout_ms", 0),
         problem=problem,
+        idle_timeout_ms=_optional(config, "idle_timeout_ms"),
+        accept_proxy_protocol=config.get("accept_proxy_protocol") is True,
         resilience=resilience_of(config),
         extras=extras_of(config, chain.meta if chain is not None else {}),
         virtual_ips=virtual_ips,
@@ -191,6 +218,11 @@ def _whole(config: dict[str, Any], key: str, default: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**31:
         return default
     return int(value)
+
+
+def _optional(config: dict[str, Any], key: str) -> int | None:
+    value = _whole(config, key, -1)
+    return value if value >= 0 else None
 
 
 def _text(config: dict[str, Any], key: str, default: str) -> str:

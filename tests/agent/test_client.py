@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from meshtest.clientworld import ClientWorld, until
 from meshtest.httpapi import instance
+from meshtest.inprocess import server_config
 
 from meshagent.agent import client as client_module
 from meshagent.agent.gossip.member import Member
+from meshagent.agent.rpc.limit import RpcRateExceeded
 from meshagent.catalog import commands
-from meshagent.errors import Unavailable
+from meshagent.errors import ConfigError, Unavailable
 
 
 class FakePool:
@@ -38,6 +40,29 @@ async def test_servers_are_found_by_gossip(world: ClientWorld) -> None:
         observer(None)
     assert client.client.size == 2
     await until(lambda: client.client.upstream.connected)
+
+
+async def test_a_reload_takes_limits_and_how_old_rows_may_be(world: ClientWorld) -> None:
+    client = (await world.client(world.server())).client
+    await until(lambda: client.upstream.connected)
+    config = server_config(server=False)
+    limits = config.limits.replace(rpc_rate=0.001, rpc_max_burst=1, rpc_client_timeout=7.0)
+    client.reload(config.replace(limits=limits, dns_config=config.dns_config.replace(max_stale=9.0)))
+    client.upstream.limit.take()
+    with pytest.raises(RpcRateExceeded):
+        client.upstream.limit.take()
+    assert client.upstream.settings.client_timeout_s == 7.0
+    assert client.rows.max_age_s == 9.0
+
+
+async def test_a_reload_with_certificates_that_cannot_be_used_changes_nothing(world: ClientWorld) -> None:
+    client = (await world.client()).client
+    before = client.security, client.upstream.settings
+    config = server_config(server=False)
+    rpc = config.tls.internal_rpc.replace(cert_file="/nowhere.pem", key_file="/nowhere.pem")
+    with pytest.raises(ConfigError, match=r"tls\.internal_rpc: cert_file '/nowhere.pem'"):
+        client.reload(config.replace(tls=config.tls.replace(internal_rpc=rpc)))
+    assert (client.security, client.upstream.settings) == before
 
 
 async def test_registrations_reach_the_catalog_and_go_again(world: ClientWorld) -> None:

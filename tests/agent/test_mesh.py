@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 from meshtest.inprocess import InProcess, server_config
 
+from meshagent.agent.acl.access import Access
 from meshagent.agent.mesh import CHECK_ID, LOOK_S, Mesh
+from meshagent.catalog.acl.authorizer import Authorizer
+from meshagent.catalog.acl.rules import Rule
 from meshagent.connect import certs, spiffe
 from meshagent.connect.ca import SignedLeaf
-from meshagent.errors import Unavailable
+from meshagent.errors import Denied, Unavailable
 
 
 async def running() -> InProcess:
@@ -96,4 +100,45 @@ async def test_a_server_signs_for_others_over_rpc() -> None:
     peer: Any = None
     answer: Any = await handler(peer, certs.request(certs.new_key("ec", 256), uri))  # type: ignore[misc]
     assert msgspec.msgpack.decode(answer, type=SignedLeaf).uri == uri
+    await agent.stop()
+
+
+class Told:
+    """A replica that knows everything, and a guardian whose agent token has these rules."""
+
+    def __init__(self, *rules: Rule) -> None:
+        self.tokens = SimpleNamespace(agent="secret")
+        self._access = Access(Authorizer(rules))
+
+    async def known(self) -> None:
+        return
+
+    async def identify(self, secret: str) -> Any:
+        assert secret == "secret"
+        return SimpleNamespace(access=self._access)
+
+
+@pytest.mark.parametrize(
+    ("rules", "allowed"),
+    [
+        ((Rule("service", "", False, "read"),), True),
+        ((Rule("service", "web", True, "read"),), True),
+        ((Rule("service", "web", True, "read", intentions="deny"),), False),
+        ((Rule("service", "api", True, "write"),), False),
+        ((), False),
+    ],
+)
+async def test_a_client_that_may_not_see_who_is_denied_decides_nothing(rules: tuple[Rule, ...], allowed: bool) -> None:
+    agent = await running()
+    mesh, told = agent.mesh, Told(*rules)
+    await mesh.require_intentions("web")  # a server sees everything
+    mesh._replica = told  # type: ignore[assignment]
+    await mesh.require_intentions("web")  # without ACLs nothing is hidden
+    agent.agent.extras["acl"] = told
+    if allowed:
+        await mesh.require_intentions("web")
+    else:
+        with pytest.raises(Denied, match="the agent's token may not read the intentions of web"):
+            await mesh.require_intentions("web")
+    del agent.agent.extras["acl"]
     await agent.stop()

@@ -152,3 +152,19 @@ async def test_services_that_nobody_has_told_yet_are_not_taken_for_none(world: A
     await replica._clock.advance(5.0)
     with pytest.raises(Unavailable, match="has told this agent the services of the mesh yet"):
         await asked
+
+
+async def test_entries_that_are_asked_for_with_another_token_are_not_known_until_they_have_come(world: Any) -> None:
+    server, rows, _, replica = world
+    server.execute(c.CASet(CAConfig(), 0, AT, "cluster", ROOT))
+    rows.tell()
+    await replica.known()
+    del rows.known["config-kind", "service-intentions"]
+    rows.watches.notify(("rows", "config-kind service-intentions"))
+    rows.watches.flush()
+    asked = asyncio.ensure_future(replica.known())
+    await replica._clock.advance(0.1)
+    assert not asked.done()
+    rows.tell()
+    await replica._clock.advance(0.1)
+    await asked

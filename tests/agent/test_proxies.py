@@ -10,6 +10,7 @@ import pytest
 from meshtest.inprocess import InProcess
 
 from meshagent.agent.proxies import UNUSED_S
+from meshagent.errors import NoLeader
 
 WEB = {
     "Name": "web", "Port": 80,
@@ -171,3 +172,21 @@ async def test_a_proxy_that_is_described_by_its_process(agent: InProcess) -> Non
 async def test_what_describes_nothing_is_refused(agent: InProcess, path: str, body: object) -> None:
     answer = await agent.ask("PUT", path, value=body)
     assert (answer.status, "Request decode failed" in answer.text) == (400, True)
+
+
+async def test_an_agent_that_has_just_begun_decides_nothing_from_what_it_may_not_have_heard_yet(
+    agent: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server whose log lags has no intentions yet: a sidecar that took that for the default would open."""
+    mesh, log = agent.mesh, agent.agent.log
+
+    async def leaderless(*, consistent: bool = False) -> None:
+        raise NoLeader
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "read_barrier", leaderless, raising=False)
+        assert (await agent.ask("GET", PATH)).status == 500
+        assert mesh.proxies._proxies == {}
+    assert (await agent.ask("GET", PATH)).status == 200
+    monkeypatch.setattr(log, "read_barrier", leaderless, raising=False)
+    assert (await agent.ask("GET", PATH)).status == 200, "what it knows it goes on with"

@@ -46,6 +46,21 @@ def test_what_holds_is_old_but_for_what_a_reload_takes() -> None:
     assert diff(now, NEW).applied == ()
 
 
+def test_whom_we_trust_changes_only_when_somebody_asks() -> None:
+    """G4: a reload because a file has changed leaves authorities and demands as they are."""
+    new = config('tls { https { verify_incoming = true ca_file = "/ca.pem" cert_file = "/new.pem" key_file = "/k" } }')
+    old = config('tls { https { cert_file = "/old.pem" key_file = "/k" } }')
+    report = diff(old, new, asked=False)
+    assert report.applied == ("tls.https.cert_file",)
+    assert report.needs_restart == ()
+    assert 'tls.https.ca_file: "" -> "/ca.pem"; this needs a reload by SIGHUP, `reload` or the API' in report.lines()
+    followed = effective(old, new, asked=False)
+    assert (followed.tls.https.cert_file, followed.tls.https.verify_incoming) == ("/new.pem", False)
+    taken = effective(followed, new)
+    assert (taken.tls.https.ca_file, taken.tls.https.verify_incoming) == ("/ca.pem", True)
+    assert set(diff(followed, new).applied) == {"tls.https.ca_file", "tls.https.verify_incoming"}
+
+
 def test_nothing_changed_says_so() -> None:
     assert diff(OLD, OLD).changes == ()
     assert diff(OLD, OLD).lines() == ["configuration is unchanged"]

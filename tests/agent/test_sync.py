@@ -92,6 +92,28 @@ async def test_e1_a_full_sync_comes_within_two_intervals(running):
     assert [row.id for row in node_rows(servers.store, "n1").services] == ["a"]
 
 
+async def test_a_trigger_during_a_full_sync_is_another_full_sync(running):
+    """What was refused a moment ago may be allowed now: the token has changed."""
+    local, servers, clock, sync = running
+    await clock.advance(0)
+    servers.error = Denied("the old token")
+    write = servers.write
+
+    async def slow(command):
+        await clock.sleep(1)
+        await write(command)
+
+    sync._write = slow
+    local.add_service(ServiceDefinition(name="a"))
+    sync.trigger_full(now=True)
+    await clock.advance(0.5)
+    sync.trigger_full(now=True)
+    await clock.advance(0.6)
+    servers.error = None
+    await clock.advance(2)
+    assert [row.id for row in node_rows(servers.store, "n1").services] == ["a"]
+
+
 async def test_without_a_leader_it_tries_again_soon_then_less_often(running):
     local, servers, clock, _ = running
     servers.error = NoLeader()

@@ -7,6 +7,7 @@ from meshtest.certificates import make_ca, make_leaf
 
 from meshagent.agent.config.security import TLSProtocol
 from meshagent.agent.tls import server_context
+from meshagent.catalog.rpc.tls import Credentials
 from meshagent.errors import ConfigError
 
 
@@ -56,6 +57,26 @@ def test_verify_incoming_wants_a_certificate(files):
     known = client(files)
     known.load_cert_chain(files / "cert.pem", files / "key.pem")
     assert handshake(strict, known) == "TLSv1.3"
+
+
+def test_what_the_servers_gave_is_shown_where_no_certificate_is_configured(files):
+    given = Credentials(
+        chain=(files / "cert.pem").read_text(),
+        key=(files / "key.pem").read_text(),
+        authorities=((files / "ca.pem").read_text(),),
+    )
+    assert handshake(server_context(TLSProtocol(), "tls.https", given=given), client(files)) == "TLSv1.3"
+    strict = server_context(TLSProtocol(verify_incoming=True), "tls.https", given=given)
+    with pytest.raises(ssl.SSLError):
+        handshake(strict, client(files))
+    known = client(files)
+    known.load_cert_chain(files / "cert.pem", files / "key.pem")
+    assert handshake(strict, known) == "TLSv1.3"
+
+
+def test_without_a_certificate_yet_nobody_gets_in(files):
+    with pytest.raises(ssl.SSLError):
+        handshake(server_context(TLSProtocol(), "tls.https", given=Credentials()), client(files))
 
 
 def test_old_versions_are_refused(files):

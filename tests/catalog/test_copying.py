@@ -7,9 +7,9 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from sortedcontainers import SortedDict
 
 from meshagent.catalog.copying import Copies, Copy
+from meshagent.catalog.sorted_table import SortedTable
 
 KEYS = st.sampled_from([f"k{number}" for number in range(12)])
 STEPS = st.lists(
@@ -26,7 +26,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_each_copy_is_its_own_moment(steps: list[tuple[str, Any]]) -> None:
     """Mutation: `before` does not look at how far the walk has come, or keeps the later of two old rows."""
-    table: SortedDict = SortedDict({f"k{number}": number for number in range(0, 12, 2)})
+    table = SortedTable[int]((f"k{number}", number) for number in range(0, 12, 2))
     copies = Copies(table)
     under_way: list[tuple[Copy, dict[str, int], list[tuple[str, int]]]] = []
     for number, (what, argument) in enumerate(steps, start=100):
@@ -51,7 +51,7 @@ def test_each_copy_is_its_own_moment(steps: list[tuple[str, Any]]) -> None:
 
 
 def test_a_copy_that_nobody_holds_costs_nothing() -> None:
-    table: SortedDict = SortedDict(a=1)
+    table = SortedTable[int]([("a", 1)])
     copies = Copies(table)
     held, dropped = copies.begin(lambda key, value: key), copies.begin(lambda key, value: key)
     assert len(copies.under_way) == 2

@@ -33,7 +33,6 @@ def test_what_consul_always_writes_is_written_and_the_rest_only_when_set():
         "Tags": [],
         "Address": "",
         "Meta": None,
-        "Port": 0,
         "Weights": {"Passing": 1, "Warning": 1},
         "EnableTagOverride": False,
         "Proxy": {"Mode": "", "MeshGateway": {}, "Expose": {}},

@@ -26,8 +26,8 @@ def test_writes_go_on_until_it_takes_its_place() -> None:
     for chunk in source.snapshot():
         restoring.load(chunk)
         store.execute(KVSet("meanwhile", b"1"))
-    for _ in restoring.settle():
-        assert store.kv.get("meanwhile") is not None
+    restoring.finish()
+    assert store.kv.get("meanwhile") is not None
     restoring.take_place()
     assert store.digest() == source.digest()
     assert store.kv.get("meanwhile") is None
@@ -48,7 +48,7 @@ def test_readers_wake_when_it_takes_its_place() -> None:
     restoring = store.begin_restore()
     for chunk in filled(3).snapshot():
         restoring.load(chunk)
-    list(restoring.settle())
+    restoring.finish()
     store.flush()
     assert not woken
     restoring.take_place()
@@ -62,10 +62,10 @@ def test_the_old_state_is_let_go_of_in_steps() -> None:
     restoring = store.begin_restore()
     for chunk in filled(3).snapshot():
         restoring.load(chunk)
-    list(restoring.settle())
-    left = [len(entries) for _ in restoring.take_place()]
-    assert left[-1] == 0
-    assert max(before - after for before, after in pairwise(left)) <= 1000
+    restoring.finish()
+    rows = [sum(1 for _ in entries.each_value()) for _ in restoring.take_place()]
+    assert (len(entries), rows[-1]) == (0, 0)
+    assert max(before - after for before, after in pairwise(rows)) < 100, "251 parts of some 14 rows"
     assert store.kv.get("k1") is not None
 
 
@@ -75,7 +75,7 @@ def test_what_is_not_whole_is_not_ready() -> None:
     for chunk in list(filled(3).snapshot())[:-1]:
         restoring.load(chunk)
     with pytest.raises(CorruptData, match="cut short"):
-        restoring.settle()
+        restoring.finish()
     assert store.kv.get("k4") is not None
 
 
@@ -86,7 +86,7 @@ def test_an_older_state_does_not_take_indexes_back() -> None:
         restoring = store.begin_restore()
         for chunk in source.snapshot():
             restoring.load(chunk)
-        list(restoring.settle())
+        restoring.finish()
         restoring.take_place(lifted=True)
         assert store.index == expected
 
@@ -98,7 +98,7 @@ def test_the_cluster_stays_the_one_it_is() -> None:
         restoring = store.begin_restore()
         for chunk in source.snapshot():
             restoring.load(chunk)
-        list(restoring.settle())
+        restoring.finish()
         restoring.take_place(lifted=lifted)
         assert store.cluster_id == expected
 
@@ -121,7 +121,7 @@ def test_a_snapshot_of_the_old_state_is_finished_before_it_is_let_go_of() -> Non
     restoring = store.begin_restore()
     for chunk in filled(3).snapshot():
         restoring.load(chunk)
-    list(restoring.settle())
+    restoring.finish()
     steps = restoring.take_place()
     assert [type(next(steps)) for _ in range(3)] == [Pause] * 3
     taken += chunks
@@ -130,3 +130,15 @@ def test_a_snapshot_of_the_old_state_is_finished_before_it_is_let_go_of() -> Non
     again = Store()
     again.restore(taken)
     assert again.digest() == expected
+
+
+def test_what_is_given_up_goes_in_steps_too() -> None:
+    store = filled(5)
+    restoring = store.begin_restore()
+    for chunk in filled(3500).snapshot():
+        restoring.load(chunk)
+    entries = restoring._fresh.kv.entries
+    assert len(entries) == 3499
+    assert sum(1 for _ in restoring.forget()) > 100
+    assert len(entries) == 0
+    assert store.kv.get("k4") is not None

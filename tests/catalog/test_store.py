@@ -150,6 +150,7 @@ plain_commands = st.one_of(
         st.just("2024-01-02T00:00:00Z"),
     ),
     st.builds(c.ClusterInit, st.sampled_from(["c-1", "c-2"])),
+    st.builds(c.IntroductionTake, st.sampled_from([b"a", b"b"]), names, st.integers(0, 9), st.integers(0, 9)),
     st.builds(c.FederationStateSet, st.sampled_from(["dc1", "dc2"]), st.just("2024-01-01T00:00:00Z")),
     st.builds(c.ManualIPsSet, names, st.lists(st.sampled_from(["10.0.0.1", "10.0.0.2"]), unique=True).map(tuple)),
     st.builds(
@@ -391,3 +392,12 @@ def test_writes_after_a_restore_wake_readers():
     store.execute(c.KVSet("k", b"1"))
     store.flush()
     assert woken == [1]
+
+
+def test_an_empty_table_of_config_entries_began_with_the_cluster() -> None:
+    """As Consul's, which is above 1 from the first leader on; a second id changes nothing."""
+    store = Store()
+    store.execute(c.KVSet("k", b"v"))
+    store.execute(c.ClusterInit("one"))
+    store.execute(c.ClusterInit("two"))
+    assert (store.cluster_id, store.config.index, store.index) == ("one", 3, 4)

@@ -139,6 +139,17 @@ def test_another_datacenter_has_no_instances_yet(world: World) -> None:
     assert world.build().clusters["db.default.default.dc2"].endpoints == ()
 
 
+def test_the_mesh_entry_and_the_mode_of_the_service(world: World) -> None:
+    assert not world.build().mesh.permissive
+    world.entry(Kind="mesh", AllowEnablingPermissiveMutualTLS=True)
+    world.entry(Kind="service-defaults", Name="web", MutualTLSMode="permissive")
+    assert world.build().mesh.permissive
+    changes = world.changes
+    world.entry(Kind="mesh", AllowEnablingPermissiveMutualTLS=False)
+    assert world.changes > changes
+    assert not world.build().mesh.permissive, "the consent is looked at each time"
+
+
 # --- transparent mode -----------------------------------------------------------------------------------------------
 
 
@@ -197,7 +208,7 @@ def test_a_change_of_reach_or_address_makes_another_snapshot(world: World) -> No
 def test_the_mesh_entry_may_keep_it_inside(world: World) -> None:
     world.parts.build(transparent(), Default(True))
     world.entry(Kind="mesh", TransparentProxy={"MeshDestinationsOnly": True})
-    assert world.changes == 1
+    assert world.changes
     block = TransparentProxy(outbound_listener_port=15002)
     snapshot = world.parts.build(transparent(transparent_proxy=block), Default(True))
     assert snapshot.transparent == Transparent(15002, True)
@@ -237,5 +248,5 @@ def test_without_transparent_mode_nothing_is_asked(world: World) -> None:
     snapshot = world.build()
     assert snapshot.transparent is None
     assert [one.name for one in snapshot.outbound] == ["db", "q"]
-    world.entry(Kind="mesh", TransparentProxy={"MeshDestinationsOnly": True})
+    world.entry(Kind="service-intentions", Name="new", Sources=[{"Name": "web", "Action": "allow"}])
     assert world.changes == 0

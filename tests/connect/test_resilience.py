@@ -43,7 +43,10 @@ def test_our_words() -> None:
         "health_check": {"path": "/up", "interval": "1s", "timeout": "500ms", "unhealthy_threshold": 1},
         "load_balancing_policy": "peak_ewma", "slow_start_window": "30s", "panic_threshold_percent": 50,
     })  # fmt: skip
-    assert found.check == ActiveCheck("/up", 1.0, 0.5, 2, 1)
+    assert found.check == ActiveCheck("/up", False, "", 1.0, 0.5, 2, 1)
+    asked = resilience_of({"health_check": {"grpc": True, "grpc_service": "pkg.Svc", "interval": "1s"}}).check
+    assert asked == ActiveCheck("", True, "pkg.Svc", 1.0)
+    assert resilience_of({"health_check": {"grpc": 1}}).check == ActiveCheck()
     assert (found.policy, found.slow_start_s, found.panic_percent) == ("peak_ewma", 30.0, 50.0)
     assert resilience_of({"health_check": {}}).check == ActiveCheck()
 

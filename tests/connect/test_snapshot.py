@@ -44,6 +44,21 @@ def test_the_inbound_side() -> None:
     assert inbound_of(Service(name="web", port=1)) is None
 
 
+def test_idle_timeouts_and_proxy_headers() -> None:
+    config = {"local_idle_timeout_ms": 0, "local_proxy_protocol": "V2", "detect_timeout_ms": 50}
+    inbound = inbound_of(sidecar(config=config))
+    assert inbound is not None
+    assert (inbound.idle_timeout_ms, inbound.proxy_protocol, inbound.detect_timeout_ms) == (0, "v2", 50)
+    plain = inbound_of(sidecar(config={"local_proxy_protocol": "v3", "local_idle_timeout_ms": "1s"}))
+    assert plain is not None
+    assert (plain.idle_timeout_ms, plain.proxy_protocol) == (None, "")
+    config = {"idle_timeout_ms": 900, "accept_proxy_protocol": True}
+    one = outbound_of(Upstream(destination_name="db", local_bind_port=1, config=config), None)
+    assert (one.idle_timeout_ms, one.accept_proxy_protocol) == (900, True)
+    other = outbound_of(Upstream(destination_name="db", local_bind_port=1, config={"accept_proxy_protocol": 1}), None)
+    assert (other.idle_timeout_ms, other.accept_proxy_protocol) == (None, False)
+
+
 @pytest.mark.parametrize("wrong", ["700", -1, True, None, 2**40])
 def test_a_setting_of_a_wrong_type_is_as_if_not_set(wrong: Any) -> None:
     inbound = inbound_of(sidecar(config={"local_connect_timeout_ms": wrong}))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -10,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from meshtest import certificates
-from meshtest.process import AgentProcess, meshagent_command
+from meshtest.process import AgentProcess, free_ports, meshagent_command
 from meshtest.register import register
 from meshtest.servers import Servers, client_of
 
@@ -51,13 +54,17 @@ def servers(folder: Path) -> Iterator[Servers]:
 
 def encrypted_client(servers: Servers, folder: Path, name: str, **tls: Any) -> AgentProcess:
     block = {"ca_file": str(folder / "consul-agent-ca.pem"), "verify_server_hostname": True, **tls}
-    return client_of(
+    client = client_of(
         servers.all,
         name,
         encrypt="MDEyMzQ1Njc4OWFiY2RlZg==",
         auto_encrypt={"tls": True, "dns_san": ["agent.example"]},
         tls={"internal_rpc": block},
     )
+    assert client.config is not None
+    client.ports |= free_ports(["https"])
+    client.config["ports"]["https"] = client.ports["https"]
+    return client
 
 
 def introduced_client(name: str, **extra: Any) -> AgentProcess:
@@ -74,6 +81,22 @@ def kept(client: AgentProcess) -> dict[str, Any]:
         return {}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     return json.loads(path.read_text())
+
+
+def https(client: AgentProcess, context: ssl.SSLContext) -> int:
+    """The serial number of the certificate that the HTTPS API shows; 0 while it shows none."""
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", client.ports["https"]), timeout=30) as connection,
+            context.wrap_socket(connection, server_hostname="localhost") as secure,
+        ):
+            return x509.load_der_x509_certificate(secure.getpeercert(binary_form=True) or b"").serial_number
+    except OSError:
+        return 0
+
+
+def serial(chain: str) -> int:
+    return x509.load_pem_x509_certificate(chain.encode()).serial_number
 
 
 def join_token(servers: Servers, folder: Path, *more: str) -> str:
@@ -117,12 +140,19 @@ def test_clients_join_answer_and_renew(servers: Servers, folder: Path) -> None:
         assert "/agent/client/dc/dc1/id/enc1" in names
         assert "unknown.consul" not in names
         assert "DNS:agent.example" in names
+        # Its HTTPS API shows it, too.
+        roots = client.get("/v1/connect/ca/roots")["Roots"]
+        trusting = ssl.create_default_context(cadata="".join(root["RootCert"] for root in roots))
+        client.wait("HTTPS", lambda: https(client, trusting) == serial(first["chain"]), within_s=60)
         # Another root: the certificate is renewed over the connection that stands.
         config = client.get("/v1/connect/ca/configuration")
         config["Config"] |= {"PrivateKeyType": "ec", "PrivateKeyBits": 384}
         assert client.http("PUT", "/v1/connect/ca/configuration", json=config).status == 200
         introduced(servers, folder)  # meanwhile
         client.wait("another certificate", lambda: kept(client)["root_id"] != first["root_id"], within_s=90)
+        anybody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        anybody.check_hostname, anybody.verify_mode = False, ssl.CERT_NONE
+        client.wait("it over HTTPS", lambda: https(client, anybody) == serial(kept(client)["chain"]), within_s=60)
         # A new connection shows the new certificate; a restart begins with what is on disk.
         client.stop()
         with client:

@@ -17,7 +17,7 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived
 from meshtest.backends import backends
-from meshtest.grpcpeers import EchoClient, EchoServer
+from meshtest.grpcpeers import SERVICE, EchoClient, EchoServer
 from meshtest.process import AgentProcess
 from meshtest.sidecars import Sidecars, dial, free_port, sidecars
 
@@ -238,6 +238,29 @@ def test_http_2_reaches_a_service_of_http_1_1(pair: Pair) -> None:
                     answers[event.stream_id] = (statuses[event.stream_id], event.data)
             connection.sendall(peer.data_to_send())
     assert answers == dict.fromkeys((1, 3, 5), ("200", b"plain"))
+
+
+def test_a_health_service_is_asked(pair: Pair) -> None:
+    check = {
+        "grpc": True,
+        "grpc_service": SERVICE,
+        "interval": "200ms",
+        "healthy_threshold": 1,
+        "unhealthy_threshold": 1,
+    }
+    wanted = [
+        {"DestinationName": name, "LocalBindPort": port, "Config": {"health_check": check} if name == "api" else {}}
+        for name, port in pair.ports.items()
+    ]
+    port = pair.agent.get("/v1/agent/service/web-sidecar-proxy")["Port"]
+    pair.mesh.register("web", free_port(), sidecar_port=port, proxy={"Upstreams": wanted})
+    pair.server.serving = False
+    said = "instance check {}: target=api."
+    pair.agent.wait("a bad check", lambda: said.format("fails") in pair.mesh.log("web"), within_s=60)
+    pair.server.serving = True
+    pair.agent.wait("a good check", lambda: said.format("passes") in pair.mesh.log("web"), within_s=60)
+    pair.mesh.register("web", free_port(), pair.ports, sidecar_port=port)
+    pair.agent.wait("a call", pair.settled, within_s=60)
 
 
 def test_a_sidecar_that_stops_loses_no_call(pair: Pair) -> None:

@@ -40,7 +40,7 @@ def start(agent: AgentProcess, mesh: Sidecars, config: dict[str, Any]) -> int:
 
 
 def test_an_instance_that_dies_is_ejected_and_comes_back(agent: AgentProcess, tmp_path: Path) -> None:
-    config = {"passive_health_check": {"max_failures": 2, "max_ejection_percent": 100, "base_ejection_time": "1s"}}
+    config = {"passive_health_check": {"max_failures": 2, "max_ejection_percent": 100, "base_ejection_time": "1h"}}
     with sidecars(agent, tmp_path) as mesh:
         port = start(agent, mesh, config)
         mesh.processes["a2"].kill()
@@ -50,7 +50,9 @@ def test_an_instance_that_dies_is_ejected_and_comes_back(agent: AgentProcess, tm
         assert "id=a2-sidecar-proxy" in mesh.log("web")
         assert "2 failures in a row" in mesh.log("web")
         mesh.start("a2")
-        agent.wait("both again", lambda: set(names(port, 4)) == {b"a1", b"a2"}, within_s=30)
+        # It is dialled again beside the traffic: nobody waits for the end of its ejection.
+        agent.wait("both again", lambda: set(names(port, 4)) == {b"a1", b"a2"}, within_s=60)
+        assert "it takes connections" in mesh.log("web")
 
 
 def test_an_active_check_takes_an_instance_out_without_traffic(agent: AgentProcess, tmp_path: Path) -> None:

@@ -227,7 +227,7 @@ def test_the_least_is_suggested_and_holds(mesh: Mesh, tmp_path: Path) -> None:
 
 def test_a_sidecar_that_ends_takes_its_socket_away(mesh: Mesh) -> None:
     process = mesh.running.processes["db"]
-    place = Path(mesh.running.place) / "db-sidecar-proxy.sock"
+    place = mesh.running.place / "db-sidecar-proxy.sock"
     assert place.is_socket()
     assert place.stat().st_mode & 0o777 == 0o600
     process.send_signal(signal.SIGTERM)

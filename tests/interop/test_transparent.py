@@ -238,6 +238,30 @@ def test_nobody_reaches_the_application_past_its_sidecar(world: World) -> None:
     assert world.api.accepted == accepted
 
 
+def test_a_permissive_application_is_reached_past_the_mesh_at_its_own_port(allowed: World) -> None:
+    agent, port = allowed.agent, allowed.api.port
+    agent.put("/v1/config", {"Kind": "mesh", "AllowEnablingPermissiveMutualTLS": True})
+    agent.put("/v1/config", {"Kind": "service-defaults", "Name": "api", "MutualTLSMode": "permissive"})
+    try:
+        for said in (b"plain", b"\x16\x03\x01\x00\x10\x01 an application that speaks TLS itself"):
+            agent.wait("what is said passes as it is", lambda said=said: by_root(port, said) == said + b"BYE")
+        assert exchange(allowed.address("api"), 80) == b"helloBYE", "the mesh goes on beside it"
+    finally:
+        agent.put("/v1/config", {"Kind": "service-defaults", "Name": "api"})
+    agent.wait("strict again", lambda: b"BYE" not in by_root(port, b"plain"))
+
+
+def by_root(port: int, said: bytes) -> bytes:
+    """What somebody outside of the mesh gets of api."""
+    got = b""
+    with contextlib.suppress(OSError), socket.create_connection(("10.77.1.2", port), timeout=10.0) as connection:
+        connection.sendall(said)
+        connection.shutdown(socket.SHUT_WR)
+        while chunk := connection.recv(100):
+            got += chunk
+    return got
+
+
 def test_an_instance_is_dialled_directly_where_that_is_said(allowed: World) -> None:
     assert exchange("10.77.1.2", allowed.api.port) == b"helloBYE"
 

@@ -139,6 +139,7 @@ DENIAL_ONLY = {
     "GET /v1/agent/metrics/stream",
     "GET /v1/agent/host",
     "GET /v1/snapshot",
+    "GET /v1/connect/tap",  # goes on
     "PUT /v1/agent/connect/proxies",  # waits for a change
 }
 

@@ -21,6 +21,7 @@ from meshagent.agent.config import Config
 from meshagent.agent.http.routes import load_routes
 
 IN_USE = in_use.options_in_use()
+RELOADED = in_use.options_reloaded()
 EVERY = dict(Config.every_option())
 #: Options that the code reads although they have no effect yet: what it does with them.
 TOLD = {
@@ -46,6 +47,16 @@ def test_an_option_has_an_effect_or_says_what_it_waits_for(key: str) -> None:
         assert key in IN_USE, "nothing depends on it: add it to agent/compatibility.py, or connect it"
     elif key in IN_USE:
         assert key in TOLD, f"{IN_USE[key]} depend on it: take it off agent/compatibility.py"
+
+
+@pytest.mark.parametrize("key", [key for key in EVERY if EVERY[key].reload and not EVERY[key].inert])
+def test_what_a_reload_takes_is_handed_on(key: str) -> None:
+    """That it has an effect is what tests/e2e/test_reload.py is for."""
+    assert key in RELOADED or compatibility.waits_for(key), "Daemon.reload does not hand it on"
+
+
+def test_only_what_a_reload_takes_can_need_one_by_hand() -> None:
+    assert [key for key, option in EVERY.items() if option.by_hand and not option.reload] == []
 
 
 def test_what_is_only_told_is_read_and_waits() -> None:
@@ -110,3 +121,14 @@ def test_what_is_said_of_fields_of_config_entries_is_checked(monkeypatch: pytest
     monkeypatch.setattr(entry_fields, "_names", fewer)
     with pytest.raises(ValueError, match=r"does not read .*PathExact"):
         entry_fields.executed()
+
+
+def test_the_keys_of_a_proxys_configuration_are_documented() -> None:
+    text = (ROOT / "meshagent/connect/proxy/README.md").read_text()
+    for module in ("snapshot", "observing"):
+        source = (ROOT / f"meshagent/connect/{module}.py").read_text()
+        keys = set(re.findall(r'\((?:config, )"([a-z_]+)"', source)) | set(
+            re.findall(r'config\.get\("([a-z_]+)"', source)
+        )
+        assert keys, module
+        assert not {key for key in keys if f"`{key}`" not in text}

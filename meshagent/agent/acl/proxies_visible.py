@@ -1,8 +1,9 @@
 """What of a proxy's snapshot its token may see.
 
 The snapshot of a service's proxy is for who may write that service; who else is in it is for who may read him: an
-upstream that the token may not read has no chain, and instances of services or on nodes that it may not read are not
-there. So registering a proxy with an upstream shows no more of the catalog than asking for it.
+upstream that the token may not read has no chain, or is left out where nobody named it, and instances of services or on
+nodes that it may not read are not there. So registering a proxy with an upstream shows no more of the catalog than
+asking for it.
 
 Source: surface rows L6, L9, L10, M70; developer.hashicorp.com/consul/docs/security/acl (the token of a proxy needs
 service:write on its service, service:read and node:read for upstreams). Pure. What may change here: another part of the
@@ -25,9 +26,16 @@ def seen_by(access: Access, snapshot: ProxySnapshot) -> ProxySnapshot:
     """The snapshot itself when nothing in it is hidden from `access`."""
     if access.sees_all:
         return snapshot
-    outbound = tuple(_outbound(access, one) for one in snapshot.outbound)
-    clusters = {name: _cluster(access, one) for name, one in snapshot.clusters.items()}
-    same = all(new is old for new, old in zip(outbound, snapshot.outbound, strict=True))
+    # A proxy in transparent mode has upstreams that nobody named: that they are there is what may not be seen.
+    named = [one for one in snapshot.outbound if one.listens or access.allows("service", "read", one.name)]
+    outbound = tuple(_outbound(access, one) for one in named)
+    clusters = {
+        name: _cluster(access, one)
+        for name, one in snapshot.clusters.items()
+        if snapshot.transparent is None or access.allows("service", "read", one.target.service)
+    }
+    same = len(clusters) == len(snapshot.clusters) and len(outbound) == len(snapshot.outbound)
+    same = same and all(new is old for new, old in zip(outbound, snapshot.outbound, strict=True))
     if same and all(clusters[name] is one for name, one in snapshot.clusters.items()):
         return snapshot
     return msgspec.structs.replace(snapshot, outbound=outbound, clusters=clusters)

@@ -54,8 +54,13 @@ def node_rows(found: Any, access: Access) -> Any:
 
 
 def config_entries(rows: Any, access: Access) -> Any:
-    """Config entries of a kind."""
-    return tuple(row for row in rows if entry_seen(row, access))
+    """Config entries of a kind. Intentions for every service concern who has any of them: they are no secret to an
+    agent, which could not deny what they deny."""
+    return tuple(row for row in rows if _for_all(row) or entry_seen(row, access))
+
+
+def _for_all(entry: Any) -> bool:
+    return bool(entry.kind == "service-intentions" and entry.name == "*")
 
 
 def mesh_services(rows: Any, access: Access) -> Any:

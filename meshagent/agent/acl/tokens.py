@@ -49,6 +49,7 @@ class AgentTokens:
         """Raises CorruptData: the file of kept tokens cannot be read."""
         self._path = data_dir / FILE if data_dir is not None else None
         self._set: dict[str, str] = {}
+        self._configured: dict[str, str] = {}
         #: Of processes that the agent itself starts: `agent:write` on this agent, nothing elsewhere.
         self.own = _own_secret(data_dir) if config.acl.enabled else ""
         #: Called when any of them has changed.
@@ -59,10 +60,12 @@ class AgentTokens:
 
     def configure(self, config: Config) -> None:
         """Take another configuration; what was set through the API stays."""
+        before = self._configured
         tokens = config.acl.tokens
         self._configured = {name: str(getattr(tokens, name) or "") for name in set(NAMES.values())}
         self._keeps = config.acl.enabled and config.acl.enable_token_persistence
-        self._tell()
+        if self._configured != before:
+            self._tell()
 
     def get(self, name: str) -> str:
         """One of them by its option, "" when there is none."""

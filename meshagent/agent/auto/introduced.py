@@ -28,9 +28,10 @@ from meshagent.hostport import split_host_port
 
 if TYPE_CHECKING:
     from meshagent.agent.config import Config
+    from meshagent.agent.config.security import AutoConfig, AutoEncrypt
     from meshagent.metrics import Metrics
 
-__all__ = ["Introduction", "introduced"]
+__all__ = ["Introduction", "given_token", "introduced"]
 
 log = logging.getLogger("agent.auto_config")
 
@@ -55,12 +56,7 @@ class Introduction:
             ConfigError: there is no token, or nobody to show it to.
         """
         block = config.auto_config
-        token = block.intro_token or environ.get(ENVIRONMENT, "")
-        if not token and block.intro_token_file:
-            try:
-                token = Path(block.intro_token_file).read_text(encoding="ascii").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise ConfigError(f"auto_config.intro_token_file: cannot be read: {error}") from error
+        token = given_token(block, "auto_config", environ)
         if not token:
             raise ConfigError(
                 "One of auto_config.intro_token, auto_config.intro_token_file or the CONSUL_INTRO_TOKEN environment "
@@ -76,6 +72,21 @@ class Introduction:
         ports = [split_host_port(server, config.ports.server) for server in servers]
         addresses = tuple(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in ports)
         return Introduction(token, addresses, (told[AUTHORITY],) if told else (), str(told.get(DATACENTER, "")))
+
+
+def given_token(block: AutoConfig | AutoEncrypt, name: str, environ: Mapping[str, str]) -> str:
+    """The introduction of a block: its own, the environment's or that of its file; "" when there is none.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    token = block.intro_token or environ.get(ENVIRONMENT, "")
+    if not token and block.intro_token_file:
+        try:
+            token = Path(block.intro_token_file).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{name}.intro_token_file: cannot be read: {error}") from error
+    return token
 
 
 async def introduced(

@@ -10,11 +10,12 @@ and time are arguments. What may change here: wording.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from meshagent.catalog.filters import compile_filter
 from meshagent.errors import ConfigError, Denied, MeshError
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
 
     from meshagent.agent.config.security import AutoConfigStatic
 
-__all__ = ["AUDIENCE", "ISSUER", "Introductions", "assertion_problem", "claims_of_token", "filled", "join_token"]
+__all__ = [
+    "AUDIENCE",
+    "ISSUER",
+    "Introductions",
+    "Judged",
+    "assertion_problem",
+    "claims_of_token",
+    "filled",
+    "join_token",
+]
 
 #: What tokens of `tls join-token` say of themselves.
 ISSUER = "meshagent tls join-token"
@@ -32,9 +42,19 @@ AUDIENCE = "meshagent auto_config"
 #: Their claims beside the registered ones: who may use it ("" anybody), the servers' addresses, their authority.
 NODE, SERVERS, AUTHORITY, DATACENTER = "node", "servers", "authority", "datacenter"
 
+#: How much longer than it says an introduction is remembered: above every default leeway.
+KNOWN_S = 3600
+
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,253})\Z")
 _VARIABLE = re.compile(r"\$\{\s*(\w+)\s*\}")
 _VARIABLES = ("node", "segment", "partition")
+
+
+class Judged(NamedTuple):
+    """An introduction that is believed: its name, and the second of Unix time from which nobody believes it."""
+
+    digest: bytes
+    ends: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +70,8 @@ class Introductions:
         given = static.jwt_validation_pub_keys or static.jwks_url or static.oidc_discovery_url
         object.__setattr__(self, "own", not given)
 
-    def judge(self, token: str, node: str, keys: Sequence[Any], now: datetime) -> None:
-        """Return when the client may have its configuration.
+    def judge(self, token: str, node: str, keys: Sequence[Any], now: datetime) -> Judged:
+        """Return when the client may come in.
 
         Raises:
             Denied: it may not; the message says why.
@@ -79,6 +99,12 @@ class Introductions:
         for assertion in static.claim_assertions:
             if not compile_filter(filled(assertion, node), "claims")(row):
                 raise Denied("Permission denied: Failed JWT claim assertion")
+        times = (claims.get(name) for name in ("exp", "nbf", "iat"))
+        last = max((int(time) for time in times if isinstance(time, (int, float))), default=int(now.timestamp()))
+        slack_s = max(0, *(getattr(static, f"{name}_leeway") for name in ("expiration", "not_before", "clock_skew")))
+        # What is signed: a signature can be written in several ways.
+        signed = token.strip().rpartition(".")[0]
+        return Judged(hashlib.sha256(signed.encode("ascii", "replace")).digest(), last + int(slack_s) + KNOWN_S)
 
 
 def filled(assertion: str, node: str) -> str:

@@ -1,7 +1,8 @@
 """I/O edge: hands certificates and configuration to client agents (`auto_encrypt.allow_tls`, `auto_config`).
 
 Who has no certificate asks over TLS that asks for none: for a certificate, where `allow_tls` lets everybody who
-reaches the port have one, as Consul does; for a configuration, with an introduction. Who has one asks for its renewal
+reaches the port have one, as Consul does, unless `require_intro_token` wants an introduction; for a configuration, with
+an introduction. Who has one asks for its renewal
 on its ordinary connection, and only for its own name.
 
 Source: surface row G16. What may change here: what a configuration says is one row of `_options`.
@@ -29,6 +30,7 @@ from meshagent.agent.auto.messages import (
 from meshagent.agent.gossip.member import Status
 from meshagent.agent.jwt_keys import JwtKeys, KeySource
 from meshagent.agent.server_tags import read_server
+from meshagent.catalog.commands import IntroductionTake
 from meshagent.catalog.rpc.hello import Peer
 from meshagent.catalog.rpc.link import Handler
 from meshagent.connect import spiffe
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from meshagent.agent.gossip.pools import Pools
     from meshagent.connect.authority import Authority
 
-__all__ = ["Issuer", "agent_of"]
+__all__ = ["Issuer", "agent_of", "read_authorities"]
 
 log = logging.getLogger("agent.server.auto_config")
 
@@ -58,10 +60,14 @@ class Issuer:
         self._agent = agent
         self._authority = authority
         self._pools = pools
-        self._authorities = read_authorities(config)
-        static = config.auto_config.authorization.static
-        self._introductions = Introductions(static)
-        pems = tuple(static.jwt_validation_pub_keys) or (self._authorities if self._introductions.own else ())
+        self._introductions = Introductions(config.auto_config.authorization.static)
+        self.know(read_authorities(config))
+
+    def know(self, authorities: tuple[str, ...]) -> None:
+        """These are the authorities of agents now (PEM)."""
+        self._authorities = authorities
+        static = self._introductions.static
+        pems = tuple(static.jwt_validation_pub_keys) or (authorities if self._introductions.own else ())
         self._keys = JwtKeys(
             KeySource(
                 pems=pems,
@@ -70,7 +76,7 @@ class Issuer:
                 oidc_discovery_url=static.oidc_discovery_url,
                 oidc_discovery_ca_cert=static.oidc_discovery_ca_cert,
             ),
-            agent.clock,
+            self._agent.clock,
         )
 
     @staticmethod
@@ -95,13 +101,16 @@ class Issuer:
     async def _first(self, payload: bytes) -> bytes:
         asked = decode(payload, SignRequest)
         guardian = self._agent.extras.get("acl")
-        if guardian is not None:
+        if self._agent.config.auto_encrypt.require_intro_token:
+            await self._believe(asked.introduction, asked.node)
+        elif guardian is not None:
             (await guardian.identify(asked.token)).access.require("node", "write", asked.node)
         return encode(await self._issue(asked.node, asked.request))
 
     async def _renew(self, peer: Peer, payload: bytes) -> bytes:
         asked = decode(payload, SignRequest)
-        if not peer.proven and not self._agent.config.auto_encrypt.allow_tls:
+        block = self._agent.config.auto_encrypt
+        if not peer.proven and (block.require_intro_token or not block.allow_tls):
             raise Denied("Permission denied: the connection shows no agent's certificate")
         if asked.node.lower() != peer.node_name.lower():
             raise Denied(f"Permission denied: {peer.node_name!r} asks for a certificate of {asked.node!r}")
@@ -111,15 +120,26 @@ class Issuer:
         asked = decode(payload, ConfigRequest)
         if asked.segment or asked.partition not in {"", "default"}:
             raise BadRequest("segments and partitions are Consul Enterprise features")
-        try:
-            self._introductions.judge(asked.introduction, asked.node, await self._keys.get(), self._agent.clock.now())
-        except MeshError as error:
-            log.warning("a client was not configured: node=%s: %s", asked.node, error)
-            raise
+        await self._believe(asked.introduction, asked.node)
         issued = await self._issue(asked.node, asked.request)
         options = await self._options(asked.node)
         log.info("a client was configured: node=%s", asked.node)
         return encode(Configuration(issued, options))
+
+    async def _believe(self, introduction: str, node: str) -> None:
+        """Return when this introduction lets the node in. Raises MeshError."""
+        now = self._agent.clock.now()
+        try:
+            if not introduction:
+                raise Denied("Permission denied: an introduction (intro_token) is needed")
+            judged = self._introductions.judge(introduction, node, await self._keys.get(), now)
+            if self._introductions.static.allow_reuse is False:
+                take = IntroductionTake(judged.digest, node.lower(), judged.ends, int(now.timestamp()))
+                if await self._agent.write(take) != node.lower():
+                    raise Denied("Permission denied: the introduction was used by another node")
+        except MeshError as error:
+            log.warning("a client was not let in: node=%s: %s", node, error)
+            raise
 
     async def _issue(self, node: str, request: bytes) -> Issued:
         signed = await self._authority.sign(request, node)

@@ -28,11 +28,12 @@ T = TypeVar("T")
 
 
 class SignRequest(msgspec.Struct, frozen=True, array_like=True):
-    """Sign `request` (PEM) for the agent `node`; `token` is an ACL token."""
+    """Sign `request` (PEM) for the agent `node`; `token` is an ACL token, `introduction` a JWT."""
 
     node: str
     request: bytes
     token: str = ""
+    introduction: str = ""
 
 
 class Issued(msgspec.Struct, frozen=True, array_like=True):

@@ -13,7 +13,10 @@ import asyncio
 
 from meshagent.agent.checks.definition import Definition, or_default
 from meshagent.agent.checks.dial import Dialer, Secure, Target, parse_target
-from meshagent.agent.checks.grpc_wire import (
+from meshagent.agent.checks.h2_exchange import H2Call, H2Reply
+from meshagent.agent.checks.probe import PASSING, Outcome, Probe, ProbeFailed, Tools, critical
+from meshagent.errors import RemoteProtocolError
+from meshagent.grpc_health import (
     code_name,
     decode_response,
     encode_request,
@@ -22,9 +25,6 @@ from meshagent.agent.checks.grpc_wire import (
     serving_status,
     status_message,
 )
-from meshagent.agent.checks.h2_exchange import H2Call, H2Reply
-from meshagent.agent.checks.probe import PASSING, Outcome, Probe, ProbeFailed, Tools, critical
-from meshagent.errors import RemoteProtocolError
 
 __all__ = ["prepare"]
 

@@ -1,4 +1,4 @@
-"""I/O edge: asking the sidecars of this host: their sockets, their pages, their taps.
+"""I/O edge: asking the sidecars of this user on this host: their sockets, their pages, their taps.
 
 Source: `connect/proxy/telemetry/places.py` and `admin.py`, which answer. What may change here: nothing without them.
 """

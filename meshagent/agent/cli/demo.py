@@ -29,11 +29,13 @@ __all__ = ["demo"]
 
 #: Consul's ports, taken when they are free, so that the lines to try are short.
 _USUAL = {"http": 8500, "dns": 8600, "server": 8300, "serf-lan": 8301, "serf-wan": 8302, "grpc": 8502}
+#: Where web reaches api in the demo of the mesh: the port of Consul's own tutorials.
+_UPSTREAM = 9191
 _START_TIMEOUT_S = 30.0
 _CHECK_INTERVAL = "1s"
 
 
-@command("demo", short_help="Run an agent and two demo services, and say what to try")
+@command("demo", "[mesh]", "Run an agent and two demo services, and say what to try")
 @switch("once", "End after showing what runs, in place of staying until Ctrl-C")
 def demo(args: tuple[str, ...], once: bool) -> int:
     """Run an agent and two demo services on free loopback ports, wait until their checks pass, say what to try, and
@@ -59,46 +61,54 @@ def demo(args: tuple[str, ...], once: bool) -> int:
             _wait(stop, agent, log, f"{name} to pass its check", passing)
         say(_what_to_try(client, ports))
         if not once:
-            say("\nCtrl-C ends all of it.")
-            while not stop.wait(0.5):
-                if agent.poll() is not None:
-                    raise fail(f"the agent ended with status {agent.returncode}:\n{_tail(log)}")
-            say("\nStopped.")
+            _stay(stop, agent, log)
     return 0
 
 
 def _mesh(once: bool) -> int:
-    from meshagent.agent.cli import demo_mesh
+    from meshagent.agent.cli import demo_collector, demo_mesh
 
     with ExitStack() as stack:
         stop = stack.enter_context(_stop_signals())
         ports = _free_ports(_USUAL)
         log = stack.enter_context(tempfile.TemporaryFile())
         managed = 'connect { builtin_proxy = "managed" }'
-        agent = stack.enter_context(_child([*_agent_command(ports), "-hcl", managed], log))
+        sockets = stack.enter_context(tempfile.TemporaryDirectory(prefix="meshagent-demo-"))
+        own = {**os.environ, "MESHAGENT_PROXY_DIR": sockets}  # another demo's sidecars have the same names
+        say("Starting an agent with web, api (v1 twice, v2 once), and their sidecars in one process.")
+        agent = stack.enter_context(_child([*_agent_command(ports), "-hcl", managed], log, own))
         client = Client(Endpoint(address=f"127.0.0.1:{ports['http']}"), timeout_s=10.0)
         wait = partial(_wait, stop, agent, log)
         wait("the agent to find a leader", lambda: client.get("status/leader"))
         names = {"web": "web", "api-v1-a": "api v1 (a)", "api-v1-b": "api v1 (b)", "api-v2": "api v2"}
-        free = _free_ports({**dict.fromkeys(names, 0), "upstream": 0, **{f"{name} sidecar": 0 for name in names}})
+        wanted = {**dict.fromkeys(names, 0), "upstream": _UPSTREAM, **{f"{name} sidecar": 0 for name in names}}
+        free = _free_ports(wanted)
         for name, shown in names.items():
             words = [sys.executable, "-m", f"{__package__}.demo_service", shown, str(free[name])]
             stack.enter_context(_child(words, log))
+        collector = stack.enter_context(demo_collector.collector())
         client.put("config", value=demo_mesh.entries(0)[0])
+        client.put("config", value=demo_mesh.tracing(collector.url))
         sidecars = {name: free[f"{name} sidecar"] for name in names}
         for definition in demo_mesh.registrations(free, free["upstream"], sidecars):
             client.put("agent/service/register", value=definition)
-        mesh = demo_mesh.MeshDemo(client, free, free["upstream"], sidecars["api-v1-a"], wait)
+        mesh = demo_mesh.MeshDemo(client, free, free["upstream"], sidecars["api-v1-a"], wait, collector)
         demo_mesh.started(mesh)
-        say("An agent runs here with web, api (v1 twice, v2 once), and their sidecars in one process.")
         demo_mesh.run(mesh)
         if not once:
-            say(f"\nweb reaches api at http://127.0.0.1:{free['upstream']}/. Ctrl-C ends all of it.")
-            while not stop.wait(0.5):
-                if agent.poll() is not None:
-                    raise fail(f"the agent ended with status {agent.returncode}:\n{_tail(log)}")
-            say("\nStopped.")
+            say("\nAll of it runs on. In another terminal:\n")
+            say(_listed(demo_mesh.to_try(mesh, _program(sys.argv[0]), _where(ports))))
+            _stay(stop, agent, log)
     return 0
+
+
+def _stay(stop: threading.Event, agent: subprocess.Popen[bytes], log: IO[bytes]) -> None:
+    """Return with Ctrl-C."""
+    say("\nCtrl-C ends all of it.")
+    while not stop.wait(0.5):
+        if agent.poll() is not None:
+            raise fail(f"the agent ended with status {agent.returncode}:\n{_tail(log)}")
+    say("\nStopped.")
 
 
 def _definition(name: str, port: int, tags: list[str]) -> dict[str, Any]:
@@ -145,9 +155,13 @@ def _take(port: int, held: ExitStack) -> int:
 
 
 @contextmanager
-def _child(words: list[str], log: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+def _child(
+    words: list[str], log: IO[bytes], environment: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """A child process in a group of its own (Ctrl-C is ours to handle), ended when the block is left."""
-    child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
+    child = subprocess.Popen(  # noqa: S603
+        words, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True, env=environment
+    )
     try:
         yield child
     finally:
@@ -205,13 +219,15 @@ def _program(started_as: str) -> str:
     return os.path.abspath(started_as)
 
 
+def _where(ports: dict[str, int]) -> str:
+    """The flag that leads commands to the agent, where it is needed."""
+    return "" if ports["http"] == _USUAL["http"] else f" -http-addr=127.0.0.1:{ports['http']}"
+
+
 def _what_to_try(client: Client, ports: dict[str, int]) -> str:
-    program = _program(sys.argv[0])
-    where = "" if ports["http"] == _USUAL["http"] else f" -http-addr=127.0.0.1:{ports['http']}"
+    program, where = _program(sys.argv[0]), _where(ports)
     web = client.get("health/service/web")[0]["Service"]
     lines = [
-        ("An agent runs on this machine, with two web services whose health it checks.", ""),
-        ("", ""),
         ("DNS", f"dig @127.0.0.1 -p {ports['dns']} web.service.consul SRV"),
         ("", f"dig @127.0.0.1 -p {ports['dns']} v2.api.service.consul +short"),
         ("HTTP", f"curl 'http://127.0.0.1:{ports['http']}/v1/health/service/web?passing&pretty'"),
@@ -221,12 +237,13 @@ def _what_to_try(client: Client, ports: dict[str, int]) -> str:
         ("", f"{program} catalog services -tags{where}"),
         ("", f"{program} kv put{where} greeting hello && {program} kv get{where} greeting"),
         ("", f"{program} monitor{where} -log-level=debug"),
+        ("page", f"http://127.0.0.1:{ports['http']}/ui/"),
+        ("mesh", f"{program} demo mesh"),
     ]
-    shown = []
-    for label, line in lines:
-        if not line:
-            shown.append(label)
-            continue
-        padded = label.ljust(6)
-        shown.append(f"  \x1b[1m{padded}\x1b[0m{line}" if on_terminal() and label else f"  {padded}{line}")
-    return "\n".join(shown)
+    return f"An agent runs on this machine, with two web services whose health it checks.\n\n{_listed(lines)}"
+
+
+def _listed(lines: list[tuple[str, str]]) -> str:
+    """Labels and what belongs to them; bold where a person looks."""
+    bold, plain = ("\x1b[1m", "\x1b[0m") if on_terminal() else ("", "")
+    return "\n".join(f"  {bold if label else ''}{label:<8}{plain if label else ''}{line}" for label, line in lines)

@@ -16,12 +16,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from meshagent.agent.cli import traffic
 from meshagent.agent.cli.client import Client
+from meshagent.agent.cli.demo_collector import Collector, tree
 from meshagent.agent.cli.output import say
 from meshagent.clock import SystemClock
+from meshagent.connect.suggestions import from_edges, suggested
 from meshagent.errors import MeshError
 
-__all__ = ["CHAPTERS", "MeshDemo", "entries", "registrations"]
+__all__ = ["CHAPTERS", "MeshDemo", "entries", "registrations", "to_try", "tracing"]
 
 _REQUESTS = 200
 
@@ -30,13 +33,15 @@ Wait = Callable[[str, Callable[[], Any]], None]
 
 @dataclass(slots=True)
 class MeshDemo:
-    """What the chapters use. `ports` are those of the applications by name, `upstream` is web's way to api."""
+    """What the chapters use. `ports` are those of the applications by name, `upstream` is web's way to api, `public`
+    the sidecar of one of api's instances."""
 
     client: Client
     ports: dict[str, int]
     upstream: int
     public: int
     wait: Wait
+    collector: Collector
 
     def ask(self, path: str = "/") -> tuple[int, str]:
         """(status, text) of a request of web to api; (0, reason) when there is no answer."""
@@ -124,6 +129,29 @@ def entries(v2_share: int) -> list[dict[str, Any]]:
     ]
 
 
+def tracing(url: str) -> dict[str, Any]:
+    """The config entry that has all sidecars send the traces that somebody asked for."""
+    return {
+        "Kind": "proxy-defaults",
+        "Name": "global",
+        "Config": {"otlp_endpoint": url, "trace_sampling_percent": 0},
+    }
+
+
+def to_try(demo: MeshDemo, program: str, where: str) -> list[tuple[str, str]]:
+    """(label, line) of what to type while it runs. `where` is the flag that leads to the agent, or ""."""
+    return [
+        ("mesh", f"curl http://127.0.0.1:{demo.upstream}/"),
+        ("", f"{program} top{where}"),
+        ("", f"{program} tap{where} api"),
+        ("rules", f"{program} intention create{where} -deny -replace web api"),
+        ("", f"{program} intention explain{where} web api"),
+        ("", f"{program} intention suggest{where} -deny-others"),
+        ("config", f"{program} config read{where} -kind service-splitter -name api"),
+        ("", f"{program} proxy config{where} web-sidecar-proxy"),
+    ]
+
+
 def run(demo: MeshDemo) -> None:
     """All chapters."""
     for at, (title, told) in enumerate(CHAPTERS, 1):
@@ -167,12 +195,13 @@ def deny(demo: MeshDemo) -> str:
     demo.wait("the deny", lambda: demo.ask()[0] == 403)
     took_s = clock.monotonic() - began
     status, text = demo.ask()
-    decision = demo.client.get("connect/intentions/check", {"source": "web", "destination": "api"})
+    decision = demo.client.get("connect/intentions/explain", {"source": "web", "destination": "api"})
     demo.intention("allow")
     demo.wait("the allow", lambda: demo.ask()[0] == 200)
     return (
         f"meshagent intention create -deny web api: enforced after {took_s * 1000:.0f} ms\n"
-        f"curl -> {status or 'no answer'} {text}; allowed now: {decision['Allowed']}\n"
+        f"curl http://127.0.0.1:{demo.upstream}/ -> {status or 'no answer'} {text}\n"
+        f"meshagent intention explain web api: {'Allowed' if decision['Allowed'] else 'Denied'}. {decision['Reason']}\n"
         "meshagent intention create -allow -replace web api: and it answers again"
     )
 
@@ -200,21 +229,45 @@ def retries(demo: MeshDemo) -> str:
     )
 
 
-@chapter("a request's way can be followed")
+@chapter("a request is traced through both sidecars")
 def trace(demo: MeshDemo) -> str:
     identity = "4bf92f3577b34da6a3ce929d0e0e4736"
+    parent = f"00-{identity}-00f067aa0ba902b7-01"
     connection = http.client.HTTPConnection("127.0.0.1", demo.upstream, timeout=10.0)
     try:
-        connection.request("GET", "/trace", headers={"traceparent": f"00-{identity}-00f067aa0ba902b7-01"})
-        text = connection.getresponse().read().decode("utf-8", "replace")
+        connection.request("GET", "/trace", headers={"traceparent": parent, "Connection": "close"})
+        answer = connection.getresponse()
+        text = answer.read().decode("utf-8", "replace")
     finally:
         connection.close()
-    parent = next((line for line in text.splitlines() if line.lower().startswith("traceparent")), "")
-    request_id = next((line for line in text.splitlines() if line.lower().startswith("x-request-id")), "")
-    peer = next((line for line in text.splitlines() if line.lower().startswith("x-forwarded-client-cert")), "")
-    if identity not in parent:
+    told = dict(line.lower().split(": ", 1) for line in text.splitlines() if ": " in line)
+    if identity not in told.get("traceparent", ""):
         raise MeshError(f"the trace did not arrive: {text}")
-    return "\n".join(["api is told, by the sidecars:", *(line[:140] for line in (parent, request_id, peer) if line)])
+    demo.wait("both sidecars' spans", lambda: len(demo.collector.of(identity)) >= 2)
+    peer = told.get("x-forwarded-client-cert", "").rpartition("uri=")[2]
+    return "\n".join(
+        (
+            f"curl -H 'traceparent: {parent}' http://127.0.0.1:{demo.upstream}/trace -> {answer.status}",
+            f"what the collector has of trace {identity}:",
+            *(f"  {line}" for line in tree(demo.collector.of(identity))),
+            f"api is told of request {told.get('x-request-id', '?')} by {peer}",
+        )
+    )
+
+
+@chapter("what was seen can become rules")
+def suggest(demo: MeshDemo) -> str:
+    found = traffic.look(demo.client, "", local=False)
+    if found.missing:
+        raise MeshError(f"not all sidecars answer: {', '.join(found.missing)}")
+    entries = suggested(from_edges(traffic.edges(found)), deny_others=True)
+    rules = "; ".join(
+        f"{one['Action']} {one['Name']}" + (f" ({one['Description']})" if one.get("Description") else "")
+        for entry in entries
+        for one in entry["Sources"]
+    )
+    names = ", ".join(entry["Name"] for entry in entries)
+    return f"meshagent intention suggest -deny-others: for {names} {rules}"
 
 
 def started(demo: MeshDemo) -> None:

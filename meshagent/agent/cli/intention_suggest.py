@@ -11,21 +11,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from meshagent.agent.cli.admin_client import running
-from meshagent.agent.cli.flags import command, expect, switch, text
+import click
+
+from meshagent.agent.cli import traffic
+from meshagent.agent.cli.client import Client
+from meshagent.agent.cli.flags import api_command, expect, switch, text
 from meshagent.agent.cli.output import fail, say
 from meshagent.connect.suggestions import Seen, from_edges, from_lines, suggested
 
 __all__ = ["suggest"]
 
 
-@command("suggest", short_help="Suggest the least that must be allowed for the traffic that was seen")
+@api_command("suggest", short_help="Suggest the least that must be allowed for the traffic that was seen")
 @text("from", "File with lines of `tap -json` or of a log with audited decisions; may be repeated", multiple=True)
 @text("out", "Directory to write one file for each entry to, as `config write` takes them")
 @switch("paths", "Permissions by path and method for HTTP, not whole sources")
 @switch("deny-others", "Deny whoever was not seen")
-def suggest(args: tuple[str, ...], out: str, paths: bool, deny_others: bool, **more: Any) -> int:
-    """Print service-intentions entries for what the sidecars of this host (or files of other hosts) have seen."""
+@switch("local", "Only the sidecars of this host and user, without asking an agent")
+def suggest(
+    client: Client, args: tuple[str, ...], out: str, paths: bool, deny_others: bool, local: bool, **more: Any
+) -> int:
+    """Print service-intentions entries that allow what the sidecars of the datacenter (or lines in files) have seen,
+    and no more. A sidecar counts from its start."""
     expect(args, 0, 0)
     files: tuple[str, ...] = more["from"]
     seen: Seen = {}
@@ -33,10 +40,12 @@ def suggest(args: tuple[str, ...], out: str, paths: bool, deny_others: bool, **m
         for name in files:
             _add(seen, from_lines(_lines(name)))
     else:
-        sidecars = running()
-        if not sidecars:
-            raise fail("No sidecar answers on this host; -from reads what was written down")
-        _add(seen, from_edges(edge for sidecar in sidecars for edge in sidecar.edges))
+        found = traffic.look(client, "", local=local)
+        traffic.require(found, "", local=local)
+        traffic.tell_missing(found.missing)
+        _add(seen, from_edges(traffic.edges(found)))
+    if not seen:
+        click.echo("No traffic was seen yet: there is nothing to suggest", err=True)
     entries = suggested(seen, paths=paths, deny_others=deny_others)
     if not out:
         say(json.dumps(entries, indent=4, ensure_ascii=False))

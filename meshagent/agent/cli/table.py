@@ -149,8 +149,8 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
         "services exported-services", "services_export", "exported_services", "CL8", "List what is exported to whom"
     ),
     Subcommand("services register", "services", "register", "CL8", "Add services to the agent"),
-    Subcommand("tap", "tap", "tap", "", "Show the requests of a service's sidecar as they happen"),
-    Subcommand("top", "top", "top", "", "Show rates, success and latency of each edge of the mesh here"),
+    Subcommand("tap", "tap", "tap", "", "Show the requests of a service's sidecars as they happen"),
+    Subcommand("top", "top", "top", "", "Show rates, success and latency of each edge of the mesh"),
     Subcommand("troubleshoot ports", "troubleshoot", "ports", "CL24", "Try which ports of a host are open"),
     Subcommand("troubleshoot proxy", "troubleshoot", "proxy", "CL24", "Find out why an upstream does not answer"),
     Subcommand("troubleshoot upstreams", "troubleshoot", "upstreams", "CL24", "List the upstreams of a proxy"),

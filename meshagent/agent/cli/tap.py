@@ -1,4 +1,4 @@
-"""I/O edge: `meshagent tap SERVICE`: the requests of a service's sidecar as they happen.
+"""I/O edge: `meshagent tap SERVICE`: the requests of a service's sidecars as they happen.
 
 Source: issue "tap"; the idea is linkerd's. What may change here: columns for people; a field of `-json` stays.
 """
@@ -9,16 +9,17 @@ import sys
 from datetime import datetime
 from typing import Any
 
-from meshagent.agent.cli.admin_client import lines, running
-from meshagent.agent.cli.flags import command, expect, switch, text
-from meshagent.agent.cli.output import fail, say
+from meshagent.agent.cli.client import Client
+from meshagent.agent.cli.flags import api_command, expect, switch, text
+from meshagent.agent.cli.output import fail, on_terminal, say
+from meshagent.agent.cli.traffic import live
 
 __all__ = ["line_of", "tap"]
 
 _GREEN, _YELLOW, _RED, _DIM, _PLAIN = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[2m", "\x1b[0m"
 
 
-@command("tap", short_help="Show the requests of a service's sidecar as they happen")
+@api_command("tap", "[SERVICE]", "Show the requests of a service's sidecars as they happen")
 @text("path", "Only paths that begin so; * stands for anything")
 @text("method", "Only requests of this method")
 @text("status", "Only answers of this status: 404, 5xx, >=400, error")
@@ -27,18 +28,18 @@ _GREEN, _YELLOW, _RED, _DIM, _PLAIN = "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[
 @text("direction", "inbound or outbound only")
 @text("max", "End after so many", default="0")
 @switch("json", "One JSON object a line")
-def tap(args: tuple[str, ...], json: bool, max: str, **filters: str) -> int:
-    """Show what passes the sidecars of a service on this host, live; without a SERVICE those of all."""
+@switch("local", "Only the sidecars of this host and user, without asking an agent")
+def tap(client: Client, args: tuple[str, ...], json: bool, local: bool, max: str, **filters: str) -> int:
+    """Show what passes the sidecars of a SERVICE, wherever in the datacenter they run, as it happens; without a SERVICE
+    what passes all of them. Shown are the sidecars that run when it begins."""
     expect(args, 0, 1)
     if not max.isdigit():
         raise fail(f"-max: {max!r} is no number")
-    sidecars = [one for one in running() if not args or one.service == args[0]]
-    if not sidecars:
-        raise fail(f"No sidecar of {args[0]} answers on this host" if args else "No sidecar answers on this host")
-    colours = sys.stdout.isatty() and not json
+    colours = on_terminal() and not json
     count = 0
+    given = {name: value for name, value in filters.items() if value}
     try:
-        for found in lines(sidecars, {name: value for name, value in filters.items() if value}):
+        for found in live(client, args[0] if args else "", given, local=local):
             say(_json(found) if json else line_of(found, colours))
             sys.stdout.flush()
             count += 1
@@ -72,7 +73,14 @@ def line_of(found: dict[str, Any], colours: bool) -> str:
         when = f"{_DIM}{when}{_PLAIN}"
     sizes = f"{found['bytes_in']}B/{found['bytes_out']}B"
     more = " ".join(
-        part for part in (bad, found["upstream"], f"tries={found['tries']}" if found["tries"] > 1 else "") if part
+        part
+        for part in (
+            bad,
+            found["upstream"],
+            f"tries={found['tries']}" if found["tries"] > 1 else "",
+            f"@{found['node']}" if found.get("node") else "",
+        )
+        if part
     )
     return f"{when} {edge:<28} {outcome:>3} {found['duration_ms']:>9.1f}ms  {what}  {sizes}  {more}".rstrip()
 

@@ -1,4 +1,4 @@
-"""I/O edge: `meshagent top`: rates, success and latency of each edge of this host's sidecars, live.
+"""I/O edge: `meshagent top`: rates, success and latency of each edge of the mesh, live.
 
 Source: issue "top"; the idea is linkerd's. What may change here: columns for people; a field of `-json` stays.
 """
@@ -12,21 +12,25 @@ from typing import Any
 
 import msgspec
 
-from meshagent.agent.cli.admin_client import Sidecar, running
-from meshagent.agent.cli.flags import command, expect, switch, text
+from meshagent.agent.cli import traffic
+from meshagent.agent.cli.client import Client
+from meshagent.agent.cli.flags import api_command, expect, switch, text
 from meshagent.agent.cli.output import fail, say
+from meshagent.agent.cli.traffic import Look
 from meshagent.connect.traffic import Row, rows
 from meshagent.durations import parse_seconds
 
-__all__ = ["table_of", "top"]
+__all__ = ["between", "table_of", "top"]
 
 
-@command("top", short_help="Show rates, success and latency of each edge of the mesh here")
+@api_command("top", "[SERVICE]", "Show rates, success and latency of each edge of the mesh")
 @text("interval", "Between two looks", default="2s")
 @switch("once", "One look at one interval, without taking the screen")
-@switch("json", "The same as JSON; one object for each look")
-def top(args: tuple[str, ...], interval: str, once: bool, json: bool) -> int:
-    """Show each edge of the sidecars on this host (of a SERVICE alone, when it is named)."""
+@switch("json", "The same as JSON; one list of edges for each look")
+@switch("local", "Only the sidecars of this host and user, without asking an agent")
+def top(client: Client, args: tuple[str, ...], interval: str, once: bool, json: bool, local: bool) -> int:
+    """Show each edge that the sidecars of the datacenter see (those of a SERVICE alone, when it is named), as rates
+    over an interval."""
     expect(args, 0, 1)
     try:
         seconds = parse_seconds(interval)
@@ -34,53 +38,67 @@ def top(args: tuple[str, ...], interval: str, once: bool, json: bool) -> int:
         raise fail(f"-interval: {error}") from None
     if seconds <= 0:
         raise fail("-interval: must be positive")
-    wanted = args[0] if args else ""
-    before = _look(wanted)
-    if not before:
-        raise fail(f"No sidecar of {wanted} answers on this host" if wanted else "No sidecar answers on this host")
-    if once or json or not sys.stdout.isatty():
-        return _plain(before, wanted, seconds, once, json)
-    return _live(before, wanted, seconds)
-
-
-def _plain(before: list[Sidecar], wanted: str, seconds: float, once: bool, as_json: bool) -> int:
+    watched = _Watched(client, args[0] if args else "", seconds, local)
+    traffic.require(watched.before, watched.service, local=local)
     try:
-        while True:
-            found, before = _next(before, wanted, seconds)
-            say(json_module.dumps(msgspec.to_builtins(found)) if as_json else _text(found))
-            sys.stdout.flush()
-            if once:
-                return 0
+        if once or json or not sys.stdout.isatty():
+            return _plain(watched, once, json)
+        return _live(watched)
     except KeyboardInterrupt:
         return 0
 
 
-def _live(before: list[Sidecar], wanted: str, seconds: float) -> int:
-    from rich.live import Live
+class _Watched:
+    """Two looks, an interval apart, again and again."""
 
-    with Live(table_of([]), screen=True, auto_refresh=False) as screen:
-        try:
-            while True:
-                found, before = _next(before, wanted, seconds)
-                screen.update(table_of(found), refresh=True)
-        except KeyboardInterrupt:
+    def __init__(self, client: Client, service: str, seconds: float, local: bool) -> None:
+        self.service = service
+        self._client = client
+        self._seconds = seconds
+        self._local = local
+        self.before = self._look()
+        self._at = time.monotonic()  # noqa: TID251  a person's terminal
+        self.missing = self.before.missing
+
+    def next(self) -> list[Row]:
+        """What happened since the look before."""
+        time.sleep(self._seconds)  # noqa: TID251
+        after, now = self._look(), time.monotonic()  # noqa: TID251
+        found = between(self.before, after, now - self._at)
+        self.before, self._at, self.missing = after, now, after.missing
+        return found
+
+    def _look(self) -> Look:
+        return traffic.look(self._client, self.service, local=self._local)
+
+
+def between(before: Look, after: Look, seconds: float) -> list[Row]:
+    """What the sidecars saw that were there at both looks; one that has just come begins with nothing."""
+    known = {(one.node, one.proxy_id): one for one in before.sidecars}
+    old = [edge for one in after.sidecars for edge in known.get((one.node, one.proxy_id), one).edges]
+    return rows(old, traffic.edges(after), seconds)
+
+
+def _plain(watched: _Watched, once: bool, as_json: bool) -> int:
+    told: tuple[str, ...] = ()
+    while True:
+        found = watched.next()
+        if watched.missing != told:
+            told = watched.missing
+            traffic.tell_missing(told)
+        say(json_module.dumps(msgspec.to_builtins(found)) if as_json else _text(found))
+        sys.stdout.flush()
+        if once:
             return 0
 
 
-def _next(before: list[Sidecar], wanted: str, seconds: float) -> tuple[list[Row], list[Sidecar]]:
-    started = time.monotonic()  # noqa: TID251  a person's terminal
-    time.sleep(seconds)  # noqa: TID251
-    after = _look(wanted)
-    taken = time.monotonic() - started  # noqa: TID251
-    return rows(_edges(before), _edges(after), taken), after
+def _live(watched: _Watched) -> int:
+    from rich.live import Live
 
-
-def _look(wanted: str) -> list[Sidecar]:
-    return [one for one in running() if not wanted or one.service == wanted]
-
-
-def _edges(sidecars: list[Sidecar]) -> list[dict[str, Any]]:
-    return [edge for sidecar in sidecars for edge in sidecar.edges]
+    with Live(table_of([]), screen=True, auto_refresh=False) as screen:
+        while True:
+            found = watched.next()
+            screen.update(table_of(found, watched.missing), refresh=True)
 
 
 def _cells(row: Row) -> list[str]:
@@ -122,12 +140,13 @@ def _text(found: list[Row]) -> str:
     )
 
 
-def table_of(found: list[Row]) -> Any:
-    """A table for a terminal; what goes wrong stands out."""
+def table_of(found: list[Row], missing: tuple[str, ...] = ()) -> Any:
+    """A table for a terminal; what goes wrong stands out, and so does who did not answer."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, expand=False)
+    caption = Text("\n".join(f"not included: {line}" for line in missing), style="yellow") if missing else None
+    table = Table(box=None, pad_edge=False, expand=False, caption=caption, caption_justify="left")
     for at, head in enumerate(_HEADS):
         table.add_column(head, justify="left" if at < _LEFT else "right", no_wrap=True)
     for row in found:

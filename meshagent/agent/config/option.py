@@ -49,6 +49,8 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     choices: tuple[str, ...] = ()
     reload: bool = False
     """Whether a reload applies it; everything else needs a restart."""
+    by_hand: bool = False
+    """Only a reload that somebody asks for applies it, not one because a file has changed (`auto_reload_config`)."""
     flags: tuple[str, ...] = ()
     former: tuple[str, ...] = ()
     """Full keys it had before; they still work, with a warning."""

@@ -102,7 +102,7 @@ def _help(key: str, option: Option) -> str:
     if option.former:
         notes.append("Formerly " + ", ".join(f"`{name}`" for name in option.former) + ".")
     if option.reload:
-        notes.append("*reload*")
+        notes.append("*reload*" if not option.by_hand else "*reload*, when asked for.")
     if option.inert:
         notes.append("*no effect*")
     return " ".join(notes)

@@ -113,7 +113,14 @@ def _automatic(config: Config) -> Findings:
             "auto_config.authorization.enabled",
             "auto_config.authorization.enabled cannot be set without providing a TLS certificate for the server",
         )
-    if not (block.authorization.enabled and tls.cert_file):
+    judged = config.auto_encrypt.require_intro_token
+    if judged:
+        key = "auto_encrypt.require_intro_token"
+        if not config.auto_encrypt.allow_tls:
+            yield key, f"{key} needs auto_encrypt.allow_tls"
+        if not tls.verify_incoming:  # a renewal shows the certificate that it renews: somebody must look at it
+            yield key, f"{key} needs tls.internal_rpc.verify_incoming"
+    if not ((block.authorization.enabled or judged) and tls.cert_file):
         return
     from meshagent.agent.auto.introductions import assertion_problem
 
@@ -141,7 +148,8 @@ def _automatic_warnings(config: Config) -> Findings:
                 "auto_encrypt.allow_tls",
                 "if auto_encrypt.allow_tls is turned on, tls.internal_rpc.verify_incoming should be enabled",
             )
-    if config.auto_encrypt.tls and not (tls.ca_file or tls.ca_path):
+    introduced = config.auto_encrypt.intro_token or config.auto_encrypt.intro_token_file
+    if config.auto_encrypt.tls and not (tls.ca_file or tls.ca_path or introduced):
         yield (
             "auto_encrypt.tls",
             "auto_encrypt.tls without tls.internal_rpc.ca_file takes the first certificate from whoever answers",

@@ -19,8 +19,8 @@ _FROM = "tls.defaults"
 class TLSProtocol(Group):
     """TLS of one kind of connection."""
 
-    ca_file: str = text(None, "Certificate authorities to trust, PEM.", default_text=_FROM, reload=True)
-    ca_path: str = text(None, "Directory of such files.", default_text=_FROM, reload=True)
+    ca_file: str = text(None, "Certificate authorities to trust, PEM.", default_text=_FROM, reload=True, by_hand=True)
+    ca_path: str = text(None, "Directory of such files.", default_text=_FROM, reload=True, by_hand=True)
     cert_file: str = text(None, "Our certificate, PEM.", default_text=_FROM, reload=True)
     key_file: str = text(None, "Its private key, PEM.", default_text=_FROM, reload=True)
     tls_min_version: str = text(
@@ -30,18 +30,22 @@ class TLSProtocol(Group):
         None, "Suites to offer up to TLS 1.2, comma-separated; best left alone.", default_text=_FROM, reload=True
     )
     verify_incoming: bool = switch(
-        None, "Demand a certificate of our authorities from who connects.", default_text=_FROM, reload=True
+        None,
+        "Demand a certificate of our authorities from who connects.",
+        default_text=_FROM,
+        reload=True,
+        by_hand=True,
     )
     verify_outgoing: bool = switch(
-        None, "Demand such a certificate from whom we connect to.", default_text=_FROM, reload=True
+        None, "Demand such a certificate from whom we connect to.", default_text=_FROM, reload=True, by_hand=True
     )
 
 
 class TLSDefaults(TLSProtocol):
     """What the other blocks take when they do not say."""
 
-    ca_file: str = text("", "Certificate authorities to trust, PEM.", reload=True, former=("ca_file",))
-    ca_path: str = text("", "Directory of such files.", reload=True, former=("ca_path",))
+    ca_file: str = text("", "Certificate authorities to trust, PEM.", reload=True, by_hand=True, former=("ca_file",))
+    ca_path: str = text("", "Directory of such files.", reload=True, by_hand=True, former=("ca_path",))
     cert_file: str = text("", "Our certificate, PEM.", reload=True, former=("cert_file",))
     key_file: str = text("", "Its private key, PEM.", reload=True, former=("key_file",))
     tls_min_version: str = text(
@@ -51,10 +55,18 @@ class TLSDefaults(TLSProtocol):
         "", "Suites to offer up to TLS 1.2, comma-separated.", reload=True, former=("tls_cipher_suites",)
     )
     verify_incoming: bool = switch(
-        False, "Demand a certificate of our authorities from who connects.", reload=True, former=("verify_incoming",)
+        False,
+        "Demand a certificate of our authorities from who connects.",
+        reload=True,
+        by_hand=True,
+        former=("verify_incoming",),
     )
     verify_outgoing: bool = switch(
-        False, "Demand such a certificate from whom we connect to.", reload=True, former=("verify_outgoing",)
+        False,
+        "Demand such a certificate from whom we connect to.",
+        reload=True,
+        by_hand=True,
+        former=("verify_outgoing",),
     )
 
 
@@ -66,12 +78,14 @@ class TLSInternalRPC(TLSProtocol):
         "Demand a certificate of our authorities from who connects.",
         default_text=_FROM,
         reload=True,
+        by_hand=True,
         former=("verify_incoming_rpc",),
     )
     verify_server_hostname: bool = switch(
         False,
         "Take only `server.<datacenter>.<domain>` for a server; else any holder of a certificate can pose as one.",
         reload=True,
+        by_hand=True,
         former=("verify_server_hostname",),
     )
 
@@ -84,6 +98,7 @@ class TLSHttps(TLSProtocol):
         "Demand a certificate of our authorities from who connects; browsers then need one.",
         default_text=_FROM,
         reload=True,
+        by_hand=True,
         former=("verify_incoming_https",),
     )
 
@@ -110,6 +125,14 @@ class AutoEncrypt(Group):
 
     allow_tls: bool = switch(False, "Servers: hand such certificates out.")
     tls: bool = switch(False, "Clients: ask for one at start.")
+    require_intro_token: bool = switch(
+        False,
+        "Servers: hand one out only for an introduction: a token of `tls join-token`, or a JWT that "
+        "`auto_config.authorization.static` describes. Off, as in Consul, whoever reaches the port gets one; with "
+        "ACLs on who has `node:write`. Ours.",
+    )
+    intro_token: str = text("", "Clients: the introduction. Ours.", secret=True)
+    intro_token_file: str = text("", "Clients: file that holds it. Ours.")
     dns_san: tuple[str, ...] = words("DNS names to ask for.")
     ip_san: tuple[str, ...] = words("IP addresses to ask for.")
 
@@ -118,7 +141,9 @@ class AutoConfigStatic(Group):
     """How a client's introduction (a JWT) is judged."""
 
     allow_reuse: bool = switch(
-        False, "Meant for taking one token more than once. As in Consul, every token is, until it expires."
+        None,
+        "Whether a token may introduce several nodes until it ends. `false` binds it to the one that shows it first.",
+        default_text="true, as in Consul",
     )
     jwks_url: str = text("", "Where the issuer's keys are.")
     jwks_ca_cert: str = text("", "Authority of that address, PEM.")
@@ -159,8 +184,8 @@ class AutoConfig(Group):
     authorization: AutoConfigAuthorization = group(AutoConfigAuthorization, "Servers.")
 
 
-def _token(help: str, *former: str) -> str:
-    return text("", help, secret=True, reload=True, former=former)  # type: ignore[no-any-return]
+def _token(help: str, *former: str, reload: bool = True) -> str:
+    return text("", help, secret=True, reload=reload, former=former)  # type: ignore[no-any-return]
 
 
 class ACLTokens(Group):
@@ -170,6 +195,7 @@ class ACLTokens(Group):
         "All-powerful token to make when a cluster is new; else `acl bootstrap`.",
         "acl_master_token",
         "acl.tokens.master",
+        reload=False,
     )
     default: str = _token("For requests that bring none; empty is the anonymous token.", "acl_token")
     agent: str = _token("For the agent's own work (registering itself, anti-entropy).", "acl_agent_token")

@@ -10,7 +10,8 @@ What may be changed: which headers go along.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from itertools import count
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -78,7 +79,7 @@ class Forwarder:
         if request.pieces is not None:
             answered = await self._upstream.call_in_parts(messages.HTTP_UPLOAD, _parts(payload, request.pieces))
             return self._finished(messages.decode(Answered, answered))
-        if route.path == "/v1/snapshot":
+        if route.in_pieces:
             return await self._streamed(payload)
         try:
             answered = await self._upstream.call(messages.HTTP, payload, self._timeout_s(request))
@@ -132,9 +133,10 @@ async def _parts(forwarded: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterato
     yield messages.encode(Part(name, None, bytes(held), last=True))
 
 
-async def _rest(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    async for piece in pieces:
-        yield piece
+async def _rest(pieces: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    async with aclosing(pieces):
+        async for piece in pieces:
+            yield piece
 
 
 def _headers(head: bytes) -> tuple[tuple[tuple[str, str], ...], str | None, bool]:

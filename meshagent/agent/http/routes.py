@@ -74,6 +74,8 @@ class Route:
     body_limit: str = ""
     #: Whether the body may be of any size: `handle` gets it as `Request.pieces`.
     upload: bool = False
+    #: Whether the answer comes in pieces, however long that takes.
+    in_pieces: bool = False
     #: Which metrics count its queries by service: "catalog.service"; "" for none.
     lookup: str = ""
     #: What the token of the request must allow, asked before anything else is done (`acl/guards.py`).
@@ -124,6 +126,7 @@ FAMILIES: tuple[str, ...] = (
     "connect_ca",
     "intentions",
     "intentions_legacy",
+    "connect_traffic",
     "discovery_chain",
     "config",
     "exported_services",

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import shutil
+import socket
 import ssl
 import stat
 from collections.abc import Sequence
@@ -52,7 +53,8 @@ class HttpServer:
         self._routes = routes
         self._reads: Reads | None = None
         self._per_client: dict[str, int] = {}
-        self._listeners: list[asyncio.AbstractServer] = []
+        self._listeners: list[asyncio.Server] = []
+        self._secured: list[asyncio.Server] = []
         self._sockets: list[Path] = []
         self._tick: asyncio.TimerHandle | None = None
         manager: Any = Manager
@@ -104,8 +106,31 @@ class HttpServer:
             self._connection, host, port, ssl=context, backlog=BACKLOG, ssl_handshake_timeout=handshake_s
         )
         self._listeners.append(listener)
+        if context is not None:
+            self._secured.append(listener)
         address = listener.sockets[0].getsockname()
         return str(address[0]), int(address[1])
+
+    async def secure(self, context: ssl.SSLContext) -> None:
+        """New TLS connections are made with this context; those that stand live on.
+
+        Another listener takes over each socket: no connection is refused meanwhile.
+        """
+        loop = asyncio.get_running_loop()
+        before, self._secured = self._secured, []
+        for listener in before:
+            for held in listener.sockets:
+                fresh = await loop.create_server(
+                    self._connection,
+                    sock=socket.socket(fileno=os.dup(held.fileno())),
+                    ssl=context,
+                    backlog=BACKLOG,
+                    ssl_handshake_timeout=self.settings.https_handshake_timeout_s,
+                )
+                self._listeners.append(fresh)
+                self._secured.append(fresh)
+            listener.close()
+            self._listeners.remove(listener)
 
     async def listen_unix(self, path: Path, *, mode: int | None = None, user: str = "", group: str = "") -> None:
         """Serve on a Unix socket with the given permissions and owner (names or numbers); a stale socket is replaced.
@@ -134,6 +159,7 @@ class HttpServer:
         self.manager.pre_shutdown()
         await self.manager.shutdown(drain_s)
         self._listeners.clear()
+        self._secured.clear()
         if self._tick is not None:
             self._tick.cancel()
         for path in self._sockets:

@@ -50,7 +50,7 @@ async def _restore(agent: Agent, request: Request) -> Response:
 ROUTES = (
     Route(
         row="SN1", method="GET", path="/v1/snapshot", acl="acl:write",
-        guard=needs("acl", "write"), flags="C", handle=_save,
+        guard=needs("acl", "write"), flags="C", handle=_save, in_pieces=True,
         summary="the whole state as an archive (?stale: of any server)",
         example="curl -o backup.snap localhost:8500/v1/snapshot",
     ),

@@ -6,7 +6,8 @@ Source: surface row G21 (`rpc_hold_timeout`). What may be changed: times. Nothin
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from meshagent.agent.rpc.limit import RpcLimit
 from meshagent.agent.rpc.retry import Retry
@@ -21,6 +22,8 @@ log = logging.getLogger("agent.client")
 
 #: How long a part of a longer request may take: the last one has its answer.
 PART_TIMEOUT_S = 3600.0
+#: Of a longer answer so much is on its way and unread: 40 MB/s over a line of 100 ms.
+WINDOW_BYTES = 4 << 20
 #: Between two attempts of a call that failed while the connection stands.
 RETRY_S = 0.05
 
@@ -56,14 +59,17 @@ class Asking:
             if session is self._session:
                 await self._clock.sleep(RETRY_S)
 
-    async def stream(self, method: str, payload: bytes) -> AsyncIterator[bytes]:
-        """Ask for a longer answer. It is tried again until its first piece has come. Raises as `call`."""
+    async def stream(self, method: str, payload: bytes) -> AsyncGenerator[bytes, None]:
+        """Ask for a longer answer. It is tried again until its first piece has come. Raises as `call`.
+
+        A reader that is slow makes the server wait.
+        """
         self.limit.take()
         retry = Retry(self._clock, self.settings.hold_timeout_s)
         while True:
             session = await self._usable(retry)
             retry.begins()
-            pieces = session.link.stream(method, payload, self.settings.client_timeout_s)
+            pieces = session.link.stream(method, payload, self.settings.client_timeout_s, window=WINDOW_BYTES)
             try:
                 first = await anext(pieces, None)
                 break
@@ -73,9 +79,10 @@ class Asking:
             if session is self._session:
                 await self._clock.sleep(RETRY_S)
         if first is not None:
-            yield first
-            async for piece in pieces:
-                yield piece
+            async with aclosing(pieces):
+                yield first
+                async for piece in pieces:
+                    yield piece
 
     async def call_in_parts(self, method: str, parts: AsyncIterator[bytes]) -> bytes:
         """Send parts to one server, each when the one before is taken; the first answer that is not empty ends it.

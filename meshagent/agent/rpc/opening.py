@@ -13,7 +13,7 @@ from meshagent.agent.rpc.session import Session
 from meshagent.agent.servers import Server, Servers
 from meshagent.catalog.rpc.client import Dialler, epochs
 from meshagent.catalog.rpc.hello import Identity
-from meshagent.catalog.rpc.link import Link, RpcMetrics
+from meshagent.catalog.rpc.link import Link, Methods, RpcMetrics
 from meshagent.catalog.rpc.settings import RpcSettings
 from meshagent.catalog.rpc.tls import Security
 from meshagent.clock import Clock, Tasks
@@ -33,6 +33,7 @@ class Opener:
         rng: random.Random,
         metrics: RpcMetrics,
         settings: Callable[[], RpcSettings],
+        methods: Methods | None = None,
     ) -> None:
         self._identity = identity
         self._security = security
@@ -40,6 +41,7 @@ class Opener:
         self._rng = rng
         self._metrics = metrics
         self._settings = settings
+        self._methods = methods if methods is not None else {}
         self._epochs = epochs()
         self._tasks = Tasks()
         self._loop = asyncio.get_running_loop()
@@ -75,6 +77,7 @@ class Opener:
             epochs=self._epochs,
             expected_node_id=server.node_id,
             settings=settings,
+            methods=self._methods,
             on_change=changed,
         )
         task: asyncio.Task[object] = self._tasks.start(dialler.once(), name=f"rpc dial {server.address}")

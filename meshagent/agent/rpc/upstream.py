@@ -25,7 +25,7 @@ from meshagent.agent.rpc.retry import Retry
 from meshagent.agent.rpc.session import Session
 from meshagent.agent.servers import Server, Servers
 from meshagent.catalog.rpc.hello import Identity
-from meshagent.catalog.rpc.link import RpcMetrics
+from meshagent.catalog.rpc.link import Handler, RpcMetrics
 from meshagent.catalog.rpc.settings import RpcSettings
 from meshagent.catalog.rpc.tls import Security
 from meshagent.clock import Clock, Tasks
@@ -72,6 +72,8 @@ class Upstream(Asking):
         self.limit = RpcLimit(clock, metrics)
         self.holdings = Holdings(self._stands)
         self.standing = Standing("", 0)
+        #: What the server that is connected may ask this agent.
+        self.methods: dict[str, Handler] = {}
         self.on_connected: list[Callable[[], None]] = []
         self.on_lost: list[Callable[[], None]] = []
         self._servers = servers
@@ -79,8 +81,9 @@ class Upstream(Asking):
         self._rng = rng
         self._members = members
         self._opener = Opener(
-            identity=identity, security=security, clock=clock, rng=rng, metrics=metrics, settings=lambda: self.settings
-        )
+            identity=identity, security=security, clock=clock, rng=rng, metrics=metrics,
+            settings=lambda: self.settings, methods=self.methods,
+        )  # fmt: skip
         self._tasks = Tasks()
         self._loop = asyncio.get_running_loop()
         self._session: Session | None = None

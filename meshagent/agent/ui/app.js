@@ -178,7 +178,7 @@ function service(name) {
     rows.map(({ Node, Service, Checks }) => [
       [dot(worst(Checks.map((check) => check.Status))), Service.ID],
       link(at("nodes", Node.Node), Node.Node),
-      `${Service.Address || Node.Address}:${Service.Port}`,
+      `${Service.Address || Node.Address}:${Service.Port || 0}`,
       [tags(Service.Tags), pairs(Service.Meta)],
       Checks.map(checkLine),
     ]),
@@ -236,7 +236,7 @@ function node(name) {
       make("p", null, row.Address, " ", pairs(row.Meta)),
       make("h2", null, "Services"),
       table(["Service", "Instance", "Port", "Tags"], row.Services.map((one) => [
-        link(at("services", one.Service), one.Service), one.ID, String(one.Port), tags(one.Tags)]), "Nothing runs here."),
+        link(at("services", one.Service), one.Service), one.ID, String(one.Port || 0), tags(one.Tags)]), "Nothing runs here."),
       make("h2", null, "Checks"),
       table(["Check", "Service"], row.Checks.map((check) => [checkLine(check), check.ServiceName || make("span", { class: "soft" }, "node")]), "It has no checks."),
     );

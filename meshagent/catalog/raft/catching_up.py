@@ -18,7 +18,6 @@ from meshagent.catalog.raft.journal import Journal
 from meshagent.catalog.raft.messages import InstallSnapshot, SnapshotReply
 from meshagent.catalog.raft.restorer import Restorer
 from meshagent.catalog.raft.settings import RaftSettings
-from meshagent.catalog.raft.slices import in_slices
 from meshagent.catalog.raft.snapshots import SnapshotId
 from meshagent.catalog.raft.state import ReplicatedState, StateRestoring
 from meshagent.catalog.raft.telemetry import RaftMetrics
@@ -67,7 +66,7 @@ class CatchingUp:
         self._tick_soon = tick_soon
         self._aside = aside
         self.sender = SnapshotSender(engine, state, transport, clock, tasks, settings)
-        self.receiver = SnapshotReceiver(engine, journal, worker, tasks, state.begin_restore, self._install)
+        self.receiver = SnapshotReceiver(engine, journal, worker, tasks, state.begin_restore, self._install, aside)
         self.on_deposed = deposed
         self.on_chunk: Callable[[InstallSnapshot], None] = self.receiver.on_chunk
         self.on_reply: Callable[[SnapshotReply], None] = self.sender.on_reply
@@ -105,11 +104,8 @@ class CatchingUp:
         if engine.commit_index >= snapshot.index or self._failed():
             return False
         started = self._clock.monotonic()
-        await in_slices(restoring.settle(), self._clock, self._settings.slice_s)
-        if engine.commit_index >= snapshot.index or self._failed():
-            return False  # another leader went on from the log that is here
+        restoring.finish()
         old = restoring.take_place()
-        self._restorer.reset()
         self._aside(old)
         self._journal.install(snapshot)
         engine.installed(snapshot, self._state.restored or (snapshot.index, engine.configuration))

@@ -33,11 +33,12 @@ class Committed:
         self._metrics = metrics
         self.compaction: Compaction | None = None
 
-    def apply(self, entry: Entry) -> bool:
-        """One committed entry; False when it must be gone on with. Raises CorruptData when it cannot be read."""
+    def apply(self, entry: Entry) -> None:
+        """One committed entry. Raises CorruptData when it cannot be read."""
         payload, index, term = entry
         if payload[0] == RESTORE:
-            return self._restore(entry)
+            self._restore(entry)
+            return
         started = self._clock.monotonic()
         batch = self._proposals.claim(index, term)
         if batch is not None:
@@ -54,13 +55,11 @@ class Committed:
             self._metrics.sample("raft.fsm.apply", (self._clock.monotonic() - started) * 1000)
         if self.compaction is not None:
             self.compaction.count(index, count)
-        return True
 
-    def _restore(self, entry: Entry) -> bool:
+    def _restore(self, entry: Entry) -> None:
         payload, index, term = entry
         exchanged = self._restorer.exchanged
-        if not self._restorer.apply(payload):
-            return False
+        self._restorer.apply(payload)
         if self._restorer.exchanged != exchanged and self.compaction is not None:
             self.compaction.exchanged(index)
         batch = self._proposals.claim(index, term)
@@ -69,4 +68,3 @@ class Committed:
                 batch.fail(self._restorer.error)
             elif not batch.futures[0].done():
                 batch.futures[0].set_result(None)
-        return True

@@ -84,7 +84,7 @@ class Engine(Replication):
         clock: Clock,
         rng: random.Random,
         settings: RaftSettings,
-        apply: Callable[[Entry], bool | None],
+        apply: Callable[[Entry], None],
         on_state: Callable[[str], None] = lambda state: None,
         courier: Courier | None = None,
         since_term: int = 0,
@@ -269,8 +269,7 @@ class Engine(Replication):
         while applied < end:
             position = applied + 1 - journal[0][1]
             for entry in journal[position : position + min(end - applied, APPLY_AT_ONCE)]:
-                if self._apply(entry) is False:
-                    return
+                self._apply(entry)
                 applied = self.applied_index = entry[1]
                 self.applied_term = entry[2]
                 if monotonic() >= until:

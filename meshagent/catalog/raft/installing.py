@@ -180,6 +180,7 @@ class SnapshotReceiver:
         tasks: Tasks,
         begin_restore: Callable[[], StateRestoring],
         install: Callable[[SnapshotId, StateRestoring], Awaitable[bool]],
+        aside: Callable[[Iterator[object]], None],
     ) -> None:
         self._engine = engine
         self._journal = journal
@@ -187,6 +188,7 @@ class SnapshotReceiver:
         self._tasks = tasks
         self._begin_restore = begin_restore
         self._install = install
+        self._aside = aside
         self._key: tuple[str, int, int, int] | None = None  # sender, its term, index and term of the snapshot
         self._wanted = 0
         self._busy = False
@@ -253,11 +255,20 @@ class SnapshotReceiver:
         if self._writer is not None:
             await run(self._worker, self._writer.finish)
         installed = await self._install(snapshot, restoring)
-        self._writer, self._key, self._restoring = None, None, None
+        if installed:
+            self._restoring = None
+        self._forget()
+        self._writer, self._key = None, None
         return installed
 
+    def _forget(self) -> None:
+        restoring, self._restoring = self._restoring, None
+        if restoring is not None:
+            self._aside(restoring.forget())
+
     async def _abandon(self) -> None:
-        writer, self._writer, self._key, self._restoring = self._writer, None, None, None
+        writer, self._writer, self._key = self._writer, None, None
+        self._forget()
         if writer is not None:
             await run(self._worker, writer.abandon)
 

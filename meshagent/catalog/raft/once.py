@@ -16,11 +16,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import msgspec
 
 from meshagent import errors
+from meshagent.catalog.sharded import ShardedDict
 from meshagent.errors import InternalError, MeshError
 
 __all__ = ["KEPT", "KEPT_MS", "MOST_KEPT", "Dumped", "Outcomes"]
@@ -30,6 +32,7 @@ KEPT_MS = 10_000  # kept for so long, however many: the longest hold of a write,
 MARK_MS = 100  # how finely time is told apart
 MOST_KEPT = 1 << 19  # never more; 170 bytes each: 27,000 writes/s keep 270,000, which take 46 MB
 
+LET_GO_AT_ONCE = 5000
 DUMPED_AT_ONCE = 500  # in one chunk of a snapshot: well under a millisecond
 
 Outcome = tuple[str, Any]
@@ -46,15 +49,16 @@ class Outcomes:
         self._kept = kept
         self._kept_ms = kept_ms
         self._most = most
-        self.known: dict[bytes, Outcome] = {}
-        self._order: deque[bytes] = deque()  # oldest first; popping a dict's first key again and again is quadratic
+        self.known: ShardedDict[bytes, Outcome] = ShardedDict()
+        self._order: deque[bytes] = deque()  # oldest first
+        self._results: deque[Outcome] = deque()  # of the same
         self._forgotten = 0  # how many of all that were ever added
         self._marks: deque[tuple[int, int]] = deque()  # (log time, how many had been added when it began)
         self._old = 0  # so many of all that were ever added are older than `kept_ms`
         self.time_ms = 0  # of the newest applied entry
 
     def __len__(self) -> int:
-        return len(self.known)
+        return len(self._order)
 
     def result(self, request_id: bytes) -> Any:
         """The result again. Raises the error again."""
@@ -78,17 +82,15 @@ class Outcomes:
 
     def _forget(self, count: int) -> None:
         if count > 0:
+            known, order, results = self.known, self._order, self._results
             for _ in range(count):
-                del self.known[self._order.popleft()]
+                del known[order.popleft()]
+                results.popleft()
             self._forgotten += count
 
     def add(self, request_id: bytes, result: Any) -> None:
-        if result is True:  # nearly always: as `_put`
-            self.known[request_id] = _OK_TRUE
-            order = self._order
-            order.append(request_id)
-            if len(order) > self._most:
-                self._forget(1)
+        if result is True:  # nearly always
+            self._put(request_id, _OK_TRUE)
         elif result is None:
             self._put(request_id, _OK_NONE)
         else:
@@ -100,8 +102,10 @@ class Outcomes:
 
     def _put(self, request_id: bytes, outcome: Outcome) -> None:
         self.known[request_id] = outcome
-        self._order.append(request_id)
-        if len(self._order) > self._most:
+        order = self._order
+        order.append(request_id)
+        self._results.append(outcome)
+        if len(order) > self._most:
             self._forget(1)
 
     def marks(self) -> list[tuple[int, int]]:
@@ -112,17 +116,22 @@ class Outcomes:
     def dump(self, at_once: int = DUMPED_AT_ONCE) -> Iterator[list[Dumped]]:
         """What is there at the moment of the call, in order of age; results that msgpack cannot hold as None."""
         # Two lists of references: 270,000 pairs made at once would hold the loop for 40 ms, these for 3.
-        return _pieces(list(self.known), list(self.known.values()), at_once)
+        return _pieces(list(self._order), list(self._results), at_once)
 
     def load(self, time_ms: int, marks: list[tuple[int, int]], dumped: Iterable[Dumped]) -> None:
         """Be what `time_ms`, `marks()` and `dump()` were of."""
-        self.known = {}
+        self.known = ShardedDict()
         self._order.clear()
+        self._results.clear()
         self._forgotten = 0
         self.time_ms = time_ms
         self._old = marks[0][1] if marks else 0
         self._marks = deque(marks[1:])
         self.extend(dumped)
+
+    def let_go(self) -> Iterator[None]:
+        """Steps that drop all of them; this is of no use any more."""
+        return chain(self.known.let_go(), _popped(self._order, self._results))
 
     def extend(self, dumped: Iterable[Dumped]) -> None:
         """More of what `dump()` gave."""
@@ -131,6 +140,14 @@ class Outcomes:
                 self.add(request_id, value)
             else:
                 self._put(request_id, (kind, value))
+
+
+def _popped(order: deque[bytes], results: deque[Outcome]) -> Iterator[None]:
+    while order:
+        for _ in range(min(LET_GO_AT_ONCE, len(order))):
+            order.pop()
+            results.pop()
+        yield
 
 
 def _pieces(ids: list[bytes], outcomes: list[Outcome], at_once: int) -> Iterator[list[Dumped]]:

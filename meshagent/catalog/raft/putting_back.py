@@ -21,7 +21,6 @@ __all__ = ["MAX_RESTORED_BYTES", "PuttingBack"]
 
 MAX_RESTORED_BYTES = 32 << 20  # of one chunk: an entry takes 64 MiB
 AT_ONCE_BYTES = 256 << 10  # on their way; other writes queue behind them
-SETTLING_POLL_S = 0.05
 Future = asyncio.Future[Any]
 
 
@@ -64,18 +63,10 @@ class PuttingBack:
                     await self._rest(monotonic() - began)  # other writes get as much of the time
             while under_way:
                 await under_way.popleft()[0]
-            await self._settled()
             await self._propose(encode_part(EXCHANGE, id, number))
         finally:
             for future, _ in under_way:
                 future.add_done_callback(lambda done: done.cancelled() or done.exception())
-
-    async def _settled(self) -> None:
-        """The state is ready here, and likely on the others: the exchange is short."""
-        began = self._clock.monotonic()
-        while self._restorer.is_settling:
-            await self._clock.sleep(SETTLING_POLL_S)
-        await self._rest((self._clock.monotonic() - began) / 2)
 
     async def _rest(self, seconds: float) -> None:
         if seconds > 0:

@@ -107,7 +107,7 @@ class RaftLog(Operated):
         self._ever_heard = False
         #: Called, on the loop, when role, term or leader has changed, or when a new leader is ready.
         self.on_change: list[Callable[[], None]] = []
-        self._restorer = Restorer(self._state, clock, rng, self._settings.slice_s, self._aside)
+        self._restorer = Restorer(self._state, rng, self._aside)
         self._putting_back = PuttingBack(self._restorer, self._propose_part, clock)
         self._committed = Committed(self._applier, self._proposals, self._restorer, clock, self._metrics)
         self._time_since = (0, 0.0, 0)  # (the term in which this server leads, since when, log time then)

@@ -3,8 +3,7 @@
 Source: ours. hashicorp/raft writes such a state as a snapshot on the leader alone and lets the followers fetch it; a
 leader that dies between leaves a server whose state nobody agreed on. Here its chunks are entries: each server loads
 them beside the state in use as they are committed, and all exchange the two at the same entry. A restore that was not
-finished leaves nothing: the next leader throws it away. What a state needs before it can be used (an order of its keys)
-is made ahead of the exchange, in the background, as it changes nothing. The entry, after its first byte (`batch.py`):
+finished leaves nothing: the next leader throws it away. The entry, after its first byte (`batch.py`):
 
     msgpack [version, kind, id, number, chunk]    kind: 0 a chunk, 1 exchange (number: how many chunks), 2 throw away
 
@@ -60,9 +59,9 @@ class Staging:
     def __init__(self, machine: StateMachine) -> None:
         self._machine = machine
         self._restoring: Restoring | None = None
-        self._settling: Iterator[None] | None = None
         self.id = b""  # of what is on its way, or empty
         self.chunks: list[bytes] = []
+        self._leaving: list[Iterator[object]] = []
 
     def take(self, id: bytes, number: int, chunk: bytes) -> None:
         """The chunk numbered `number` (from 0) of restore `id`; the first throws away what was there.
@@ -83,25 +82,8 @@ class Staging:
             raise
         self.chunks.append(chunk)
 
-    def settle_ahead(self) -> Iterator[None] | None:
-        """Steps that make the exchange short, once, when all has come; whoever takes them may stop at any time."""
-        restoring = self._restoring
-        if restoring is None or self._settling is not None or not restoring.is_whole:
-            return None
-        try:
-            self._settling = restoring.settle()
-        except CorruptData:
-            return None  # the exchange says so
-        return self._until_thrown_away(self._settling)
-
-    def _until_thrown_away(self, settling: Iterator[None]) -> Iterator[None]:
-        for step in settling:
-            yield step
-            if self._settling is not settling:
-                return
-
-    def exchange(self, id: bytes, count: int) -> Iterator[Iterator[object] | None]:
-        """Steps; the last gives those that let go of the old state, and by then the new one has taken its place.
+    def exchange(self, id: bytes, count: int) -> None:
+        """Put what has come in place of the state in use.
 
         Raises:
             Conflict: it is not there as a whole. CorruptData: it is thrown away.
@@ -110,14 +92,29 @@ class Staging:
         if restoring is None or id != self.id or count != len(self.chunks):
             raise Conflict("this restore was thrown away: begin it again")
         try:
-            for _ in self._settling or restoring.settle():
-                yield None
-            old = restoring.take_place(lifted=True)
+            restoring.finish()
+            self._leaving.append(restoring.take_place(lifted=True))
+            self._restoring = None
         finally:
             self.throw_away()
-        yield old
 
     def throw_away(self) -> None:
-        self._restoring = self._settling = None
+        """What was on its way has no use any more."""
+        if self._restoring is not None:
+            self._leaving.append(self._restoring.forget())
+        if self.chunks:
+            self._leaving.append(_popped(self.chunks))
+        self._restoring = None
         self.id = b""
         self.chunks = []
+
+    def leaving(self) -> Iterator[Iterator[object]]:
+        """Steps, each set of them once, that let go of what has lost its use: all of it at once would hold the loop."""
+        while self._leaving:
+            yield self._leaving.pop()
+
+
+def _popped(chunks: list[bytes]) -> Iterator[None]:
+    while chunks:
+        chunks.pop()
+        yield

@@ -115,12 +115,12 @@ class ReplicatedState:
         restoring = self.begin_restore()
         for chunk in chunks:
             restoring.load(chunk)
-        restoring.settle_at_once()
+        restoring.finish()
         restoring.take_place()
 
 
 class StateRestoring:
-    """`load` every chunk, go through `settle`, then `take_place` or forget it."""
+    """`load` every chunk, `finish`, then `take_place` or forget it."""
 
     def __init__(self, state: ReplicatedState) -> None:
         self._state = state
@@ -164,19 +164,11 @@ class StateRestoring:
         self._outcomes.extend(outcomes)
         self._outcomes_left -= len(outcomes)
 
-    def settle(self) -> Iterator[None]:
-        """Everything was loaded: make it ready, a little at each step. Raises CorruptData."""
-        self._check()
-        return self._machine.settle()
-
-    def settle_at_once(self) -> None:
-        """The same where nothing is served yet. Raises CorruptData."""
-        self._check()
-        self._machine.settle_at_once()
-
-    def _check(self) -> None:
+    def finish(self) -> None:
+        """Everything was loaded. Raises CorruptData when something is missing."""
         if self._outcomes_left or self._staged_left:
             raise CorruptData("a snapshot ends before the state begins")
+        self._machine.finish()
 
     def take_place(self) -> Iterator[object]:
         """Be the state from now on; the steps returned let go of the old one."""
@@ -184,9 +176,15 @@ class StateRestoring:
         state, head = self._state, self._head
         members = None if head is None or not head.configuration.servers else head
         state.restored = None if members is None else (members.configuration_index, members.configuration)
-        state.outcomes = self._outcomes
-        state.staging = self._staging
-        return old
+        outcomes, state.outcomes = state.outcomes, self._outcomes
+        staging, state.staging = state.staging, self._staging
+        staging.throw_away()
+        return chain(old, outcomes.let_go(), *staging.leaving())
+
+    def forget(self) -> Iterator[object]:
+        """Steps that let go of what was loaded, instead of `take_place`."""
+        self._staging.throw_away()
+        return chain(self._machine.forget(), self._outcomes.let_go(), *self._staging.leaving())
 
 
 def _decode(chunk: bytes) -> _Head:

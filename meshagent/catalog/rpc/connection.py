@@ -6,7 +6,7 @@ both hellos are accepted. The listener says nothing to one whose hello it has no
 Bounds, so that no peer can make us grow: one unfinished frame, `max_in_flight` requests each way and
 `max_in_flight_bytes` of them being served (more are answered with an error, never read less: Raft's answers come on
 the same connection), `max_queued_bytes` waiting for a peer that does not read (then it is closed). Raft messages are
-dropped rather than queued.
+dropped rather than queued. A stream that was asked for with a window stops when so much of it is unread (`is_spent`).
 
 What may be changed: a new frame is a row in `_ON_FRAME`.
 """
@@ -21,9 +21,10 @@ from meshagent.catalog.rpc import frames, signals
 from meshagent.catalog.rpc.calls import Calls
 from meshagent.catalog.rpc.error_codes import code_and_message, error_of
 from meshagent.catalog.rpc.frames import Frame, FrameReader
-from meshagent.catalog.rpc.hello import SERVER, Identity, Peer, judge
+from meshagent.catalog.rpc.hello import SERVER, WINDOWS_SINCE, Identity, Peer, judge
 from meshagent.catalog.rpc.outbox import Outbox
 from meshagent.catalog.rpc.reasons import Reason
+from meshagent.catalog.rpc.served import Served
 from meshagent.catalog.rpc.settings import RpcSettings
 from meshagent.errors import LocalProtocolError, RemoteProtocolError, Timeout, TooLarge, Unavailable
 from meshagent.machine import CancelTimer, Command, Event, Log, SetTimer, TimerFired
@@ -69,8 +70,7 @@ class Connection:
         self._outbox = Outbox(settings.max_queued_bytes)
         self._calls = Calls()
         self._calls_at: float | None = None
-        self._serving: dict[int, int] = {}  # request of the peer: its bytes
-        self._serving_bytes = 0
+        self._served = Served(settings.max_in_flight, settings.max_in_flight_bytes)
         self._greeted = False
         self._heard = 0.0
         self._pinged: float | None = None
@@ -93,6 +93,10 @@ class Connection:
     def takes_raft(self) -> bool:
         """Whether a Raft message would be sent now, not dropped."""
         return self.ready and self._outbox.open
+
+    def is_spent(self, id: int) -> bool:
+        """Whether no more of the stream of the peer's request `id` may leave before some of it was read."""
+        return self._served.is_spent(id)
 
     def handle(self, event: Event, now: float) -> list[Command]:
         """Take one event at monotonic second `now`; what is to be done, in order. Nothing after `Close`."""
@@ -176,12 +180,12 @@ class Connection:
             preface = b"" if self._greeted else frames.PREFACE
             self._out.append(signals.Write(preface + frames.encode(frames.Goodbye(reason, detail))))
         self._out += (CancelTimer(HANDSHAKE), CancelTimer(ALIVE), CancelTimer(CALLS))
-        self._out += [signals.Cancelled(id) for id in self._serving]
+        self._out += [signals.Cancelled(id) for id in self._served]
         self._out += [
             signals.Failed(token, Unavailable(f"the connection ended: {reason}")) for token in self._calls.clear()
         ]
         self._out.append(signals.Close(reason, detail, by_peer))
-        self._serving.clear()
+        self._served.clear()
         self._outbox.clear()
 
     # -- time
@@ -254,8 +258,9 @@ class Connection:
             self._out.append(signals.Failed(event.token, Unavailable("too many requests wait for this server")))
             return
         id = self._calls.next_id()
+        window = event.window if self.peer is not None and self.peer.version >= WINDOWS_SINCE else 0
         try:
-            data = frames.encode(frames.Request(id, event.method, int(event.timeout_s * 1000), event.payload))
+            data = frames.encode(frames.Request(id, event.method, int(event.timeout_s * 1000), event.payload, window))
         except LocalProtocolError as error:
             self._out.append(signals.Failed(event.token, TooLarge(str(error))))
             return
@@ -271,6 +276,11 @@ class Connection:
         if id is not None:
             self._calls.finish(id)
             self._send(frames.encode(frames.Cancel(id)))
+
+    def _on_read(self, event: signals.Read) -> None:
+        id = self._calls.id(event.token)
+        if id is not None and self.peer is not None and self.peer.version >= WINDOWS_SINCE:
+            self._send(frames.encode(frames.Credit(id, event.size)))
 
     def _on_response(self, frame: frames.Response) -> None:
         if (token := self._calls.finish(frame.id)) is not None:
@@ -292,45 +302,37 @@ class Connection:
     # -- the peer's requests
 
     def _on_request(self, frame: frames.Request) -> None:
-        if frame.id in self._serving:
+        if frame.id in self._served:
             raise RemoteProtocolError(f"request {frame.id} is already open")
-        settings = self._settings
-        size = len(frame.payload)
-        crowded = len(self._serving) >= settings.max_in_flight
-        if crowded or (self._serving and self._serving_bytes + size > settings.max_in_flight_bytes):
+        if self._served.open(frame.id, len(frame.payload), frame.window):
+            self._out.append(signals.Arrived(frame.id, frame.method, frame.payload, frame.timeout_ms / 1000))
+        else:
             self._send_error(frame.id, Unavailable("too many requests of this agent are being served"))
-            return
-        self._serving[frame.id] = size
-        self._serving_bytes += size
-        self._out.append(signals.Arrived(frame.id, frame.method, frame.payload, frame.timeout_ms / 1000))
-
-    def _served(self, id: int) -> bool:
-        """Forget a request; False when nobody waits for it any more."""
-        size = self._serving.pop(id, None)
-        if size is None:
-            return False
-        self._serving_bytes -= size
-        return True
 
     def _on_cancel(self, frame: frames.Cancel) -> None:
-        if self._served(frame.id):
+        if self._served.close(frame.id):
             self._out.append(signals.Cancelled(frame.id))
 
+    def _on_credit(self, frame: frames.Credit) -> None:
+        if self._served.read(frame.id, frame.size):
+            self._out.append(signals.Credited())
+
     def _on_reply(self, event: signals.Reply) -> None:
-        if self._served(event.id):
+        if self._served.close(event.id):
             self._send_large(event.id, frames.Response(event.id, event.payload))
 
     def _on_refuse(self, event: signals.Refuse) -> None:
-        if self._served(event.id):
+        if self._served.close(event.id):
             self._send_error(event.id, event.error)
 
     def _on_piece(self, event: signals.Piece) -> None:
-        if event.id in self._serving and not self._send_large(event.id, frames.StreamData(event.id, event.payload)):
-            self._served(event.id)
+        self._served.leaves(event.id, event.payload)
+        if event.id in self._served and not self._send_large(event.id, frames.StreamData(event.id, event.payload)):
+            self._served.close(event.id)
             self._out.append(signals.Cancelled(event.id))
 
     def _on_last_piece(self, event: signals.LastPiece) -> None:
-        if self._served(event.id):
+        if self._served.close(event.id):
             self._send(frames.encode(frames.StreamEnd(event.id)))
 
     def _send_large(self, id: int, frame: Frame) -> bool:
@@ -375,6 +377,7 @@ _ON_FRAME: dict[type, Callable[[Connection, Any], None]] = {
     frames.Ping: Connection._on_ping,
     frames.Pong: Connection._on_pong,
     frames.Goodbye: Connection._on_goodbye,
+    frames.Credit: Connection._on_credit,
 }
 
 _ON_EVENT: dict[type, Callable[[Connection, Any], None]] = {
@@ -388,6 +391,7 @@ _ON_EVENT: dict[type, Callable[[Connection, Any], None]] = {
     signals.SendRaft: Connection._on_send_raft,
     signals.Call: Connection._on_call,
     signals.Abandon: Connection._on_abandon,
+    signals.Read: Connection._on_read,
     signals.Reply: Connection._on_reply,
     signals.Refuse: Connection._on_refuse,
     signals.Piece: Connection._on_piece,

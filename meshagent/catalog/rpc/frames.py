@@ -19,11 +19,13 @@ import msgspec
 from meshagent.errors import LocalProtocolError, RemoteProtocolError
 
 __all__ = [
+    "LEAST_PIECE_BYTES",
     "MAX_CLIENT_FRAME_BYTES",
     "MAX_FRAME_BYTES",
     "MAX_HELLO_BYTES",
     "PREFACE",
     "Cancel",
+    "Credit",
     "Error",
     "Frame",
     "FrameReader",
@@ -38,6 +40,7 @@ __all__ = [
     "StreamEnd",
     "decode",
     "encode",
+    "weight",
 ]
 
 #: First bytes of a connection, in each direction. The first tells it from TLS (0x16) and HTTP.
@@ -49,6 +52,8 @@ MAX_FRAME_BYTES = 73 << 20
 MAX_CLIENT_FRAME_BYTES = 16 << 20
 #: Largest frame of a peer that has not been accepted yet: five names, at most 255 bytes each, and numbers.
 MAX_HELLO_BYTES = 2048
+#: A piece of a stream counts as at least so many bytes in a window.
+LEAST_PIECE_BYTES = 256
 #: Longest message of an error; the rest is cut off.
 MAX_ERROR_CHARS = 4096
 
@@ -73,12 +78,17 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag=1):  # since 0.1
 
 
 class Request(msgspec.Struct, frozen=True, array_like=True, tag=2):  # since 0.1
-    """Ask for `method`; `id` is the asker's, unique on the connection. The asker waits `timeout_ms` for the answer."""
+    """Ask for `method`; `id` is the asker's, unique on the connection. The asker waits `timeout_ms` for the answer.
+
+    `window` (since protocol version 2): of a longer answer so many bytes (`weight`) may be on their way and unread, and
+    the piece that goes beyond; 0: as many as there are.
+    """
 
     id: int
     method: str
     timeout_ms: int
     payload: bytes
+    window: int = 0
 
 
 class Response(msgspec.Struct, frozen=True, array_like=True, tag=3):  # since 0.1
@@ -140,10 +150,24 @@ class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag=11):  # since 0.
     detail: str = ""
 
 
-Frame = Hello | Request | Response | Error | Cancel | StreamData | StreamEnd | RaftMessage | Ping | Pong | Goodbye
+class Credit(msgspec.Struct, frozen=True, array_like=True, tag=12):  # since protocol version 2
+    """`size` bytes (`weight`) of the longer answer of request `id`, which was asked for with a window, were read."""
+
+    id: int
+    size: int
+
+
+Frame = (
+    Hello | Request | Response | Error | Cancel | StreamData | StreamEnd | RaftMessage | Ping | Pong | Goodbye | Credit
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
+
+
+def weight(piece: bytes) -> int:
+    """What a piece of a stream counts in a window: many small ones cost memory as few large ones do."""
+    return max(len(piece), LEAST_PIECE_BYTES)
 
 
 def encode(frame: Frame) -> bytes:

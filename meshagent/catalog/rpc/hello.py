@@ -15,10 +15,23 @@ from dataclasses import dataclass, replace
 from meshagent.catalog.rpc.frames import Hello
 from meshagent.catalog.rpc.reasons import Reason
 
-__all__ = ["CLIENT", "NEWEST", "OLDEST", "SERVER", "VERSIONS", "Identity", "Peer", "judge", "server_name"]
+__all__ = [
+    "CLIENT",
+    "NEWEST",
+    "OLDEST",
+    "SERVER",
+    "VERSIONS",
+    "WINDOWS_SINCE",
+    "Identity",
+    "Peer",
+    "judge",
+    "server_name",
+]
 
 #: Protocol version -> what it added.
-VERSIONS = {1: "0.1: frames 1 to 11"}
+VERSIONS = {1: "0.1: frames 1 to 11", 2: "0.1: windows of streams, frame 12"}
+#: From this version on a stream may be asked for with a window.
+WINDOWS_SINCE = 2
 OLDEST = min(VERSIONS)
 NEWEST = max(VERSIONS)
 

@@ -118,13 +118,21 @@ class Link(asyncio.Protocol):
         future.add_done_callback(self._abandon_cancelled)
         return future
 
-    async def stream(self, method: str, payload: bytes, timeout_s: float) -> AsyncIterator[bytes]:
-        """Ask for a longer answer and give its pieces; `timeout_s` is for the first. Closing it tells the peer."""
-        stream = Stream(self._loop)
+    async def stream(
+        self, method: str, payload: bytes, timeout_s: float, *, window: int = 0
+    ) -> AsyncGenerator[bytes, None]:
+        """Ask for a longer answer and give its pieces; `timeout_s` is for the first. Closing it tells the peer.
+
+        `window`: the peer waits when so many bytes of it are on their way and unread. Without one (0) the stream is
+        given up when it is not read: for pieces that something else on the connection waits behind.
+        """
+        stream: Stream
+        on_read = (lambda size: self._take(signals.Read(stream, size))) if window else None
+        stream = Stream(self._loop, window, on_read)
         self._metrics.incr("client.rpc")
         if self._machine is None:
             raise Unavailable("the connection is not ready")
-        self._take(signals.Call(stream, method, payload, timeout_s))
+        self._take(signals.Call(stream, method, payload, timeout_s, window))
         try:
             async for piece in stream:
                 yield piece
@@ -322,7 +330,7 @@ class Link(asyncio.Protocol):
     async def _send_stream(self, id: int, pieces: AsyncIterator[bytes]) -> MeshError | None:
         try:
             async for piece in pieces:
-                while self._paused and self.reason is None:
+                while (self._paused or self._is_spent(id)) and self.reason is None:
                     self._drained = self._drained or self._loop.create_future()
                     await asyncio.shield(self._drained)
                 if self._transport is None or self._transport.is_closing():
@@ -339,6 +347,12 @@ class Link(asyncio.Protocol):
                 await pieces.aclose()  # not when the collector comes round to it
         self._take(signals.LastPiece(id))
         return None
+
+    def _is_spent(self, id: int) -> bool:
+        return self._machine is not None and self._machine.is_spent(id)
+
+    def _credited(self, _: signals.Credited) -> None:
+        self._wake_drained()
 
     def _wake_drained(self) -> None:
         if self._drained is not None and not self._drained.done():
@@ -364,6 +378,7 @@ _ON_COMMAND: dict[type[Command], Callable[[Link, Any], None]] = {
     signals.Accepted: Link._accepted,
     signals.Arrived: Link._arrived,
     signals.Cancelled: Link._cancelled,
+    signals.Credited: Link._credited,
     signals.Answered: Link._answered,
     signals.Failed: Link._failed,
     signals.Streamed: Link._streamed,

@@ -22,6 +22,7 @@ __all__ = [
     "Call",
     "Cancelled",
     "Close",
+    "Credited",
     "Failed",
     "LastPiece",
     "Lost",
@@ -29,6 +30,7 @@ __all__ = [
     "Paused",
     "Piece",
     "RaftArrived",
+    "Read",
     "Received",
     "Refuse",
     "Reply",
@@ -78,12 +80,21 @@ class Resumed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Call(Event):
-    """Ask the peer. `token` is any hashable thing; the answer names it."""
+    """Ask the peer. `token` is any hashable thing; the answer names it. `window`: of a stream, in bytes; 0: none."""
 
     token: Any
     method: str
     payload: bytes
     timeout_s: float
+    window: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Read(Event):
+    """`size` more bytes (`frames.weight`) of the stream of `token` were read by who asked for it."""
+
+    token: Any
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +184,11 @@ class Arrived(Command):
     method: str
     payload: bytes
     timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Credited(Command):
+    """A stream that had used up its window may go on."""
 
 
 @dataclass(frozen=True, slots=True)

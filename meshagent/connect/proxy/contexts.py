@@ -1,16 +1,19 @@
 """TLS contexts from a snapshot's leaf and roots.
 
-Source: "TLS of the built-in proxy's public listener" of the golden mesh data (client certificates). What may change
-here: parameters of the `mesh` entry (M29).
+Source: "TLS of the built-in proxy's public listener" of the golden mesh data (client certificates); surface row M29
+(versions and suites of the `mesh` entry). What may change here: what further entries say of TLS.
 """
 
 from __future__ import annotations
 
+from meshagent.connect.mesh_settings import TlsBounds
 from meshagent.connect.proxy.layers.openssl import TlsContext
 from meshagent.connect.snapshot import ProxySnapshot
 from meshagent.errors import Unavailable
 
-__all__ = ["Contexts"]
+__all__ = ["Contexts", "ContextsKey"]
+
+ContextsKey = tuple[str, tuple[str, ...], str, TlsBounds, TlsBounds]
 
 #: What a listener of these protocols speaks inside TLS, in order of preference; others negotiate nothing.
 _ALPN = {"http": ("http/1.1",), "http2": ("h2", "http/1.1"), "grpc": ("h2", "http/1.1")}
@@ -25,12 +28,13 @@ class Contexts:
             raise Unavailable("there is no leaf certificate yet")
         chain, key, roots = snapshot.leaf_chain, snapshot.leaf_key, snapshot.roots
         alpn = _ALPN.get(snapshot.inbound.protocol, ()) if snapshot.inbound is not None else ()
-        self.server = TlsContext(server_side=True, chain=chain, key=key, roots=roots, alpn=alpn)
+        incoming, outgoing = snapshot.mesh.incoming, snapshot.mesh.outgoing
+        self.server = TlsContext(server_side=True, chain=chain, key=key, roots=roots, alpn=alpn, bounds=incoming)
         #: What its connections offer is told for each: the protocol of an upstream is the upstream's.
-        self.client = TlsContext(server_side=False, chain=chain, key=key, roots=roots)
+        self.client = TlsContext(server_side=False, chain=chain, key=key, roots=roots, bounds=outgoing)
 
     @staticmethod
-    def key(snapshot: ProxySnapshot) -> tuple[str, tuple[str, ...], str]:
+    def key(snapshot: ProxySnapshot) -> ContextsKey:
         """What contexts are made of: another key needs others."""
         protocol = snapshot.inbound.protocol if snapshot.inbound is not None else ""
-        return snapshot.leaf_chain, snapshot.roots, protocol
+        return snapshot.leaf_chain, snapshot.roots, protocol, snapshot.mesh.incoming, snapshot.mesh.outgoing

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from meshagent.clock import Clock, Tasks
-from meshagent.connect.proxy.cluster.cluster import CONNECT_FAILED, TIMED_OUT
+from meshagent.connect.proxy.cluster.cluster import CONNECT_FAILED
 from meshagent.connect.proxy.cluster.host import Host
 from meshagent.connect.proxy.contexts import Contexts
 from meshagent.connect.proxy.layers.tls import Session, Tls
@@ -121,7 +121,7 @@ class Dial:
         timeout_ms = self._timeout_ms or parse_duration(row.target.connect_timeout) / 1e6
         loop = asyncio.get_running_loop()
         self._started = loop.time()
-        far.timer = loop.call_later(timeout_ms / 1000.0, self._failed, far, "timed out", TIMED_OUT)
+        far.timer = loop.call_later(timeout_ms / 1000.0, self._failed, far, "timed out", CONNECT_FAILED)
         self._task = self._dialler.tasks.start(self._connect(far, host), name="outbound connection")
 
     async def _connect(self, far: Side, host: Host) -> None:

@@ -1,9 +1,10 @@
 """I/O edge: active checks: every instance of a cluster that wants them is asked at its interval.
 
-A check is a connection with mutual TLS whose peer proves to be the service, and with a path a GET on it that answers
-2xx. It goes beside the traffic, on connections of its own, and does not count as any.
+A check is a connection with mutual TLS whose peer proves to be the service, with a path a GET on it that answers 2xx,
+with `grpc` a call of gRPC's health service (`grpc_prober.py`). It goes beside the traffic, on connections of its own,
+and does not count as any.
 
-Source: Envoy's architecture overview, "health checking" (HTTP and TCP); `cluster/active_checks.py` says what answers
+Source: Envoy's architecture overview, "health checking"; `cluster/active_checks.py` says what answers
 mean. What may change here: other kinds of check.
 """
 
@@ -20,6 +21,8 @@ from meshagent.connect.proxy.cluster.cluster import Cluster
 from meshagent.connect.proxy.cluster.clusters import Clusters
 from meshagent.connect.proxy.cluster.host import Host
 from meshagent.connect.proxy.contexts import Contexts
+from meshagent.connect.proxy.grpc_prober import probe_grpc
+from meshagent.connect.proxy.http.connection import Turn
 from meshagent.connect.proxy.layers.tls import Tls
 from meshagent.connect.resilience import ActiveCheck
 from meshagent.errors import RemoteProtocolError
@@ -32,6 +35,9 @@ log = logging.getLogger("proxy.checks")
 _MAX_LINE = 8192
 
 
+_CONNECTION = ActiveCheck()
+
+
 class HealthProber:
     """A task for each instance that is checked; `follow` after each snapshot."""
 
@@ -39,12 +45,14 @@ class HealthProber:
         self,
         clusters: Clusters,
         contexts: Callable[[], Contexts | None],
+        turn: Callable[[], Turn],
         clock: Clock,
         rng: random.Random,
         tasks: Tasks,
     ) -> None:
         self._clusters = clusters
         self._contexts = contexts
+        self._turn = turn
         self._clock = clock
         self._rng = rng
         self._tasks = tasks
@@ -62,6 +70,11 @@ class HealthProber:
             if host not in self._running:
                 self._running[host] = self._tasks.start(self._ask(host, cluster), name="upstream check")
 
+    async def takes(self, host: Host) -> bool:
+        """Whether an instance takes a connection, and proves who it is."""
+        contexts = self._contexts()
+        return contexts is not None and not await probe(self._turn(), contexts, host, _CONNECTION)
+
     async def _ask(self, host: Host, cluster: Cluster) -> None:
         first = True
         while True:
@@ -74,24 +87,29 @@ class HealthProber:
             first = False
             contexts = self._contexts()
             if contexts is not None:
-                reason = await probe(contexts, host, check)
+                reason = await probe(self._turn(), contexts, host, check)
                 if reason:
                     log.debug("check failed: target=%s address=%s error=%s", host.target, host.key, reason)
                 cluster.checked(host, not reason)
 
 
-async def probe(contexts: Contexts, host: Host, check: ActiveCheck) -> str:
+async def probe(turn: Turn, contexts: Contexts, host: Host, check: ActiveCheck) -> str:
     """Ask once: why it is bad, "" when it is good."""
+    try:
+        return await (probe_grpc(turn, contexts, host, check) if check.grpc else _probe(contexts, host, check))
+    except TimeoutError:
+        return "timed out"
+    except OSError as error:
+        return str(error) or type(error).__name__
+
+
+async def _probe(contexts: Contexts, host: Host, check: ActiveCheck) -> str:
     loop = asyncio.get_running_loop()
     asking = _Asking(contexts, host, check, loop.create_future())
     try:
         async with asyncio.timeout(check.timeout_s):
             await loop.create_connection(lambda: asking, host.address, host.port)
             return await asking.found
-    except TimeoutError:
-        return "timed out"
-    except OSError as error:
-        return str(error) or type(error).__name__
     finally:
         if asking.transport is not None:
             asking.transport.abort()

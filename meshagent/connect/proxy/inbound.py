@@ -14,19 +14,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import cast
 
 from meshagent.clock import Clock, Tasks
 from meshagent.connect.intentions import Decision
 from meshagent.connect.proxy.authz import authorize
 from meshagent.connect.proxy.contexts import Contexts
 from meshagent.connect.proxy.door import Door
+from meshagent.connect.proxy.idle import IdleWatch
 from meshagent.connect.proxy.layers.tls import Tls
 from meshagent.connect.proxy.limits.limiter import RateLimiter
-from meshagent.connect.proxy.pump import Side, join
+from meshagent.connect.proxy.local_app import join_application
+from meshagent.connect.proxy.passage import Passage
+from meshagent.connect.proxy.peek import Refuse
+from meshagent.connect.proxy.pump import Side, end_idle
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.snapshot import Inbound, ProxySnapshot
+from meshagent.errors import Unavailable
 
 __all__ = ["InboundListener"]
 
@@ -57,6 +61,14 @@ class InboundListener:
         self._door = Door()
         #: Peers by the side that faces them, with their identity once it is known.
         self.live: dict[Side, str] = {}
+        self._idle: IdleWatch[Side] = IdleWatch()
+        #: Those who prove nothing, where that is permitted.
+        self.passage = Passage(lambda: self.inbound, tasks, tallies, connections)
+
+    @property
+    def open_connections(self) -> int:
+        """How many there are."""
+        return len(self.live) + len(self.passage)
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
@@ -72,6 +84,12 @@ class InboundListener:
         """Cut what is open."""
         for side in list(self.live):
             side.abort()
+        self.passage.cut()
+
+    def end_idle(self, now: float) -> None:
+        """End the connections over which nothing has passed for too long."""
+        sides = (*(side for side, identity in self.live.items() if identity), *self.passage.sides)
+        end_idle(self._idle, sides, now, self.inbound.idle_timeout_ms)
 
     def recheck(self) -> int:
         """Cut the connections that the snapshot of now does not allow; how many."""
@@ -87,17 +105,24 @@ class InboundListener:
                 if side.other is not None:
                     side.other.abort()
                 side.abort()
-        return cut
+        return cut if snapshot.mesh.permissive else cut + self.passage.cut()
 
     # --- one connection ----------------------------------------------------------------------------------------
 
     def _accept(self) -> asyncio.BaseProtocol:
         contexts = self.contexts
         limit = self.inbound.max_connections
-        full = bool(limit) and len(self.live) >= limit
+        full = bool(limit) and self.open_connections >= limit
         if contexts is None or full or not self.limiter.may_connect(self._clock.monotonic()):
             self._tallies.refused += 1
-            return _Refuse()
+            return Refuse()
+        return self.passage.peek(self._proven) if self._state().mesh.permissive else self._proven()
+
+    def _proven(self) -> Side:
+        """A protocol for a connection that has to prove who it is from."""
+        contexts = self.contexts
+        if contexts is None:
+            raise Unavailable("there is no leaf certificate")
         side = Side(Tls(contexts.server, server_side=True), self._shaken, self._closed)
         self.live[side] = ""
         timer = asyncio.get_running_loop().call_later(self.inbound.handshake_timeout_ms / 1000.0, self._too_slow, side)
@@ -138,26 +163,15 @@ class InboundListener:
 
     async def _dial(self, side: Side) -> None:
         inbound = self.inbound
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(inbound.connect_timeout_ms / 1000.0):
-                if inbound.local_socket:
-                    _, local = await loop.create_unix_connection(Side, inbound.local_socket)
-                else:
-                    _, local = await loop.create_connection(Side, inbound.local_address, inbound.local_port)
-        except (OSError, TimeoutError) as error:
+        why = await join_application(side, inbound)
+        if why:
             self._tallies.unreachable += 1
-            self._connections.failed(self.live.get(side, ""), str(error) or "timed out")
+            self._connections.failed(self.live.get(side, ""), why)
             log.warning(
                 "the application cannot be reached: address=%s:%d error=%s",
-                inbound.local_address, inbound.local_port, error or "timed out",
+                inbound.local_address, inbound.local_port, why,
             )  # fmt: skip
             side.abort()
-            return
-        if side.closed:
-            local.abort()
-        else:
-            join(side, local)
 
     def _closed(self, side: Side, why: str) -> None:
         if side.timer is not None:
@@ -169,10 +183,3 @@ class InboundListener:
         if not self.live.pop(side, "") and why:
             self._tallies.failed_handshakes += why != "denied"
             log.debug("connection ended before it began: reason=%s", why)
-
-
-class _Refuse(asyncio.Protocol):
-    """A connection over the limit, or before there is a leaf."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast("asyncio.Transport", transport).abort()

@@ -20,9 +20,12 @@ from meshagent.connect.proxy.cluster.host import Host
 from meshagent.connect.proxy.contexts import Contexts
 from meshagent.connect.proxy.dial import Dial, Dialler
 from meshagent.connect.proxy.door import Door
-from meshagent.connect.proxy.pump import Side
+from meshagent.connect.proxy.idle import IdleWatch
+from meshagent.connect.proxy.peek import Peek
+from meshagent.connect.proxy.pump import Side, end_idle
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry.connections import Connections
+from meshagent.connect.proxy.told_peer import with_header
 from meshagent.connect.snapshot import Outbound, ProxySnapshot
 
 __all__ = ["OutboundListener"]
@@ -52,6 +55,14 @@ class OutboundListener:
         self._door = Door()
         #: The application's side of what is open, with the instance once there is one.
         self.live: dict[Side, tuple[Cluster, Host | None] | None] = {}
+        #: Those who have not said yet whom they speak for.
+        self._peeking: set[Peek] = set()
+        self._idle: IdleWatch[Side] = IdleWatch()
+
+    @property
+    def open_connections(self) -> int:
+        """How many there are."""
+        return len(self.live) + len(self._peeking)
 
     async def start(self) -> None:
         """Listen, unless others hand connections over. Raises OSError."""
@@ -59,27 +70,45 @@ class OutboundListener:
         if not one.listens:
             return
         if one.socket_path:
-            await self._door.open_socket(self.accept, one.socket_path, one.socket_mode)
+            await self._door.open_socket(self._accept, one.socket_path, one.socket_mode)
         else:
-            await self._door.open(self.accept, one.address, one.port)
+            await self._door.open(self._accept, one.address, one.port)
         log.info("listening: address=%s upstream=%s", one.key, one.name)
 
     def stop_accepting(self) -> None:
         """Take no new connections; those that are open go on."""
         self._door.close()
+        for peek in list(self._peeking):
+            peek.abort()
 
     def abort_all(self) -> None:
         """Cut what is open."""
         for side in list(self.live):
             side.abort()
 
+    def end_idle(self, now: float) -> None:
+        """End the connections over which nothing has passed for too long."""
+        end_idle(self._idle, self.live, now, self.outbound.idle_timeout_ms)
+
     # --- one connection ----------------------------------------------------------------------------------------
 
     def accept(self) -> asyncio.BaseProtocol:
-        """What takes a new connection over."""
+        """What takes over a connection that the application itself made."""
         return Side(None, self._accepted, self._closed)
 
-    def _accepted(self, side: Side) -> None:
+    def _accept(self) -> asyncio.BaseProtocol:
+        if self.outbound.accept_proxy_protocol:
+            return with_header(self._told, self._refused, self._peeking)
+        return self.accept()
+
+    def _told(self, address: str) -> Side:
+        """A client that speaks for another one."""
+        return Side(None, lambda side: self._accepted(side, address), self._closed)
+
+    def _refused(self) -> None:
+        self._tallies.refused += 1
+
+    def _accepted(self, side: Side, address: str = "") -> None:
         cluster = self._clusters.drawn(self.outbound.key)
         if cluster is not None and not cluster.breaker.try_connection():
             self._tallies.refused += 1
@@ -87,7 +116,7 @@ class OutboundListener:
             return
         self.live[side] = (cluster, None) if cluster is not None else None
         side.pause()
-        self._begin(side, cluster)
+        self._begin(side, cluster, address)
 
     def _closed(self, side: Side, why: str) -> None:
         held = self.live.pop(side, None)
@@ -101,7 +130,7 @@ class OutboundListener:
             other = side.other
             self._connections.ended(noted, side.read_bytes, other.read_bytes if other is not None else 0, why)
 
-    def _begin(self, side: Side, cluster: Cluster | None) -> None:
+    def _begin(self, side: Side, cluster: Cluster | None, address: str) -> None:
         _, contexts = self._state()
         if contexts is None or cluster is None:
             self._unreachable(side, "no leaf certificate yet" if contexts is None else "")
@@ -111,6 +140,7 @@ class OutboundListener:
             host.active += 1
             self.live[side] = (cluster, host)
             side.noted = self._connections.joined("", host.key, host.target)
+            side.noted.peer_address = address
 
         Dial(
             self._dialler,

@@ -13,15 +13,19 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import cast
 
+from meshagent.connect.proxy.idle import IdleWatch
 from meshagent.connect.proxy.layers.tls import BUFFER_BYTES, IN, PLAIN, Tls
 from meshagent.connect.proxy.relay import Relay, relay_of
 from meshagent.connect.proxy.telemetry.connections import Connection
 from meshagent.errors import RemoteProtocolError
 
-__all__ = ["Side", "join"]
+__all__ = ["IDLE_TIMEOUT_S", "Side", "end_idle", "join"]
+
+#: A connection over which nothing passes is ended (Envoy's TCP proxy: the same).
+IDLE_TIMEOUT_S = 3600.0
 
 
 class Side(asyncio.BufferedProtocol):
@@ -325,6 +329,14 @@ class Side(asyncio.BufferedProtocol):
             relay.remove(self._fd)
             if other is not None:
                 relay.hold(other._fd)
+
+
+def end_idle(watch: IdleWatch[Side], sides: Iterable[Side], now: float, limit_ms: int | None) -> None:
+    """End the joined connections over which nothing has passed for the limit, which is an hour when it is None."""
+    limit_s = IDLE_TIMEOUT_S if limit_ms is None else limit_ms / 1000.0
+    joined = [(side, side.read_bytes + side.other.read_bytes) for side in sides if side.other is not None]
+    for side in watch.look(joined, now, limit_s):
+        side.fail("idle timeout")
 
 
 def join(one: Side, two: Side) -> None:

@@ -17,22 +17,27 @@ from collections.abc import Callable
 
 from meshagent.catalog.entries.graph import is_http
 from meshagent.clock import Clock, Tasks
+from meshagent.connect.exposing import Exposed
 from meshagent.connect.proxy.cluster.cluster import Cluster
 from meshagent.connect.proxy.cluster.clusters import Clusters
 from meshagent.connect.proxy.cluster.host import Host
-from meshagent.connect.proxy.contexts import Contexts
+from meshagent.connect.proxy.contexts import Contexts, ContextsKey
 from meshagent.connect.proxy.dial import Dialler
 from meshagent.connect.proxy.health_prober import HealthProber
 from meshagent.connect.proxy.http.connection import Turn
+from meshagent.connect.proxy.http.exposed import ExposedListener
 from meshagent.connect.proxy.http.inbound import HttpInboundListener
 from meshagent.connect.proxy.http.manager import Manager
 from meshagent.connect.proxy.http.opening import Opener
 from meshagent.connect.proxy.http.outbound import HttpOutboundListener
 from meshagent.connect.proxy.http.pool import HostPool
+from meshagent.connect.proxy.idle import step_s
 from meshagent.connect.proxy.inbound import InboundListener
 from meshagent.connect.proxy.limits.filter import rate_filter
 from meshagent.connect.proxy.limits.limiter import RateLimiter
 from meshagent.connect.proxy.outbound import OutboundListener
+from meshagent.connect.proxy.pump import IDLE_TIMEOUT_S
+from meshagent.connect.proxy.reprober import Reprober
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.proxy.telemetry.sidecar import SidecarTelemetry
@@ -45,7 +50,14 @@ __all__ = ["Sidecar"]
 
 log = logging.getLogger("proxy")
 
-Listener = InboundListener | OutboundListener | HttpInboundListener | HttpOutboundListener | TransparentListener
+Listener = (
+    InboundListener
+    | OutboundListener
+    | HttpInboundListener
+    | HttpOutboundListener
+    | ExposedListener
+    | TransparentListener
+)
 
 #: How often a draining sidecar looks whether it is empty.
 _DRAIN_STEP_S = 0.02
@@ -60,15 +72,17 @@ class Sidecar:
         self._tasks = Tasks()
         self._rng = rng
         self.clusters = Clusters(clock.monotonic, rng, self._host_event, self._pool)
-        self._prober = HealthProber(self.clusters, lambda: self._contexts, clock, rng, self._tasks)
+        self._prober = HealthProber(self.clusters, lambda: self._contexts, lambda: self.turn, clock, rng, self._tasks)
+        self._reprober = Reprober(self.clusters, self._prober.takes, clock, rng, self._tasks)
         self.tallies = Tallies()
         self.telemetry = SidecarTelemetry(clock, rng, self._tasks, self.clusters, self.tallies, lambda: self.ready)
         self.limiter = RateLimiter()
         self.snapshot: ProxySnapshot | None = None
         self._contexts: Contexts | None = None
-        self._contexts_key: tuple[str, tuple[str, ...], str] = ("", (), "")
+        self._contexts_key: ContextsKey | None = None
         self.inbound: InboundListener | HttpInboundListener | None = None
         self.outbound: dict[str, OutboundListener | HttpOutboundListener] = {}
+        self.exposed: dict[Exposed, ExposedListener] = {}
         self.transparent: TransparentListener | None = None
         #: Listeners that were replaced, while they have connections.
         self._leaving: list[Listener] = []
@@ -76,12 +90,15 @@ class Sidecar:
         self._turn: Turn | None = None
         self._dialler = Dialler(clock, self._tasks, self.tallies)
         self._applying = asyncio.Lock()
+        self._idle: asyncio.Task[None] | None = None
+        self._idle_step_s = 0.0
 
     @property
     def connections(self) -> int:
         """How many are open."""
-        listeners = [*self.outbound.values(), self.inbound, self.transparent, *self._leaving]
-        return sum(len(listener.live) for listener in listeners if listener is not None)
+        one_each = (one for one in (self.inbound, self.transparent) if one is not None)
+        listeners: list[Listener] = [*self.outbound.values(), *self.exposed.values(), *one_each, *self._leaving]
+        return sum(listener.open_connections for listener in listeners)
 
     @property
     def ready(self) -> bool:
@@ -93,6 +110,7 @@ class Sidecar:
             and (snapshot.inbound is None or self.inbound is not None)
             and (snapshot.transparent is None or self.transparent is not None)
             and all(one.key in self.outbound for one in snapshot.outbound if one.listens or one.virtual_ips)
+            and all(one in self.exposed for one in snapshot.exposed)
         )
 
     async def apply(self, snapshot: ProxySnapshot) -> None:
@@ -110,18 +128,21 @@ class Sidecar:
                 if cut:
                     log.info("intentions changed: connections cut=%d", cut)
             await self._follow_inbound(snapshot.inbound)
+            await self._follow_exposed(snapshot.exposed)
             await self._follow_outbound(snapshot.outbound)
             await self._follow_transparent(snapshot.transparent)
-            self._leaving = [listener for listener in self._leaving if listener.live]
+            self._leaving = [listener for listener in self._leaving if listener.open_connections]
             for listener in self._leaving:
                 if isinstance(listener, InboundListener | HttpInboundListener):
                     listener.recheck()
+            self._watch_idle(snapshot)
             await self.telemetry.apply(snapshot)
 
     async def withdraw(self) -> None:
         """The proxy is registered no more: take no new connections, let the open ones end."""
         async with self._applying:
             await self._follow_inbound(None)
+            await self._follow_exposed(())
             await self._follow_transparent(None)
             await self._follow_outbound(())
 
@@ -170,8 +191,9 @@ class Sidecar:
             listener: InboundListener | HttpInboundListener
             if is_http(wanted.protocol):
                 listener = HttpInboundListener(
-                    wanted, self._clock, self._tasks, self.tallies, self._now, self.turn, self._rng
-                )
+                    wanted, self._clock, self._tasks, self.tallies, self._now, self._seen("inbound", ""), self.turn,
+                    self._rng,
+                )  # fmt: skip
                 self._observe(listener.manager, "inbound", "")
                 listener.manager.filters += (rate_filter(self.limiter, self._clock.monotonic),)
                 listener.may_connect = lambda: self.limiter.may_connect(self._clock.monotonic())
@@ -187,6 +209,24 @@ class Sidecar:
                 return
             self.inbound = listener
 
+    async def _follow_exposed(self, wanted: tuple[Exposed, ...]) -> None:
+        for one in [one for one in self.exposed if one not in wanted]:
+            listener = self.exposed.pop(one)
+            listener.stop_accepting()
+            self._leaving.append(listener)
+        for one in wanted:
+            if one in self.exposed:
+                continue
+            made = ExposedListener(one, self._now, self._tasks, self.tallies, self.turn, self._rng)
+            self._observe(made.manager, "inbound", "")
+            try:
+                await self._start(made)
+            except OSError as error:
+                log.error("cannot listen: address=%s:%d path=%s error=%s", one.address, one.port, one.path, error)
+                self.telemetry.managers.remove(made.manager)
+                continue
+            self.exposed[one] = made
+
     async def _follow_outbound(self, wanted: tuple[Outbound, ...]) -> None:
         by_key = {one.key: one for one in wanted if one.listens or one.virtual_ips}
         for key in [key for key, held in self.outbound.items() if not _serves(held, by_key.get(key))]:
@@ -201,7 +241,7 @@ class Sidecar:
                 continue
             made: OutboundListener | HttpOutboundListener
             if one.is_http:
-                made = HttpOutboundListener(one, self.clusters, self.turn, self._rng, self._now)
+                made = HttpOutboundListener(one, self.clusters, self.turn, self._rng, self._now, self.tallies)
                 self._observe(made.manager, "outbound", one.name)
             else:
                 made = OutboundListener(
@@ -214,6 +254,25 @@ class Sidecar:
                 log.error("cannot listen: address=%s upstream=%s error=%s", key, one.name, error.strerror)
                 continue
             self.outbound[key] = made
+
+    def _watch_idle(self, snapshot: ProxySnapshot) -> None:
+        """Look for idle connections as often as the shortest limit needs it."""
+        limits_ms = [one.idle_timeout_ms for one in (snapshot.inbound, *snapshot.outbound) if one is not None]
+        step = step_s(IDLE_TIMEOUT_S if limit is None else limit / 1000.0 for limit in limits_ms)
+        if step == self._idle_step_s:
+            return
+        self._idle_step_s = step
+        if self._idle is not None:
+            self._idle.cancel()
+        self._idle = self._tasks.start(self._end_idle(step), name="idle connections")
+
+    async def _end_idle(self, step: float) -> None:
+        while True:
+            await self._clock.sleep(step)
+            now = self._clock.monotonic()
+            for listener in (self.inbound, self.transparent, *self.outbound.values(), *self._leaving):
+                if isinstance(listener, InboundListener | HttpInboundListener | OutboundListener | TransparentListener):
+                    listener.end_idle(now)
 
     async def _follow_transparent(self, wanted: Transparent | None) -> None:
         held = self.transparent
@@ -250,6 +309,8 @@ class Sidecar:
             host.key,
             reason,
         )
+        if what == "ejected":
+            self._reprober.look()
 
     def _seen(self, direction: str, upstream: str) -> Connections:
         service = self._now().service

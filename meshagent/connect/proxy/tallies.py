@@ -10,7 +10,7 @@ __all__ = ["Tallies"]
 @dataclass(slots=True)
 class Tallies:
     """Connections, since the start: let in, denied (or cut), over a limit, failed in TLS, without an application or
-    instance; instances dialled and failed; sessions resumed."""
+    instance; instances dialled and failed; sessions resumed; let in without TLS."""
 
     accepted: int = 0
     denied: int = 0
@@ -20,6 +20,7 @@ class Tallies:
     dialled: int = 0
     failed_dials: int = 0
     resumed: int = 0
+    plain: int = 0
 
     def text(self) -> str:
         """For a log line."""

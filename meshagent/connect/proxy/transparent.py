@@ -25,8 +25,9 @@ from meshagent.connect.proxy.contexts import Contexts
 from meshagent.connect.proxy.destinations import Destinations, Instance, Nowhere, Service
 from meshagent.connect.proxy.dial import Dial, Dialler
 from meshagent.connect.proxy.door import Door
+from meshagent.connect.proxy.idle import IdleWatch
 from meshagent.connect.proxy.original_destination import original_destination
-from meshagent.connect.proxy.pump import Side, join
+from meshagent.connect.proxy.pump import Side, end_idle, join
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.snapshot import ProxySnapshot
@@ -77,8 +78,14 @@ class TransparentListener:
         self._outside: Connections | None = None
         #: The application's side of what no upstream's listener has, with the instance it uses.
         self.live: dict[Side, tuple[Cluster, Host] | None] = {}
+        self._idle: IdleWatch[Side] = IdleWatch()
         #: Our ends of the connections to the outside.
         self._dialled: set[Place] = set()
+
+    @property
+    def open_connections(self) -> int:
+        """How many there are."""
+        return len(self.live)
 
     async def start(self) -> None:
         """Listen. Raises OSError."""
@@ -104,6 +111,10 @@ class TransparentListener:
         """Cut what is open."""
         for side in list(self.live):
             side.abort()
+
+    def end_idle(self, now: float) -> None:
+        """End the connections over which nothing has passed for an hour."""
+        end_idle(self._idle, self.live, now, None)
 
     # --- one connection ----------------------------------------------------------------------------------------
 

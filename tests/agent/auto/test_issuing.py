@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from pathlib import Path
 from types import SimpleNamespace
@@ -59,9 +60,14 @@ def config(folder: Path, **changes: Any) -> Config:
         tls=whole.tls.replace(
             internal_rpc=whole.tls.internal_rpc.replace(ca_file=str(folder / "ca.pem"), verify_server_hostname=True)
         ),
-        auto_encrypt=whole.auto_encrypt.replace(allow_tls=changes.get("allow_tls", True)),
+        auto_encrypt=whole.auto_encrypt.replace(
+            allow_tls=changes.get("allow_tls", True), require_intro_token=changes.get("introduced", False)
+        ),
         auto_config=whole.auto_config.replace(
-            authorization=whole.auto_config.authorization.replace(enabled=changes.get("authorization", True))
+            authorization=whole.auto_config.authorization.replace(
+                enabled=changes.get("authorization", True),
+                static=whole.auto_config.authorization.static.replace(allow_reuse=changes.get("allow_reuse")),
+            )
         ),
     )
 
@@ -91,13 +97,15 @@ class World:
         pool = SimpleNamespace(ring=Keyring([bytes(16)]))
         pools: Any = SimpleNamespace(members=lambda: members, pool=lambda: pool)
         self.agent: Any = SimpleNamespace(
-            config=config(folder, **changes), clock=self.clock, datacenter="dc1", extras={}
+            config=config(folder, **changes), clock=self.clock, datacenter="dc1", extras={}, write=write
         )
         self.issuer = Issuer(self.agent, self.authority, pools)
 
-    async def sign(self, node: str = "c1", by: Peer | None = None, asked: str | None = None) -> Issued:
+    async def sign(
+        self, node: str = "c1", by: Peer | None = None, asked: str | None = None, introduction: str = ""
+    ) -> Issued:
         _key, request = new_request(asked or node, "dc1", ("agent.example",))
-        payload = encode(SignRequest(node, request))
+        payload = encode(SignRequest(node, request, introduction=introduction))
         methods = self.issuer.bootstrap_methods() if by is None else self.issuer.methods()
         return decode(await methods[SIGN](by or peer(), payload), Issued)  # type: ignore[misc]
 
@@ -184,6 +192,58 @@ async def test_who_is_not_introduced_gets_nothing(world: World) -> None:
     ):
         with pytest.raises(MeshError):
             await world.configure(token, node, **more)
+
+
+async def test_a_first_certificate_may_need_an_introduction(tmp_path: Path) -> None:
+    world = World(tmp_path, introduced=True)
+    await world.authority.initialise()
+    for introduction in ("", "no token", world.token("c2")):
+        with pytest.raises(Denied):
+            await world.sign(introduction=introduction)
+    assert (await world.sign(introduction=world.token("c1"))).leaf.service == "c1"
+    # A renewal shows the certificate instead.
+    assert (await world.sign("c1", peer("c1", proven=True))).leaf.service == "c1"
+    with pytest.raises(Denied, match="no agent's certificate"):
+        await world.sign("c1", peer("c1"))
+
+
+def written_otherwise(token: str) -> str:
+    """The same token with another good signature: of ECDSA's (r, s) also (r, order - s) is one."""
+    signed, _, signature = token.rpartition(".")
+    raw = base64.urlsafe_b64decode(signature + "==")
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    other = raw[:32] + (order - int.from_bytes(raw[32:], "big")).to_bytes(32, "big")
+    return f"{signed}.{base64.urlsafe_b64encode(other).rstrip(b'=').decode()}"
+
+
+async def test_an_introduction_may_be_for_the_node_that_shows_it_first(tmp_path: Path) -> None:
+    world = World(tmp_path, allow_reuse=False)
+    await world.authority.initialise()
+    token = world.token()
+    assert (await world.configure(token)).issued.leaf.service == "c1"
+    assert (await world.configure(token)).issued.leaf.service == "c1", "its disk was lost"
+    for same in (token, written_otherwise(token)):
+        with pytest.raises(Denied, match="used by another node"):
+            await world.configure(same, "c2")
+    assert (await world.configure(world.token("c2"), "c2")).issued.leaf.service == "c2"
+
+
+async def test_unless_told_otherwise_an_introduction_is_taken_until_it_ends(world: World) -> None:
+    token = world.token()
+    for node in ("c1", "c2"):
+        assert (await world.configure(token, node)).issued.leaf.service == node
+    assert world.store.introductions.rows == {}
+    await world.clock.advance(3600)
+    with pytest.raises(Denied):
+        await world.configure(token)
+
+
+async def test_other_authorities_are_known_from_the_next_question_on(world: World) -> None:
+    world.issuer.know((certificates.make_ca().pem.decode(),))
+    with pytest.raises(Denied):
+        await world.configure(world.token())
+    world.issuer.know((PEM,))
+    assert (await world.configure(world.token())).issued.authorities == (PEM,)
 
 
 async def test_bytes_that_are_no_request_are_refused(world: World) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from click.testing import CliRunner
 
@@ -41,3 +42,24 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     result = CliRunner().invoke(suggest, ["-from", str(tmp_path / "none")])
     assert result.exit_code == 1
     assert "-from:" in result.output
+
+
+def test_from_the_sidecars_of_the_datacenter(stub: Any) -> None:
+    edge = {
+        "direction": "inbound",
+        "source": "web",
+        "destination": "api",
+        "paths": [["GET", "/a", 3]],
+        "connections": 0,
+    }
+    sidecars = [{"Node": node, "Service": "api", "ProxyID": "api", "Edges": [edge]} for node in ("n1", "n2")]
+    missing = [{"Node": "n3", "ProxyID": "", "Reason": "away"}]
+    stub.answer("connect/edges", {"Sidecars": sidecars, "Missing": missing})
+    result = CliRunner().invoke(suggest, ["-http-addr", stub.address])
+    assert result.exit_code == 0, result.output
+    (entry,) = json.loads(result.stdout)
+    assert entry["Sources"] == [{"Name": "web", "Action": "allow", "Description": "seen 6 times"}]
+    assert result.stderr == "not included: n3: away\n"
+    stub.answer("connect/edges", {"Sidecars": [{**sidecars[0], "Edges": []}], "Missing": []})
+    result = CliRunner().invoke(suggest, ["-http-addr", stub.address])
+    assert (result.stdout, result.stderr) == ("[]\n", "No traffic was seen yet: there is nothing to suggest\n")

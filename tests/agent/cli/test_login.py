@@ -47,6 +47,7 @@ def test_a_person_logs_in_with_a_browser(cli: Any, stub: Any, tmp_path: Path, mo
     stub.answer("acl/oidc/callback", ROW, method="POST")
     port = free_ports(("http",))["http"]
     seen: list[int] = []
+    browsers: list[threading.Thread] = []
 
     def browse(address: str) -> bool:
         def follow() -> None:
@@ -58,7 +59,8 @@ def test_a_person_logs_in_with_a_browser(cli: Any, stub: Any, tmp_path: Path, mo
                 except urllib.error.HTTPError as error:
                     seen.append(error.code)
 
-        threading.Thread(target=follow).start()
+        browsers.append(threading.Thread(target=follow))
+        browsers[0].start()
         return True
 
     monkeypatch.setattr(login_oidc.webbrowser, "open", browse)
@@ -66,6 +68,7 @@ def test_a_person_logs_in_with_a_browser(cli: Any, stub: Any, tmp_path: Path, mo
     listen = f"127.0.0.1:{port}"
     done = cli(f"login -type oidc -method sso -token-sink-file {sink} -oidc-callback-listen-addr {listen}")
     assert done.status == 0, done.err
+    browsers[0].join(60)  # the command may end before the browser has looked at its last answer
     assert seen == [404, 400, 200]
     first, second = stub.asked[-2].json, stub.last.json
     assert second["Code"] == "c1" and second["State"] == "s1"

@@ -25,3 +25,8 @@ def test_a_grpc_request() -> None:
     record = Record("inbound", "web", "api", "", 0.0, 0.001, status=200, method="POST", path="/x.Y/Z", grpc_status=14)
     assert "grpc 14" in line_of(record.tapped(), False)
     assert "\x1b[31mgrpc 14" in line_of(record.tapped(), True)
+
+
+def test_where_it_was_seen() -> None:
+    tapped = Record("inbound", "web", "api", "", 0.0, 0.001, status=200, method="GET", path="/").tapped()
+    assert line_of({**tapped, "node": "n2"}, False).endswith(" @n2")

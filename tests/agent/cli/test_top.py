@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from meshagent.agent.cli.top import _text, table_of
+from meshagent.agent.cli.top import _text, between, table_of
+from meshagent.agent.cli.traffic import Look, Sidecar
+from meshagent.connect.proxy.telemetry.series import Series
 from meshagent.connect.traffic import Row
 
 ROWS = [
@@ -41,3 +43,16 @@ def test_as_a_table() -> None:
     shown = console.export_text(styles=True)
     assert "\x1b[32m 99.95%" in shown
     assert "\x1b[31m     7" in shown
+    console.print(table_of(ROWS, ("n2: away",)))
+    assert "not included: n2: away" in console.export_text()
+
+
+def test_a_sidecar_that_has_just_come_counts_from_there() -> None:
+    def sidecar(node: str, requests: int) -> Sidecar:
+        series = Series(("inbound", "web", "api", ""))
+        series.requests[2] = requests
+        return Sidecar(node, "api", "api-proxy", (series.shown(),))
+
+    before, after = Look((sidecar("n1", 10), sidecar("n2", 7))), Look((sidecar("n1", 30), sidecar("n3", 1000)))
+    (row,) = between(before, after, 2.0)
+    assert row.requests_per_s == 10.0, "n2 is away for now, n3 is new"

@@ -124,11 +124,8 @@ def test_a_plain_server_has_nothing_to_warn_of(configure: Any) -> None:
 def test_what_has_no_effect_yet_is_told_once_each_with_what_it_waits_for(configure: Any) -> None:
     """Only what a source gives other than the default; the preset of -dev gives some too."""
     assert configure.warnings('acl { enabled = true default_policy = "deny" }', dev=True) == []
-    assert configure.warnings("ports { expose_min_port = 9301 }") == [
-        "b.hcl:1:9: ports.expose_min_port has no effect yet: it waits for the mesh"
-    ]
-    assert configure.warnings("ports { expose_min_port = 9301 }", "ports { expose_min_port = 9302 }") == [
-        "c.hcl:1:9: ports.expose_min_port has no effect yet: it waits for the mesh"
+    assert configure.warnings('ui_config { metrics_provider = "a" }') == [
+        "b.hcl:1:13: ui_config.metrics_provider has no effect yet: it waits for charts in the web page"
     ]
     assert configure.warnings('ui_config { metrics_provider = "a" }', 'ui_config { metrics_provider = "b" }') == [
         "c.hcl:1:13: ui_config.metrics_provider has no effect yet: it waits for charts in the web page"

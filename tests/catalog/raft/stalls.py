@@ -1,10 +1,11 @@
 """How long the loop is held at a million keys, on a leader and a follower, while writes go on; prints, asserts nothing.
 
-    python tests/catalog/raft/stalls.py [--keys 1000000] [--missed 100000] [--directory D]
+    python tests/catalog/raft/stalls.py [--keys 1000000] [--missed 100000] [--directory D] [--only newcomer,restore]
 
 Three real servers (files, fdatasync, TCP on loopback) and a fourth that joins later, each in a process with the
 collector set as the daemon sets it. Steps: fill; snapshot on the leader; a follower away for `--missed` writes; a
-newcomer that gets the whole state; a restore of all by an operator; a restart. At the end a table of all of it.
+newcomer that gets the whole state; a restore of all by an operator; a restart. At the end a table of all of it. With a
+directory that an earlier run has filled, nothing is filled.
 
 A stall is how late a timer of 2 ms is. `held` is the processor time of the loop's thread in that wait: what the
 program is to blame for on a machine that is busy otherwise.
@@ -305,6 +306,7 @@ def main() -> None:
     parser.add_argument("--missed", type=int, default=100_000)
     parser.add_argument("--directory", type=Path)
     parser.add_argument("--port", type=int, default=28300)
+    parser.add_argument("--only", default="snapshot,away,newcomer,restore,restart", help="of the steps, with commas")
     parser.add_argument("--serve", nargs=2, metavar=("NAME", "PORT"))
     options = parser.parse_args()
     if options.serve:
@@ -319,81 +321,111 @@ def main() -> None:
 
 def drive(options: argparse.Namespace, directory: Path) -> None:
     keys = options.keys
-    one, two, three = (Process(f"s{n}", options.port + n, directory) for n in (1, 2, 3))
-    everyone = [one, two, three]
+    filled = (directory / "s1").exists()
+    one, two, three = everyone = [Process(f"s{n}", options.port + n, directory) for n in (1, 2, 3)]
+    only = options.only.split(",")
     try:
-        one.ask("bootstrap", {each.name: each.address for each in everyone})
-        began = time.perf_counter()
-        one.ask("fill", 0, keys)
-        say(f"filled {keys} keys", f"{time.perf_counter() - began:.1f} s")
-        one.ask("facts")
+        if not filled:
+            fill(one, everyone, keys)
+        one = led(everyone)
+        two, three = (each for each in everyone if each is not one)
         size = one.ask("size")
         say("raw size, as Consul would write it (key, value, flags, indexes)", f"{size / 1e6:.0f} MB")
         facts = one.ask("facts")
         say("memory of the leader", f"{facts['rss_mb']} MB, {facts['rss_mb'] * 1e6 / size:.2f} x raw")
-
         normal = rate(one, 4, keys)
         say("writes a second, normal", f"{normal:,.0f}")
         phase("normal", one.ask("facts"), 1.0)
-        began = time.perf_counter()
-        one.tell("snapshot")
-        one.hear()
-        took = time.perf_counter() - began
-        written = one.ask("write", True, keys)
-        say(f"snapshot while serving: {took:.1f} s")
-        phase("a snapshot is taken", one.ask("facts"), written / took / normal)
-
-        index = one.ask("facts")["applied"]
-        three.kill()
-        missed = 0
-        while missed < options.missed:
-            missed += one.ask("write", True, keys)
-            time.sleep(0.05)
+        if "snapshot" in only:
+            snapshot(one, keys, normal)
+        if "away" in only:
+            away(one, three, options.missed, keys, normal)
+        if "newcomer" in only:
+            everyone.append(Process("s4", options.port + 4, directory / "new"))
+            newcomer(one, everyone[-1], keys, normal)
+        if "restore" in only:
+            restore(one, two, keys, normal)
         one.ask("write", False, keys)
-        index = one.ask("facts")["applied"]
-        started = three.start()
-        say(f"a follower was away for {missed} writes; it starts", started)
-        began = time.perf_counter()
-        one.ask("write", True, keys)
-        three.ask("wait", index)
-        took = time.perf_counter() - began
-        written = one.ask("write", True, keys)
-        say(f"it has them after {took:.2f} s")
-        phase("a follower catches up: leader", one.ask("facts"), written / took / normal)
-        phase("a follower catches up: follower", three.ask("facts"))
-
-        four = Process("s4", options.port + 4, directory)
-        everyone.append(four)
-        began = time.perf_counter()
-        one.ask("write", True, keys)
-        index = one.ask("facts")["applied"]
-        one.tell("add", four.name, four.address)
-        one.hear()
-        four.ask("wait", index)
-        took = time.perf_counter() - began
-        written = one.ask("write", True, keys)
-        say(f"a newcomer has all after {took:.1f} s")
-        phase("the state is sent: leader", one.ask("facts"), written / took / normal)
-        phase("the state is sent: newcomer", four.ask("facts"))
-
-        two.ask("facts")
-        began = time.perf_counter()
-        one.ask("restore")
-        took = time.perf_counter() - began
-        written = one.ask("write", False, keys)
-        say(f"restored after {took:.1f} s")
-        phase("an operator restores: leader", one.ask("facts"), written / took / normal)
-        time.sleep(3)
-        phase("an operator restores: follower", two.ask("facts"))
-
-        two.ask("snapshot")
-        two.kill()
-        facts = two.start()
-        say("restart with all keys", {**facts, "times_raw": round(facts["rss_mb"] * 1e6 / size, 2)})
+        if "restart" in only:
+            two.ask("snapshot")
+            two.kill()
+            facts = two.start()
+            say("restart with all keys", {**facts, "times_raw": round(facts["rss_mb"] * 1e6 / size, 2)})
     finally:
         table()
         for each in everyone:
             each.kill()
+
+
+def led(everyone: list[Process]) -> Process:
+    """Who leads, when somebody does."""
+    while True:
+        for each in everyone:
+            if each.ask("facts")["leads"]:
+                return each
+        time.sleep(0.1)
+
+
+def fill(one: Process, everyone: list[Process], keys: int) -> None:
+    one.ask("bootstrap", {each.name: each.address for each in everyone})
+    began = time.perf_counter()
+    one.ask("fill", 0, keys)
+    say(f"filled {keys} keys", f"{time.perf_counter() - began:.1f} s")
+
+
+def snapshot(one: Process, keys: int, normal: float) -> None:
+    began = time.perf_counter()
+    one.ask("snapshot")
+    took = time.perf_counter() - began
+    written = one.ask("write", True, keys)
+    say(f"snapshot while serving: {took:.1f} s")
+    phase("a snapshot is taken", one.ask("facts"), written / took / normal)
+
+
+def away(one: Process, three: Process, least: int, keys: int, normal: float) -> None:
+    three.kill()
+    missed = 0
+    while missed < least:
+        missed += one.ask("write", True, keys)
+        time.sleep(0.05)
+    one.ask("write", False, keys)
+    index = one.ask("facts")["applied"]
+    started = three.start()
+    say(f"a follower was away for {missed} writes; it starts", started)
+    began = time.perf_counter()
+    one.ask("write", True, keys)
+    three.ask("wait", index)
+    took = time.perf_counter() - began
+    written = one.ask("write", True, keys)
+    say(f"it has them after {took:.2f} s")
+    phase("a follower catches up: leader", one.ask("facts"), written / took / normal)
+    phase("a follower catches up: follower", three.ask("facts"))
+
+
+def newcomer(one: Process, four: Process, keys: int, normal: float) -> None:
+    began = time.perf_counter()
+    one.ask("write", True, keys)
+    index = one.ask("facts")["applied"]
+    one.ask("add", four.name, four.address)
+    four.ask("wait", index)
+    took = time.perf_counter() - began
+    written = one.ask("write", True, keys)
+    say(f"a newcomer has all after {took:.1f} s")
+    phase("the state is sent: leader", one.ask("facts"), written / took / normal)
+    phase("the state is sent: newcomer", four.ask("facts"))
+
+
+def restore(one: Process, two: Process, keys: int, normal: float) -> None:
+    two.ask("facts")
+    one.ask("write", True, keys)
+    began = time.perf_counter()
+    one.ask("restore")
+    took = time.perf_counter() - began
+    written = one.ask("write", True, keys)
+    say(f"restored after {took:.1f} s")
+    phase("an operator restores: leader", one.ask("facts"), written / took / normal)
+    time.sleep(3)
+    phase("an operator restores: follower", two.ask("facts"))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ class Counting:
 def committed() -> tuple[Committed, Proposals, History, Counting]:
     machine, clock, compaction = History(), VirtualClock(), Counting()
     state = ReplicatedState(machine)
-    restorer = Restorer(state, clock, random.Random(1), 0.004, lambda steps: None)
+    restorer = Restorer(state, random.Random(1), lambda steps: None)
     proposals = Proposals(RaftSettings())
     result = Committed(Applier(state), proposals, restorer, clock, NoMetrics())
     result.compaction = compaction  # type: ignore[assignment]
@@ -46,9 +46,9 @@ async def test_its_proposer_is_told_and_what_came_from_elsewhere_is_applied_alik
     apply, proposals, machine, compaction = committed()
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     proposals.waiting[4] = Batch([b"a"], [None], [future], term=2)
-    assert apply.apply((encode_batch([b"a"], [None], 5), 4, 2))
+    apply.apply((encode_batch([b"a"], [None], 5), 4, 2))
     assert future.result() == 1
-    assert apply.apply((encode_batch([b"b", b"refuse"], [None, None], 6), 5, 2))
+    apply.apply((encode_batch([b"b", b"refuse"], [None, None], 6), 5, 2))
     assert machine.commands == [b"a", b"b"]
     assert compaction.counted == [(4, 1), (5, 2)]
 
@@ -58,6 +58,6 @@ async def test_a_piece_of_a_restore_that_is_out_of_order_fails_for_its_proposer(
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     part = encode_part(CHUNK, b"r" * 16, 1, b"x")
     proposals.waiting[4] = Batch([], [], [future], term=2)
-    assert apply.apply((part, 4, 2))
+    apply.apply((part, 4, 2))
     with pytest.raises(Conflict, match="begin it again"):
         future.result()

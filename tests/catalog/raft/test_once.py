@@ -99,3 +99,11 @@ def test_what_msgpack_cannot_hold_is_none_after_a_snapshot() -> None:
     assert [[value for _, _, value in piece] for piece in outcomes.dump()] == [[None, (1, "x")]]
     again = copied(outcomes)
     assert again.result(b"1") is None
+
+
+def test_all_of_them_go_in_steps() -> None:
+    outcomes = Outcomes()
+    for number in range(12_000):
+        outcomes.add(b"%d" % number, True)
+    assert sum(1 for _ in outcomes.let_go()) > 200
+    assert (len(outcomes), len(outcomes.known)) == (0, 0)

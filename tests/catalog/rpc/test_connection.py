@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from meshagent.catalog.rpc import frames, signals
 from meshagent.catalog.rpc.connection import Connection
 from meshagent.catalog.rpc.frames import PREFACE, FrameReader, encode
-from meshagent.catalog.rpc.hello import CLIENT, SERVER, Identity
+from meshagent.catalog.rpc.hello import CLIENT, NEWEST, SERVER, Identity
 from meshagent.catalog.rpc.reasons import Reason
 from meshagent.catalog.rpc.settings import RpcSettings
 from meshagent.errors import Conflict, MeshError, NoLeader, Timeout, TooLarge, Unavailable
@@ -165,6 +165,55 @@ def test_a_stream_comes_in_pieces_and_ends() -> None:
     assert [piece.payload for piece in pair.a.all(signals.Streamed)] == [b"1", b"2"]
     assert pair.a.all(signals.StreamEnded) == [signals.StreamEnded("t")]
     assert not pair.a.all(signals.Failed)
+
+
+def test_a_stream_with_a_window_waits_until_it_is_read() -> None:
+    """Mutation: the listener does not count what leaves, or a credit adds nothing."""
+    pair = Pair()
+    pair.do(pair.a, signals.Call("t", "watch", b"", 1.0, window=1000))
+    (arrived,) = pair.b.all(signals.Arrived)
+    spent = pair.b.machine.is_spent
+    for piece, expected in ((bytes(600), False), (b"", False), (bytes(144), True)):  # an empty one counts as 256
+        assert not spent(arrived.id)
+        pair.do(pair.b, signals.Piece(arrived.id, piece))
+        assert spent(arrived.id) is expected
+    pair.do(pair.a, signals.Read("t", 113))
+    assert spent(arrived.id) is False
+    assert pair.b.all(signals.Credited) == [signals.Credited()]
+    pair.do(pair.a, signals.Read("t", 5))
+    assert len(pair.b.all(signals.Credited)) == 1, "nobody waits"
+    pair.do(pair.b, signals.LastPiece(arrived.id))
+    pair.do(pair.a, signals.Read("t", 5))
+    assert not spent(arrived.id)
+    assert len(pair.a.all(signals.Streamed)) == 3
+
+
+def test_one_that_knows_no_windows_is_told_of_none() -> None:
+    """Frame 12 would be garbage to it."""
+    pair = Pair()
+    pair.a.machine.peer = replace(pair.a.machine.peer, version=1)  # type: ignore[type-var]
+    pair.do(pair.a, signals.Call("t", "watch", b"", 1.0, window=1000))
+    (arrived,) = pair.b.all(signals.Arrived)
+    pair.do(pair.b, signals.Piece(arrived.id, bytes(5000)))
+    assert not pair.b.machine.is_spent(arrived.id)
+    before = len(pair.a.written)
+    pair.do(pair.a, signals.Read("t", 5000))
+    assert len(pair.a.written) == before
+
+
+@pytest.mark.parametrize("size", [-5, 0, 1 << 70])
+def test_a_credit_that_makes_no_sense(size: int) -> None:
+    pair = Pair()
+    pair.do(pair.a, signals.Call("t", "watch", b"", 1.0, window=10))
+    (arrived,) = pair.b.all(signals.Arrived)
+    pair.do(pair.b, signals.Piece(arrived.id, b"x"))
+    if size < 1 << 63:
+        pair.b.take(signals.Received(encode(frames.Credit(arrived.id, size)) + encode(frames.Credit(99, 7))), pair.now)
+        assert pair.b.machine.is_spent(arrived.id)
+        assert pair.b.closed is None
+    else:
+        with pytest.raises(OverflowError):
+            encode(frames.Credit(arrived.id, size))
 
 
 def test_a_request_that_nobody_waits_for_is_cancelled() -> None:
@@ -359,7 +408,10 @@ class TestRefused:
     def test_a_future_protocol_version(self) -> None:
         listener = End(Connection(BOB, RpcSettings(), dialled=False))
         listener.take(signals.Opened(), 0)
-        listener.take(signals.Received(PREFACE + encode(frames.Hello(2, 3, "c1", "dc1", "x", "x", SERVER, 1))), 0)
+        listener.take(
+            signals.Received(PREFACE + encode(frames.Hello(NEWEST + 1, NEWEST + 2, "c1", "dc1", "x", "x", SERVER, 1))),
+            0,
+        )
         assert listener.closed == (Reason.VERSION, False)
         (goodbye,) = FrameReader().feed(bytes(listener.written))
         assert goodbye == frames.Goodbye("version", listener.all(signals.Close)[0].detail)
@@ -368,7 +420,7 @@ class TestRefused:
         listener = End(Connection(BOB, RpcSettings(), dialled=False))
         listener.take(signals.Opened(), 0)
         listener.take(signals.Received(PREFACE + encode(frames.Hello(1, 9, "c1", "dc1", "x", "x", SERVER, 1))), 0)
-        assert listener.all(signals.Accepted)[0].peer.version == 1
+        assert listener.all(signals.Accepted)[0].peer.version == NEWEST
 
     @pytest.mark.parametrize(
         "data",

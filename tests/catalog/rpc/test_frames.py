@@ -89,6 +89,7 @@ def test_numbers_of_the_types_are_append_only() -> None:
         "Ping": 9,
         "Pong": 10,
         "Goodbye": 11,
+        "Credit": 12,
     }
 
 

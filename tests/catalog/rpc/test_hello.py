@@ -40,7 +40,7 @@ def hello(**changes: Any) -> Hello:
 
 
 def test_a_server_of_ours() -> None:
-    assert judge(hello(), OWN, epoch=0) == Peer("id-x", "x", "dc1", "c1", "server", 1, 4)
+    assert judge(hello(), OWN, epoch=0) == Peer("id-x", "x", "dc1", "c1", "server", NEWEST, 4)
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,30 @@ def test_a_reader_that_leaves_or_sleeps_ends_its_own_stream(play: Play) -> None:
     play(scenario)
 
 
+def test_a_stream_with_a_window_waits_for_its_reader_and_comes_whole(play: Play) -> None:
+    """Mutation: the sender does not look at the window: a reader 16 MiB behind is cut."""
+
+    async def scenario(world: World) -> None:
+        service = Service()
+        link = await connect(world, service)
+        slow = link.stream("count", b"10000", 5, window=100_000)  # 40 MB in all
+        numbers = [int.from_bytes((await anext(slow))[:4], "big")]
+        before = -1
+        while before != service.sent:  # until it stands still
+            before = service.sent
+            assert await link.call("echo", b"x", 5) == b"x", "others on the connection go on"
+            await asyncio.sleep(0.02)
+        assert service.sent <= 27, "100,000 bytes, and the piece that waits"
+        numbers += [int.from_bytes(piece[:4], "big") async for piece in slow]
+        assert numbers == list(range(10_000))
+        left = link.stream("count", b"10000", 5, window=100_000)
+        await anext(left)
+        await left.aclose()
+        await until(lambda: service.cancelled == 2)  # the one that waits ends too
+
+    play(scenario)
+
+
 def test_a_stream_waits_for_a_connection_that_is_full(play: Play) -> None:
     async def scenario(world: World) -> None:
         service = Service()

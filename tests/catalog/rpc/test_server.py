@@ -14,7 +14,7 @@ import pytest
 
 from meshagent.catalog.rpc import frames
 from meshagent.catalog.rpc.frames import MAX_FRAME_BYTES, PREFACE, Hello, encode
-from meshagent.catalog.rpc.hello import Peer
+from meshagent.catalog.rpc.hello import NEWEST, Peer
 from meshagent.catalog.rpc.reasons import Reason
 from meshagent.catalog.rpc.settings import RpcSettings
 from meshagent.catalog.rpc.tls import Security, load_security
@@ -88,7 +88,7 @@ GARBAGE = [
     (hello() + encode(frames.Request(1, "m", 1, b""))[:-1] + b"\x91", Reason.GARBAGE),
     (hello(cluster_id="c2"), Reason.WRONG_CLUSTER),
     (hello(datacenter="dc2"), Reason.WRONG_DATACENTER),
-    (hello(oldest=2, newest=3), Reason.VERSION),
+    (hello(oldest=NEWEST + 1, newest=NEWEST + 2), Reason.VERSION),
     (hello(node_id="id-bob"), Reason.WRONG_NODE),
     (hello(role="client") + encode(frames.RaftMessage(b"x")), Reason.NOT_A_SERVER),
     (b"\x16\x03\x01\x00\x05", Reason.UNEXPECTED_TLS),

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from meshagent.catalog.rpc.streams import MAX_WAITING_BYTES, PIECE_BYTES, Stream
+from meshagent.catalog.rpc.frames import LEAST_PIECE_BYTES
+from meshagent.catalog.rpc.streams import MAX_WAITING_BYTES, Stream
 from meshagent.errors import Conflict, LocalProtocolError, Unavailable
 
 
@@ -42,7 +43,7 @@ async def test_many_small_pieces_are_bounded_as_a_few_large_ones() -> None:
         taken = 0
         while pieces.put(bytes(size)):
             taken += 1
-        assert taken == MAX_WAITING_BYTES // max(size, PIECE_BYTES)
+        assert taken == MAX_WAITING_BYTES // max(size, LEAST_PIECE_BYTES)
         with pytest.raises(Unavailable, match="not read"):
             async for _ in pieces:
                 pass
@@ -64,3 +65,14 @@ async def test_a_single_answer_is_an_error() -> None:
     pieces.set_result(b"x")
     with pytest.raises(LocalProtocolError):
         await anext(pieces)
+
+
+async def test_what_was_read_is_told_in_parts_of_the_window() -> None:
+    told: list[int] = []
+    pieces = Stream(asyncio.get_running_loop(), 4000, told.append)
+    for _ in range(9):
+        assert pieces.put(bytes(400))
+    pieces.end()
+    assert not told, "what has only arrived is not read"
+    assert len([piece async for piece in pieces]) == 9
+    assert told == [1200, 1200, 1200]

@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 
-__all__ = ["EchoClient", "EchoServer"]
+__all__ = ["SERVICE", "EchoClient", "EchoServer"]
 
 SERVICE = "meshtest.Echo"
 _ANY_SIZE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
@@ -37,12 +37,25 @@ class EchoServer:
             "Flaky": grpc.unary_unary_rpc_method_handler(self._flaky),
             "Wait": grpc.unary_unary_rpc_method_handler(self._wait),
         }
-        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
+        #: What its health service says of `SERVICE`.
+        self.serving = True
+        health = {"Check": grpc.unary_unary_rpc_method_handler(self._check)}
+        self.server.add_generic_rpc_handlers(
+            (
+                grpc.method_handlers_generic_handler(SERVICE, methods),
+                grpc.method_handlers_generic_handler("grpc.health.v1.Health", health),
+            )
+        )
         self.port: int = self.server.add_insecure_port("127.0.0.1:0")
         self.server.start()
 
     def close(self) -> None:
         self.server.stop(0).wait()
+
+    def _check(self, message: bytes, context: Any) -> bytes:
+        if message != b"\x0a%c%s" % (len(SERVICE), SERVICE.encode()):
+            context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+        return b"\x08\x01" if self.serving else b"\x08\x02"
 
     def _say(self, message: bytes, context: Any) -> bytes:
         metadata = dict(context.invocation_metadata())

@@ -113,7 +113,9 @@ class AgentProcess:
         self.directory = directory or Path(tempfile.mkdtemp(prefix="meshtest-"))
         self.config = dict(config) if config is not None else None
         self._args = list(args) if args is not None else None
-        self._env = dict(env or {})
+        #: Where it finds the sidecars of its host, which no other agent of these tests shares.
+        self.proxy_dir = self.directory / "p"
+        self._env = {"MESHAGENT_PROXY_DIR": str(self.proxy_dir), **(env or {})}
         self.log_path = self.directory / "agent.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.started_at = 0.0

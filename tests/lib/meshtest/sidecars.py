@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -62,9 +60,9 @@ class Sidecars:
         self.agent = agent
         self.folder = folder
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        #: Where their sockets are: a short name, and away from those of other tests.
-        self.place = tempfile.mkdtemp(prefix="mesh")
-        self.environ = {**os.environ, "MESHAGENT_PROXY_DIR": self.place}
+        #: Where their sockets are.
+        self.place = agent.proxy_dir
+        self.environ = {**os.environ, "MESHAGENT_PROXY_DIR": str(self.place), "CONSUL_HTTP_ADDR": agent.url}
 
     def register(self, name: str, port: int, upstreams: dict[str, int] | None = None, **more: Any) -> None:
         """A service with a sidecar; `upstreams` are local ports by service, `status` is the check's of the sidecar."""
@@ -96,7 +94,7 @@ class Sidecars:
         return process
 
     def run(self, *words: str) -> str:
-        """What a command that looks at the sidecars of this host prints."""
+        """What a command prints that asks the agent, or with -local the sidecars of its host."""
         done = subprocess.run(
             [*meshagent_command(), *words], env=self.environ, capture_output=True, text=True, timeout=60, check=False
         )
@@ -118,7 +116,6 @@ class Sidecars:
                 process.wait(10)
             process.kill()
             process.wait()
-        shutil.rmtree(self.place, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -167,12 +167,14 @@ class Cluster:
         host.requests += 1
         if outcome >= 500 or outcome in _AS_STATUS:
             now = self._now()
-            reason = self.outliers.failed(host, _AS_STATUS.get(outcome, outcome), now, self._rng)
+            status = _AS_STATUS.get(outcome, outcome)
+            reason = self.outliers.failed(host, status, now, self._rng, reached=outcome != CONNECT_FAILED)
             if reason:
                 self._on_event("ejected", host, reason)
                 self._rebuild()
-        elif host.consecutive_5xx:
-            host.consecutive_5xx = host.consecutive_gateway = 0
+        elif host.consecutive_5xx or host.unreached:
+            self.reached(host)
+            host.consecutive_5xx = host.consecutive_gateway = host.unreached = 0
         if self._observe is not None:
             self._observe(host, self._now(), latency_s)
 
@@ -190,6 +192,13 @@ class Cluster:
             host.since = self._now()
         self._on_event("check passes" if good else "check fails", host, "active health check")
         self._rebuild()
+
+    def reached(self, host: Host) -> None:
+        """A host that was ejected because it took no connections takes them."""
+        if self.outliers.unreachable(host) and not host.gone:
+            self.outliers.reached(host)
+            self._on_event("returned", host, "it takes connections")
+            self._rebuild()
 
     # --- inside ------------------------------------------------------------------------------------------------
 

@@ -52,6 +52,7 @@ class Host:
         "seen_requests",
         "since",
         "target",
+        "unreached",
         "weight",
     )
 
@@ -74,6 +75,8 @@ class Host:
         # --- outlier detection
         self.consecutive_5xx = 0
         self.consecutive_gateway = 0
+        #: Connections in a row that did not come about.
+        self.unreached = 0
         self.seen_requests = 0
         self.seen_failed = 0
         self.ejected = False

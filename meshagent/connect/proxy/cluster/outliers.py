@@ -5,8 +5,9 @@ base time times how often it has happened; that number falls by one for each int
 more out than the highest percentage allows; one of several may always go while that percentage is above 0.
 
 Source: Envoy's architecture overview, "outlier detection" (`always_eject_one_host` for the last rule), and surface row
-M75. Unlike Envoy's a host comes back when its time is over, not at the next interval. What may change here: a way out
-is a method with its count.
+M75. Unlike Envoy's a host comes back when its time is over, not at the next interval; and one that is out because it
+took no connections (its sidecar has not started yet) is back as soon as it takes one: `reprober.py` looks. What may
+change here: a way out is a method with its count.
 """
 
 from __future__ import annotations
@@ -44,10 +45,12 @@ class Outliers:
         """Since the start."""
         return self.ejected_5xx + self.ejected_gateway + self.ejected_success_rate
 
-    def failed(self, host: Host, status: int, now: float, rng: random.Random) -> str:
-        """A request ended badly: why the host is ejected because of it, "" when it stays."""
+    def failed(self, host: Host, status: int, now: float, rng: random.Random, *, reached: bool = True) -> str:
+        """A request ended badly: why the host is ejected because of it, "" when it stays. `reached`: there was a
+        connection."""
         settings = self.settings
         host.failed += 1
+        host.unreached = 0 if reached else host.unreached + 1
         reason = ""
         if status in GATEWAY_STATUSES:
             host.consecutive_gateway += 1
@@ -65,6 +68,18 @@ class Outliers:
                 self.ejected_5xx += 1
                 reason = f"{settings.consecutive_5xx} failures in a row"
         return reason
+
+    def unreachable(self, host: Host) -> bool:
+        """Whether a host is out because nobody took connections there: one that does is back at once."""
+        settings = self.settings
+        return host.ejected and host.unreached >= min(settings.consecutive_5xx, settings.consecutive_gateway_failure)
+
+    def reached(self, host: Host) -> None:
+        """Connections are taken there again: it is back, and its absence is not held against it."""
+        host.ejected = False
+        host.ejections = max(0, host.ejections - 1)
+        host.consecutive_5xx = host.consecutive_gateway = host.unreached = 0
+        self.out -= 1
 
     def _eject(self, host: Host, enforcing: int, now: float, rng: random.Random) -> bool:
         if host.ejected:
@@ -90,7 +105,7 @@ class Outliers:
         back = [host for host in hosts if host.ejected and now >= host.ejected_until]
         for host in back:
             host.ejected = False
-            host.consecutive_5xx = host.consecutive_gateway = 0
+            host.consecutive_5xx = host.consecutive_gateway = host.unreached = 0
         self.out -= len(back)
         return back
 

@@ -26,17 +26,23 @@ from meshagent.connect.proxy.http.codecs import server_codec
 from meshagent.connect.proxy.http.connection import HttpConnection, Turn
 from meshagent.connect.proxy.http.key_sets import KeySets
 from meshagent.connect.proxy.http.manager import Manager
-from meshagent.connect.proxy.http.marks import say_who_asks
+from meshagent.connect.proxy.http.marks import WhoAsks
+from meshagent.connect.proxy.http.normalizing import Normalizer
 from meshagent.connect.proxy.http.policy import Destination, Route
 from meshagent.connect.proxy.http.rbac import Rbac
 from meshagent.connect.proxy.http.replies import DENIED
-from meshagent.connect.proxy.http.routes import Routes
+from meshagent.connect.proxy.http.routes import IDLE_TIMEOUT_S, Routes
 from meshagent.connect.proxy.http.sniffing import Sniffing
 from meshagent.connect.proxy.http.streams import ConnectionCodec, Peer
 from meshagent.connect.proxy.http.tokens import Tokens
+from meshagent.connect.proxy.idle import IdleWatch
 from meshagent.connect.proxy.layers.tls import Tls
+from meshagent.connect.proxy.passage import Passage
+from meshagent.connect.proxy.pump import Side, end_idle
 from meshagent.connect.proxy.tallies import Tallies
+from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.snapshot import Inbound, ProxySnapshot
+from meshagent.errors import Unavailable
 
 __all__ = ["HttpInboundListener"]
 
@@ -53,6 +59,7 @@ class HttpInboundListener:
         tasks: Tasks,
         tallies: Tallies,
         state: Callable[[], ProxySnapshot],
+        connections: Connections,
         turn: Turn,
         rng: random.Random,
     ) -> None:
@@ -70,10 +77,22 @@ class HttpInboundListener:
         self.manager = Manager("inbound", turn.timers, rng)
         self._key_sets = KeySets(clock, tasks)
         self._rbac = Rbac(state, self._denied, self._tokens)
-        self.manager.filters = (self._rbac, say_who_asks)
+        self.manager.filters = (
+            Normalizer(lambda: state().mesh.normalization),
+            self._rbac,
+            WhoAsks(lambda: state().mesh.sanitize_xfcc),
+        )
+        self._idle: IdleWatch[Side] = IdleWatch()
+        #: Those who prove nothing, where that is permitted: bytes, whatever the application speaks.
+        self.passage = Passage(lambda: self.inbound, tasks, tallies, connections)
         self._application: Application | None = None
         self._inbound = inbound
         self.inbound = inbound
+
+    @property
+    def open_connections(self) -> int:
+        """How many there are."""
+        return len(self.live) + len(self.passage)
 
     @property
     def inbound(self) -> Inbound:
@@ -89,7 +108,8 @@ class HttpInboundListener:
         self._application = Application(inbound, self._turn, self._tasks)
         self.manager.name = self._state().service
         timeout_s = inbound.request_timeout_ms / 1000.0
-        route = Route("default", ((1.0, Destination(self._application)),), timeout_s=timeout_s)
+        idle_s = IDLE_TIMEOUT_S if inbound.idle_timeout_ms is None else inbound.idle_timeout_ms / 1000.0
+        route = Route("default", ((1.0, Destination(self._application)),), timeout_s=timeout_s, idle_timeout_s=idle_s)
         self.manager.routes = Routes([(None, route)])
         if held is not None:
             held.close()
@@ -111,6 +131,11 @@ class HttpInboundListener:
         """Cut what is open."""
         for connection in list(self.live):
             connection.abort()
+        self.passage.cut()
+
+    def end_idle(self, now: float) -> None:
+        """End the connections without TLS over which nothing has passed for too long; requests have timers."""
+        end_idle(self._idle, self.passage.sides, now, self._inbound.idle_timeout_ms)
 
     def recheck(self) -> int:
         """End the requests on their way that the snapshot of now does not allow; how many."""
@@ -127,16 +152,22 @@ class HttpInboundListener:
         for connection, identity in list(self.live.items()):
             if identity and refused(snapshot, identity):
                 connection.abort()
-        return cut
+        return cut if snapshot.mesh.permissive else cut + self.passage.cut()
 
     # --- one connection ----------------------------------------------------------------------------------------
 
     def _accept(self) -> asyncio.Protocol:
-        contexts = self.contexts
         limit = self._inbound.max_connections
-        if contexts is None or (limit and len(self.live) >= limit) or not self.may_connect():
+        if self.contexts is None or (limit and self.open_connections >= limit) or not self.may_connect():
             self._tallies.refused += 1
             return _Refuse()
+        return self.passage.peek(self._proven) if self._state().mesh.permissive else self._proven()
+
+    def _proven(self) -> HttpConnection:
+        """A protocol for a connection that has to prove who it is from."""
+        contexts = self.contexts
+        if contexts is None:
+            raise Unavailable("there is no leaf certificate")
         tls = Tls(contexts.server, server_side=True)
         connection = HttpConnection(self._turn, tls, self._shaken, self._lost)
         self.live[connection] = ""

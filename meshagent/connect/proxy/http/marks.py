@@ -10,6 +10,7 @@ section 5.4. What may change here: further marks.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from meshagent.connect.proxy.http.messages import get
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from meshagent.connect.proxy.http.exchange import Exchange
     from meshagent.connect.proxy.http.hooks import LocalReply
 
-__all__ = ["from_the_application", "request_id", "say_who_asks"]
+__all__ = ["WhoAsks", "from_the_application", "request_id", "say_who_asks"]
 
 _CERT = b"x-forwarded-client-cert"
 
@@ -33,8 +34,21 @@ def from_the_application(exchange: Exchange) -> LocalReply | None:
     return None
 
 
+class WhoAsks:
+    """`Filter`: ours comes last. `sanitize` says whether the application is told of nobody, as the mesh may want it."""
+
+    def __init__(self, sanitize: Callable[[], bool] = lambda: False) -> None:
+        self._sanitize = sanitize
+
+    def __call__(self, exchange: Exchange) -> LocalReply | None:
+        if self._sanitize():
+            exchange.head.headers = [one for one in exchange.head.headers if one[0] != _CERT]
+            return None
+        return say_who_asks(exchange)
+
+
 def say_who_asks(exchange: Exchange) -> LocalReply | None:
-    """Ours comes last."""
+    """Append what was verified to what came along."""
     headers = exchange.head.headers
     mark = exchange.peer.forwarded
     for at, (name, value) in enumerate(headers):

@@ -18,8 +18,11 @@ from meshagent.connect.proxy.http.connection import HttpConnection, Turn
 from meshagent.connect.proxy.http.inbound import drain, sniffing
 from meshagent.connect.proxy.http.manager import Manager
 from meshagent.connect.proxy.http.marks import from_the_application, request_id
-from meshagent.connect.proxy.http.routes import Routes, compile_routes
+from meshagent.connect.proxy.http.routes import IDLE_TIMEOUT_S, Routes, compile_routes
 from meshagent.connect.proxy.http.streams import ConnectionCodec, Peer
+from meshagent.connect.proxy.peek import Peek
+from meshagent.connect.proxy.tallies import Tallies
+from meshagent.connect.proxy.told_peer import with_header
 from meshagent.connect.snapshot import Outbound, ProxySnapshot
 
 __all__ = ["HttpOutboundListener"]
@@ -37,12 +40,16 @@ class HttpOutboundListener:
         turn: Turn,
         rng: random.Random,
         state: Callable[[], ProxySnapshot],
+        tallies: Tallies,
     ) -> None:
         self._state = state
         self._clusters = clusters
         self._turn = turn
         self._door = Door()
         self.live: dict[HttpConnection, str] = {}
+        #: Those who have not said yet whom they speak for.
+        self._peeking: set[Peek] = set()
+        self._tallies = tallies
         self.manager = Manager("outbound", turn.timers, rng, None, lambda: request_id(rng))
         self.manager.filters = (from_the_application,)
         self._compiled: tuple[object, ...] = ()
@@ -63,11 +70,13 @@ class HttpOutboundListener:
             self.manager.routes = Routes([])
             return
         mirror = self._mirror(outbound.extras.mirror)
-        compiled = (chain, outbound.extras, mirror, *(self._clusters.of(outbound.key, node) for node in chain.nodes))
+        idle_s = IDLE_TIMEOUT_S if outbound.idle_timeout_ms is None else outbound.idle_timeout_ms / 1000.0
+        clusters = (self._clusters.of(outbound.key, node) for node in chain.nodes)
+        compiled = (chain, outbound.extras, mirror, idle_s, *clusters)
         if compiled != self._compiled:
             self._compiled = compiled
             self.manager.routes = compile_routes(
-                chain, lambda node: self._clusters.of(outbound.key, node), outbound.extras, mirror
+                chain, lambda node: self._clusters.of(outbound.key, node), outbound.extras, mirror, idle_s
             )
 
     def _mirror(self, name: str) -> Cluster | None:
@@ -80,20 +89,27 @@ class HttpOutboundListener:
             return None
         return self._clusters.drawn(other.key)
 
+    @property
+    def open_connections(self) -> int:
+        """How many there are."""
+        return len(self.live) + len(self._peeking)
+
     async def start(self) -> None:
         """Listen, unless others hand connections over. Raises OSError."""
         one = self._outbound
         if not one.listens:
             return
         if one.socket_path:
-            await self._door.open_socket(self.accept, one.socket_path, one.socket_mode)
+            await self._door.open_socket(self._accept, one.socket_path, one.socket_mode)
         else:
-            await self._door.open(self.accept, one.address, one.port)
+            await self._door.open(self._accept, one.address, one.port)
         protocol = one.chain.protocol if one.chain is not None else ""
         log.info("listening: address=%s upstream=%s protocol=%s", one.key, one.name, protocol)
 
     def stop_accepting(self) -> None:
         """Take no new connections; those that are open end with their requests."""
+        for peek in list(self._peeking):
+            peek.abort()
         if self._door.close() or not self._outbound.listens:
             drain(self.live)
 
@@ -103,12 +119,24 @@ class HttpOutboundListener:
             connection.abort()
 
     def accept(self) -> asyncio.Protocol:
-        """What takes a new connection over."""
+        """What takes over a connection that the application itself made."""
         return HttpConnection(self._turn, None, self._accepted, self._lost)
 
-    def _accepted(self, connection: HttpConnection) -> ConnectionCodec:
+    def _accept(self) -> asyncio.Protocol:
+        if self._outbound.accept_proxy_protocol:
+            return with_header(self._told, self._refused, self._peeking)
+        return self.accept()
+
+    def _told(self, address: str) -> HttpConnection:
+        """A client that speaks for another one."""
+        return HttpConnection(self._turn, None, lambda connection: self._accepted(connection, address), self._lost)
+
+    def _refused(self) -> None:
+        self._tallies.refused += 1
+
+    def _accepted(self, connection: HttpConnection, address: str = "") -> ConnectionCodec:
         self.live[connection] = ""
-        connection.peer = Peer(connection.address)
+        connection.peer = Peer(address or connection.address)
         return sniffing(connection, self._turn, self.manager)
 
     def _lost(self, connection: HttpConnection) -> None:

@@ -22,10 +22,12 @@ from meshagent.connect.proxy.http.messages import RequestHead
 from meshagent.connect.proxy.http.policy import NO_EDITS, Destination, Fault, HeaderEdits, Mirror, RetryPolicy, Route
 from meshagent.durations import parse_duration
 
-__all__ = ["DEFAULT_TIMEOUT_S", "Routes", "compile_routes", "edits_of"]
+__all__ = ["DEFAULT_TIMEOUT_S", "IDLE_TIMEOUT_S", "Routes", "compile_routes", "edits_of"]
 
 #: Envoy's timeout of a route without one.
 DEFAULT_TIMEOUT_S = 15.0
+#: Envoy's longest silence of a stream.
+IDLE_TIMEOUT_S = 300.0
 _SAFE_TO_EDIT = frozenset(
     {"connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "keep-alive"}
 )
@@ -57,14 +59,22 @@ class Routes:
 
 
 def compile_routes(
-    chain: Chain, cluster_of: ClusterOf, extras: Extras | None = None, mirror: Cluster | None = None
+    chain: Chain,
+    cluster_of: ClusterOf,
+    extras: Extras | None = None,
+    mirror: Cluster | None = None,
+    idle_timeout_s: float = IDLE_TIMEOUT_S,
 ) -> Routes:
-    """The routes of a chain. `cluster_of` gives the cluster of a resolver node; `mirror` the one that `extras` name."""
-    return _Compiler(chain, cluster_of, extras or Extras(), mirror).compile()
+    """The routes of a chain. `cluster_of` gives the cluster of a resolver node; `mirror` the one that `extras` name;
+    `idle_timeout_s` is for routes that say none."""
+    return _Compiler(chain, cluster_of, extras or Extras(), mirror, idle_timeout_s).compile()
 
 
 class _Compiler:
-    def __init__(self, chain: Chain, cluster_of: ClusterOf, extras: Extras, mirror: Cluster | None) -> None:
+    def __init__(
+        self, chain: Chain, cluster_of: ClusterOf, extras: Extras, mirror: Cluster | None, idle_timeout_s: float
+    ) -> None:
+        self._idle_timeout_s = idle_timeout_s
         self._chain = chain
         self._cluster_of = cluster_of
         self._extras = extras
@@ -101,7 +111,7 @@ class _Compiler:
             name=name,
             splits=splits,
             timeout_s=_timeout(to, resolvers),
-            idle_timeout_s=_seconds(to.idle_timeout) if to is not None and to.idle_timeout else 300.0,
+            idle_timeout_s=_seconds(to.idle_timeout) if to is not None and to.idle_timeout else self._idle_timeout_s,
             request=edits_of(to.request_headers if to is not None else None),
             response=edits_of(to.response_headers if to is not None else None),
             rewrite=rewrite,

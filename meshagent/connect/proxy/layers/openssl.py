@@ -5,7 +5,7 @@ session (with the peer's certificate) for every connection that resumes one. The
 
 Source: docs.openssl.org/master/man3 (SSL_CTX_new, SSL_CTX_set_alpn_select_cb, SSL_CTX_set1_groups_list); "TLS of the
 built-in proxy's public listener" of the golden mesh data (versions, suites, client certificates). What may change here:
-parameters of the `mesh` entry (M29). All calls come from the one thread that owns the loop.
+rows of the tables of names. All calls come from the one thread that owns the loop.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from cryptography.hazmat.bindings.openssl.binding import Binding
 
+from meshagent.connect.mesh_settings import TlsBounds
 from meshagent.errors import Unavailable
 
 __all__ = ["TlsContext", "error_text", "ffi", "lib"]
@@ -24,8 +25,22 @@ ffi: Any = Binding.ffi
 
 _TLS12_SUITES = b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305"
 _TLS13_SUITES = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+#: Versions as entries name them. What is older than 1.2 is not spoken: an older lower bound means 1.2.
+_VERSIONS = {"TLSv1_2": lib.TLS1_2_VERSION, "TLSv1_3": lib.TLS1_3_VERSION}
+_OLD = frozenset({"TLSv1_0", "TLSv1_1"})
+#: Suites of TLS 1.2 as entries (and Go) name them -> as OpenSSL does. The leaf is ECDSA or RSA: the suites of the other
+#: are never agreed on. Those of a static RSA key or with CBC have no forward secrecy or no AEAD, and are not spoken.
+_SUITES = {
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": b"ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": b"ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": b"ECDHE-ECDSA-CHACHA20-POLY1305",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": b"ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": b"ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": b"ECDHE-RSA-CHACHA20-POLY1305",
+}
 #: X25519 first: its key share is in the first flight. The hybrid with ML-KEM would double the cost of a handshake.
 _GROUPS = b"X25519:P-256:P-384:P-521"
+_NO_BOUNDS = TlsBounds()
 #: How long a session may be resumed; the end of its certificate is looked at each time.
 _SESSION_S = 3600
 #: Tickets of one context are not those of another program that has the same leaf.
@@ -36,13 +51,20 @@ class TlsContext:
     """What connections of one side share: leaf, key, roots, protocols. Both sides demand a certificate."""
 
     def __init__(
-        self, *, server_side: bool, chain: str, key: str, roots: Sequence[str], alpn: Sequence[str] = ()
+        self,
+        *,
+        server_side: bool,
+        chain: str,
+        key: str,
+        roots: Sequence[str],
+        alpn: Sequence[str] = (),
+        bounds: TlsBounds = _NO_BOUNDS,
     ) -> None:
         """`chain` is the leaf and what vouches for it, `roots` who is trusted, all PEM. `alpn`: a client offers these
         in order of preference; a server takes the first of its own that is offered, and none when none fits.
 
         Raises:
-            Unavailable: leaf, key or roots cannot be used.
+            Unavailable: leaf, key or roots cannot be used, or nothing is left within the bounds.
         """
         self.server_side = server_side
         self.alpn = tuple(alpn)
@@ -50,14 +72,12 @@ class TlsContext:
         made = lib.SSL_CTX_new(lib.TLS_method())
         self._handle = ffi.gc(made, lib.SSL_CTX_free)
         context = self._handle
-        lib.SSL_CTX_set_min_proto_version(context, lib.TLS1_2_VERSION)
         lib.SSL_CTX_set_options(context, lib.SSL_OP_NO_RENEGOTIATION | lib.SSL_OP_NO_COMPRESSION)
         lib.SSL_CTX_set_mode(
             context,
             lib.SSL_MODE_RELEASE_BUFFERS | lib.SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | lib.SSL_MODE_AUTO_RETRY,
         )
-        _must(lib.SSL_CTX_set_cipher_list(context, _TLS12_SUITES), "suites")
-        _must(lib.SSL_CTX_set_ciphersuites(context, _TLS13_SUITES), "suites")
+        self._bound(bounds)
         _must(lib.SSL_CTX_set1_curves_list(context, _GROUPS), "groups")
         lib.SSL_CTX_set_verify(context, lib.SSL_VERIFY_PEER | lib.SSL_VERIFY_FAIL_IF_NO_PEER_CERT, ffi.NULL)
         lib.SSL_CTX_set_session_cache_mode(context, lib.SSL_SESS_CACHE_OFF)
@@ -73,6 +93,21 @@ class TlsContext:
         return lib.SSL_new(self._handle)
 
     # --- inside ------------------------------------------------------------------------------------------------
+
+    def _bound(self, bounds: TlsBounds) -> None:
+        context = self._handle
+        if bounds.max_version in _OLD:
+            raise Unavailable(f"TLS up to {bounds.max_version} cannot be spoken: this proxy speaks 1.2 and 1.3")
+        lib.SSL_CTX_set_min_proto_version(context, _VERSIONS.get(bounds.min_version, lib.TLS1_2_VERSION))
+        if bounds.max_version in _VERSIONS:
+            lib.SSL_CTX_set_max_proto_version(context, _VERSIONS[bounds.max_version])
+        known = [_SUITES[name] for name in bounds.cipher_suites if name in _SUITES]
+        if bounds.cipher_suites and not known and bounds.max_version == "TLSv1_2":
+            raise Unavailable("none of the cipher suites of the mesh entry can be spoken")
+        _must(lib.SSL_CTX_set_cipher_list(context, b":".join(known) or _TLS12_SUITES), "suites")
+        _must(lib.SSL_CTX_set_ciphersuites(context, _TLS13_SUITES), "suites")
+        if bounds.cipher_suites and not known:  # none of theirs, and others are not wanted: 1.3 has suites of its own
+            lib.SSL_CTX_set_min_proto_version(context, lib.TLS1_3_VERSION)
 
     def _use(self, chain: str, key: str) -> None:
         certificates = _certificates(chain)

@@ -16,14 +16,20 @@ __all__ = ["Connection", "Connections"]
 class Connection:
     """One that is open."""
 
-    __slots__ = ("peer_identity", "series", "started", "target", "upstream")
+    __slots__ = ("peer_address", "peer_identity", "series", "started", "target", "tls", "upstream")
 
-    def __init__(self, series: Series, started: float, peer_identity: str, upstream: str, target: str) -> None:
+    def __init__(
+        self, series: Series, started: float, peer_identity: str, upstream: str, target: str, tls: str = "mutual"
+    ) -> None:
         self.series = series
         self.started = started
         self.peer_identity = peer_identity
+        #: Whom the one who dialled says it is for, "ip:port"; "" when he says nothing.
+        self.peer_address = ""
         self.upstream = upstream
         self.target = target
+        #: "mutual", or "none" where nobody had to prove anything.
+        self.tls = tls
 
 
 class Connections:
@@ -43,14 +49,16 @@ class Connections:
             source, destination = self._service, self._name
         return self._observer.book.series(self._direction, source, destination)
 
-    def joined(self, identity: str = "", upstream: str = "", target: str = "", *, audited: bool = False) -> Connection:
+    def joined(
+        self, identity: str = "", upstream: str = "", target: str = "", *, audited: bool = False, tls: bool = True
+    ) -> Connection:
         """A connection is let in (inbound; `audited` when a deny would have stopped it) or has found an instance
         (outbound)."""
         series = self.series(identity)
         series.audited += audited
         series.connections += 1
         series.active += 1
-        return Connection(series, self._observer.now(), identity, upstream, target)
+        return Connection(series, self._observer.now(), identity, upstream, target, "mutual" if tls else "none")
 
     def ended(self, connection: Connection, bytes_in: int, bytes_out: int, why: str) -> None:
         """It is over; bytes are those from and to the one who dialled."""
@@ -86,11 +94,13 @@ class Connections:
                 self._observer.wall() - seconds,
                 seconds,
                 flags=flags,
-                detail=why,
+                detail=f"tls=none {why}".rstrip() if connection.tls == "none" else why,
                 bytes_in=bytes_in,
                 bytes_out=bytes_out,
                 upstream=connection.upstream,
                 cluster=connection.target,
+                peer_address=connection.peer_address,
                 peer_identity=connection.peer_identity,
+                tls=connection.tls,
             )
         )

@@ -48,8 +48,11 @@ class Family:
 
 
 def _edge(series: Series) -> Labels:
+    """An inbound edge without a source is traffic whose peer proved nothing."""
+    direction, source, _, route = series.edge
     names = ("direction", "source", "destination", "route")
-    return tuple(pair for pair in zip(names, series.edge, strict=True) if pair[0] != "route" or pair[1])
+    shown = zip(names, series.edge, strict=True) if route else zip(names[:3], series.edge[:3], strict=True)
+    return (*shown, ("tls", "none" if direction == "inbound" and not source else "mutual"))
 
 
 def _requests(scene: Scene) -> Iterable[Line]:
@@ -151,6 +154,8 @@ FAMILIES: tuple[Family, ...] = (
            _of_clusters(lambda cluster: [((), cluster.breaker.connections)])),
     Family("tls_handshakes_total", "counter", "TLS: handshakes by what became of them.",
            _tally("accepted", "denied", "refused", "failed_handshakes", "resumed")),
+    Family("plain_connections_total", "counter", "Connections without TLS that permissive mode let in.",
+           _one(lambda scene: scene.tallies.plain)),
     Family("dials_total", "counter", "Instances dialled.", _tally("dialled", "failed_dials", "unreachable")),
     Family("leaf_expiry_seconds", "gauge", "Until the leaf certificate ends.", _one(lambda scene: scene.leaf_left_s)),
     Family("refused_requests_total", "counter", "What was no HTTP, by reason.",

@@ -44,6 +44,8 @@ class Record(msgspec.Struct):
     peer_subject: str = ""
     local_identity: str = ""
     sni: str = ""
+    #: "mutual", or "none" where the peer proved nothing.
+    tls: str = "mutual"
     grpc_status: int = -1
     trace_id: str = ""
     span_id: str = ""
@@ -78,6 +80,7 @@ class Record(msgspec.Struct):
             "bytes_out": self.bytes_out,
             "tries": self.tries,
             "upstream": self.upstream,
+            "tls": self.tls,
             "trace_id": self.trace_id,
         }
 

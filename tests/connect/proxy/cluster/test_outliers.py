@@ -142,3 +142,34 @@ def test_a_host_that_leaves_while_it_is_out_counts_no_more() -> None:
     assert one.cluster.outliers.out == 0
     one.fail(0, 5)
     assert one.host(0).ejected
+
+
+def test_one_that_took_no_connections_is_back_when_it_takes_one() -> None:
+    one = world()
+    one.fail(0, 5, CONNECT_FAILED)
+    host = one.host(0)
+    assert one.cluster.outliers.unreachable(host)
+    one.cluster.reached(host)
+    assert (host.ejected, host.ejections, one.cluster.outliers.out) == (False, 0, 0)
+    assert one.events[-1] == ("returned", "10.0.0.0:80")
+    assert "10.0.0.0:80" in one.picks(8)
+    one.cluster.reached(host)
+    assert one.cluster.outliers.out == 0
+
+
+def test_one_that_answered_with_errors_stays_for_its_time() -> None:
+    one = world()
+    one.fail(0, 4, CONNECT_FAILED)
+    one.fail(0, 1, 500)
+    host = one.host(0)
+    assert host.ejected
+    assert not one.cluster.outliers.unreachable(host)
+    one.cluster.reached(host)
+    assert host.ejected
+
+
+def test_an_answer_from_one_that_could_not_be_reached_brings_it_back() -> None:
+    one = world(2, max_ejection_percent=100)
+    one.fail(0, 5, CONNECT_FAILED)
+    one.cluster.result(one.host(0), 200, 0.01)  # panic: those that are out are asked too
+    assert not one.host(0).ejected

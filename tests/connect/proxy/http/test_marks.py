@@ -7,7 +7,7 @@ import uuid
 
 from meshtest.http7 import World, request
 
-from meshagent.connect.proxy.http.marks import from_the_application, request_id, say_who_asks
+from meshagent.connect.proxy.http.marks import WhoAsks, from_the_application, request_id, say_who_asks
 from meshagent.connect.proxy.http.streams import Peer
 
 CERT = b"x-forwarded-client-cert"
@@ -29,6 +29,16 @@ def test_the_last_element_is_what_was_verified() -> None:
     assert world.requests[0].head.headers == [(CERT, ours)]
     world.ask(request(headers=[(CERT, b"By=gateway")]), peer=peer)
     assert world.requests[1].head.headers == [(CERT, b"By=gateway," + ours)]
+
+
+def test_the_mesh_may_want_nobody_told() -> None:
+    world = World()
+    world.manager.filters = (WhoAsks(lambda: True),)
+    world.ask(request(headers=[(CERT, b"By=gateway"), (b"a", b"b")]), peer=Peer("", "spiffe://td/svc/web"))
+    assert world.requests[0].head.headers == [(b"a", b"b")]
+    world.manager.filters = (WhoAsks(lambda: False),)
+    world.ask(request(headers=[(CERT, b"By=gateway")]), peer=Peer("", "spiffe://td/svc/web"))
+    assert world.requests[1].head.headers[0][1].startswith(b"By=gateway,")
 
 
 def test_request_ids_are_uuids() -> None:

@@ -29,6 +29,18 @@ def test_a_connection_in_and_its_end() -> None:
     assert (record.source, record.bytes_out, record.detail, record.peer_identity) == ("web", 7, "reset", WEB)
 
 
+def test_one_without_tls_says_so() -> None:
+    seen = observer()
+    records: list[Record] = []
+    seen.access_log = records.append
+    seen.changed()
+    inbound = Connections(seen, "inbound", "api", "api")
+    inbound.ended(inbound.joined(tls=False), 5, 7, "")
+    (record,) = records
+    assert (record.source, record.tls, record.detail) == ("", "none", "tls=none")
+    assert record.tapped()["tls"] == "none"
+
+
 def test_who_is_denied_and_what_fails() -> None:
     seen = observer()
     inbound, outbound = Connections(seen, "inbound", "api", "api"), Connections(seen, "outbound", "web", "api")

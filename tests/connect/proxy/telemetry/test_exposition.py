@@ -44,7 +44,8 @@ def test_every_line_is_well_formed_and_belongs_to_a_family() -> None:
 
 def test_golden_signals() -> None:
     text = exposition([scene()]).decode()
-    edge = 'service="api",proxy_id="api-sidecar-proxy",direction="inbound",source="we\\"b",destination="api",route="r"'
+    proxy = 'service="api",proxy_id="api-sidecar-proxy"'
+    edge = f'{proxy},direction="inbound",source="we\\"b",destination="api",route="r",tls="mutual"'
     assert f'requests_total{{{edge},class="2xx"}} 3\n' in text
     assert f'requests_total{{{edge},class="5xx"}} 1\n' in text
     assert f'request_duration_seconds_bucket{{{edge},le="0.0005"}} 1\n' in text
@@ -53,6 +54,17 @@ def test_golden_signals() -> None:
     assert f"request_duration_seconds_count{{{edge}}} 4\n" in text
     assert f'response_flags_total{{{edge},flag="UF"}} 1\n' in text
     assert f"connections_active{{{edge}}} 1\n" in text
+
+
+def test_traffic_without_proof_says_so() -> None:
+    series = Series(("inbound", "", "api", ""))
+    series.connections = 2
+    text = exposition([Scene("api", "p", (series,), tallies=Tallies(plain=2))]).decode()
+    assert (
+        'connections_total{service="api",proxy_id="p",direction="inbound",source="",destination="api",tls="none"} 2'
+        in text
+    )
+    assert 'plain_connections_total{service="api",proxy_id="p"} 2' in text
 
 
 def test_upstreams_and_certificates() -> None:

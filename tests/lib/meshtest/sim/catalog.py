@@ -39,7 +39,7 @@ class Catalog(Numbers):
         restoring = self.begin_restore()
         for chunk in chunks:
             restoring.load(chunk)
-        restoring.settle_at_once()
+        restoring.finish()
         restoring.take_place()
 
     def begin_restore(self) -> Restoring:
@@ -58,16 +58,12 @@ class _Both:
         else:
             self._store.load(chunk)
 
-    @property
-    def is_whole(self) -> bool:
-        return self._store.is_whole
-
-    def settle(self) -> Iterator[None]:
-        return self._store.settle()
-
-    def settle_at_once(self) -> None:
-        self._store.settle_at_once()
+    def finish(self) -> None:
+        self._store.finish()
 
     def take_place(self, *, lifted: bool = False) -> Iterator[object]:
         Numbers.restore(self._machine, self._numbers)
         return self._store.take_place(lifted=lifted)
+
+    def forget(self) -> Iterator[object]:
+        return self._store.forget()

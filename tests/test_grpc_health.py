@@ -3,7 +3,8 @@ from grpc_health.v1 import health_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meshagent.agent.checks.grpc_wire import (
+from meshagent.errors import RemoteProtocolError
+from meshagent.grpc_health import (
     code_name,
     decode_response,
     encode_request,
@@ -11,7 +12,6 @@ from meshagent.agent.checks.grpc_wire import (
     serving_status,
     status_message,
 )
-from meshagent.errors import RemoteProtocolError
 
 
 def framed(message):

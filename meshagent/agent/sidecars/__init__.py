@@ -1,0 +1,1 @@
+"""What the sidecars of a datacenter tell: asked on each host by its agent, brought together by a server."""
