@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,12 +30,13 @@ from meshagent.agent.entry_bootstrap import bootstrap_entries
 from meshagent.agent.event_wire import NEW_LEADER
 from meshagent.agent.fsm_metrics import MeasuredStore
 from meshagent.agent.gossip.member import Status
-from meshagent.agent.leadership import Leadership, drop_history, init_cluster, init_federation, reap_tombstones
+from meshagent.agent.leadership import Duty, Leadership, drop_history, init_cluster, init_federation, reap_tombstones
 from meshagent.agent.mesh import Mesh
 from meshagent.agent.operator_calls import all_methods
 from meshagent.agent.peering.service import PeeringService
 from meshagent.agent.reconcile_keeper import ReconcileKeeper
 from meshagent.agent.rejoin import check_age, keep_seen
+from meshagent.agent.replication import Replicator
 from meshagent.agent.rpc.serving import Serving
 from meshagent.agent.server_calls import hand_over, server_methods
 from meshagent.agent.server_tags import read_server
@@ -120,6 +122,12 @@ class ServerRole:
             rng=agent.rng,
             metrics=agent.metrics,
         )
+        replicator = None
+        if agent.config.primary_datacenter not in ("", agent.datacenter):
+            primary = agent.extras["primary"] = str(agent.config.primary_datacenter)
+            replicator = agent.extras["replicator"] = Replicator(
+                agent, self.datacenters, primary, token=lambda: _replication_token(agent)
+            )
         self.autopilot = agent.extras["autopilot"] = AutopilotKeeper(agent)
         self.reconcile = ReconcileKeeper(agent)
         self.bootstrap = BootstrapKeeper(agent, cluster.ask)
@@ -143,6 +151,7 @@ class ServerRole:
                 ("autopilot", self._run_autopilot),
                 *([("expired tokens", lambda: reap_tokens(agent))] if self._config.acl.enabled else []),
                 *([("certificate authority", mesh.lead)] if mesh is not None else []),
+                *_copying(replicator),
                 *([("peerings", self.peering.lead)] if self.peering is not None else []),
             ),
         )
@@ -269,3 +278,16 @@ class ServerRole:
     async def _run_autopilot(self) -> None:
         self.autopilot.forget()  # what it saw in an earlier reign says nothing now
         await self.autopilot.run()
+
+
+def _copying(replicator: Replicator | None) -> list[Duty]:
+    """A duty for each table that is copied from the primary datacenter."""
+    if replicator is None:
+        return []
+    return [(f"copying {table.name}", partial(replicator.follow, table)) for table in replicator.tables]
+
+
+def _replication_token(agent: Agent) -> str:
+    """The token that the primary is asked with; "" with ACLs off."""
+    tokens: AgentTokens | None = agent.extras.get("acl_tokens")
+    return tokens.get("replication") if tokens is not None else ""

@@ -210,8 +210,8 @@ class Authority:
                 raise Unavailable("the certificate authority lost its root")
             key = self.key_of(root)
             if is_credentials(key):
-                if agent or server:
-                    raise Unavailable("certificates of agents are signed by the built-in provider only")
+                if server:
+                    raise Unavailable("certificates of the peering port are signed by the built-in provider only")
                 return await self._in_thread(
                     sign_in_vault,
                     self._vault(root, key),
@@ -221,6 +221,7 @@ class Authority:
                     self._store.ca.trust_domain,
                     self._datacenter,
                     index,
+                    agent,
                 )
             signer = ca.sign_server if server else partial(ca.sign_agent, node=agent) if agent else ca.sign
             return signer(

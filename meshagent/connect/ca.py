@@ -220,7 +220,17 @@ def sign_agent(
     index: int,
     now: datetime,
 ) -> SignedLeaf:
-    """The certificate of the client agent `node`. It asks before it knows the trust domain: that is filled in.
+    """The certificate of the client agent `node`. Raises as `agent_identity`."""
+    from meshagent.connect import certs
+
+    own, names = agent_identity(request_pem, trust_domain, datacenter, node)
+    pem = certs.service_leaf(request_pem, root.root_cert.encode(), key, serial, now, settings.leaf_life, own, names)
+    return _signed(pem, root, spiffe.parse(own).name, own, serial, index)
+
+
+def agent_identity(request_pem: bytes, trust_domain: str, datacenter: str, node: str) -> tuple[str, list[str]]:
+    """(the identity, further names) that the request of the client agent `node` is signed for. It asks before it knows
+    the trust domain: that is filled in.
 
     Raises:
         RemoteProtocolError: no usable request.
@@ -239,9 +249,7 @@ def sign_agent(
     for name in names:
         if "*" in name or _SERVERS_NAME.search(name):
             raise BadRequest(f"the name {name!r} in the CSR is not for a client agent")
-    own = spiffe.format(spiffe.SpiffeID(trust_domain, spiffe.AGENT, datacenter, identity.name))
-    pem = certs.service_leaf(request_pem, root.root_cert.encode(), key, serial, now, settings.leaf_life, own, names)
-    return _signed(pem, root, identity.name, own, serial, index)
+    return spiffe.format(spiffe.SpiffeID(trust_domain, spiffe.AGENT, datacenter, identity.name)), names
 
 
 def sign_server(

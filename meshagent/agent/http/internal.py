@@ -25,11 +25,11 @@ from meshagent.catalog.entries.ingress_gateway import IngressGateway
 from meshagent.catalog.exports import exported_to
 from meshagent.catalog.model import ServiceEntry
 from meshagent.catalog.queries import Result
-from meshagent.connect.topology import Edge, gateway_intentions, topology
 from meshagent.errors import BadRequest, InternalError, NotFound
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
+    from meshagent.connect.topology import Edge
 
 __all__ = ["ROUTES"]
 
@@ -134,6 +134,8 @@ def _service_topology(agent: Agent, request: Request) -> Result[Any]:
         raise BadRequest("Missing service kind")
     if kind not in _TOPOLOGY_KINDS:
         raise BadRequest(f'Unsupported service kind "{kind}"')
+    from meshagent.connect.topology import topology  # where somebody looks at the page
+
     found = topology(agent.store, request.name, kind, default_of(agent))
     rows = {
         "Protocol": found.protocol,
@@ -188,6 +190,8 @@ def _behind(agent: Agent, request: Request) -> Result[Any]:
 def _intentions(agent: Agent, request: Request) -> Result[Any]:
     if not request.name:
         raise BadRequest("Missing gateway name")
+    from meshagent.connect.topology import gateway_intentions
+
     rows = [shown(one) for one in gateway_intentions(agent.store, request.name)]
     return Result(rows, agent.store.config.index, overviews.TOPICS)
 

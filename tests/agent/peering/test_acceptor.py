@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from meshtest.peers import MemoryTransport, PeerCluster, joined
+from meshtest.peer_clusters import MemoryTransport, PeerCluster, joined
 
 from meshagent.agent.peering import acceptor as accepting
 from meshagent.agent.peering import grpc

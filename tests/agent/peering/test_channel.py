@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from meshtest.peers import joined
+from meshtest.peer_clusters import joined
 
 from meshagent.agent.peering import channel as channels
 from meshagent.agent.peering.channel import Channel

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from meshtest.peers import PeerCluster
+from meshtest.peer_clusters import PeerCluster
 
 from meshagent.agent.peering import keeper as keeping
 from meshagent.agent.peering.keeper import client_context

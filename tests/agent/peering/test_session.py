@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from meshtest.peers import PeerCluster, joined
+from meshtest.peer_clusters import PeerCluster, joined
 
 from meshagent.agent.peering import session as sessions
 from meshagent.agent.peering.channel import Channel

@@ -1,135 +1,132 @@
-"""Two clusters in one process on virtual time that peer over a wire in memory; it can be cut, and loses nothing else.
+"""I/O edge: other people's programs for the tests: found, started on loopback, stopped by pid, their output kept.
 
-What may change here: further faults of the wire.
+A peer that is not installed skips the test with a reason; with CI=true it fails instead. tests/prepare installs them.
 """
 
 from __future__ import annotations
 
-import asyncio
-import ssl
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from meshagent.agent.peering import keeper as keeping
-from meshagent.agent.peering.acceptor import Acceptor
-from meshagent.agent.peering.channel import Channel
-from meshagent.agent.peering.keeper import PeeringKeeper
-from meshagent.agent.peering.operations import Dialer
-from meshagent.clock import Tasks
-from meshagent.errors import Unavailable
-from meshtest.inprocess import InProcess
+import pytest
 
-__all__ = ["MemoryTransport", "PeerCluster", "joined"]
+from meshtest import ROOT
+from meshtest.process import _die_with_parent, _end_group, _started
+
+SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+PYTHON_CONSUL2 = ROOT / ".venv" / "peers" / "python-consul2"
+BUILT = ROOT / ".venv" / "peers"
 
 
-class MemoryTransport(asyncio.Transport):
-    """One end of a wire: what is written arrives at the other end's protocol, in order, a turn of the loop later."""
-
-    def __init__(self, remote: str) -> None:
-        super().__init__({"peername": (remote, 1)})
-        self.own: asyncio.Protocol | None = None
-        self.other: MemoryTransport | None = None
-        self.held: list[bytes] = []
-        self.reading = True
-        self.closed = False
-
-    def write(self, data: Any) -> None:
-        other = self.other
-        if not self.closed and other is not None:
-            other.held.append(bytes(data))
-            asyncio.get_running_loop().call_soon(other.deliver)
-
-    def deliver(self) -> None:
-        while self.held and self.reading and not self.closed and self.own is not None:
-            self.own.data_received(self.held.pop(0))
-
-    def pause_reading(self) -> None:
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        self.reading = True
-        self.deliver()
-
-    def get_write_buffer_size(self) -> int:
-        return sum(map(len, self.other.held)) if self.other is not None else 0
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def close(self) -> None:
-        loop = asyncio.get_running_loop()
-        loop.call_soon(lambda: loop.call_soon(self.abort))  # what was written leaves first
-
-    def abort(self) -> None:
-        for end in (self, self.other):
-            if end is not None and not end.closed:
-                end.closed = True
-                if end.own is not None:
-                    end.own.connection_lost(None)
+def absent(what: str) -> None:
+    """Skip, or fail where everything has to be there."""
+    reason = f"{what} is not installed: run tests/prepare"
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"CI=true, and {reason}")
+    pytest.skip(reason)
 
 
-def joined(dialing: Channel, accepting: Channel) -> tuple[MemoryTransport, MemoryTransport]:
-    """Two channels at the ends of a wire."""
-    here, there = MemoryTransport("acceptor"), MemoryTransport("dialer")
-    here.other, there.other = there, here
-    here.own, there.own = dialing, accepting
-    dialing.connection_made(here)
-    accepting.connection_made(there)
-    return here, there
+def program(name: str) -> str:
+    """The path of a peer's executable."""
+    found = shutil.which(name, path=SEARCH)
+    if found is None:
+        absent(name)
+    assert found is not None
+    return found
 
 
-class PeerCluster:
-    """A cluster of one server with the parts that peer; `clock` may be shared with another."""
+def built(name: str) -> str:
+    """A program that tests/prepare builds with go: consul-sd (tests/interop/prometheus_sd) or consul-template."""
+    path = BUILT / name
+    if not path.exists():
+        absent(f"{name} (built with go)")
+    return str(path)
 
-    def __init__(self) -> None:
-        self.inside = InProcess()
-        self.agent = self.inside.agent
-        self.store = self.inside.store
-        self.keeper = PeeringKeeper(self.agent, None, lambda channel: self.acceptor.known(channel))
-        self.acceptor = Acceptor(self.agent, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self.keeper.serve)
-        self.agent.extras["peering_dialer"] = Dialer(keeping.exchange_secret)
-        self.wires: list[MemoryTransport] = []
-        self.tasks = Tasks()
-        self.reachable = True
-        self.dialed = 0
 
-    async def start(self) -> None:
-        await self.inside.start()
-        assert self.inside.mesh.authority is not None
-        await self.inside.mesh.authority.initialise()
-        self.lead()
+def python_consul2() -> Path:
+    if not (PYTHON_CONSUL2 / "consul").is_dir():
+        absent("python-consul2")
+    return PYTHON_CONSUL2
 
-    def lead(self) -> None:
-        self.tasks.start(self.keeper.lead(), name="leader")
 
-    async def depose(self) -> None:
-        await self.tasks.cancel()
+@contextlib.contextmanager
+def running(argv: Sequence[str], directory: Path, *, port: int | None = None, within_s: float = 60.0) -> Iterator[Peer]:
+    """A peer process, ready once its TCP port accepts; stopped at the end, with all it started."""
+    log = directory / f"{Path(argv[0]).name}.log"
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            cwd=directory,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+    _started.add(process)
+    peer = Peer(process, log)
+    try:
+        if port is not None:
+            peer.wait(f"port {port}", lambda: accepts(port), within_s=within_s)
+        yield peer
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+        _end_group(process)
+        process.wait(5)
 
-    async def stop(self) -> None:
-        await self.tasks.cancel()
-        await self.acceptor.stop()
-        await self.inside.stop()
 
-    async def dial(self, address: str, context: object, server_name: str, max_message: int) -> Channel:
-        """In place of `channel.dial`: a connection to this cluster."""
-        self.dialed += 1
-        if not self.reachable:
-            raise Unavailable(f"{address} cannot be reached: cut")
-        dialing = Channel(dials=True, max_message=max_message)
-        accepting = Channel(dials=False, max_message=16 * 1024, on_open=self.acceptor._opened)
-        self.wires += joined(dialing, accepting)
-        return dialing
+class Peer:
+    def __init__(self, process: subprocess.Popen[bytes], log_path: Path) -> None:
+        self.process = process
+        self.log_path = log_path
 
-    def cut(self) -> None:
-        """Every connection breaks."""
-        for wire in self.wires:
-            wire.abort()
-        self.wires.clear()
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
 
-    async def put(self, path: str, value: Any = None) -> None:
-        await self.inside.put(path, value)
+    def wait(self, what: str, condition: Callable[[], Any], *, within_s: float = 60.0) -> Any:
+        return wait_until(what, condition, within_s=within_s, alive=lambda: self.process.poll() is None, log=self.log)
 
-    async def get(self, path: str) -> Any:
-        return (await self.inside.ask("GET", path)).json
 
-    async def post(self, path: str, value: Any) -> Any:
-        return await self.inside.ask("POST", path, value)
+def wait_until(
+    what: str,
+    condition: Callable[[], Any],
+    *,
+    within_s: float = 60.0,
+    alive: Callable[[], bool] = lambda: True,
+    log: Callable[[], str] = lambda: "",
+) -> Any:
+    """Poll until the condition holds; OSError and AssertionError count as not yet."""
+    deadline = time.monotonic() + within_s
+    last: object = None
+    while True:
+        try:
+            if found := condition():
+                return found
+            last = found
+        except (OSError, AssertionError) as error:
+            last = error
+        assert alive(), f"the peer ended before: {what}\n{log()[-3000:]}"
+        assert time.monotonic() < deadline, f"not within {within_s} s: {what} (last: {last!r})\n{log()[-3000:]}"
+        time.sleep(0.05)
+
+
+def accepts(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+def output(argv: Sequence[str], *, timeout_s: float = 30.0, **more: Any) -> str:
+    """What a command prints; fails with its stderr."""
+    done = subprocess.run(list(argv), capture_output=True, text=True, timeout=timeout_s, check=False, **more)
+    assert done.returncode == 0, f"{argv}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
