@@ -8,8 +8,10 @@ from meshtest.sim.loop import RESOLUTION_S, SkewedClock, run_sim
 
 
 def test_who_waits_until_a_moment_gets_there_though_others_are_always_busy() -> None:
-    """A timer may fire early by the loop's resolution when something else is ready, and no time passes then. Mutation: a
-    sleep may be as short as that: what is left is slept for anew, for ever (a soak hung in it)."""
+    """A timer may fire early by the loop's resolution when something else is ready, and no time passes then.
+
+    Mutation: a sleep may be as short as that: what is left is slept for anew, for ever (a soak hung in it).
+    """
 
     async def main() -> None:
         clock = SkewedClock(1.01, 57.3)

@@ -15,7 +15,6 @@ from typing import Any
 
 from meshtest.sim.lives import LIFE, Life
 
-
 RESOLUTION_S = 1e-7
 #: A sleep moves the time: one of a rounding error's length would end where it began, and be begun again, for ever.
 LEAST_S = 10 * RESOLUTION_S
