@@ -34,7 +34,7 @@ def place_of(environ: Mapping[str, str]) -> Path:
         return Path(runtime) / "meshagent"
     if os.geteuid() == 0 and Path("/run").is_dir():
         return Path("/run/meshagent/proxies")
-    import tempfile  # brings archives with it, and an agent has this module from the start
+    import tempfile  # with all that packs archives, half a MB
 
     return Path(tempfile.gettempdir()) / f"meshagent-{os.geteuid()}"
 
