@@ -7,18 +7,23 @@ from typing import Any
 
 import pytest
 
-from meshagent.agent.mesh_replica import MeshReplica
+from meshagent.agent.mesh_replica import KINDS, MeshReplica
 from meshagent.agent.rpc import questions
 from meshagent.agent.rpc.questions import QUESTIONS, decode_rows, encode_rows
 from meshagent.catalog import commands as c
 from meshagent.catalog.ca import CAConfig, CAKey, CARoot
+from meshagent.catalog.config_entries import WatchedEntries
+from meshagent.catalog.entries.entry import Entry
 from meshagent.catalog.entries.table import parse
 from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
 from meshagent.catalog.mesh_services import MeshService
-from meshagent.catalog.model import Node, Proxy, Service
+from meshagent.catalog.model import Node, Proxy, Service, Upstream
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic, Watches
 from meshagent.clock import VirtualClock
+from meshagent.connect.central import merged_proxy
+from meshagent.connect.intentions import Default
+from meshagent.connect.parts import SnapshotParts
 from meshagent.dns.view import NotYet
 from meshagent.errors import Unavailable
 
@@ -198,3 +203,34 @@ async def test_instances_of_services_that_are_gone_are_followed_no_more_unless_s
     assert (questions.CONNECT, "db") not in rows.pinned, "it is not taken up again by itself"
     replica.instances("db")
     assert (questions.CONNECT, "db") in rows.pinned
+
+
+def test_every_kind_that_a_snapshot_is_made_of_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: set[str] = set()
+    one, every = WatchedEntries._one, WatchedEntries._all
+
+    def noting_one(self: WatchedEntries, kind: str, name: str) -> Entry | None:
+        asked.add(kind)
+        return one(self, kind, name)
+
+    def noting_all(self: WatchedEntries, kind: str) -> list[Entry]:
+        asked.add(kind)
+        return every(self, kind)
+
+    monkeypatch.setattr(WatchedEntries, "_one", noting_one)
+    monkeypatch.setattr(WatchedEntries, "_all", noting_all)
+    store = Store()
+    allowed = {"Action": "allow", "HTTP": {"PathPrefix": "/"}, "JWT": {"Providers": [{"Name": "p"}]}}
+    sources = [{"Name": "web", "Permissions": [allowed]}]
+    for raw in (
+        {"Kind": "service-defaults", "Name": "api", "Protocol": "http"},
+        {"Kind": "jwt-provider", "Name": "p", "JSONWebKeySet": {"Local": {"JWKS": "e30="}}},
+        {"Kind": "service-intentions", "Name": "api", "Sources": sources},
+    ):
+        store.apply(c.encode(c.ConfigEntrySet(parse(raw), None, AT)))
+    proxy = Proxy(destination_service_name="api", mode="transparent", upstreams=(Upstream(destination_name="db"),))
+    side = Service(kind="connect-proxy", id="side", name="side", port=1, proxy=proxy)
+    SnapshotParts(store, "dc1", lambda: None).build(side, Default(True))
+    merged_proxy(side, store.config.watched())
+    assert {"mesh", "jwt-provider", "service-resolver"} <= asked
+    assert asked <= set(KINDS)
