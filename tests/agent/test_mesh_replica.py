@@ -44,6 +44,9 @@ class FakeRows:
         self.pinned.add((kind, name))
         return ("rows", f"{kind} {name}")
 
+    def unpin(self, kind: str, name: str) -> None:
+        self.pinned.remove((kind, name))
+
     def need(self, kind: str, name: str) -> tuple[Any, Topic]:
         if (kind, name) not in self.known:
             raise NotYet(lambda: None)  # type: ignore[arg-type,return-value]
@@ -173,6 +176,33 @@ async def test_entries_that_are_asked_for_with_another_token_are_not_known_until
     rows.tell()
     await replica._clock.advance(0.1)
     await asked
+
+
+async def test_instances_of_services_that_are_gone_are_followed_no_more_unless_somebody_asks(world: Any) -> None:
+    server, rows, client, replica = world
+    proxy = Service(kind="connect-proxy", id="p", name="p", port=1, proxy=Proxy(destination_service_name="DB"))
+    named = parse({"Kind": "service-resolver", "Name": "db"})
+    server.execute(c.Register(Node(name="n", address="10.0.0.1"), proxy))
+    server.execute(c.ConfigEntrySet(named, None, AT))
+    asked = asyncio.ensure_future(replica.services_known())
+    await replica._clock.advance(0.1)
+    replica.instances("DB")
+    rows.tell()
+    await replica._clock.advance(0.1)
+    await asked
+    woken: list[int] = []
+    client.watches.subscribe([("connect", "db")], lambda: woken.append(1))
+    server.execute(c.Deregister("n", "p"))
+    server.execute(c.ConfigEntryDelete("service-resolver", "db", None, AT))
+    rows.tell()
+    assert replica.services() == ()
+    assert (questions.CONNECT, "db") not in rows.pinned
+    assert woken == [1], "whoever used it asks again"
+    rows.watches.notify(("rows", "connect db"))
+    rows.watches.flush()
+    assert (questions.CONNECT, "db") not in rows.pinned, "it is not taken up again by itself"
+    replica.instances("db")
+    assert (questions.CONNECT, "db") in rows.pinned
 
 
 def test_every_kind_that_a_snapshot_is_made_of_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
