@@ -102,5 +102,7 @@ def test_what_is_remembered_is_bounded() -> None:
         found.ask(request(b"/" + b"x" * 300 + b"%d" % at))
     assert len(normalizer._normal) <= 1024
     assert max(map(len, normalizer._normal)) <= 256
-    found.ask(request(b"/a/../b"))
-    assert found.requests[-1].head.path == b"/b"
+    later = World()
+    later.manager.filters = (normalizer,)
+    later.ask(request(b"/a/../b"))
+    assert later.requests[0].head.path == b"/b"
