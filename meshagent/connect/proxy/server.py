@@ -117,26 +117,23 @@ class Sidecar:
     async def apply(self, snapshot: ProxySnapshot) -> None:
         """Work from this snapshot from now on."""
         async with self._applying:
+            before = self.snapshot is not None and self.snapshot.mesh.permissive
             self.snapshot = snapshot
+            if snapshot.mesh.permissive != before:
+                word = "permissive: connections without TLS reach the application" if not before else "strict"
+                log.warning("mutual TLS is %s", word)
             self._renew(snapshot)
             for host in self.clusters.update(snapshot):
                 if host.pool is not None:
                     host.pool.close()
             self._prober.follow()
             self.limiter.told(snapshot.rate_limits, self._clock.monotonic())
-            if self.inbound is not None:
-                cut = self.inbound.recheck()
-                if cut:
-                    log.info("intentions changed: connections cut=%d", cut)
+            self._recheck()
             await self._follow_inbound(snapshot.inbound)
             await self._follow_exposed(snapshot.exposed)
             await self._follow_outbound(snapshot.outbound)
             await self._follow_transparent(snapshot.transparent)
-            self._leaving = [listener for listener in self._leaving if listener.open_connections]
-            for listener in self._leaving:
-                recheck = getattr(listener, "recheck", None)  # those where peers come in
-                if recheck is not None:
-                    recheck()
+            self._forget_empty()
             self._watch_idle(snapshot)
             await self.telemetry.apply(snapshot)
 
@@ -161,6 +158,25 @@ class Sidecar:
         log.info("stopped: %s", self.tallies.text())
 
     # --- inside ------------------------------------------------------------------------------------------------
+
+    def _recheck(self) -> None:
+        """Cut what intentions no longer allow, before anything is waited for."""
+        cut = 0
+        for listener in (self.inbound, *self._leaving):
+            recheck = getattr(listener, "recheck", None)  # those where peers come in
+            if recheck is not None:
+                cut += recheck()
+        if cut:
+            log.info("intentions changed: connections cut=%d", cut)
+
+    def _forget_empty(self) -> None:
+        """Let go of replaced listeners without connections; their counts stay."""
+        gone = [listener for listener in self._leaving if not listener.open_connections]
+        self._leaving = [listener for listener in self._leaving if listener not in gone]
+        for listener in gone:
+            manager = getattr(listener, "manager", None)  # those of layer 7
+            if manager is not None:
+                self.telemetry.retire(manager)
 
     def _renew(self, snapshot: ProxySnapshot) -> None:
         key = Contexts.key(snapshot)
