@@ -22,6 +22,7 @@ from meshagent.connect.proxy.cluster.cluster import Cluster
 from meshagent.connect.proxy.cluster.clusters import Clusters
 from meshagent.connect.proxy.cluster.host import Host
 from meshagent.connect.proxy.contexts import Contexts, ContextsKey
+from meshagent.connect.proxy.detecting import DetectingListener
 from meshagent.connect.proxy.dial import Dialler
 from meshagent.connect.proxy.health_prober import HealthProber
 from meshagent.connect.proxy.http.connection import Turn
@@ -50,14 +51,8 @@ __all__ = ["Sidecar"]
 
 log = logging.getLogger("proxy")
 
-Listener = (
-    InboundListener
-    | OutboundListener
-    | HttpInboundListener
-    | HttpOutboundListener
-    | ExposedListener
-    | TransparentListener
-)
+OutboundListeners = OutboundListener | HttpOutboundListener | DetectingListener
+Listener = InboundListener | HttpInboundListener | OutboundListeners | ExposedListener | TransparentListener
 
 #: How often a draining sidecar looks whether it is empty.
 _DRAIN_STEP_S = 0.02
@@ -81,7 +76,7 @@ class Sidecar:
         self._contexts: Contexts | None = None
         self._contexts_key: ContextsKey | None = None
         self.inbound: InboundListener | HttpInboundListener | None = None
-        self.outbound: dict[str, OutboundListener | HttpOutboundListener] = {}
+        self.outbound: dict[str, OutboundListeners] = {}
         self.exposed: dict[Exposed, ExposedListener] = {}
         self.transparent: TransparentListener | None = None
         #: Listeners that were replaced, while they have connections.
@@ -239,21 +234,25 @@ class Sidecar:
             if held is not None:
                 held.outbound = one
                 continue
-            made: OutboundListener | HttpOutboundListener
-            if one.is_http:
-                made = HttpOutboundListener(one, self.clusters, self.turn, self._rng, self._now, self.tallies)
-                self._observe(made.manager, "outbound", one.name)
-            else:
-                made = OutboundListener(
-                    one, self._clock, self._tasks, self.tallies, self.clusters, self._state,
-                    self._seen("outbound", one.name),
-                )  # fmt: skip
+            made = self._outbound(one)
             try:
                 await self._start(made)
             except OSError as error:
                 log.error("cannot listen: address=%s upstream=%s error=%s", key, one.name, error.strerror)
                 continue
             self.outbound[key] = made
+
+    def _outbound(self, one: Outbound) -> OutboundListeners:
+        if not one.is_http:
+            tcp = OutboundListener(
+                one, self._clock, self._tasks, self.tallies, self.clusters, self._state,
+                self._seen("outbound", one.name),
+            )  # fmt: skip
+            if not one.is_detected:
+                return tcp
+        http = HttpOutboundListener(one, self.clusters, self.turn, self._rng, self._now, self.tallies)
+        self._observe(http.manager, "outbound", one.name)
+        return http if one.is_http else DetectingListener(http, tcp)
 
     def _watch_idle(self, snapshot: ProxySnapshot) -> None:
         """Look for idle connections as often as the shortest limit needs it."""
@@ -271,7 +270,7 @@ class Sidecar:
             await self._clock.sleep(step)
             now = self._clock.monotonic()
             for listener in (self.inbound, self.transparent, *self.outbound.values(), *self._leaving):
-                if isinstance(listener, InboundListener | HttpInboundListener | OutboundListener | TransparentListener):
+                if listener is not None and not isinstance(listener, HttpOutboundListener | ExposedListener):
                     listener.end_idle(now)
 
     async def _follow_transparent(self, wanted: Transparent | None) -> None:
@@ -357,5 +356,6 @@ def _place(inbound: Inbound) -> tuple[str, int, bool]:
     return inbound.address, inbound.port, is_http(inbound.protocol)
 
 
-def _serves(held: OutboundListener | HttpOutboundListener, wanted: Outbound | None) -> bool:
-    return wanted is not None and isinstance(held, HttpOutboundListener) is wanted.is_http
+def _serves(held: OutboundListeners, wanted: Outbound | None) -> bool:
+    kind = (isinstance(held, HttpOutboundListener), isinstance(held, DetectingListener))
+    return wanted is not None and kind == (wanted.is_http, wanted.is_detected)
