@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from entry_fields import executed
+from entry_fields import executed, reasons
 from in_use import metrics_in_use
 
 from meshagent.agent import compatibility
@@ -377,28 +377,36 @@ def _replayed() -> Iterator[str]:
 #: Path under docs/ -> what makes its lines.
 def config_entries() -> Iterator[str]:
     """docs/reference/config-entries.md."""
-    found = executed()
+    found, why = executed(), reasons()
     yield "# Config entries in the built-in proxy"
     yield ""
     yield BY_HAND.format("the types in `meshagent/catalog/entries` and `docs/executed.toml`, checked against the code")
     yield ""
     yield (
         "Every field of every kind is checked, stored and returned as Consul does. *executed*: the built-in proxy (or "
-        "what puts its snapshot together) acts on it, in the module named; *kept*: it is kept and returned only. What "
-        "goes beyond Consul's fields (`l7_` keys of `Meta`, blocks of the opaque configuration) is in the pages of "
-        "[the proxy](../../meshagent/connect/proxy/README.md)."
+        "what puts its snapshot together) acts on it, in the module named; *kept*: it is kept and returned only, with "
+        "a reason where there is nothing to be done. What goes beyond Consul's fields (`l7_` keys of `Meta`, blocks of "
+        "the opaque configuration) is in the pages of [the proxy](../../meshagent/connect/proxy/README.md)."
     )
     for kind, fields in found.items():
         count = sum(map(bool, fields.values()))
         yield ""
         yield f"## {kind}"
         yield ""
-        yield f"{count} of {len(fields)} fields are executed."
+        nothing = f", {len(why[kind])} need nothing" if why[kind] else ""
+        yield f"{count} of {len(fields)} fields are executed{nothing}."
         yield ""
         yield from _table(
             "field | built-in proxy",
             (
-                (f"`{path}`", f"executed: `{module.removeprefix('meshagent/')}`" if module else "kept")
+                (
+                    f"`{path}`",
+                    f"executed: `{module.removeprefix('meshagent/')}`"
+                    if module
+                    else f"kept: {why[kind][path]}"
+                    if path in why[kind]
+                    else "kept",
+                )
                 for path, module in fields.items()
             ),
         )

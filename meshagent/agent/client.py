@@ -306,5 +306,7 @@ class _FollowedNode:
 
 
 def _max_age_s(config: Config) -> float:
-    """How old the rows may be that DNS answers from (`dns_config.max_stale`)."""
-    return float(config.dns_config.max_stale) if config.dns_config.allow_stale else 0.0
+    """How old the rows may be that DNS answers from (`dns_config.max_stale`, `cache_max_age`)."""
+    dns = config.dns_config
+    oldest = float(dns.max_stale) if dns.allow_stale else 0.0
+    return min(oldest, float(dns.cache_max_age)) if dns.use_cache and dns.cache_max_age > 0 else oldest

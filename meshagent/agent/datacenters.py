@@ -89,6 +89,15 @@ class Datacenters:
         Raises:
             InternalError: nobody knows it, or none of its servers can be reached.
         """
+        upstream = self.upstream(datacenter)
+        way = self._ways[datacenter]
+        forwarder = way.forwarders.get(always)
+        if forwarder is None or forwarder.settings is not settings:
+            forwarder = way.forwarders[always] = Forwarder(upstream, settings, always)
+        return forwarder
+
+    def upstream(self, datacenter: str) -> Upstream:
+        """The connection to a server there. Raises InternalError, as `forwarder` does."""
         servers = self._servers(datacenter)
         if not servers:
             known = datacenter in self.names()
@@ -99,10 +108,7 @@ class Datacenters:
             way = self._ways[datacenter] = _Way(self._upstream(datacenter))
             way.upstream.start()
         way.upstream.set_servers(servers)
-        forwarder = way.forwarders.get(always)
-        if forwarder is None or forwarder.settings is not settings:
-            forwarder = way.forwarders[always] = Forwarder(way.upstream, settings, always)
-        return forwarder
+        return way.upstream
 
     async def stop(self) -> None:
         """Close all connections."""

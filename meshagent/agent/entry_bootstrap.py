@@ -51,7 +51,10 @@ def entries_of(config: Config) -> list[Entry]:
 
 async def bootstrap_entries(agent: Agent, config: Config) -> None:
     """Write those that are not there; one that does not fit what is there is logged, and the others are written."""
-    for entry in entries_of(config):
+    entries = entries_of(config)
+    if agent.extras.get("primary"):
+        return  # entries are copied from there
+    for entry in entries:
         if agent.store.config.get(entry.kind, entry.name) is not None:
             continue
         try:

@@ -20,7 +20,6 @@ from meshagent.agent.mesh_replica import MeshReplica
 from meshagent.agent.proxies import Proxies
 from meshagent.catalog.model import Check
 from meshagent.clock import Clock
-from meshagent.connect.authority import Authority, AuthoritySettings
 from meshagent.connect.ca import SignedLeaf
 from meshagent.connect.intentions import Decision
 from meshagent.connect.leafs import LeafStore
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from meshagent.catalog.ca import CARoot
     from meshagent.catalog.rpc.link import Handler
     from meshagent.catalog.watch import Subscription
+    from meshagent.connect.authority import Authority, AuthoritySettings
     from meshagent.connect.certs import CertificateFacts
     from meshagent.metrics import Metrics
 
@@ -66,11 +66,11 @@ class Mesh:
         self._clock: Clock = agent.clock
         self._subscription: Subscription | None = None
         rng: random.Random = agent.rng
-        self.authority = (
-            Authority(agent.store, agent.write, agent.clock, rng, agent.datacenter, settings)
-            if settings is not None
-            else None
-        )
+        self.authority: Authority | None = None
+        if settings is not None:
+            from meshagent.connect.authority import Authority  # servers only
+
+            self.authority = Authority(agent.store, agent.write, agent.clock, rng, agent.datacenter, settings)
         ask = self.authority.sign if self.authority is not None else sign
         if ask is None:
             raise TypeError("a client needs a way to have its requests signed")

@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING
 from meshagent.agent.server_calls import Method, decode, encode, servers_only
 from meshagent.agent.snapshot_calls import snapshot_methods
 from meshagent.catalog.autopilot.health import AutopilotState, ServerStats
+from meshagent.errors import InternalError
 
 if TYPE_CHECKING:
     from meshagent.agent.autopilot import AutopilotKeeper
     from meshagent.agent.core import Agent
+    from meshagent.agent.replication import Replicator
     from meshagent.catalog.rpc.hello import Peer
     from meshagent.catalog.rpc.leader_calls import LeaderCalls
     from meshagent.catalog.rpc.link import Handler
 
 __all__ = [
     "AUTOPILOT_STATE",
+    "REPLICATION_STATE",
     "SERVER_STATS",
     "all_methods",
     "at_leader",
@@ -32,6 +35,7 @@ __all__ = [
 ]
 
 SERVER_STATS = "server-stats"  # since 0.1
+REPLICATION_STATE = "replication-state"  # since 0.2
 AUTOPILOT_STATE = "autopilot-state"  # since 0.1
 _ANSWER_S = 10.0
 
@@ -53,7 +57,13 @@ def operator_methods(agent: Agent) -> dict[str, Method]:
     async def state(_: Peer, payload: bytes) -> bytes:
         return encode(await _autopilot(agent).current())
 
-    return {SERVER_STATS: stats, AUTOPILOT_STATE: state}
+    async def replication(_: Peer, payload: bytes) -> bytes:
+        replicator: Replicator | None = agent.extras.get("replicator")
+        if replicator is None:
+            raise InternalError("nothing is copied from another datacenter")
+        return encode(replicator.state)
+
+    return {SERVER_STATS: stats, AUTOPILOT_STATE: state, REPLICATION_STATE: replication}
 
 
 def _autopilot(agent: Agent) -> AutopilotKeeper:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,11 +30,13 @@ from meshagent.agent.entry_bootstrap import bootstrap_entries
 from meshagent.agent.event_wire import NEW_LEADER
 from meshagent.agent.fsm_metrics import MeasuredStore
 from meshagent.agent.gossip.member import Status
-from meshagent.agent.leadership import Leadership, drop_history, init_cluster, init_federation, reap_tombstones
+from meshagent.agent.leadership import Duty, Leadership, drop_history, init_cluster, init_federation, reap_tombstones
 from meshagent.agent.mesh import Mesh
 from meshagent.agent.operator_calls import all_methods
+from meshagent.agent.peering.service import PeeringService
 from meshagent.agent.reconcile_keeper import ReconcileKeeper
 from meshagent.agent.rejoin import check_age, keep_seen
+from meshagent.agent.replication import Replicator
 from meshagent.agent.rpc.serving import Serving
 from meshagent.agent.server_calls import hand_over, server_methods
 from meshagent.agent.server_tags import read_server
@@ -69,6 +72,7 @@ class ServerRole:
 
     agent: Agent
     pools: Pools
+    peering: PeeringService | None = None
 
     def __init__(
         self,
@@ -107,6 +111,8 @@ class ServerRole:
         mesh = None
         if self._config.connect.enabled or Issuer.wanted(self._config):
             mesh = agent.extras["mesh"] = Mesh(agent, settings.authority_settings(self._config))
+        if self._config.peering.enabled and mesh is not None and mesh.authority is not None:
+            self.peering = PeeringService(agent, mesh.authority, settings.authority_settings(self._config).sealing)
         self.datacenters = agent.extras["datacenters"] = Datacenters(
             pools,
             identity=lambda: cluster.identity,
@@ -116,6 +122,12 @@ class ServerRole:
             rng=agent.rng,
             metrics=agent.metrics,
         )
+        replicator = None
+        if agent.config.primary_datacenter not in ("", agent.datacenter):
+            primary = agent.extras["primary"] = str(agent.config.primary_datacenter)
+            replicator = agent.extras["replicator"] = Replicator(
+                agent, self.datacenters, primary, token=lambda: _replication_token(agent)
+            )
         self.autopilot = agent.extras["autopilot"] = AutopilotKeeper(agent)
         self.reconcile = ReconcileKeeper(agent)
         self.bootstrap = BootstrapKeeper(agent, cluster.ask)
@@ -139,6 +151,8 @@ class ServerRole:
                 ("autopilot", self._run_autopilot),
                 *([("expired tokens", lambda: reap_tokens(agent))] if self._config.acl.enabled else []),
                 *([("certificate authority", mesh.lead)] if mesh is not None else []),
+                *_copying(replicator),
+                *([("peerings", self.peering.lead)] if self.peering is not None else []),
             ),
         )
         self.leadership.on_leader.append(lambda: sync.trigger_full(now=cluster.raft.is_ready))
@@ -173,6 +187,8 @@ class ServerRole:
     async def start(self) -> None:
         """Listen on the RPC port, and bring the log up. Raises ConfigError, CorruptData."""
         await self.cluster.start()
+        if self.peering is not None:
+            await self.peering.listen()
         if self._data_dir is not None:
             self._tasks.start(keep_seen(self._data_dir, self._clock), name="last seen")
 
@@ -190,6 +206,8 @@ class ServerRole:
             self._tasks.start(self.bootstrap.run(), name="bootstrap")
         if "mesh" in self.agent.extras:
             self.agent.extras["mesh"].start()
+        if self.peering is not None:
+            self.peering.run()
 
     def reload(self, config: Config) -> None:
         """Take another configuration. Raises ConfigError."""
@@ -221,6 +239,8 @@ class ServerRole:
         """What was acknowledged is on disk."""
         if hasattr(self, "datacenters"):
             await self.datacenters.stop()
+        if self.peering is not None:
+            await self.peering.stop()
         await self.cluster.stop()
 
     # --- what else the agent asks of its role ------------------------------------------------------------------
@@ -258,3 +278,16 @@ class ServerRole:
     async def _run_autopilot(self) -> None:
         self.autopilot.forget()  # what it saw in an earlier reign says nothing now
         await self.autopilot.run()
+
+
+def _copying(replicator: Replicator | None) -> list[Duty]:
+    """A duty for each table that is copied from the primary datacenter."""
+    if replicator is None:
+        return []
+    return [(f"copying {table.name}", partial(replicator.follow, table)) for table in replicator.tables]
+
+
+def _replication_token(agent: Agent) -> str:
+    """The token that the primary is asked with; "" with ACLs off."""
+    tokens: AgentTokens | None = agent.extras.get("acl_tokens")
+    return tokens.get("replication") if tokens is not None else ""

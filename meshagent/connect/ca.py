@@ -35,6 +35,7 @@ __all__ = [
     "service_uri",
     "sign",
     "sign_agent",
+    "sign_server",
 ]
 
 #: What every root of the built-in provider is called.
@@ -249,6 +250,32 @@ def agent_identity(request_pem: bytes, trust_domain: str, datacenter: str, node:
         if "*" in name or _SERVERS_NAME.search(name):
             raise BadRequest(f"the name {name!r} in the CSR is not for a client agent")
     return spiffe.format(spiffe.SpiffeID(trust_domain, spiffe.AGENT, datacenter, identity.name)), names
+
+
+def sign_server(
+    request_pem: bytes,
+    root: CARoot,
+    key: bytes,
+    settings: CASettings,
+    trust_domain: str,
+    datacenter: str,
+    serial: int,
+    index: int,
+    now: datetime,
+) -> SignedLeaf:
+    """The certificate that this datacenter's servers show to peers; only a server itself asks for one.
+
+    Raises:
+        RemoteProtocolError: no usable request.
+        BadRequest: another identity than the servers'.
+    """
+    from meshagent.connect import certs
+
+    uri, names = certs.requested(request_pem)
+    if uri != spiffe.format(spiffe.SpiffeID(trust_domain, spiffe.SERVER, datacenter)):
+        raise BadRequest("SPIFFE ID in CSR must be that of the servers")
+    pem = certs.service_leaf(request_pem, root.root_cert.encode(), key, serial, now, settings.leaf_life, uri, names)
+    return _signed(pem, root, "", uri, serial, index)
 
 
 def _signed(pem: bytes, root: CARoot, name: str, uri: str, serial: int, index: int) -> SignedLeaf:

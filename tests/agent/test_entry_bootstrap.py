@@ -34,7 +34,7 @@ async def begin(hcl: str, store: Store) -> list[str]:
         written.append(f"{command.entry.kind}/{command.entry.name}")
 
     await bootstrap_entries(
-        SimpleNamespace(store=store, clock=VirtualClock(), write_as_leader=write_as_leader),  # type: ignore[arg-type]
+        SimpleNamespace(extras={}, store=store, clock=VirtualClock(), write_as_leader=write_as_leader),  # type: ignore[arg-type]
         config(hcl),
     )
     return written

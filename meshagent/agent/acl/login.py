@@ -86,7 +86,7 @@ class Logins:
             service_identities=tuple(bound.services),
             node_identities=tuple(bound.nodes),
             templated_policies=tuple(bound.templated),
-            local=method.token_locality != "global",  # noqa: S105  a word
+            local=method.token_locality != "global" or bool(agent.extras.get("primary")),  # noqa: S105  a word
             auth_method=method.name,
             expiration_time=expiration(method.max_token_ttl, "", agent.clock.now()),
             create_time=created,

@@ -39,6 +39,8 @@ async def init_acls(agent: Agent) -> None:
             await agent.write_as_leader(commands.AclPolicySet(policy))
     created = agent.clock.now().astimezone(UTC).isoformat().replace("+00:00", "Z")
     secret = agent.config.acl.tokens.initial_management or ""
+    if agent.extras.get("primary") and agent.config.acl.enable_token_replication:
+        secret = ""  # the first token is the primary's, and is copied from there
     if secret and not tables.bootstrap_index and tables.by_secret(secret) is None:
         if not is_uuid(secret):
             log.warning("acl.tokens.initial_management is not a UUID: it works, but secrets of Consul are")

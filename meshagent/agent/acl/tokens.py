@@ -103,6 +103,10 @@ class AgentTokens:
                 return name
         return ""
 
+    def is_own(self, secret: str) -> bool:
+        """Whether it is that of the agent's own processes."""
+        return bool(self.own) and secrets.compare_digest(secret.encode(), self.own.encode())
+
     def set(self, name: str, secret: str) -> None:
         """Set one by its option, "" goes back to the configuration. Raises OSError: it cannot be kept."""
         if secret:

@@ -18,6 +18,8 @@ from meshagent.agent.http.acl_tokens import now_text
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import Response, json_response
 from meshagent.agent.http.routes import Route
+from meshagent.agent.operator_calls import REPLICATION_STATE, at_leader
+from meshagent.agent.replication import State
 from meshagent.agent.server_calls import ACL_RESET, decode
 from meshagent.catalog import commands
 from meshagent.catalog.acl.builtin import management_token
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ROUTES"]
 
-_NEVER = "0001-01-01T00:00:00Z"
 _MAX_QUESTIONS = 64
 _DECODE = "Failed to decode request body: "
 
@@ -64,23 +65,10 @@ async def _bootstrap(agent: Agent, request: Request) -> Response:
 
 
 async def _replication(agent: Agent, request: Request) -> Response:
-    state = agent.extras.get("acl_replication")
-    if state is not None:
-        return json_response(state.shown())
-    return json_response(
-        {
-            "Enabled": False,
-            "Running": False,
-            "SourceDatacenter": "",
-            "ReplicationType": "",
-            "ReplicatedIndex": 0,
-            "ReplicatedRoleIndex": 0,
-            "ReplicatedTokenIndex": 0,
-            "LastSuccess": _NEVER,
-            "LastError": _NEVER,
-            "LastErrorMessage": "",
-        }
-    )
+    state = State()
+    if "replicator" in agent.extras:  # the leader copies, and knows how that goes
+        state = decode(await at_leader(agent, REPLICATION_STATE, b""), State)
+    return json_response(state.shown())
 
 
 # --- templated policies -----------------------------------------------------------------------------------------------

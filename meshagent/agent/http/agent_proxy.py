@@ -9,7 +9,9 @@ Source: our own; hash blocking as surface row C14. What may change here: fields 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -24,7 +26,7 @@ from meshagent.agent.http.response import JSON, Response, encode_json
 from meshagent.agent.http.routes import Route
 from meshagent.catalog import model
 from meshagent.connect.snapshot import ProxySnapshot
-from meshagent.errors import BadRequest, NotFound
+from meshagent.errors import BadRequest, MeshError, NotFound
 
 if TYPE_CHECKING:
     from meshagent.agent.acl.guardian import Guardian
@@ -33,8 +35,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ROUTES"]
 
+log = logging.getLogger("agent.http")
+
 _WAIT_S = 300.0
 _WAIT_MAX_S = 600.0
+#: So long the own process of an agent waits with ACLs on: a token that was made or ended meanwhile counts then.
+_OWN_WAIT_S = 10.0
 #: Waits end up to this part later, so that not all come back at once.
 _JITTER_FRACTION = 16
 
@@ -156,12 +162,35 @@ async def _proxies(agent: Agent, request: Request) -> Response:
         held = msgspec.json.decode(request.body or b"{}", type=Held)
     except msgspec.DecodeError as error:
         raise BadRequest(f"Request decode failed: {error}") from error
-    for id_, held_here in agent.local.services.items():
-        if held_here.service.kind == "connect-proxy":
-            require_proxy(agent.local, request.access, id_)
     wait_s = min(request.options.wait_ns / 1e9 or _WAIT_S, _WAIT_MAX_S)
-    digests, snapshots = await mesh_of(agent).proxies.changed(held.Known, wait_s, _seen(agent, request))
+    guardian: Guardian | None = agent.extras.get("acl")
+    if guardian is not None and guardian.tokens.is_own(request.token):
+        seen, wait_s = await _seen_by_registration(agent, guardian), min(wait_s, _OWN_WAIT_S)
+    else:
+        for id_, held_here in agent.local.services.items():
+            if held_here.service.kind == "connect-proxy":
+                require_proxy(agent.local, request.access, id_)
+        seen = _seen(agent, request)
+    digests, snapshots = await mesh_of(agent).proxies.changed(held.Known, wait_s, seen)
     return Response(200, msgspec.json.encode(Changed(digests, snapshots)), (), JSON)
+
+
+async def _seen_by_registration(agent: Agent, guardian: Guardian) -> Seen:
+    """What the agent's own process is given: of each proxy what the token may see that it was registered with."""
+    tokens = {entry.token or guardian.tokens.default for entry in agent.local.services.values()}
+    for token in sorted(tokens):
+        with contextlib.suppress(MeshError):
+            await guardian.identify(token)
+
+    def seen(snapshot: ProxySnapshot) -> ProxySnapshot:
+        entry = agent.local.services.get(snapshot.proxy_id)
+        identity = guardian.held(entry.token or guardian.tokens.default) if entry is not None else None
+        if identity is None or not identity.access.allows("service", "write", snapshot.service):
+            log.debug("left out, its token may not write the service: proxy=%s", snapshot.proxy_id)
+            raise NotFound(f"unknown proxy ID: {snapshot.proxy_id}")
+        return seen_by(identity.access, snapshot)
+
+    return seen
 
 
 ROUTES = (

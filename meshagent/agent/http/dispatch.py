@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from meshagent.agent.acl.access import Refused
 from meshagent.agent.http.datacenters import elsewhere
+from meshagent.agent.http.primary import to_primary
 from meshagent.agent.http.ratelimit import RateLimits
 from meshagent.agent.http.reads import Dress, Reads
 from meshagent.agent.http.request import Request, parse_query, unescape
@@ -212,6 +213,8 @@ class Dispatcher:
                 request.body = await self._body(route, incoming)
             elif incoming.headers.get("Content-Length", "0") != "0":
                 log.warning("GET request has a non-empty body that will be ignored: path=%s", target.path)
+            if forward is None and not route.local and request.pieces is None:
+                forward = to_primary(self, route, request)
             if forward is not None:
                 return await forward(route, request)
             if route.guard is not None:

@@ -36,10 +36,13 @@ class AclBootstrap(msgspec.Struct, frozen=True, array_like=True, tag=130):  # si
 
 
 class AclTokenSet(msgspec.Struct, frozen=True, array_like=True, tag=131):  # since 0.2
-    """Write a token; with `create` its accessor must be new. Result: (created, modified)."""
+    """Write a token; with `create` its accessor must be new. `replicated`: it was made in the primary datacenter, whose
+    auth methods need not be here. Result: (created, modified).
+    """
 
     token: Token
     create: bool = False
+    replicated: bool = False
 
 
 class AclTokensDelete(msgspec.Struct, frozen=True, array_like=True, tag=132):  # since 0.2

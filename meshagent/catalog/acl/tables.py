@@ -97,7 +97,7 @@ class AclTables:
     def set_token(self, command: commands.AclTokenSet, index: int) -> tuple[int, int]:
         """Create or replace a token. Raises InternalError: its secret is that of another; its method has gone."""
         token = command.token
-        if token.auth_method and token.auth_method not in self.methods:
+        if token.auth_method and token.auth_method not in self.methods and not command.replicated:
             raise InternalError(f'cannot find auth method with name "{token.auth_method}"')
         if command.create and token.accessor_id in self.tokens:
             raise InternalError("Invalid Token: AccessorID is already in use")

@@ -21,7 +21,7 @@ from meshagent.connect.proxy.layers.tls import BUFFER_BYTES, CIPHER, IN, PLAIN, 
 from meshagent.connect.proxy.telemetry.connections import Connection
 from meshagent.errors import RemoteProtocolError
 
-__all__ = ["IDLE_TIMEOUT_S", "Side", "end_idle", "join"]
+__all__ = ["IDLE_TIMEOUT_S", "Side", "address_of", "end_idle", "join"]
 
 #: A connection over which nothing passes is ended (Envoy's TCP proxy: the same).
 IDLE_TIMEOUT_S = 3600.0
@@ -48,6 +48,7 @@ class Side(asyncio.BufferedProtocol):
         "on_closed",
         "on_ready",
         "other",
+        "peer_address",
         "read_bytes",
         "timer",
         "tls",
@@ -68,6 +69,8 @@ class Side(asyncio.BufferedProtocol):
         #: Ends what takes too long: a handshake, an idle connection.
         self.timer: asyncio.TimerHandle | None = None
         self.closed = False
+        #: "ip:port" of a peer that failed, for telemetry.
+        self.peer_address = ""
         self.read_bytes = 0
         #: What telemetry knows of the connection, on the side of who dialled.
         self.noted: Connection | None = None
@@ -118,7 +121,7 @@ class Side(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         tls = self.tls
         if tls is not None and not tls.ready:
-            self._failed = self._failed or "TLS handshake failed: the peer went away"
+            self.fail("TLS handshake failed: the peer went away")
             return False
         self._ended()
         return not self.closed
@@ -191,7 +194,9 @@ class Side(asyncio.BufferedProtocol):
 
     def fail(self, why: str) -> None:
         """Close because of the peer."""
-        self._failed = self._failed or why
+        if not self._failed:
+            self._failed = why
+            self.peer_address = address_of(self.transport)
         self.close()
 
     def pause(self) -> None:
@@ -283,6 +288,14 @@ class Side(asyncio.BufferedProtocol):
                 other.send_eof()
         if self.transport is not None and not self.closed:
             self.transport.resume_reading()
+
+
+def address_of(transport: asyncio.Transport | None) -> str:
+    """The peer's "ip:port"; "" of a Unix socket, and when there is none any more."""
+    name = transport.get_extra_info("peername") if transport is not None else None
+    if not isinstance(name, tuple):
+        return ""
+    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
 
 
 def end_idle(watch: IdleWatch[Side], sides: Iterable[Side], now: float, limit_ms: int | None) -> None:

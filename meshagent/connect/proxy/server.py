@@ -118,18 +118,12 @@ class Sidecar:
                     host.pool.close()
             self._prober.follow()
             self.limiter.told(snapshot.rate_limits, self._clock.monotonic())
-            if self.inbound is not None:
-                cut = self.inbound.recheck()
-                if cut:
-                    log.info("intentions changed: connections cut=%d", cut)
+            self._recheck()
             await self._follow_inbound(snapshot.inbound)
             await self._follow_exposed(snapshot.exposed)
             await self._follow_outbound(snapshot.outbound)
             await self._follow_transparent(snapshot.transparent)
-            self._leaving = [listener for listener in self._leaving if listener.open_connections]
-            for listener in self._leaving:
-                if isinstance(listener, InboundListener | HttpInboundListener):
-                    listener.recheck()
+            self._forget_empty()
             self._watch_idle(snapshot)
             await self.telemetry.apply(snapshot)
 
@@ -154,6 +148,23 @@ class Sidecar:
         log.info("stopped: %s", self.tallies.text())
 
     # --- inside ------------------------------------------------------------------------------------------------
+
+    def _recheck(self) -> None:
+        """Cut what intentions no longer allow, before anything is waited for."""
+        cut = 0
+        for listener in (self.inbound, *self._leaving):
+            if isinstance(listener, InboundListener | HttpInboundListener):
+                cut += listener.recheck()
+        if cut:
+            log.info("intentions changed: connections cut=%d", cut)
+
+    def _forget_empty(self) -> None:
+        """Let go of replaced listeners without connections; their counts stay."""
+        gone = [listener for listener in self._leaving if not listener.open_connections]
+        self._leaving = [listener for listener in self._leaving if listener not in gone]
+        for listener in gone:
+            if isinstance(listener, HttpInboundListener | HttpOutboundListener | ExposedListener):
+                self.telemetry.retire(listener.manager)
 
     def _renew(self, snapshot: ProxySnapshot) -> None:
         key = Contexts.key(snapshot)

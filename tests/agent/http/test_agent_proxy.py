@@ -82,3 +82,33 @@ async def test_m70_described_by_flags_and_all_at_once_are_the_same(guarded: InPr
     assert "10.0.0.9" not in every.text
     whole = await guarded.ask("PUT", "/v1/agent/connect/proxies?wait=1ms", {"Known": {}})
     assert "10.0.0.9" in whole.text
+
+
+async def test_m70_the_agents_own_process_sees_what_registrations_may(guarded: InProcess) -> None:
+    """It runs the sidecars of all: each with the token that its service was registered with."""
+    own = {"X-Consul-Token": guarded.agent.extras["acl_tokens"].own}
+    writer = 'service_prefix "web" { policy = "write" } '
+    _, narrow = await guarded.token(writer)
+    _, wide = await guarded.token(writer + 'service "db" { policy = "read" } node_prefix "" { policy = "read" }')
+    await with_upstream(guarded)
+    await guarded.put("/v1/agent/service/deregister/web")
+
+    async def told(token: str) -> Any:
+        body = {"Name": "web", "Port": 80, "Connect": SIDECAR}
+        made = await guarded.ask("PUT", "/v1/agent/service/register", body, headers={"X-Consul-Token": token})
+        assert made.status == 200, made.text
+        answer = await guarded.ask("PUT", "/v1/agent/connect/proxies?wait=1ms", {"Known": {}}, headers=own)
+        assert answer.status == 200, answer.text
+        return answer.json["Snapshots"]
+
+    shown = await told(narrow)
+    assert shown["web-sidecar-proxy"]["outbound"][0]["chain"] is None
+    assert "10.0.0.9" not in str(shown)
+    shown = await told(wide)
+    [endpoint] = shown["web-sidecar-proxy"]["clusters"]["db.default.default.dc1"]["endpoints"]
+    assert endpoint["address"] == "10.0.0.9"
+    for row in await guarded.get("/v1/acl/tokens"):
+        if row["SecretID"] in (wide, narrow):
+            await guarded.ask("DELETE", f"/v1/acl/token/{row['AccessorID']}")
+    answer = await guarded.ask("PUT", "/v1/agent/connect/proxies?wait=1ms", {"Known": {"x": ""}}, headers=own)
+    assert (answer.status, answer.json["Snapshots"]) == (200, {})
