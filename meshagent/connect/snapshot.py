@@ -132,6 +132,11 @@ class Outbound(msgspec.Struct, frozen=True):
         return self.chain is not None and self.chain.is_detected
 
     @property
+    def kind(self) -> str:
+        """Which listener it needs: `http`, `detected` or `tcp`."""
+        return "http" if self.is_http else "detected" if self.is_detected else "tcp"
+
+    @property
     def key(self) -> str:
         """Where it listens: its name among listeners. One without a listener is known by its service."""
         return self.socket_path or (f"{self.address}:{self.port}" if self.port else f"virtual:{self.name}")

@@ -118,4 +118,4 @@ def test_a_protocol_that_is_declared_later_is_taken_up(mesh: Mesh) -> None:
         ],
     )
     mesh.agent.wait("the routes", lambda: ask(mesh.api, "/old").status == 301)
-    assert ask(mesh.api).status == 200
+    mesh.agent.wait("api as HTTP, too", lambda: ask(mesh.api).status == 200)

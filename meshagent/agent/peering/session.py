@@ -194,7 +194,8 @@ class Session:
             entries = decode_instances(take.id, resource) if resource is not None else ()
             if entries and not known.has(take.id.lower()) and known.count_names() >= 2 * MAX_NAMES:
                 raise RemoteProtocolError(f"more than {MAX_NAMES} services")
-            await write(ImportedReplace(self._name, take.id, entries))
+            if not self._agent.store.imported.holds(self._name, take.id, entries):
+                await write(ImportedReplace(self._name, take.id, entries))
         elif resource is None:
             raise RemoteProtocolError(f"{take.kind} cannot be deleted")
         elif take.kind == EXPORTED_SERVICE_LIST:
@@ -202,8 +203,8 @@ class Session:
             if len(names) > MAX_NAMES:
                 raise RemoteProtocolError(f"more than {MAX_NAMES} services")
             kept = tuple(part for name in names for part in (name, name + SIDECAR_SUFFIX))
-            while not await write(ImportedKeep(self._name, kept, SLICE)):
-                pass
+            while self._agent.store.imported.holds_others(self._name, kept):
+                await write(ImportedKeep(self._name, kept, SLICE))
         elif take.kind == TRUST_BUNDLE:
             found = decode_roots(resource)
             _check_roots(found.roots)

@@ -104,6 +104,18 @@ class Imported:
         """The services imported from a peer, without the sidecars beside them."""
         return sorted({row.name for row in self.of(peer).services.values() if row.kind != "connect-proxy"})
 
+    def holds(self, peer: str, service: str, entries: Iterable[ServiceEntry]) -> bool:
+        """Whether writing these instances of a service would change nothing: a stream that resumes tells all again."""
+        held = {_key(entry): entry for entry in self.of(peer).entries(service)}
+        wanted = {_key(entry): entry for entry in entries}
+        return held.keys() == wanted.keys() and all(_same(held[key], wanted[key]) for key in wanted)
+
+    def holds_others(self, peer: str, services: Iterable[str]) -> bool:
+        """Whether other services than these are imported from a peer."""
+        registrations = self.of(peer)
+        known = sum(registrations.has(name) for name in {service.lower() for service in services})
+        return registrations.count_names() > known
+
     # --- writes ------------------------------------------------------------------------------------------------
 
     def replace(self, command: ImportedReplace, index: int) -> None:
@@ -203,3 +215,24 @@ class Imported:
         """Fill from a snapshot."""
         for peer, row in rows:
             self._at(peer).load_checks([row])
+
+
+def _key(entry: ServiceEntry) -> tuple[str, str]:
+    return entry.node.name.lower(), entry.service.id.lower()
+
+
+def _same(held: ServiceEntry, told: ServiceEntry) -> bool:
+    """Whether a stored instance is what a peer tells, but for what is added here."""
+    peer = held.node.peer_name
+    node = msgspec.structs.replace(
+        told.node, peer_name=peer, create_index=held.node.create_index, modify_index=held.node.modify_index
+    )
+    tagged = {tag: at for tag, at in (held.service.tagged_addresses or {}).items() if tag != "consul-virtual"}
+    stored = msgspec.structs.replace(held.service, tagged_addresses=tagged or None)
+    service = msgspec.structs.replace(
+        told.service, peer_name=peer, create_index=stored.create_index, modify_index=stored.modify_index
+    )
+    states = {(check.check_id, check.name, check.status, check.service_id, check.type) for check in held.checks}
+    return (node, service) == (held.node, stored) and states == {
+        (check.check_id, check.name, check.status, check.service_id, check.type) for check in told.checks
+    }

@@ -48,6 +48,8 @@ def spoken(data: bytes) -> str | None:
 class DetectingListener:
     """Accepts the application's connections to one upstream, for `http` or `tcp`, which listen nowhere themselves."""
 
+    kind = "detected"
+
     def __init__(self, http: HttpOutboundListener, tcp: OutboundListener) -> None:
         self.http = http
         self.tcp = tcp

@@ -36,6 +36,8 @@ log = logging.getLogger("proxy.outbound")
 class OutboundListener:
     """Accepts the application's connections to one upstream."""
 
+    kind = "tcp"
+
     def __init__(
         self,
         outbound: Outbound,

@@ -125,6 +125,21 @@ async def test_a_stream_that_breaks_is_dialed_again_and_resumes(pair: Pair) -> N
     assert await state(beta, "alpha") == "ACTIVE"
 
 
+async def test_a_stream_that_resumes_writes_what_has_changed_only(pair: Pair) -> None:
+    alpha, beta = pair
+    await peered(pair, "web", "db")
+    await until(pair, lambda: imported(beta) == ["db", "web"])
+    await advance(pair, 1)
+    before = beta.store.registrations.index("nodes"), beta.store.place("alpha").index("services"), beta.store.index
+    dialed = alpha.dialed
+    alpha.cut()
+    await until(pair, lambda: alpha.dialed > dialed)
+    await advance(pair, 2)
+    after = beta.store.registrations.index("nodes"), beta.store.place("alpha").index("services"), beta.store.index
+    assert after[:2] == before[:2]
+    assert after[2] - before[2] <= 3  # that it is active, roots, addresses
+
+
 async def test_another_leader_of_either_side_takes_over(pair: Pair) -> None:
     alpha, beta = pair
     await peered(pair)

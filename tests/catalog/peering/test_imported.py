@@ -111,6 +111,24 @@ def test_a_reader_is_woken_by_its_peer_only(store: Store) -> None:
     assert woken == ["east"]
 
 
+def test_what_is_told_again_is_known(store: Store) -> None:
+    proxy = Proxy(destination_service_name="web")
+    rows = (entry(kind="connect-proxy", proxy=proxy), entry("n2"))
+    assert not store.imported.holds("east", "web", rows)
+    assert store.imported.holds("east", "web", ())
+    store.execute(p.ImportedReplace("east", "web", rows))
+    assert store.imported.holds("east", "web", rows)
+    for other in ((), rows[:1], (rows[0], entry("n2", status="warning")), (rows[0], entry("n2", tags=("t",)))):
+        assert not store.imported.holds("east", "web", other)
+
+
+def test_others_than_those_that_are_named(store: Store) -> None:
+    assert not store.imported.holds_others("east", ())
+    store.execute(p.ImportedReplace("east", "web", (entry(),)))
+    assert store.imported.holds_others("east", ("db",))
+    assert not store.imported.holds_others("east", ("WEB", "db"))
+
+
 def test_one_text_may_name_a_thing_and_its_peer() -> None:
     assert (at_peer("web", ""), at_peer("web", "east")) == ("web", "peer:east/web")
     assert (split_peer("web"), split_peer("peer:east/web")) == (("web", ""), ("web", "east"))

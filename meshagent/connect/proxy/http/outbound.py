@@ -33,6 +33,8 @@ log = logging.getLogger("proxy.outbound")
 class HttpOutboundListener:
     """Accepts the application's requests to one upstream."""
 
+    kind = "http"
+
     def __init__(
         self,
         outbound: Outbound,
