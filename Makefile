@@ -47,9 +47,9 @@ docs: $(VENV)/.dev-stamp
 soak: $(VENV)/.dev-stamp
 	$(BIN)/python tests/sim/soak.py --minutes $${MINUTES:-10} --first $${FIRST:-1000}
 
-# The same with forwarding and the RPC port over simulated streams.
+# The same with forwarding and the RPC port over simulated streams, and two client agents on it (AGENTS).
 soak-stack: $(VENV)/.dev-stamp
-	$(BIN)/python tests/sim/soak.py --stack --minutes $${MINUTES:-10} --first $${FIRST:-1000}
+	$(BIN)/python tests/sim/soak.py --stack --agents $${AGENTS:-2} --minutes $${MINUTES:-10} --first $${FIRST:-1000}
 
 # A server dies at every point of a scripted life, one after the other: all of them take some minutes.
 soak-points: $(VENV)/.dev-stamp

@@ -135,27 +135,26 @@ def client_watchers(bench: Bench) -> Figure:
         return absolute(seconds, 1.0, "s", "1 s")
 
 
-@row("client: idle, MB in memory", 45.0, at_most=True, asked_for=True)
+@row("resident memory of an idle client agent", 1.0, at_most=True)
 def client_memory(bench: Bench) -> Figure:
     with beside(bench.agent) as client:
         time.sleep(5)
-        rss = _rss_mb(client.pid)
-        return Figure(rss, 45.0, "MB", "45 MB", rss)
+        return absolute(_rss_mb(client.pid), 45.0, "MB", "45 MB")
 
 
-@row("client: idle, percent of a core", 0.3, at_most=True, asked_for=True)
+@row("processor time of an idle client agent", 1.0, at_most=True)
 def client_idle(bench: Bench) -> Figure:
     with beside(bench.agent) as client:
         time.sleep(3)
         before = _ticks(client.pid)
         time.sleep(30)
         percent = (_ticks(client.pid) - before) / 30.0
-        return Figure(percent, 0.3, "%", "0.3 %", percent)
+        return absolute(percent, 0.3, "%", "0.3 % of a core")
 
 
 def _rss_mb(pid: int) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1000
+    return int(status.split("VmRSS:")[1].split()[0]) * 1024 / 1e6
 
 
 def _ticks(pid: int) -> int:

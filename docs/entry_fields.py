@@ -2,7 +2,7 @@
 
 Source: the types of catalog/entries/table.py; docs/executed.toml says which module executes a field. A claim is checked
 against the module's syntax tree: it must read an attribute (or a key) of that name. What is not claimed is kept and
-returned only. What may change here: what counts as reading.
+returned only; `[kept]` says of some why there is nothing to do. What may change here: what counts as reading.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 
 from meshagent.catalog.entries.table import CONFIG_ENTRIES
 
-__all__ = ["executed", "fields_of"]
+__all__ = ["executed", "fields_of", "reasons"]
 
 DOCS = Path(__file__).resolve().parent
 #: Kept by the catalog itself; no proxy has anything to do with them.
@@ -47,7 +47,8 @@ def executed() -> dict[str, dict[str, str]]:
     Raises:
         ValueError: a line of executed.toml that is not true, or names no field.
     """
-    claims: dict[str, dict[str, list[str]]] = tomllib.loads((DOCS / "executed.toml").read_text())
+    claims = _claims()
+    claims.pop("kept", None)
     unknown = claims.keys() - CONFIG_ENTRIES.keys()
     if unknown:
         raise ValueError(f"executed.toml: no kinds: {sorted(unknown)}")
@@ -66,6 +67,31 @@ def executed() -> dict[str, dict[str, str]]:
                     state[path] = module
         found[kind] = state
     return found
+
+
+def reasons() -> dict[str, dict[str, str]]:
+    """Kind -> field -> why the built-in proxy has nothing to do with it; fields that are merely not executed are not
+    there.
+
+    Raises:
+        ValueError: a pattern of `[kept]` fits no field.
+    """
+    state = executed()
+    found: dict[str, dict[str, str]] = {kind: {} for kind in state}
+    for reason, patterns in _claims().get("kept", {}).items():
+        for pattern in patterns:
+            every = ((kind, path) for kind, fields in state.items() for path in fields)
+            fits = [(kind, path) for kind, path in every if fnmatchcase(f"{kind} {path}", pattern)]
+            if not fits:
+                raise ValueError(f"executed.toml: no field is {pattern}")
+            for kind, path in fits:
+                if not state[kind][path]:
+                    found[kind].setdefault(path, reason)
+    return found
+
+
+def _claims() -> dict[str, dict[str, list[str]]]:
+    return tomllib.loads((DOCS / "executed.toml").read_text())
 
 
 @functools.cache

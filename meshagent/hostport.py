@@ -5,7 +5,7 @@ Source: the forms that Consul's options and commands take. Pure. What may change
 
 from __future__ import annotations
 
-__all__ = ["split_host_port"]
+__all__ = ["join_host_port", "split_host_port"]
 
 
 def split_host_port(address: str, default: int) -> tuple[str, int]:
@@ -14,3 +14,8 @@ def split_host_port(address: str, default: int) -> tuple[str, int]:
     if colon and port.isascii() and port.isdigit() and (host.count(":") == 0 or host.endswith("]")):
         return host.strip("[]"), int(port)
     return address.strip("[]"), default
+
+
+def join_host_port(host: str, port: int) -> str:
+    """`[::1]:8503` of ("::1", 8503)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -125,6 +125,8 @@ class Client:
         if agent.config.connect.enabled:
             self.mesh = agent.extras["mesh"] = Mesh(agent, None, self._sign, self._replica)
             self.upstream.methods[SIDECARS] = answer(agent)
+            if self.certificate is not None:
+                self.mesh.others.append(self.certificate.problem)
         self.follow(pools)
         self._replica.attach(agent.local)
 
@@ -304,5 +306,7 @@ class _FollowedNode:
 
 
 def _max_age_s(config: Config) -> float:
-    """How old the rows may be that DNS answers from (`dns_config.max_stale`)."""
-    return float(config.dns_config.max_stale) if config.dns_config.allow_stale else 0.0
+    """How old the rows may be that DNS answers from (`dns_config.max_stale`, `cache_max_age`)."""
+    dns = config.dns_config
+    oldest = float(dns.max_stale) if dns.allow_stale else 0.0
+    return min(oldest, float(dns.cache_max_age)) if dns.use_cache and dns.cache_max_age > 0 else oldest

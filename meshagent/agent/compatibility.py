@@ -27,23 +27,6 @@ class Waiting:
 
 WAITING: tuple[Waiting, ...] = (
     Waiting(
-        feature="clusters of servers",
-        options=(
-            "raft_protocol",
-            "tls.defaults.verify_outgoing",
-            "tls.https.verify_outgoing",
-        ),
-    ),
-    Waiting(
-        feature="gossip and client agents",
-        options=(
-            "cache",
-            "dns_config.cache_max_age",
-            "dns_config.use_cache",
-            "protocol",
-        ),
-    ),
-    Waiting(
         feature="several datacenters",
         options=("translate_wan_addrs",),
     ),
@@ -51,24 +34,17 @@ WAITING: tuple[Waiting, ...] = (
         feature="the mesh",
         options=(
             "addresses.grpc",
-            "addresses.grpc_tls",
             "connect.enable_mesh_gateway_wan_federation",
             "performance.enable_xds_load_balancing",
             "performance.grpc_keepalive_interval",
             "performance.grpc_keepalive_timeout",
             "ports.grpc",
-            "ports.grpc_tls",
             "primary_gateways",
             "primary_gateways_interval",
             "tls.grpc",
             "xds",
         ),
         commands=(("CL19", "connect envoy"),),
-    ),
-    Waiting(
-        feature="peering",
-        options=("peering",),
-        commands=(("CL23", "peering"),),
     ),
     Waiting(
         feature="charts in the web page",
@@ -80,11 +56,6 @@ WAITING: tuple[Waiting, ...] = (
             "ui_config.metrics_proxy",
         ),
     ),
-    Waiting(
-        feature="metrics of the host",
-        options=("telemetry.disable_per_tenancy_usage_metrics", "telemetry.enable_host_metrics"),
-    ),
-    Waiting(feature="node ids from the hardware", options=("disable_host_node_id",)),
 )
 
 

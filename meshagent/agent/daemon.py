@@ -33,6 +33,7 @@ from meshagent.agent.events import UserEvents
 from meshagent.agent.exposed_checks import ExposedChecks
 from meshagent.agent.file_registrations import apply_files
 from meshagent.agent.gossip.pools import Pools
+from meshagent.agent.host_id import make_node_id
 from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
 from meshagent.agent.https import HttpsSecurity
@@ -100,7 +101,7 @@ class Daemon:
         self._logs.attach()
         _warn(self._warnings)
         data_dir = None if config.dev_mode else made_data_dir(config.data_dir)
-        node_id = load_node_id(data_dir, config.node_id)
+        node_id = load_node_id(data_dir, config.node_id, make=partial(make_node_id, config))
         log.info("version: meshagent=%s consul=%s", __version__, CONSUL_VERSION)
         log.info("node: name=%s id=%s datacenter=%s", config.node_name, node_id, config.datacenter)
         self.metrics = Metrics(settings.metrics_settings(config, socket.gethostname()), self._clock.monotonic)
@@ -281,6 +282,10 @@ class Daemon:
     async def _measure(self) -> None:
         """Close metric intervals; the gauges of process, catalog and log are read just before."""
         observe(self.agent)
+        if self.config.telemetry.enable_host_metrics:
+            from meshagent.agent.host_metrics import HostGauges
+
+            self.metrics.collect(HostGauges(self.config.data_dir))
         while True:
             await self._clock.sleep(self.metrics.tick(self._clock.now()))
 

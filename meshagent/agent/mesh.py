@@ -20,7 +20,6 @@ from meshagent.agent.mesh_replica import MeshReplica
 from meshagent.agent.proxies import Proxies
 from meshagent.catalog.model import Check
 from meshagent.clock import Clock
-from meshagent.connect.authority import Authority, AuthoritySettings
 from meshagent.connect.ca import SignedLeaf
 from meshagent.connect.intentions import Decision
 from meshagent.connect.leafs import LeafStore
@@ -30,8 +29,11 @@ if TYPE_CHECKING:
     from meshagent.agent.acl.guardian import Guardian
     from meshagent.agent.core import Agent
     from meshagent.agent.local import LocalState
+    from meshagent.catalog.ca import CARoot
     from meshagent.catalog.rpc.link import Handler
     from meshagent.catalog.watch import Subscription
+    from meshagent.connect.authority import Authority, AuthoritySettings
+    from meshagent.connect.certs import CertificateFacts
     from meshagent.metrics import Metrics
 
 __all__ = ["CHECK_ID", "Mesh"]
@@ -64,11 +66,11 @@ class Mesh:
         self._clock: Clock = agent.clock
         self._subscription: Subscription | None = None
         rng: random.Random = agent.rng
-        self.authority = (
-            Authority(agent.store, agent.write, agent.clock, rng, agent.datacenter, settings)
-            if settings is not None
-            else None
-        )
+        self.authority: Authority | None = None
+        if settings is not None:
+            from meshagent.connect.authority import Authority  # servers only
+
+            self.authority = Authority(agent.store, agent.write, agent.clock, rng, agent.datacenter, settings)
         ask = self.authority.sign if self.authority is not None else sign
         if ask is None:
             raise TypeError("a client needs a way to have its requests signed")
@@ -81,6 +83,10 @@ class Mesh:
             tasks=agent.tasks,
         )
         self._warned = ""
+        #: What else of this agent may lapse: each says what is in danger, "" when nothing is.
+        self.others: list[Callable[[], str]] = []
+        self._signing_of: tuple[str, ...] = ()
+        self._signing_facts: CertificateFacts | None = None
         self._replica = replica
         self.proxies = Proxies(agent, self, replica)
         self._targets: dict[str, float] = {}
@@ -182,12 +188,15 @@ class Mesh:
     # --- what warns --------------------------------------------------------------------------------------------
 
     def gauges(self, metrics: Metrics) -> None:
-        """Seconds until the active root and the first leaf end."""
+        """Seconds until the active root, the certificate that signs, and the first leaf end."""
         now = self._clock.now()
         active = self._agent.store.ca.active
         if active is not None:
             left_s = (datetime.fromisoformat(active.not_after) - now).total_seconds()
             metrics.gauge("mesh.active-root-ca.expiry", left_s)
+            between = self._signing(active)
+            if between is not None:
+                left_s = (between.not_after - now).total_seconds()
             metrics.gauge("mesh.active-signing-ca.expiry", left_s)
         metrics.gauge("leaf-certs.entries_count", len(self.leafs))
         ends = [leaf.valid_before for leaf in self.leafs.leafs()]
@@ -205,7 +214,26 @@ class Mesh:
             begin, end = datetime.fromisoformat(active.not_before), datetime.fromisoformat(active.not_after)
             if (self._clock.now() - begin) / (end - begin) >= _ROOT_WARNING:
                 return f"The root certificate {active.id} ends at {active.not_after}: rotate it"
-        return ""
+            between = self._signing(active)
+            if between is not None:
+                life = between.not_after - between.not_before
+                if (self._clock.now() - between.not_before) / life >= _ROOT_WARNING:
+                    return f"The intermediate that signs leafs ends at {between.not_after:%Y-%m-%dT%H:%M:%SZ}: renew it"
+        return next((found for ask in self.others if (found := ask())), "")
+
+    def _signing(self, active: CARoot) -> CertificateFacts | None:
+        """The intermediate that signs leafs; None where the root does."""
+        if not active.intermediates:
+            return None
+        if self._signing_of != active.intermediates:
+            from meshagent.connect import certs
+
+            facts = [certs.facts(pem.encode()) for pem in active.intermediates]
+            own = certs.facts(active.root_cert.encode()).subject_key_id
+            # One that vouches for the root itself is of a rotation.
+            self._signing_of = active.intermediates
+            self._signing_facts = next((one for one in facts if one.subject_key_id != own), None)
+        return self._signing_facts
 
     async def _look(self) -> None:
         while True:

@@ -16,10 +16,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from meshagent.agent.exposed_checks import exposed_paths
-from meshagent.agent.http.intention_shapes import default_of
-from meshagent.connect.parts import SnapshotParts
+from meshagent.agent.http.intention_shapes import default_in_force
 from meshagent.connect.snapshot import ProxySnapshot
-from meshagent.connect.transparent import MODE
 from meshagent.errors import MeshError, NotFound
 
 if TYPE_CHECKING:
@@ -42,6 +40,8 @@ UNUSED_S = 900.0
 
 class _Proxy:
     def __init__(self, owner: Proxies, proxy_id: str, now: float) -> None:
+        from meshagent.connect.parts import SnapshotParts  # an idle agent has no proxies
+
         self._owner = owner
         self._id = proxy_id
         replica = owner.replica
@@ -88,6 +88,8 @@ class Proxies:
         #: Proxies that are registered nowhere: what their processes say of themselves.
         self._given: dict[str, Service] = {}
         mesh.leafs.on_leaf.append(self._new_leaf)
+        if agent.upstream is not None:
+            agent.upstream.on_default.append(self._new_default)
 
     async def get(
         self, proxy_id: str, digest: str = "", timeout_s: float = 0.0, seen: Seen | None = None
@@ -179,6 +181,8 @@ class Proxies:
     async def _current(self, proxy_id: str) -> tuple[ProxySnapshot, str]:
         service = self._registered(proxy_id)
         await self._mesh.known()
+        from meshagent.connect.transparent import MODE
+
         if service.proxy.mode == MODE:
             await self._mesh.services_known()
         name = service.proxy.destination_service_name or service.name
@@ -201,7 +205,7 @@ class Proxies:
             local = self.agent.local
             checks = exposed_paths(local, service.proxy.destination_service_id)
             proxy.snapshot = proxy.parts.build(
-                service, default_of(self.agent), held, local.node.locality, checks, local.node.address
+                service, default_in_force(self.agent), held, local.node.locality, checks, local.node.address
             )
             proxy.digest = proxy.snapshot.digest()
         return proxy.snapshot, proxy.digest
@@ -243,6 +247,10 @@ class Proxies:
             found = self._proxies[proxy_id] = _Proxy(self, proxy_id, now)
         found.used = now
         return found
+
+    def _new_default(self) -> None:
+        for proxy in self._proxies.values():
+            proxy.changed()
 
     def _new_leaf(self, service: str) -> None:
         for proxy in self._proxies.values():

@@ -16,7 +16,6 @@ import contextlib
 import logging
 import os
 import signal
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -142,6 +141,8 @@ async def _run(job: Job, report: _Report) -> int:
     with contextlib.ExitStack() as stack:
         args = list(job.args) or [SHELL, "-c", job.command]
         if job.script:
+            import tempfile  # hardly ever needed
+
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="meshagent-exec-"))
             script = Path(folder) / "rexec"
             script.write_bytes(base64.b64decode(job.script, validate=True))

@@ -33,6 +33,7 @@ from meshagent.agent.gossip.member import Status
 from meshagent.agent.leadership import Duty, Leadership, drop_history, init_cluster, init_federation, reap_tombstones
 from meshagent.agent.mesh import Mesh
 from meshagent.agent.operator_calls import all_methods
+from meshagent.agent.peering.service import PeeringService
 from meshagent.agent.reconcile_keeper import ReconcileKeeper
 from meshagent.agent.rejoin import check_age, keep_seen
 from meshagent.agent.replication import Replicator
@@ -71,6 +72,7 @@ class ServerRole:
 
     agent: Agent
     pools: Pools
+    peering: PeeringService | None = None
 
     def __init__(
         self,
@@ -109,6 +111,8 @@ class ServerRole:
         mesh = None
         if self._config.connect.enabled or Issuer.wanted(self._config):
             mesh = agent.extras["mesh"] = Mesh(agent, settings.authority_settings(self._config))
+        if self._config.peering.enabled and mesh is not None and mesh.authority is not None:
+            self.peering = PeeringService(agent, mesh.authority, settings.authority_settings(self._config).sealing)
         self.datacenters = agent.extras["datacenters"] = Datacenters(
             pools,
             identity=lambda: cluster.identity,
@@ -148,6 +152,7 @@ class ServerRole:
                 *([("expired tokens", lambda: reap_tokens(agent))] if self._config.acl.enabled else []),
                 *([("certificate authority", mesh.lead)] if mesh is not None else []),
                 *_copying(replicator),
+                *([("peerings", self.peering.lead)] if self.peering is not None else []),
             ),
         )
         self.leadership.on_leader.append(lambda: sync.trigger_full(now=cluster.raft.is_ready))
@@ -182,6 +187,8 @@ class ServerRole:
     async def start(self) -> None:
         """Listen on the RPC port, and bring the log up. Raises ConfigError, CorruptData."""
         await self.cluster.start()
+        if self.peering is not None:
+            await self.peering.listen()
         if self._data_dir is not None:
             self._tasks.start(keep_seen(self._data_dir, self._clock), name="last seen")
 
@@ -199,6 +206,8 @@ class ServerRole:
             self._tasks.start(self.bootstrap.run(), name="bootstrap")
         if "mesh" in self.agent.extras:
             self.agent.extras["mesh"].start()
+        if self.peering is not None:
+            self.peering.run()
 
     def reload(self, config: Config) -> None:
         """Take another configuration. Raises ConfigError."""
@@ -230,6 +239,8 @@ class ServerRole:
         """What was acknowledged is on disk."""
         if hasattr(self, "datacenters"):
             await self.datacenters.stop()
+        if self.peering is not None:
+            await self.peering.stop()
         await self.cluster.stop()
 
     # --- what else the agent asks of its role ------------------------------------------------------------------

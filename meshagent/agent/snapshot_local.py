@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 from meshagent import __version__
 from meshagent.agent.spool import PIECE_BYTES, Spool
 from meshagent.catalog.archive import ArchiveMeta, ArchiveReader, ArchiveWriter
-from meshagent.catalog.raft.snapshots import SnapshotId
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
     from meshagent.agent.leadership import Leadership
+    from meshagent.catalog.raft.snapshots import SnapshotId
 
 __all__ = ["SnapshotLog", "checked", "pack", "restore_here"]
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import IO, TypeVar
@@ -76,6 +75,8 @@ class Spool:
 
     def _opened(self) -> IO[bytes]:
         if self._file is None:
+            import tempfile  # brings archives and chance with it: most bodies stay in memory
+
             self._file = tempfile.TemporaryFile(dir=self._directory, prefix="spool-")  # noqa: SIM115
         return self._file
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from meshagent.agent.autopilot import AutopilotKeeper
     from meshagent.agent.core import Agent
     from meshagent.agent.membership import Membership
+    from meshagent.agent.peering.status import Statuses
     from meshagent.catalog.autopilot.health import AutopilotState
     from meshagent.catalog.model import Service
     from meshagent.catalog.raft.replica import RaftLog
@@ -158,13 +159,25 @@ def agent_gauges(agent: Agent) -> Callable[[Metrics], None]:
         metrics.gauge("state.service_instances", len(registrations.services), labels)
         metrics.gauge("state.billable_service_instances", counts.billable, labels)
         metrics.gauge("state.kv_entries", len(agent.store.kv.entries), labels)
-        metrics.gauge("state.peerings", 0, labels)
+        metrics.gauge("state.peerings", len(agent.store.peerings.rows), labels)
+        _peerings(agent, metrics)
         for kind, count in counts.by_kind.items():
             metrics.gauge("state.connect_instances", count, (*labels, ("kind", kind)))
         for kind in _ENTRY_KINDS:
             metrics.gauge("state.config_entries", 0, (*labels, ("kind", kind)))
 
     return collect
+
+
+def _peerings(agent: Agent, metrics: Metrics) -> None:
+    """The leader's view of each peering: whether its stream is open, and how many services go through it."""
+    statuses: Statuses | None = getattr(agent, "extras", {}).get("peering_status")
+    if statuses is None:
+        return
+    for row in agent.store.peerings.rows.values():
+        status, labels = statuses.of(row.id), (("peer_name", row.name), ("peer_id", row.id))
+        metrics.gauge("peering.healthy", int(status.connected), labels)
+        metrics.gauge("peering.exported_services", len(status.exported or ()), labels)
 
 
 def _health(agent: Agent) -> AutopilotState | None:

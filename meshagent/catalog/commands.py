@@ -29,6 +29,7 @@ from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.ca import CAConfig, CAKey, CARoot
 from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.model import Check, CoordinateRow, Node, PreparedQuery, Service, Session
+from meshagent.catalog.peering.commands import PeeringCommand
 from meshagent.catalog.txn_ops import TxnCheck, TxnKV, TxnNode, TxnOp, TxnService
 from meshagent.errors import CorruptData
 
@@ -356,6 +357,7 @@ Command = (
     | AclBindingRuleSet
     | AclBindingRuleDelete
     | AclTokensUsed
+    | PeeringCommand
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -147,7 +147,7 @@ _NODE = _struct(
     Datacenter=("datacenter", STRING),
     TaggedAddresses=("tagged_addresses", META),
     Meta=("meta", META),
-    PeerName=(lambda _: "", STRING),
+    PeerName=("peer_name", STRING),
 )
 
 #: catalog.model.Service: services of a node or of the agent, and inside a health answer (rows F8, F10).
@@ -183,7 +183,7 @@ _CHECK = _struct(
     Interval=("interval", STRING),
     Timeout=("timeout", STRING),
     ExposedPort=("exposed_port", INT),
-    PeerName=(lambda _: "", STRING),
+    PeerName=("peer_name", STRING),
 )
 
 #: catalog.model.ServiceEntry as `catalog/service` shows it (row F7).
@@ -220,7 +220,7 @@ _NODE_DUMP = _struct(
     Address=("address", STRING),
     TaggedAddresses=("tagged_addresses", META),
     Meta=("meta", META),
-    PeerName=(lambda _: "", STRING),
+    PeerName=("peer_name", STRING),
     Services=("services", Each(_SERVICE)),
     Checks=("checks", Each(_CHECK)),
 )

@@ -202,6 +202,7 @@ class Node(Row, frozen=True, kw_only=True):
     locality: Locality | None = None
     create_index: int = always(0)
     modify_index: int = always(0)
+    peer_name: str = ""
 
 
 class Service(Row, frozen=True, kw_only=True):
@@ -269,6 +270,7 @@ class Check(Row, frozen=True, kw_only=True):
     definition: CheckDefinition = always(CheckDefinition())
     create_index: int = always(0)
     modify_index: int = always(0)
+    peer_name: str = ""
 
 
 class ServiceEntry(msgspec.Struct, frozen=True, gc=False):
@@ -299,10 +301,8 @@ class ServiceCheck(Row, frozen=True, kw_only=True):
 
 
 class Session(Row, frozen=True, kw_only=True):
-    """A session (surface rows SE1, SE4). `lock_delay` in nanoseconds, `ttl` a Go duration or "".
-
-    `behavior` is release or delete. It ends with its node and with any check of that node that `node_checks` or
-    `service_checks` name.
+    """A session (surface rows SE1, SE4). `lock_delay` in nanoseconds, `ttl` a Go duration or "", `behavior` release or
+    delete. It ends with its node and with any check of that node that `node_checks` or `service_checks` name.
     """
 
     id: str = always("")

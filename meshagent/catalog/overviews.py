@@ -18,6 +18,7 @@ from meshagent.catalog.entries.ingress_gateway import IngressGateway
 from meshagent.catalog.entries.terminating_gateway import TerminatingGateway
 from meshagent.catalog.gateway_services import gateway_services
 from meshagent.catalog.model import Check, Service, ServiceEntry, always
+from meshagent.catalog.peering.imported import peer_topic
 from meshagent.catalog.watch import Topic
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ __all__ = [
     "NodeDump",
     "Overview",
     "Summary",
+    "exported",
     "health_counts",
     "node_dumps",
     "proxies_of",
     "summaries",
     "summary",
+    "topics_of",
 ]
 
 #: What changes any of this.
@@ -51,6 +54,7 @@ class NodeDump(Part, frozen=True, kw_only=True):
     address: str = always("")
     tagged_addresses: dict[str, str] | None = always(None)
     meta: dict[str, str] | None = always(None)
+    peer_name: str = ""
     services: list[Service] = always([])
     checks: list[Check] = always([])
 
@@ -72,7 +76,7 @@ class Summary(Part, frozen=True, kw_only=True):
     name: str = always("")
     datacenter: str = always("")
     tags: tuple[str, ...] | None = always(None)
-    nodes: tuple[str, ...] = always(())
+    nodes: tuple[str, ...] | None = always(())
     external_sources: tuple[str, ...] | None = always(None)
     instance_count: int = always(0)
     checks_passing: int = always(0)
@@ -81,6 +85,7 @@ class Summary(Part, frozen=True, kw_only=True):
     gateway_config: GatewayConfig = always(NO_GATEWAY)
     transparent_proxy: bool = always(False)
     connect_native: bool = always(False)
+    peer_name: str = ""
 
 
 class Overview(Summary, frozen=True, kw_only=True):
@@ -90,9 +95,14 @@ class Overview(Summary, frozen=True, kw_only=True):
     connected_with_gateway: bool = always(False)
 
 
-def node_dumps(store: Store, name: str = "") -> list[NodeDump]:
-    """All nodes by name, or the one of that name or id."""
-    registrations = store.registrations
+def topics_of(peer: str) -> tuple[Topic, ...]:
+    """What changes any of this for what is imported from a peer."""
+    return tuple(peer_topic(peer, topic) for topic in TOPICS) if peer else TOPICS
+
+
+def node_dumps(store: Store, name: str = "", peer: str = "") -> list[NodeDump]:
+    """All nodes by name, or the one of that name or id; with `peer` those imported from it."""
+    registrations = store.place(peer)
     if name:
         found = registrations.node(name)
         nodes = [found] if found is not None else []
@@ -105,6 +115,7 @@ def node_dumps(store: Store, name: str = "") -> list[NodeDump]:
             address=node.address,
             tagged_addresses=node.tagged_addresses,
             meta=node.meta,
+            peer_name=node.peer_name,
             services=registrations.on_node(node.name),
             checks=registrations.checks_on(node.name),
         )
@@ -112,25 +123,34 @@ def node_dumps(store: Store, name: str = "") -> list[NodeDump]:
     ]
 
 
-def summaries(store: Store, keep: Callable[[list[ServiceEntry]], list[ServiceEntry]] = list) -> list[Overview]:
+def summaries(
+    store: Store, keep: Callable[[list[ServiceEntry]], list[ServiceEntry]] = list, peer: str = ""
+) -> list[Overview]:
     """One row for each name that has instances, by name; only the instances that `keep` returns count."""
-    names = sorted({service.name for service in store.registrations.services.values()})
-    behind = behind_gateways(store)
+    registrations = store.place(peer)
+    names = sorted({service.name for service in registrations.services.values()})
+    behind = behind_gateways(store) if not peer else set()
     rows = []
     for name in names:
-        entries = keep(store.registrations.entries(name))
+        entries = keep(registrations.entries(name))
         if not entries:
             continue
-        count = len(gateway_services(store, name)) if entries[0].service.kind else 0
+        count = len(gateway_services(store, name)) if entries[0].service.kind and not peer else 0
         row = summary(store, entries, GatewayConfig(associated_service_count=count))
         rows.append(
             Overview(
                 **{field: getattr(row, field) for field in row.__struct_fields__},
-                connected_with_proxy=bool(proxies_of(store, name)),
+                connected_with_proxy=bool(proxies_of(store, name, peer)),
                 connected_with_gateway=name.lower() in behind,
             )
         )
     return rows
+
+
+def exported(store: Store, names: Iterable[str], datacenter: str) -> list[Overview]:
+    """One row for each of the names, also for those without instances."""
+    rows = {row.name.lower(): row for row in summaries(store)}
+    return [rows.get(name.lower(), Overview(name=name, datacenter=datacenter, nodes=None)) for name in names]
 
 
 def summary(store: Store, entries: Sequence[ServiceEntry], gateway: GatewayConfig = NO_GATEWAY) -> Summary:
@@ -138,10 +158,12 @@ def summary(store: Store, entries: Sequence[ServiceEntry], gateway: GatewayConfi
     states = Counter(check.status for entry in entries for check in entry.checks)
     first = entries[0]
     name = first.service.name
+    peer = first.service.peer_name
     return Summary(
         kind=first.service.kind,
         name=name,
         datacenter=first.node.datacenter,
+        peer_name=peer,
         tags=_sorted(tag for entry in entries for tag in entry.service.tags),
         nodes=tuple(sorted({entry.node.name for entry in entries})),
         external_sources=_sorted(_sources(entries)),
@@ -150,7 +172,7 @@ def summary(store: Store, entries: Sequence[ServiceEntry], gateway: GatewayConfi
         checks_warning=states["warning"],
         checks_critical=states["critical"],
         gateway_config=gateway,
-        transparent_proxy=any(proxy.proxy.mode == "transparent" for proxy in proxies_of(store, name)),
+        transparent_proxy=any(proxy.proxy.mode == "transparent" for proxy in proxies_of(store, name, peer)),
         connect_native=any(entry.service.connect.native for entry in entries),
     )
 
@@ -184,9 +206,9 @@ def _counted(states: list[str]) -> dict[str, object]:
     }
 
 
-def proxies_of(store: Store, name: str) -> list[Service]:
+def proxies_of(store: Store, name: str, peer: str = "") -> list[Service]:
     """The sidecars that give mesh access to a service."""
-    found = store.registrations.entries(name, connect=True, checks=False)
+    found = store.place(peer).entries(name, connect=True, checks=False)
     return [entry.service for entry in found if entry.service.kind == "connect-proxy"]
 
 

@@ -14,7 +14,6 @@ import msgspec
 
 from meshagent.catalog.coordinates import sort_by_distance as _sort_by_distance
 from meshagent.catalog.entries.entry import Entry
-from meshagent.catalog.entries.exported_services import ExportedServices
 from meshagent.catalog.gateway_services import GatewayService, gateways_of, has_wildcard, last_change
 from meshagent.catalog.gateway_services import gateway_services as _gateway_services
 from meshagent.catalog.model import (
@@ -27,6 +26,8 @@ from meshagent.catalog.model import (
     ServiceEntry,
     Session,
 )
+from meshagent.catalog.peering.imported import peer_topic
+from meshagent.catalog.registrations import Registrations
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic
 
@@ -37,7 +38,6 @@ __all__ = [
     "config_entry",
     "coordinate_node",
     "coordinate_nodes",
-    "exported_services",
     "gateway_services",
     "health_checks",
     "health_ingress",
@@ -71,8 +71,12 @@ class Result(msgspec.Struct, Generic[T], frozen=True):
     topics: tuple[Topic, ...]
 
 
-def _result(rows: T, index: int, *topics: Topic) -> Result[T]:
-    return Result(rows, index or 1, topics)
+def _result(rows: T, index: int, *topics: Topic, peer: str = "") -> Result[T]:
+    return Result(rows, index or 1, _topics(peer, *topics))
+
+
+def _topics(peer: str, *topics: Topic) -> tuple[Topic, ...]:
+    return tuple(peer_topic(peer, topic) for topic in topics) if peer else topics
 
 
 def _has_meta(meta: Mapping[str, str] | None, wanted: Mapping[str, str]) -> bool:
@@ -82,30 +86,34 @@ def _has_meta(meta: Mapping[str, str] | None, wanted: Mapping[str, str]) -> bool
 # --- nodes and services ----------------------------------------------------------------------------------------
 
 
-def nodes(store: Store, node_meta: Mapping[str, str] | None = None) -> Result[list[Node]]:
-    """All nodes by name."""
-    table = store.registrations.nodes
+def nodes(store: Store, node_meta: Mapping[str, str] | None = None, peer: str = "") -> Result[list[Node]]:
+    """All nodes by name; with `peer` those imported from it, here as in the other reads that have it."""
+    registrations = store.place(peer)
+    table = registrations.nodes
     rows = [table[name] for name in sorted(table) if not node_meta or _has_meta(table[name].meta, node_meta)]
-    return _result(rows, store.registrations.index("nodes"), "nodes")
+    return _result(rows, registrations.index("nodes"), "nodes", peer=peer)
 
 
-def node(store: Store, name_or_id: str) -> Result[Node | None]:
+def node(store: Store, name_or_id: str, peer: str = "") -> Result[Node | None]:
     """One node by name or id."""
-    found = store.registrations.node(name_or_id)
+    registrations = store.place(peer)
+    found = registrations.node(name_or_id)
     key = found.name.lower() if found is not None else name_or_id.lower()
-    return _result(found, _node_index(store, key), ("node", key), *(() if found is not None else ("nodes",)))
+    topics: tuple[Topic, ...] = (("node", key),) if found is not None else (("node", key), "nodes")
+    return _result(found, _node_index(registrations, key), *topics, peer=peer)
 
 
-def _node_index(store: Store, key: str) -> int:
+def _node_index(registrations: Registrations, key: str) -> int:
     """A node that never was has the index at which one last went."""
-    registrations = store.registrations
     gone = registrations.gone_nodes
     return registrations.index(("node", key)) or gone.get(key) or max(gone.values(), default=0)
 
 
-def services(store: Store, node_meta: Mapping[str, str] | None = None) -> Result[dict[str, tuple[str, ...]]]:
+def services(
+    store: Store, node_meta: Mapping[str, str] | None = None, peer: str = ""
+) -> Result[dict[str, tuple[str, ...]]]:
     """Service name -> all tags of its instances."""
-    registrations = store.registrations
+    registrations = store.place(peer)
     tags: dict[str, dict[str, None]] = {}
     for (node_key, _), service in registrations.services.items():
         if node_meta and not _has_meta(registrations.nodes[node_key].meta, node_meta):
@@ -114,16 +122,16 @@ def services(store: Store, node_meta: Mapping[str, str] | None = None) -> Result
     rows = {name: tuple(found) for name, found in sorted(tags.items())}
     if node_meta:
         index = max(registrations.index("services"), registrations.index("nodes"))
-        return _result(rows, index, "services", "nodes")
-    return _result(rows, registrations.index("services"), "services")
+        return _result(rows, index, "services", "nodes", peer=peer)
+    return _result(rows, registrations.index("services"), "services", peer=peer)
 
 
-def node_services(store: Store, name_or_id: str) -> Result[tuple[Node, list[Service]] | None]:
+def node_services(store: Store, name_or_id: str, peer: str = "") -> Result[tuple[Node, list[Service]] | None]:
     """A node and its instances."""
-    found = node(store, name_or_id)
+    found = node(store, name_or_id, peer)
     if found.rows is None:
         return Result(None, found.index, found.topics)
-    return Result((found.rows, store.registrations.on_node(found.rows.name)), found.index, found.topics)
+    return Result((found.rows, store.place(peer).on_node(found.rows.name)), found.index, found.topics)
 
 
 def _tagged(service: Service, wanted: Sequence[str]) -> bool:
@@ -132,9 +140,14 @@ def _tagged(service: Service, wanted: Sequence[str]) -> bool:
 
 
 def _instances(
-    store: Store, name: str, tags: Sequence[str], connect: bool, node_meta: Mapping[str, str] | None, checks: bool
+    registrations: Registrations,
+    name: str,
+    tags: Sequence[str],
+    connect: bool,
+    node_meta: Mapping[str, str] | None,
+    checks: bool,
 ) -> list[ServiceEntry]:
-    entries = store.registrations.entries(name, connect=connect, checks=checks)
+    entries = registrations.entries(name, connect=connect, checks=checks)
     if tags:
         entries = [entry for entry in entries if _tagged(entry.service, tags)]
     if node_meta:
@@ -142,9 +155,10 @@ def _instances(
     return entries
 
 
-def _service_index(store: Store, name: str, kind: str, tables: Iterable[Topic]) -> tuple[int, tuple[Topic, ...]]:
+def _service_index(
+    registrations: Registrations, name: str, kind: str, tables: Iterable[Topic]
+) -> tuple[int, tuple[Topic, ...]]:
     """Index and topics of a service for topics of `kind`, whether it exists or not."""
-    registrations = store.registrations
     lower = name.lower()
     own: Topic = (kind, lower)
     if kind == "connect":
@@ -165,14 +179,20 @@ def service_nodes(
     tags: Sequence[str] = (),
     connect: bool = False,
     node_meta: Mapping[str, str] | None = None,
+    peer: str = "",
 ) -> Result[list[ServiceEntry]]:
     """Instances of a service, or those that give mesh access to it, by node and id. All of `tags` are wanted.
 
     The entries come without checks, so a changed check wakes nobody.
     """
+    registrations = store.place(peer)
     kind = "connect" if connect else "service"
-    index, topics = _service_index(store, name, kind, ("services", "nodes"))
-    return Result(_instances(store, name, tags, connect, node_meta, checks=False), index or 1, topics)
+    index, topics = _service_index(registrations, name, kind, ("services", "nodes"))
+    if peer and not index:  # as Consul counts it: nothing is known of that peer, so the tables here stand in
+        index = max(store.registrations.index("services"), store.registrations.index("nodes"))
+    return Result(
+        _instances(registrations, name, tags, connect, node_meta, checks=False), index or 1, _topics(peer, *topics)
+    )
 
 
 # --- health ----------------------------------------------------------------------------------------------------
@@ -186,25 +206,30 @@ def health_service(
     connect: bool = False,
     passing: bool = False,
     node_meta: Mapping[str, str] | None = None,
+    peer: str = "",
 ) -> Result[list[ServiceEntry]]:
     """Instances with their checks; `passing` drops those with any check that is not."""
+    registrations = store.place(peer)
     kind = "connect" if connect else "service-health"
-    index, topics = _service_index(store, name, kind, ("services", "nodes", "checks"))
-    entries = _instances(store, name, tags, connect, node_meta, checks=True)
+    index, topics = _service_index(registrations, name, kind, ("services", "nodes", "checks"))
+    entries = _instances(registrations, name, tags, connect, node_meta, checks=True)
     if passing:
         entries = [entry for entry in entries if all(check.status == "passing" for check in entry.checks)]
-    return Result(entries, index or 1, topics)
+    return Result(entries, index or 1, _topics(peer, *topics))
 
 
-def health_node(store: Store, node: str) -> Result[list[Check]]:
+def health_node(store: Store, node: str, peer: str = "") -> Result[list[Check]]:
     """All checks of a node, by id."""
-    registrations = store.registrations
-    return _result(registrations.checks_on(node), registrations.index("checks"), ("node-checks", node.lower()))
+    registrations = store.place(peer)
+    topic: Topic = ("node-checks", node.lower())
+    return _result(registrations.checks_on(node), registrations.index("checks"), topic, peer=peer)
 
 
-def health_checks(store: Store, service: str, node_meta: Mapping[str, str] | None = None) -> Result[list[Check]]:
+def health_checks(
+    store: Store, service: str, node_meta: Mapping[str, str] | None = None, peer: str = ""
+) -> Result[list[Check]]:
     """The checks of a service's instances, by node and id."""
-    registrations = store.registrations
+    registrations = store.place(peer)
     rows: list[Check] = []
     for entry in registrations.entries(service):
         if not node_meta or _has_meta(entry.node.meta, node_meta):
@@ -213,12 +238,14 @@ def health_checks(store: Store, service: str, node_meta: Mapping[str, str] | Non
     topics: list[Topic] = [("service-checks", service.lower())]
     if node_meta:
         topics.append("nodes")
-    return _result(rows, registrations.index("checks"), *topics)
+    return _result(rows, registrations.index("checks"), *topics, peer=peer)
 
 
-def health_state(store: Store, state: str, node_meta: Mapping[str, str] | None = None) -> Result[list[Check]]:
+def health_state(
+    store: Store, state: str, node_meta: Mapping[str, str] | None = None, peer: str = ""
+) -> Result[list[Check]]:
     """The checks in a state (`any`: all), by node and id."""
-    registrations = store.registrations
+    registrations = store.place(peer)
     rows = [
         check
         for (node_key, _), check in sorted(registrations.checks.items(), key=lambda item: item[0])
@@ -228,7 +255,7 @@ def health_state(store: Store, state: str, node_meta: Mapping[str, str] | None =
     topics: list[Topic] = ["checks" if state == "any" else ("check-state", state)]
     if node_meta:
         topics.append("nodes")
-    return _result(rows, registrations.index("checks"), *topics)
+    return _result(rows, registrations.index("checks"), *topics, peer=peer)
 
 
 def by_address(store: Store, address: str) -> Result[tuple[list[Node], list[ServiceEntry]]]:
@@ -356,28 +383,3 @@ def health_ingress(
         index = max(index, found.index)
         topics += found.topics
     return _result(rows, index, *dict.fromkeys(topics))
-
-
-def exported_services(store: Store) -> Result[list[dict[str, object]]]:
-    """What is exported to whom, by service; a wildcard stands for every registered service."""
-    entry = store.config.get("exported-services", "default")
-    consumers: dict[str, dict[str, set[str]]] = {}
-    names = sorted({row.name for row in store.registrations.services.values() if not row.kind} - {"consul"})
-    exports = entry.services if isinstance(entry, ExportedServices) else ()
-    consumed = {service.name for service in exports}
-    for service in exports:
-        for name in names if service.name == "*" else [service.name]:
-            held = consumers.setdefault(name, {})
-            for consumer in service.consumers:
-                if consumer.peer:
-                    held.setdefault("Peers", set()).add(consumer.peer)
-                elif consumer.partition:
-                    held.setdefault("Partitions", set()).add(consumer.partition)
-    rows: list[dict[str, object]] = [
-        {"Service": name, "Consumers": {kind: sorted(found) for kind, found in consumers[name].items()}}
-        for name in sorted(consumers)
-    ]
-    if "*" in consumed:
-        index = max(store.config.index, store.registrations.index("services"))
-        return _result(rows, index, ("config-kind", "exported-services"), "services")
-    return _result(rows, store.config.index, ("config-kind", "exported-services"))

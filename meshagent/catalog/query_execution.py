@@ -4,8 +4,8 @@ Source: surface rows PQ3, C22, D6; developer.hashicorp.com/consul/api-docs/query
 a critical check are dropped (with `OnlyPassing` those with a warning too), the rest is shuffled and, when the asker or
 the definition names a node, sorted by distance from it. Nothing left: the failover targets in their order.
 
-What may change here: other datacenters and peers, of which none can be reached yet. An unknown datacenter is skipped,
-a peer is a try that finds nothing, as with Consul.
+What may change here: other datacenters, of which none can be reached yet. An unknown datacenter is skipped, a peer is a
+try: what was imported from it, if anything.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from meshagent.catalog.coordinates import sort_by_distance
 from meshagent.catalog.model import PreparedQuery, QueryService, ServiceEntry
+from meshagent.catalog.peering.imported import peer_topic
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic
 
@@ -63,8 +64,9 @@ def execute(
     """
     wanted = query.service
     connect = connect or wanted.connect
-    topics: list[Topic] = ["prepared-queries", ("connect" if connect else "service-health", wanted.service.lower())]
-    entries = _usable(store, wanted, connect) if not wanted.peer else []
+    topic: Topic = ("connect" if connect else "service-health", wanted.service.lower())
+    topics: list[Topic] = ["prepared-queries", peer_topic(wanted.peer, topic)]
+    entries = _usable(store, wanted, connect, wanted.peer)
     if rng is not None:
         rng.shuffle(entries)
     by_distance = False
@@ -73,22 +75,28 @@ def execute(
         origin, more = _origin(store, near, source)
         topics += ("coordinates", *more)
         entries, by_distance = _sorted(store, entries, origin)
+    peer, failovers = wanted.peer, 0
+    for target in wanted.failover.targets or () if not entries else ():
+        if target.peer:
+            peer, failovers = target.peer, failovers + 1
+            topics.append(peer_topic(peer, topic))
+            entries = _usable(store, wanted, connect, peer)
+            if entries:
+                if rng is not None:
+                    rng.shuffle(entries)
+                by_distance = False
+                break
     if limit > 0:
         del entries[limit:]
-    peer, failovers = wanted.peer, 0
-    if not entries:
-        for target in wanted.failover.targets or ():
-            if target.peer:
-                peer, failovers = target.peer, failovers + 1
     place = "" if peer else datacenter
     return Execution(query, entries, place, peer, failovers, by_distance, tuple(topics))
 
 
-def _usable(store: Store, wanted: QueryService, connect: bool) -> list[ServiceEntry]:
+def _usable(store: Store, wanted: QueryService, connect: bool, peer: str) -> list[ServiceEntry]:
     ignored = frozenset(wanted.ignore_check_ids or ())
     required, excluded = _tags(wanted)
     found = []
-    for entry in store.registrations.entries(wanted.service, connect=connect):
+    for entry in store.place(peer).entries(wanted.service, connect=connect):
         for check in entry.checks:
             status = check.status
             if status != "passing" and (wanted.only_passing or status != "warning") and check.check_id not in ignored:

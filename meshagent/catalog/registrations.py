@@ -66,8 +66,10 @@ class Registrations:
         check_down: Callable[[str, str, int], None],
         node_gone: Callable[[str, int], None],
         named_elsewhere: Callable[[str], bool],
+        virtual_ips: VirtualIPs | None = None,
     ) -> None:
-        """`named_elsewhere` says whether an entry names a service (lower case): its virtual address stays then."""
+        """`named_elsewhere` says whether an entry names a service (lower case): its virtual address stays then.
+        Without `virtual_ips` there is a pool of its own."""
         self._watches = watches
         self._undo = undo
         self._check_down = check_down
@@ -76,7 +78,7 @@ class Registrations:
         self.nodes: dict[str, Node] = {}
         self.services: dict[InstanceKey, Service] = {}
         self.checks: dict[InstanceKey, Check] = {}
-        self.virtual_ips = VirtualIPs()
+        self.virtual_ips = VirtualIPs() if virtual_ips is None else virtual_ips
         self.changed: dict[Topic, int] = {}
         """Topic -> index of its last change."""
         self.service_extinction = 0

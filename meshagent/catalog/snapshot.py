@@ -25,6 +25,7 @@ from meshagent.catalog.federation_state import FederationState
 from meshagent.catalog.history import Version
 from meshagent.catalog.introductions import UsedIntroduction
 from meshagent.catalog.model import Check, CoordinateRow, KVEntry, Node, PreparedQuery, Service, Session
+from meshagent.catalog.peering.model import Peering, PeeringSecrets, TrustBundle
 from meshagent.catalog.watch import Topic
 from meshagent.errors import CorruptData
 
@@ -63,6 +64,7 @@ class _Facts(msgspec.Struct, array_like=True):
     acl_bootstrap_index: int = 0
     acl_indexes: dict[str, int] = {}
     history_bounds: tuple[int, int] = (0, 0)
+    peerings_index: int = 0
 
 
 class _Rows(Protocol):
@@ -118,6 +120,13 @@ def _tables(store: Store) -> list[tuple[str, _Rows]]:
         ("connect-ca", _Listed(list(store.ca.state()))),
         ("autopilot", _Listed(list(store.autopilot.rows))),
         ("federation-states", _Listed(list(store.federation.rows.values()))),
+        ("peerings", _Listed(list(store.peerings.rows.values()))),
+        ("peering-secrets", _Listed(list(store.peerings.secrets.values()))),
+        ("peering-bundles", _Listed(list(store.peerings.bundles.values()))),
+        ("imported-topics", _Listed(store.imported.rows("topics"))),
+        ("imported-nodes", _Listed(store.imported.rows("nodes"))),
+        ("imported-services", _Listed(store.imported.rows("services"))),
+        ("imported-checks", _Listed(store.imported.rows("checks"))),
         ("introductions", _Listed(list(store.introductions.rows.values()))),
         ("acl-tokens", _Listed(list(store.acl.tokens.values()))),
         ("acl-policies", _Listed(list(store.acl.policies.values()))),
@@ -130,6 +139,11 @@ def _tables(store: Store) -> list[tuple[str, _Rows]]:
 
 
 _Loader = tuple[msgspec.msgpack.Decoder[Any], Callable[["Store", list[Any]], None]]
+
+
+def _loader(row: Any, load: Callable[[Store, list[Any]], None]) -> _Loader:
+    return msgspec.msgpack.Decoder(tuple[str, list[row]]), load
+
 
 _LOADERS: dict[str, _Loader] = {
     "topics": (
@@ -181,26 +195,18 @@ _LOADERS: dict[str, _Loader] = {
         msgspec.msgpack.Decoder(tuple[str, list[FederationState]]),
         lambda store, rows: store.federation.load(rows),
     ),
-    "acl-tokens": (
-        msgspec.msgpack.Decoder(tuple[str, list[Token]]),
-        lambda store, rows: store.acl.load_tokens(rows),
-    ),
-    "acl-policies": (
-        msgspec.msgpack.Decoder(tuple[str, list[Policy]]),
-        lambda store, rows: store.acl.load_policies(rows),
-    ),
-    "acl-roles": (
-        msgspec.msgpack.Decoder(tuple[str, list[Role]]),
-        lambda store, rows: store.acl.load_roles(rows),
-    ),
-    "acl-auth-methods": (
-        msgspec.msgpack.Decoder(tuple[str, list[AuthMethod]]),
-        lambda store, rows: store.acl.load_methods(rows),
-    ),
-    "acl-binding-rules": (
-        msgspec.msgpack.Decoder(tuple[str, list[BindingRule]]),
-        lambda store, rows: store.acl.load_rules(rows),
-    ),
+    "peerings": _loader(Peering, lambda store, rows: store.peerings.load(rows)),
+    "peering-secrets": _loader(PeeringSecrets, lambda store, rows: store.peerings.load_secrets(rows)),
+    "peering-bundles": _loader(TrustBundle, lambda store, rows: store.peerings.load_bundles(rows)),
+    "imported-topics": _loader(tuple[str, str, str, int], lambda store, rows: store.imported.load_topics(rows)),
+    "imported-nodes": _loader(tuple[str, Node], lambda store, rows: store.imported.load_nodes(rows)),
+    "imported-services": _loader(tuple[str, str, Service], lambda store, rows: store.imported.load_services(rows)),
+    "imported-checks": _loader(tuple[str, Check], lambda store, rows: store.imported.load_checks(rows)),
+    "acl-tokens": _loader(Token, lambda store, rows: store.acl.load_tokens(rows)),
+    "acl-policies": _loader(Policy, lambda store, rows: store.acl.load_policies(rows)),
+    "acl-roles": _loader(Role, lambda store, rows: store.acl.load_roles(rows)),
+    "acl-auth-methods": _loader(AuthMethod, lambda store, rows: store.acl.load_methods(rows)),
+    "acl-binding-rules": _loader(BindingRule, lambda store, rows: store.acl.load_rules(rows)),
     "acl-tokens-used": (
         msgspec.msgpack.Decoder(tuple[str, list[tuple[str, str]]]),
         lambda store, rows: store.acl.used.update(rows),
@@ -239,6 +245,7 @@ def write(store: Store) -> Iterator[bytes]:
         acl_bootstrap_index=store.acl.bootstrap_index,
         acl_indexes=store.acl.indexes,
         history_bounds=(store.history.versions, store.history.max_bytes),
+        peerings_index=store.peerings.index,
     )
     return _encode(store.index, facts, _tables(store))
 
@@ -345,6 +352,7 @@ def _load_facts(store: Store, index: int, facts: _Facts) -> None:
     registrations.virtual_ips.load_manual(facts.manual_ips)
     store.acl.load_indexes(facts.acl_bootstrap_index, facts.acl_indexes)
     store.history.versions, store.history.max_bytes = facts.history_bounds
+    store.peerings.index = facts.peerings_index
     store.kv.index = facts.kv_index
     store.coordinates.index = facts.coordinates_index
     store.prepared_queries.index = facts.prepared_queries_index
@@ -378,6 +386,7 @@ def digest(store: Store) -> str:
         store.acl.bootstrap_index,
         sorted(store.acl.indexes.items()),
         (store.history.versions, store.history.max_bytes),
+        store.peerings.index,
     )
     sha.update(_encoder.encode(facts))
     return sha.hexdigest()

@@ -24,6 +24,9 @@ from meshagent.catalog.history import History
 from meshagent.catalog.introductions import Introductions
 from meshagent.catalog.kv import KVTable
 from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
+from meshagent.catalog.peering import commands as peering
+from meshagent.catalog.peering.imported import Imported
+from meshagent.catalog.peering.table import Peerings
 from meshagent.catalog.prepared_queries import PreparedQueries
 from meshagent.catalog.registrations import Registrations
 from meshagent.catalog.restoring import Restoring
@@ -57,12 +60,18 @@ class Store:
             self.sessions.node_gone,
             self.config.names_service,
         )
+        self.peerings: Peerings = Peerings(self.watches)
+        self.imported: Imported = Imported(self.watches, self.registrations.virtual_ips)
         self.ca: ConnectCA = ConnectCA(self.watches)
         self.autopilot: AutopilotTable = AutopilotTable(self.watches)
         self.federation: FederationStates = FederationStates(self.watches)
         self.introductions: Introductions = Introductions()
         self.acl: AclTables = AclTables(self.watches)
         self.history: History = History(self.kv, self.config)
+
+    def place(self, peer: str) -> Registrations:
+        """What is registered here, or imported from a peer."""
+        return self.imported.of(peer) if peer else self.registrations
 
     def apply(self, command: bytes) -> Any:
         """Apply an encoded command. Raises MeshError when the state refuses it; nothing but the index has moved."""
@@ -173,6 +182,22 @@ class Store:
                 self.watches.notify(("connect", name))
                 self.watches.notify(MESH_SERVICES)
 
+    def purge_peering(self, command: peering.PeeringPurge, index: int) -> bool:
+        """Remove a slice of what was imported from a peering that has ended; whether nothing is left."""
+        row = self.peerings.of_id(command.id)
+        if row is None or row.usable:
+            return True
+        if not self.imported.keep(peering.ImportedKeep(row.name, (), command.limit), index):
+            return False
+        self.peerings.finish(row, index)
+        return True
+
+    def replace_imported(self, command: peering.ImportedReplace, index: int) -> None:
+        """Write the instances of a peer's service, if there is such a peer."""
+        row = self.peerings.rows.get(command.peer)
+        if row is not None and row.usable:
+            self.imported.replace(command, index)
+
     def set_manual_ips(self, command: commands.ManualIPsSet, index: int) -> list[str] | None:
         """Give a service its manual addresses."""
         losers = self.registrations.virtual_ips.set_manual(command.service, command.addresses)
@@ -233,4 +258,14 @@ _APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
     commands.AclBindingRuleSet: lambda store, command, index: store.acl.set_rule(command, index),
     commands.AclBindingRuleDelete: lambda store, command, index: store.acl.delete_rule(command, index),
     commands.AclTokensUsed: lambda store, command, index: store.acl.note_used(command, index),
+    peering.PeeringSet: lambda store, command, index: store.peerings.set(command, index),
+    peering.PeeringExchange: lambda store, command, index: store.peerings.exchange(command, index),
+    peering.PeeringActivate: lambda store, command, index: store.peerings.activate(command, index),
+    peering.PeeringTell: lambda store, command, index: store.peerings.tell(command, index),
+    peering.PeeringDelete: lambda store, command, index: store.peerings.delete(command, index),
+    peering.PeeringTerminate: lambda store, command, index: store.peerings.terminate(command, index),
+    peering.PeeringPurge: Store.purge_peering,
+    peering.TrustBundleSet: lambda store, command, index: store.peerings.set_bundle(command, index),
+    peering.ImportedReplace: Store.replace_imported,
+    peering.ImportedKeep: lambda store, command, index: store.imported.keep(command, index),
 }

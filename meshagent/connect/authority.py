@@ -188,7 +188,7 @@ class Authority:
             self._key = (f"{root.id} {root.modify_index}", open_key(row, self._settings.sealing))
         return self._key[1]
 
-    async def sign(self, request_pem: bytes, agent: str = "") -> SignedLeaf:
+    async def sign(self, request_pem: bytes, agent: str = "", *, server: bool = False) -> SignedLeaf:
         """Sign a request of a service, or that of the client agent `agent`.
 
         Raises:
@@ -210,8 +210,8 @@ class Authority:
                 raise Unavailable("the certificate authority lost its root")
             key = self.key_of(root)
             if is_credentials(key):
-                if agent:
-                    raise Unavailable("certificates of client agents are signed by the built-in provider only")
+                if server:
+                    raise Unavailable("certificates of the peering port are signed by the built-in provider only")
                 return await self._in_thread(
                     sign_in_vault,
                     self._vault(root, key),
@@ -221,8 +221,9 @@ class Authority:
                     self._store.ca.trust_domain,
                     self._datacenter,
                     index,
+                    agent,
                 )
-            signer = partial(ca.sign_agent, node=agent) if agent else ca.sign
+            signer = ca.sign_server if server else partial(ca.sign_agent, node=agent) if agent else ca.sign
             return signer(
                 request_pem,
                 root,

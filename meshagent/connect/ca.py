@@ -35,6 +35,7 @@ __all__ = [
     "service_uri",
     "sign",
     "sign_agent",
+    "sign_server",
 ]
 
 #: What every root of the built-in provider is called.
@@ -219,7 +220,17 @@ def sign_agent(
     index: int,
     now: datetime,
 ) -> SignedLeaf:
-    """The certificate of the client agent `node`. It asks before it knows the trust domain: that is filled in.
+    """The certificate of the client agent `node`. Raises as `agent_identity`."""
+    from meshagent.connect import certs
+
+    own, names = agent_identity(request_pem, trust_domain, datacenter, node)
+    pem = certs.service_leaf(request_pem, root.root_cert.encode(), key, serial, now, settings.leaf_life, own, names)
+    return _signed(pem, root, spiffe.parse(own).name, own, serial, index)
+
+
+def agent_identity(request_pem: bytes, trust_domain: str, datacenter: str, node: str) -> tuple[str, list[str]]:
+    """(the identity, further names) that the request of the client agent `node` is signed for. It asks before it knows
+    the trust domain: that is filled in.
 
     Raises:
         RemoteProtocolError: no usable request.
@@ -238,9 +249,33 @@ def sign_agent(
     for name in names:
         if "*" in name or _SERVERS_NAME.search(name):
             raise BadRequest(f"the name {name!r} in the CSR is not for a client agent")
-    own = spiffe.format(spiffe.SpiffeID(trust_domain, spiffe.AGENT, datacenter, identity.name))
-    pem = certs.service_leaf(request_pem, root.root_cert.encode(), key, serial, now, settings.leaf_life, own, names)
-    return _signed(pem, root, identity.name, own, serial, index)
+    return spiffe.format(spiffe.SpiffeID(trust_domain, spiffe.AGENT, datacenter, identity.name)), names
+
+
+def sign_server(
+    request_pem: bytes,
+    root: CARoot,
+    key: bytes,
+    settings: CASettings,
+    trust_domain: str,
+    datacenter: str,
+    serial: int,
+    index: int,
+    now: datetime,
+) -> SignedLeaf:
+    """The certificate that this datacenter's servers show to peers; only a server itself asks for one.
+
+    Raises:
+        RemoteProtocolError: no usable request.
+        BadRequest: another identity than the servers'.
+    """
+    from meshagent.connect import certs
+
+    uri, names = certs.requested(request_pem)
+    if uri != spiffe.format(spiffe.SpiffeID(trust_domain, spiffe.SERVER, datacenter)):
+        raise BadRequest("SPIFFE ID in CSR must be that of the servers")
+    pem = certs.service_leaf(request_pem, root.root_cert.encode(), key, serial, now, settings.leaf_life, uri, names)
+    return _signed(pem, root, "", uri, serial, index)
 
 
 def _signed(pem: bytes, root: CARoot, name: str, uri: str, serial: int, index: int) -> SignedLeaf:

@@ -32,6 +32,8 @@ __all__ = [
 
 #: Consul's words when nothing matches: `acl.default_policy` decided, or `default_intention_policy` did.
 BY_ACLS, BY_POLICY = "Default behavior configured by ACLs", "Default intention policy"
+#: Ours, when the servers deny what this agent's own configuration would allow.
+BY_SERVERS = "Default of the servers"
 
 
 class Intention(msgspec.Struct, frozen=True):

@@ -81,6 +81,8 @@ class Inbound(msgspec.Struct, frozen=True):
     detect_timeout_ms: int = 3000
     #: How long nothing may pass; None is an hour at layer 4, five minutes for a request, 0 is no limit.
     idle_timeout_ms: int | None = None
+    #: Bytes a second that the body of a request has to bring, in the long run; 0 for any.
+    min_body_rate: int = 100
     #: The version ("v1", "v2") of the PROXY header that the application is sent; "" for none. Layer 4 only.
     proxy_protocol: str = ""
     #: From the end of a request to the end of its answer; 0 is no limit.
@@ -103,6 +105,8 @@ class Outbound(msgspec.Struct, frozen=True):
     problem: str = ""
     #: As `Inbound.idle_timeout_ms`.
     idle_timeout_ms: int | None = None
+    #: As `Inbound.min_body_rate`.
+    min_body_rate: int = 100
     #: The application (or who stands before it) begins each connection with a PROXY header.
     accept_proxy_protocol: bool = False
     resilience: Resilience = Resilience()
@@ -186,6 +190,7 @@ def inbound_of(service: Service) -> Inbound | None:
         max_connections=_whole(config, "max_inbound_connections", 0),
         detect_timeout_ms=_whole(config, "detect_timeout_ms", 3000),
         idle_timeout_ms=_optional(config, "local_idle_timeout_ms"),
+        min_body_rate=_whole(config, "min_body_rate", 100),
         proxy_protocol=version if version in {"v1", "v2"} else "",
         request_timeout_ms=_whole(config, "local_request_timeout_ms", 15_000),
     )
@@ -206,6 +211,7 @@ def outbound_of(
         connect_timeout_ms=_whole(config, "connect_timeout_ms", 0),
         problem=problem,
         idle_timeout_ms=_optional(config, "idle_timeout_ms"),
+        min_body_rate=_whole(config, "min_body_rate", 100),
         accept_proxy_protocol=config.get("accept_proxy_protocol") is True,
         resilience=resilience_of(config),
         extras=extras_of(config, chain.meta if chain is not None else {}),

@@ -10,9 +10,10 @@ docs/connect/ca/vault (keys, role, policies); surface row M66. What may change h
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -25,6 +26,16 @@ from meshagent.errors import InternalError, Unavailable
 __all__ = ["Vault", "VaultSettings", "credentials", "is_credentials", "parse_vault"]
 
 ROLE = "leaf-cert"
+#: Ours: of client agents, whose requests do not know the trust domain: names are given beside the request.
+AGENT_ROLE = "meshagent-agent-cert"
+#: What both roles allow.
+_ROLE: Mapping[str, Any] = {
+    "allow_any_name": True,
+    "allowed_uri_sans": "spiffe://*",
+    "key_type": "any",
+    "no_store": True,
+    "require_cn": False,
+}
 _TIMEOUT_S = 20.0
 _MAX_ANSWER_BYTES = 1 << 20
 _PREFIX = "error configuring provider"
@@ -164,14 +175,7 @@ class Vault:
         """A fresh intermediate (PEM), signed by the root, and the role that signs leafs with it."""
         path, namespace = self.settings.intermediate_path, self._namespace("intermediate")
         self._mount(path, namespace, settings.intermediate_life, "intermediate CA backend for Consul Connect")
-        role = {
-            "allow_any_name": True,
-            "allowed_uri_sans": "spiffe://*",
-            "key_type": "any",
-            "max_ttl": _seconds(settings.leaf_life),
-            "no_store": True,
-            "require_cn": False,
-        }
+        role = {**_ROLE, "max_ttl": _seconds(settings.leaf_life)}
         self._call("POST", f"{path}/roles/{ROLE}", namespace, role)
         asked = {
             "common_name": name,
@@ -209,6 +213,23 @@ class Vault:
         path = f"{self.settings.intermediate_path}/sign/{ROLE}"
         body = {"csr": request_pem, "ttl": _seconds(life)}
         return _ended(self._text(self._call("POST", path, self._namespace("intermediate"), body), "certificate"))
+
+    def sign_agent(self, request_pem: str, uri: str, names: Sequence[str], life: timedelta) -> str:
+        """The certificate of a client agent (PEM), signed by the intermediate for these names in place of those in the
+        request. The role is written each time: who set the mount up may have known nothing of it."""
+        path, namespace = self.settings.intermediate_path, self._namespace("intermediate")
+        role = {**_ROLE, "use_csr_sans": False, "use_csr_common_name": False, "max_ttl": _seconds(life)}
+        self._call("POST", f"{path}/roles/{AGENT_ROLE}", namespace, role)
+        addresses = [name for name in names if _is_address(name)]
+        body = {
+            "csr": request_pem,
+            "uri_sans": uri,
+            "alt_names": ",".join(name for name in names if name not in addresses),
+            "ip_sans": ",".join(addresses),
+            "exclude_cn_from_sans": True,
+            "ttl": _seconds(life),
+        }
+        return _ended(self._text(self._call("POST", f"{path}/sign/{AGENT_ROLE}", namespace, body), "certificate"))
 
     def renew(self) -> None:
         """Renew the token if it can be; a login of an auth method is made anew when it has ended."""
@@ -324,6 +345,14 @@ class _NamedConnection(http.client.HTTPSConnection):
     def connect(self) -> None:
         http.client.HTTPConnection.connect(self)
         self.sock = self._own_context.wrap_socket(self.sock, server_hostname=self._name)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _seconds(life: timedelta) -> str:

@@ -48,9 +48,16 @@ def build_vault_root(vault: Vault, settings: CASettings, cluster_id: str, label:
 
 
 def sign_in_vault(
-    vault: Vault, request_pem: bytes, root: CARoot, settings: CASettings, trust_domain: str, datacenter: str, index: int
+    vault: Vault,
+    request_pem: bytes,
+    root: CARoot,
+    settings: CASettings,
+    trust_domain: str,
+    datacenter: str,
+    index: int,
+    node: str = "",
 ) -> SignedLeaf:
-    """The leaf of a service's request. Blocks.
+    """The leaf of a request: of a service, or of the client agent `node`. Blocks.
 
     Raises:
         BadRequest: an identity that this authority does not vouch for.
@@ -58,8 +65,12 @@ def sign_in_vault(
     """
     from meshagent.connect import certs
 
-    uri = ca.service_uri(request_pem, trust_domain, datacenter)
-    pem = vault.sign(request_pem.decode("ascii"), settings.leaf_life)
+    if node:
+        uri, names = ca.agent_identity(request_pem, trust_domain, datacenter, node)
+        pem = vault.sign_agent(request_pem.decode("ascii"), uri, names, settings.leaf_life)
+    else:
+        uri = ca.service_uri(request_pem, trust_domain, datacenter)
+        pem = vault.sign(request_pem.decode("ascii"), settings.leaf_life)
     found = certs.facts(pem.encode())
     if found.uris != (uri,):
         raise BadRequest(f"Vault signed {found.uris} in place of {uri}: its role must allow SPIFFE ids")

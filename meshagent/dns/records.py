@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from meshagent.catalog.model import Node, ServiceEntry
+from meshagent.catalog.peering.imported import at_peer
 from meshagent.dns.names import Asked, Kind, Zones, parse_name
 from meshagent.dns.sections import Sections, nothing_here, unknown_name
 from meshagent.dns.settings import DnsSettings
@@ -78,9 +79,9 @@ Builder = Callable[[Scene], Sections]
 
 
 def _local(scene: Scene) -> bool:
-    """Whether the name lies in this datacenter and not with a peer; other places are not reachable yet."""
+    """Whether the name lies in this datacenter, or is what a peer has told of; other places are not reachable yet."""
     asked = scene.asked
-    return not asked.peer and (not asked.datacenter or asked.datacenter == scene.datacenter.lower())
+    return not asked.datacenter or asked.datacenter == scene.datacenter.lower()
 
 
 # --- nodes -----------------------------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ def node_any(scene: Scene) -> Sections:
 
 
 def _node(scene: Scene) -> tuple[Node | None, Topics]:
-    return scene.view.node(scene.asked.name) if _local(scene) else (None, ())
+    return scene.view.node(at_peer(scene.asked.name, scene.asked.peer)) if _local(scene) else (None, ())
 
 
 def _meta_records(owner: bytes, node: Node, ttl: int) -> tuple[Record, ...]:
@@ -292,7 +293,10 @@ def _named_node(scene: Scene, node: Node, ttl: int) -> tuple[_Beside | None, tup
     known = memo.get(key)
     if known is not None and known[0] is node:
         return known[1], known[2]
-    name = _labels(f"{node.name}.node", scene)
+    if node.peer_name:
+        name = wire_name(f"{node.name}.node.{node.peer_name}.peer.{scene.asked.zone.text}")
+    else:
+        name = _labels(f"{node.name}.node", scene)
     where = addresses_of_node(node)
     texts = _meta_records(name, node, ttl) if name is not None else ()
     if not where.v4 and not where.v6 and where.host:
@@ -355,7 +359,8 @@ def _instances(scene: Scene) -> _Instances:
         usable, topics = scene.view.ingress(asked.name, only_passing=settings.only_passing)
         return _Instances(usable, topics, settings.ttl_of(asked.name))
     connect = asked.kind is Kind.CONNECT
-    usable, topics = scene.view.instances(asked.name, asked.tag, connect=connect, only_passing=settings.only_passing)
+    name = at_peer(asked.name, asked.peer)
+    usable, topics = scene.view.instances(name, asked.tag, connect=connect, only_passing=settings.only_passing)
     return _Instances(usable, topics, settings.ttl_of(asked.name))
 
 
@@ -369,9 +374,9 @@ def _labels(front: str, scene: Scene) -> bytes | None:
 
 def virtual_address(scene: Scene) -> Sections:
     """The virtual address of a mesh service, whatever the type (row D8): elsewhere and unknown ones have none."""
-    if scene.asked.peer or not _local(scene):
+    if not _local(scene):
         return Sections()
-    packed, topics = scene.view.virtual_ip(scene.asked.name)
+    packed, topics = scene.view.virtual_ip(at_peer(scene.asked.name, scene.asked.peer))
     return Sections(topics, (address(FOLDED_OWNER, 0, packed),) if packed else ())
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from meshagent.catalog import queries
 from meshagent.catalog.model import Node, ServiceEntry
+from meshagent.catalog.peering.imported import peer_topic, split_peer
 from meshagent.catalog.query_execution import Source, execute
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic, Watches
@@ -168,7 +169,10 @@ def query_answer(
 
 
 class NamesView(Protocol):
-    """What names are answered from. A method may raise `NotYet`. `watches` tells of changed topics."""
+    """What names are answered from. A method may raise `NotYet`. `watches` tells of changed topics.
+
+    Names of services and nodes may be those of a peer, as `at_peer` makes them.
+    """
 
     named_nodes: dict[tuple[str, int, str], tuple[Node, Any, Any]]
 
@@ -203,8 +207,9 @@ class CatalogView:
 
         As `queries.health_service`, without the index: this is the look-up of every answer that is not cached.
         """
-        entries = self._store.registrations.entries(name, connect=connect)
-        topics: Topics = (("connect" if connect else "service-health", name),)
+        name, peer = split_peer(name)
+        entries = self._store.place(peer).entries(name, connect=connect)
+        topics: Topics = (peer_topic(peer, ("connect" if connect else "service-health", name)),)
         return usable(entries, tag, only_passing=only_passing), topics
 
     def ingress(self, name: str, *, only_passing: bool) -> tuple[list[tuple[ServiceEntry, int]], Topics]:
@@ -217,8 +222,10 @@ class CatalogView:
 
     def virtual_ip(self, name: str) -> tuple[bytes | None, Topics]:
         """The virtual address of a service (lower case), packed (row D8)."""
-        text = self._store.registrations.virtual_ips.get(name)
-        return packed_address(text) if text else None, (("connect", name), ("service", name))
+        name, peer = split_peer(name)
+        text = self._store.place(peer).virtual_ips.get(name)
+        topics = peer_topic(peer, ("connect", name)), peer_topic(peer, ("service", name))
+        return packed_address(text) if text else None, topics
 
     def query(self, name: str) -> QueryAnswer | None:
         """What the prepared query of that name gives, None when there is none (row D6).
@@ -236,7 +243,7 @@ class CatalogView:
 
     def node(self, name: str) -> tuple[Node | None, Topics]:
         """The node of that name."""
-        found = queries.node(self._store, name)
+        found = queries.node(self._store, *split_peer(name))
         return found.rows, _own(found.topics)
 
     def names_at(self, address: str) -> tuple[str, str, Topics]:

@@ -47,12 +47,17 @@ async def test_a_reload_takes_limits_and_how_old_rows_may_be(world: ClientWorld)
     await until(lambda: client.upstream.connected)
     config = server_config(server=False)
     limits = config.limits.replace(rpc_rate=0.001, rpc_max_burst=1, rpc_client_timeout=7.0)
-    client.reload(config.replace(limits=limits, dns_config=config.dns_config.replace(max_stale=9.0)))
+    dns = config.dns_config.replace(max_stale=9.0, cache_max_age=3.0)
+    client.reload(config.replace(limits=limits, dns_config=dns))
     client.upstream.limit.take()
     with pytest.raises(RpcRateExceeded):
         client.upstream.limit.take()
     assert client.upstream.settings.client_timeout_s == 7.0
     assert client.rows.max_age_s == 9.0
+    client.reload(config.replace(dns_config=dns.replace(use_cache=True)))
+    assert client.rows.max_age_s == 3.0
+    client.reload(config.replace(dns_config=dns.replace(allow_stale=False)))
+    assert client.rows.max_age_s == 0.0
 
 
 async def test_a_reload_with_certificates_that_cannot_be_used_changes_nothing(world: ClientWorld) -> None:

@@ -8,10 +8,10 @@ from meshagent.agent.compatibility import WAITING, command_waits_for, waits_for
 @pytest.mark.parametrize(
     ("option", "feature"),
     [
-        ("cache.entry_fetch_rate", "gossip and client agents"),
+        ("cache.entry_fetch_rate", ""),
         ("auto_encrypt.tls", ""),
         ("gossip_lan.probe_interval", ""),
-        ("raft_protocol", "clusters of servers"),
+        ("ui_config.metrics_proxy.base_url", "charts in the web page"),
         ("limits.rpc_rate", ""),
         ("tls.internal_rpc.verify_server_hostname", ""),
         ("tls.https.cert_file", ""),

@@ -44,9 +44,9 @@ def security(http: Listeners, keeper: Keeper | None, tls: TLSProtocol, tasks: Ta
     return HttpsSecurity(http, tls, keeper, tasks)  # type: ignore[arg-type]
 
 
-async def test_a_certificate_is_needed_where_no_servers_give_one() -> None:
-    with pytest.raises(ConfigError, match=r"tls\.https: cert_file and key_file are needed"):
-        security(Listeners(), None, TLSProtocol(), Tasks())
+async def test_a_certificate_that_cannot_be_used_is_told_before_anything_listens() -> None:
+    with pytest.raises(ConfigError, match=r"tls\.https: cert_file '/nowhere.pem'"):
+        security(Listeners(), None, TLSProtocol(cert_file="/nowhere.pem", key_file="/nowhere.pem"), Tasks())
 
 
 async def test_each_certificate_that_servers_give_is_taken() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -69,6 +70,41 @@ async def test_a_root_in_its_last_tenth_is_told_of() -> None:
     agent = await running()
     jump(agent, 3290 * 24)
     assert agent.mesh.problem().startswith("The root certificate ")
+    await agent.stop()
+
+
+async def test_an_intermediate_in_its_last_tenth_is_told_of_and_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of Vault, which ends long before the root; the one of a rotation vouches for the root and signs nothing."""
+    agent = await running()
+    table = agent.store.ca
+    root = table.active
+    assert root is not None
+    now = agent.clock.now()
+    keys = [certs.new_key("ec", 256) for _ in range(2)]
+    old, between = (
+        certs.root(key, name, "spiffe://x", number, now, timedelta(days=days))
+        for number, (key, name, days) in enumerate(zip(keys, ("old", "between"), (30, 100), strict=True), 1)
+    )
+    crossed = certs.cross_sign(root.root_cert.encode(), old, keys[0], 3, now)
+    row = msgspec.structs.replace(root, intermediates=(crossed.decode(), between.decode()))
+    monkeypatch.setattr(type(table), "active", row)
+    assert agent.mesh.problem() == ""
+    agent.mesh.gauges(agent.agent.metrics)
+    shown = {gauge["Name"]: gauge["Value"] for gauge in agent.agent.metrics.display(agent.clock.now())["Gauges"]}
+    assert 99 < shown["consul.mesh.active-signing-ca.expiry"] / 86400 <= 100
+    jump(agent, 91 * 24)
+    assert agent.mesh.problem().startswith("The intermediate that signs leafs ends at 20")
+    await agent.stop()
+
+
+async def test_what_else_may_lapse_is_in_the_same_check() -> None:
+    agent = await running()
+    agent.mesh.others += [lambda: "", lambda: "The certificate of this agent could not be renewed"]
+    agent.mesh.look()
+    assert agent.local.checks[CHECK_ID].check.output == "The certificate of this agent could not be renewed"
+    agent.mesh.others.clear()
+    agent.mesh.look()
+    assert CHECK_ID not in agent.local.checks
     await agent.stop()
 
 

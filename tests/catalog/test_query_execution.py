@@ -19,7 +19,10 @@ from meshagent.catalog.model import (
     QueryService,
     QueryTarget,
     Service,
+    ServiceEntry,
 )
+from meshagent.catalog.peering.commands import ImportedReplace, PeeringSet
+from meshagent.catalog.peering.model import Peering
 from meshagent.catalog.query_execution import Execution, Source, execute
 from meshagent.catalog.store import Store
 
@@ -170,3 +173,23 @@ def test_topics_name_what_changes_the_answer(store):
     assert run(store).topics == ("prepared-queries", ("service-health", "app"))
     assert run(store, connect=True).topics == ("prepared-queries", ("connect", "app"))
     assert ("address", "10.2.0.4") in run(store, near="_ip", source=Source("h1", "10.2.0.4")).topics
+
+
+def test_a_query_goes_on_at_a_peer(store):
+    store.execute(PeeringSet(Peering(id="i", name="p")))
+    store.execute(PeeringSet(Peering(id="j", name="r")))
+    far = ServiceEntry(Node(name="far", address="10.9.0.1"), Service(id="gone", name="gone", port=9), ())
+    targets = QueryFailover(targets=(QueryTarget(peer="p"), QueryTarget(peer="r")))
+    query = PreparedQuery(service=QueryService(service="gone", failover=targets))
+    empty = execute(store, query, Source(), random.Random(1), datacenter="dc1")
+    woken = []
+    store.watches.subscribe(empty.topics, lambda: woken.append(1))
+    store.execute(ImportedReplace("r", "gone", (far,)))
+    store.flush()
+    assert woken == [1]
+    done = execute(store, query, Source(), random.Random(1), datacenter="dc1", limit=1)
+    assert [entry.node.name for entry in done.entries] == ["far"]
+    assert (done.datacenter, done.peer, done.failovers) == ("", "r", 2)
+    query = PreparedQuery(service=QueryService(service="gone", peer="r"))
+    own = execute(store, query, Source(), None, datacenter="dc1")
+    assert ([entry.node.name for entry in own.entries], own.peer, own.failovers) == (["far"], "r", 0)

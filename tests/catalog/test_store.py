@@ -22,8 +22,11 @@ from meshagent.catalog.model import (
     QueryTemplate,
     Service,
     ServiceCheck,
+    ServiceEntry,
     Session,
 )
+from meshagent.catalog.peering import commands as p
+from meshagent.catalog.peering.model import Peering, TrustBundle
 from meshagent.catalog.store import Store
 from meshagent.catalog.txn import CHECK_VERBS, KV_VERBS, NODE_VERBS, SERVICE_VERBS, Outcome
 from meshagent.errors import CorruptData, MeshError
@@ -158,6 +161,32 @@ plain_commands = st.one_of(
         st.builds(AutopilotConfig, min_quorum=st.integers(0, 5), cleanup_dead_servers=st.booleans()),
         st.none() | st.integers(0, 20),
     ),
+)
+peerings = st.sampled_from(["p-1", "p-2"])
+imports = st.builds(
+    lambda node, row, check: ServiceEntry(node, row, (check,) if check.service_id in {"", row.id} else ()),
+    nodes, services, checks,
+)  # fmt: skip
+plain_commands |= st.one_of(
+    st.builds(
+        p.PeeringSet,
+        st.builds(Peering, id=peerings, name=st.sampled_from(["east", "west"]), dials=st.booleans()),
+        st.sampled_from(["", "d1"]),
+    ),
+    st.builds(p.PeeringExchange, peerings, st.sampled_from(["d1", "d2"]), st.just("d3")),
+    st.builds(p.PeeringActivate, peerings, st.sampled_from(["", "d3"]), st.just(""), st.sampled_from(["", "dc2"])),
+    st.builds(p.PeeringTell, peerings, st.sampled_from([(), ("h:1",)])),
+    st.builds(p.PeeringDelete, st.sampled_from(["east", "west"]), st.just("2024-01-01T00:00:00Z")),
+    st.builds(p.PeeringTerminate, peerings),
+    st.builds(p.PeeringPurge, peerings, st.integers(0, 3)),
+    st.builds(p.TrustBundleSet, st.builds(TrustBundle, peer=st.sampled_from(["east", "west"]), roots=st.just(("r",)))),
+    st.builds(
+        p.ImportedReplace,
+        st.sampled_from(["east", "west"]),
+        st.sampled_from(["web", "db"]),
+        st.lists(imports, max_size=2).map(tuple),
+    ),
+    st.builds(p.ImportedKeep, st.sampled_from(["east", "west"]), st.sampled_from([(), ("web",)]), st.integers(0, 3)),
 )
 authored = st.builds(
     c.Authored,

@@ -2,61 +2,18 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from meshtest.authority import Server, names_of, shake
 from meshtest.vault import StubVault
 
-from meshagent.catalog.commands import Command, encode
-from meshagent.catalog.log import MemoryLog
-from meshagent.catalog.store import Store
-from meshagent.clock import SystemClock
-from meshagent.connect import certs, spiffe
-from meshagent.connect.authority import Authority, AuthoritySettings
-from meshagent.connect.proxy.layers.openssl import TlsContext
-from meshagent.connect.proxy.layers.tls import Tls
+from meshagent.agent.auto.asking import new_request
+from meshagent.connect import certs
 from meshagent.connect.vault import Vault, VaultSettings, credentials, is_credentials, parse_vault
-from meshagent.errors import InternalError, Unavailable
-
-
-class Server:
-    """One authority over a log in memory, with the clock of certificates."""
-
-    def __init__(self, **settings: Any) -> None:
-        self.store = Store()
-        self.log = MemoryLog(self.store)
-        given = AuthoritySettings(apart=False, **settings)
-        self.authority = Authority(self.store, self.write, SystemClock(), random.Random(1), "dc1", given)
-
-    async def write(self, command: Command) -> Any:
-        return await self.log.propose(encode(command))
-
-    def request(self, name: str = "web") -> tuple[bytes, bytes]:
-        uri = spiffe.format(spiffe.service_id(self.store.ca.trust_domain, "dc1", name))
-        key = certs.new_key("ec", 256)
-        return certs.request(key, uri), key
-
-    async def context(self, name: str, *, server_side: bool, roots: tuple[str, ...] = ()) -> TlsContext:
-        """A leaf of now, with these roots, or those of now."""
-        request, key = self.request(name)
-        leaf = await self.authority.sign(request)
-        trusted = roots or tuple(root.root_cert for root in self.store.ca.roots.values())
-        return TlsContext(server_side=server_side, chain=leaf.chain, key=key.decode(), roots=trusted)
-
-
-def shake(client: TlsContext, server: TlsContext) -> str:
-    """Who the client finds."""
-    one, other = Tls(client, server_side=False), Tls(server, server_side=True)
-    one.start()
-    for _ in range(3):
-        other.feed(one.outgoing())
-        one.feed(other.outgoing())
-    assert one.ready
-    assert other.ready
-    return one.identity
+from meshagent.errors import BadRequest, InternalError, Unavailable
 
 
 @pytest.fixture
@@ -118,6 +75,22 @@ async def test_new_credentials_keep_the_root(vault: StubVault) -> None:
         await server.authority.sign(server.request()[0])
     await server.authority.configure("vault", vault.config(Token="new"), force=False)
     assert (await server.authority.sign(server.request()[0])).service == "web"
+
+
+async def test_a_client_agent_gets_its_own_names_and_no_others(vault: StubVault) -> None:
+    server = Server(provider="vault", config=vault.config())
+    await server.authority.initialise()
+    _, request = new_request("c1", "dc1", ("agent.example", "10.0.0.9"))
+    leaf = await server.authority.sign(request, "c1")
+    found = certs.facts(leaf.chain.encode())
+    assert found.uris == (f"spiffe://{server.store.ca.trust_domain}/agent/client/dc/dc1/id/c1",)
+    assert names_of(leaf.chain) == ["localhost", "agent.example", "127.0.0.1", "::1", "10.0.0.9"]
+    assert (leaf.service, leaf.uri) == ("c1", found.uris[0])
+    with pytest.raises(BadRequest, match="asked by 'c2'"):
+        await server.authority.sign(request, "c2")
+    _, request = new_request("c1", "dc1", ("server.dc1.consul",))
+    with pytest.raises(BadRequest, match="is not for a client agent"):
+        await server.authority.sign(request, "c1")
 
 
 async def test_an_auth_method_logs_in_again_when_its_token_has_ended(vault: StubVault) -> None:

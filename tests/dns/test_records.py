@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from meshagent.catalog.commands import PreparedQueryDelete, PreparedQuerySet
-from meshagent.catalog.model import PreparedQuery, QueryDns, QueryService
+from meshagent.catalog.model import Check, Node, PreparedQuery, Proxy, QueryDns, QueryService, Service, ServiceEntry
+from meshagent.catalog.peering.commands import ImportedReplace, PeeringSet
+from meshagent.catalog.peering.model import Peering
 from meshagent.dns import records, wire
 from meshagent.dns.names import Kind
 from meshagent.dns.records import RECORDS, ROWS, ZONE_ROWS
@@ -150,6 +152,58 @@ def test_no_more_than_three_servers_and_none_that_is_no_host_name(shop: Any) -> 
     shop.status("s1", "consul", "critical")
     servers = [line.split()[-1] for line in shop.answers("consul", "NS")]
     assert servers == ["n1.node.dc1.consul.", "s2.node.dc1.consul.", "s3.node.dc1.consul."]
+
+
+class TestPeers:
+    """What a peer has told of (rows D8, D10), never mixed with what is registered here."""
+
+    @pytest.fixture
+    def peered(self, shop: Any) -> Any:
+        shop.run(PeeringSet(Peering(id="i", name="east")))
+        node = Node(name="far", address="10.7.0.1", datacenter="dc9")
+        web = Service(name="web", id="web", port=80, tags=("v1",))
+        own = Service(name="web", id="own", port=81, address="10.7.0.9")
+        sick = Check(node="far", check_id="c", status="critical", service_id="own")
+        proxy = Proxy(destination_service_name="web")
+        sidecar = Service(name="web-sidecar-proxy", id="p", port=9, kind="connect-proxy", proxy=proxy)
+        shop.run(
+            ImportedReplace("east", "web", (ServiceEntry(node, web, ()), ServiceEntry(node, own, (sick,)))),
+            ImportedReplace("east", "web-sidecar-proxy", (ServiceEntry(node, sidecar, ()),)),
+        )
+        return shop
+
+    @pytest.mark.parametrize(
+        ("name", "qtype", "answer"),
+        [
+            ("web.service.east.peer.consul", "A", ["web.service.east.peer.consul. 0 IN A 10.7.0.1"]),
+            ("v1.web.service.east.peer.consul", "A", ["v1.web.service.east.peer.consul. 0 IN A 10.7.0.1"]),
+            (
+                "web.service.east.peer.consul",
+                "SRV",
+                ["web.service.east.peer.consul. 0 IN SRV 1 1 80 far.node.east.peer.consul."],
+            ),
+            ("far.node.east.peer.consul", "A", ["far.node.east.peer.consul. 0 IN A 10.7.0.1"]),
+            ("web.virtual.east.peer.consul", "A", ["web.virtual.east.peer.consul. 0 IN A 240.0.0.1"]),
+            ("web.virtual.east.consul", "A", ["web.virtual.east.consul. 0 IN A 240.0.0.1"]),
+            ("web.virtual.consul", "A", []),
+            ("web.virtual.west.peer.consul", "A", []),
+        ],
+    )
+    def test_names(self, peered: Any, name: str, qtype: str, answer: list[str]) -> None:
+        assert peered.answers(name, qtype) == answer
+
+    @pytest.mark.parametrize("name", ["web.service.west.peer.consul", "far.node.consul", "n1.node.east.peer.consul"])
+    def test_what_is_elsewhere(self, peered: Any, name: str) -> None:
+        assert peered.ask(name).rcode == "NXDOMAIN"
+
+    def test_an_answer_follows_the_peer(self, peered: Any) -> None:
+        assert len(peered.answers("web.service.east.peer.consul")) == 1
+        peered.run(ImportedReplace("east", "web", ()))
+        assert peered.ask("web.service.east.peer.consul").rcode == "NXDOMAIN"
+        assert sorted(peered.answers("web.service.consul")) == [
+            "web.service.consul. 0 IN A 10.0.0.1",
+            "web.service.consul. 0 IN A 10.0.0.2",
+        ]
 
 
 class TestOtherTypesAndOptions:

@@ -190,6 +190,13 @@ class TestRoutes:
                     "Destination": {"NumRetries": 3, "RetryOnStatusCodes": [503]},
                 },
                 {"Match": {"HTTP": {"PathPrefix": "/lost"}}, "Destination": {"Service": "nowhere"}},
+                {
+                    "Match": {"HTTP": {"PathPrefix": "/moved/"}},
+                    "Destination": {
+                        "Redirect": {"HostRedirect": "new.example", "PrefixRewrite": "/to/", "ResponseCode": 308},
+                        "ResponseHeaders": {"Set": {"X-Why": "moved"}},
+                    },
+                },
             ],
         )
         mesh.await_config("the routes", lambda: mesh.get("/old/x").headers.get("x-app") == "v2")
@@ -212,6 +219,13 @@ class TestRoutes:
         assert mesh.get("/flaky/2").text == "v1 3"
         answer = mesh.get("/lost")
         assert (answer.status, answer.body) == (503, b"no healthy upstream")
+        seen = len(mesh.v1.seen)
+        answer = mesh.get("/moved/x?y=1", method="POST", body=b"z" * 100_000)
+        assert (answer.status, answer.body) == (308, b"")
+        assert answer.headers["location"] == "http://new.example/to/x?y=1"
+        assert answer.headers["x-why"] == "moved"
+        assert mesh.get("/").status == 200
+        assert [path for path in mesh.v1.seen[seen:] if "moved" in path] == [], "no instance was asked"
 
     def test_a_split(self, mesh: Mesh) -> None:
         mesh.delete("service-router")
@@ -232,7 +246,7 @@ class TestRoutes:
 
 
 def test_faults_and_mirrors(mesh: Mesh) -> None:
-    """Ours, from the `Meta` of the destination."""
+    """Ours, from the `Meta` of the destination: a delay, an abort, copies for another service."""
     meta = {
         "l7_fault_abort_status": "418",
         "l7_fault_header": "x-fault",
@@ -244,6 +258,13 @@ def test_faults_and_mirrors(mesh: Mesh) -> None:
     assert mesh.get("/", headers={"X-Fault": "on"}).body == b"fault filter abort"
     assert mesh.seen("/mirrored")["app"] == "v1"
     mesh.await_config("the copy", lambda: "/mirrored" in mesh.other.seen)
+    delay = {"l7_fault_delay": "60s", "l7_fault_header": "x-slow"}
+    mesh.write(Kind="service-defaults", Name="api", Protocol="http", Meta=delay)
+    mesh.await_config("no abort", lambda: mesh.get("/", headers={"X-Fault": "on"}).status == 200)
+    with pytest.raises(TimeoutError):
+        mesh.get("/delayed", headers={"X-Slow": "1"}, timeout_s=0.5)
+    assert "/delayed" not in mesh.v1.seen, "it waits before it is sent on"
+    assert mesh.get("/").status == 200, "others do not wait"
     mesh.write(Kind="service-defaults", Name="api", Protocol="http")
     mesh.await_config("no fault", lambda: mesh.get("/", headers={"X-Fault": "on"}).status == 200)
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from meshtest.backends import backends
 from meshtest.clients import http_request
-from meshtest.peers import consul_sd, program, running
+from meshtest.peers import built, program, running
 from meshtest.process import AgentProcess, free_ports
 from meshtest.register import http_checked, register
 
@@ -57,7 +57,7 @@ def test_targets_follow_the_catalog(tmp_path: Path) -> None:
             f"--web.listen-address=127.0.0.1:{ports['web']}",
         ]
         with (
-            running([consul_sd(), str(sd_config), str(targets_path)], tmp_path),
+            running([built("consul-sd"), str(sd_config), str(targets_path)], tmp_path),
             running(argv, tmp_path, port=ports["web"], within_s=60.0) as prometheus,
         ):
 

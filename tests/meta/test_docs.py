@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "docs"))
 import entry_fields
 import generate
 import in_use
+import surface
 
 from meshagent.agent import compatibility
 from meshagent.agent.cli.table import SUBCOMMANDS
@@ -23,10 +24,9 @@ from meshagent.agent.http.routes import load_routes
 IN_USE = in_use.options_in_use()
 RELOADED = in_use.options_reloaded()
 EVERY = dict(Config.every_option())
-#: Options that the code reads although they have no effect yet: what it does with them.
+#: Options that the code reads although they have no effect (yet): what it does with them.
 TOLD = {
     "translate_wan_addrs": "a header of HTTP answers",
-    "tls.defaults.verify_outgoing": "given to the HTTPS listener with the rest, which does not look at it",
     "tls.https.verify_outgoing": "given to the HTTPS listener with the rest, which does not look at it",
 }
 
@@ -42,7 +42,7 @@ def test_the_page_is_as_new_as_its_tables(name: str) -> None:
 def test_an_option_has_an_effect_or_says_what_it_waits_for(key: str) -> None:
     waits = compatibility.waits_for(key)
     if EVERY[key].inert:
-        assert key not in IN_USE, f"{IN_USE[key]} depend on it: it is not inert"
+        assert key not in IN_USE or key in TOLD, f"{IN_USE[key]} depend on it: it is not inert"
     elif not waits:
         assert key in IN_USE, "nothing depends on it: add it to agent/compatibility.py, or connect it"
     elif key in IN_USE:
@@ -62,7 +62,7 @@ def test_only_what_a_reload_takes_can_need_one_by_hand() -> None:
 def test_what_is_only_told_is_read_and_waits() -> None:
     for key in TOLD:
         assert key in IN_USE, f"{key} is not read any more: take it off TOLD"
-        assert compatibility.waits_for(key), f"{key} has an effect: take it off TOLD"
+        assert compatibility.waits_for(key) or EVERY[key].inert, f"{key} has an effect: take it off TOLD"
 
 
 class TestWaiting:
@@ -123,6 +123,13 @@ def test_what_is_said_of_fields_of_config_entries_is_checked(monkeypatch: pytest
         entry_fields.executed()
 
 
+def test_reasons_are_given_for_fields_that_are_not_executed_only() -> None:
+    found, executed = entry_fields.reasons(), entry_fields.executed()
+    assert found["mesh"]["ValidateClusters"] == "Envoy's own"
+    assert "Meta" not in found["service-defaults"], "which is executed"
+    assert not any(executed[kind][path] for kind, fields in found.items() for path in fields)
+
+
 def test_the_keys_of_a_proxys_configuration_are_documented() -> None:
     text = (ROOT / "meshagent/connect/proxy/README.md").read_text()
     for module in ("snapshot", "observing"):
@@ -132,3 +139,21 @@ def test_the_keys_of_a_proxys_configuration_are_documented() -> None:
         )
         assert keys, module
         assert not {key for key in keys if f"`{key}`" not in text}
+
+
+class TestSurface:
+    """docs/surface.toml: every row is shown by something or says why it is not built, and never both."""
+
+    ROWS = [number for _, rows in surface.sections() for number, _ in rows]
+
+    def test_every_row_is_there_once(self) -> None:
+        assert [number for number, count in Counter(self.ROWS).items() if count > 1] == []
+        assert set(surface.open_rows()) <= set(self.ROWS)
+
+    def test_what_is_not_built_is_not_shown_either(self) -> None:
+        shown, waiting = surface.evidence(), surface.open_rows()
+        assert [number for number in self.ROWS if number not in shown and number not in waiting] == []
+        assert [number for number in waiting if number in shown] == []
+
+    def test_what_is_pointed_at_exists(self) -> None:
+        assert [path for path in surface.by_hand() if not (ROOT / path).exists()] == []

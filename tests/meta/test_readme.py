@@ -21,6 +21,7 @@ from meshagent.hcl import parse_hcl, parse_json
 TYPED = (
     "README.md",
     "docs/operating.md",
+    "docs/peering.md",
     "docs/security.md",
     "docs/status.md",
     "docs/transparent.md",

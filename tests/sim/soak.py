@@ -1,7 +1,8 @@
 """Run seeds of the simulation for as long as one asks: `python tests/sim/soak.py --minutes 60 [--first N]`.
 
-`--stack` runs forwarding and the RPC port with it. `--points` instead lets a server die at every point of the script of
-`meshtest/sim/script.py`, `--skip N` of them left out, or at the points one names.
+`--stack` runs forwarding and the RPC port with it, `--agents N` so many client agents on top. `--points` instead lets a
+server die at every point of the script of `meshtest/sim/script.py`, `--skip N` of them left out, or at the points one
+names.
 
 Prints each failing seed or point with what happened last, and goes on; the status says whether there was one.
 """
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1000, help="the first seed")
     parser.add_argument("--profile", help="what goes wrong (default: what the seed says)")
     parser.add_argument("--stack", action="store_true", help="with forwarding and the RPC port over byte streams")
+    parser.add_argument("--agents", type=int, default=0, help="with --stack: so many client agents")
     parser.add_argument("--chaos-s", type=float, default=5.0, help="how long things go wrong, in the cluster's time")
     parser.add_argument("--points", nargs="*", metavar="SERVER:KIND:NUMBER", help="every point of the script, or these")
     parser.add_argument("--skip", type=int, default=0, help="begin behind so many points")
@@ -44,11 +46,13 @@ def main() -> int:
         if time.monotonic() >= end:
             break
         try:
-            outcome = run_seed(seed, profile=options.profile, chaos_s=options.chaos_s, stack=options.stack)
+            outcome = run_seed(
+                seed, profile=options.profile, chaos_s=options.chaos_s, stack=options.stack, agents=options.agents
+            )
         except Broken as error:
             failed.append(seed)
             profile = f" --profile {options.profile}" if options.profile else ""
-            file = "test_forwarding" if options.stack else "test_seeds"
+            file = ("test_client_agents" if options.agents else "test_forwarding") if options.stack else "test_seeds"
             print(f"{error}\n  replay: python -m pytest tests/sim/{file}.py --seed {seed}{profile}", flush=True)
         else:
             seconds += outcome.seconds

@@ -124,12 +124,13 @@ def _check_audience(claims: Mapping[str, Any], bound: Sequence[str]) -> None:
 
 
 def mapped(claims: Mapping[str, Any], config: Mapping[str, Any]) -> Claims:
-    """The claims that the configuration names, under its names; what is missing is "" or an empty list.
+    """The claims that the configuration names, under its names. What is missing is "" in names that are put together,
+    and absent for selectors: `"nomad_service" in value` asks whether the claim is there.
 
     Raises:
         InternalError: one of them is neither text nor a list of texts.
     """
-    values = dict.fromkeys((config.get("ClaimMappings") or {}).values(), "")
+    values: dict[str, str] = {}
     for source, target in (config.get("ClaimMappings") or {}).items():
         found = _reach(claims, source)
         if found is None:
@@ -140,7 +141,7 @@ def mapped(claims: Mapping[str, Any], config: Mapping[str, Any]) -> Claims:
             values[target] = str(found)
         else:
             raise InternalError(f"error extracting claims: claim {source!r} is neither text nor number nor truth value")
-    lists: dict[str, Sequence[str]] = dict.fromkeys((config.get("ListClaimMappings") or {}).values(), ())
+    lists: dict[str, Sequence[str]] = {}
     for source, target in (config.get("ListClaimMappings") or {}).items():
         found = _reach(claims, source)
         if found is None:
@@ -149,7 +150,7 @@ def mapped(claims: Mapping[str, Any], config: Mapping[str, Any]) -> Claims:
         if not all(isinstance(one, str | int | float) for one in items):
             raise InternalError(f"error extracting claims: claim {source!r} is not a list of texts")
         lists[target] = tuple(str(one) for one in items)
-    return Claims(value=values, list=lists)
+    return Claims(value=values, list=lists, named=tuple((config.get("ClaimMappings") or {}).values()))
 
 
 def _reach(claims: Any, path: str) -> Any:

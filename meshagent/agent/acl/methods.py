@@ -26,15 +26,18 @@ _BEFORE = "Invalid Auth Method: "
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What is known of who logs in: `value.x` and `list.x` of tokens, `serviceaccount.x` of Kubernetes."""
+    """What is known of who logs in: `value.x` and `list.x` of tokens, `serviceaccount.x` of Kubernetes. `named` are the
+    values that a token may have."""
 
     value: Mapping[str, str] = field(default_factory=dict)
     list: Mapping[str, Sequence[str]] = field(default_factory=dict)
     serviceaccount: Mapping[str, str] = field(default_factory=dict)
+    named: tuple[str, ...] = ()
 
     def variables(self) -> dict[str, str]:
         """What names may hold: `${value.user}`."""
-        found = {f"value.{name}": text for name, text in self.value.items()}
+        found = {f"value.{name}": "" for name in self.named}
+        found |= {f"value.{name}": text for name, text in self.value.items()}
         return found | {f"serviceaccount.{name}": text for name, text in self.serviceaccount.items()}
 
 

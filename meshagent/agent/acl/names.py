@@ -17,6 +17,7 @@ from meshagent.agent.acl.resolver import Identity
 from meshagent.agent.acl.visible import instance_seen
 from meshagent.catalog.acl.authorizer import Authorizer
 from meshagent.catalog.model import Node, PreparedQuery, ServiceEntry
+from meshagent.catalog.peering.imported import split_peer
 from meshagent.catalog.watch import Topic, Watches
 from meshagent.dns.view import NamesView, QueryAnswer
 
@@ -65,7 +66,7 @@ class GuardedNames:
         """As `NamesView.virtual_ip`."""
         access = self._access()
         found, topics = self._inner.virtual_ip(name)
-        return found if access.allows("service", "read", name) else None, (*topics, *_TOPICS)
+        return found if access.allows("service", "read", split_peer(name)[0]) else None, (*topics, *_TOPICS)
 
     def query(self, name: str) -> QueryAnswer | None:
         """As `NamesView.query`; a query that holds a token runs with that."""

@@ -169,6 +169,14 @@ class CertificateKeeper:
         )  # fmt: skip
         return max(0.01, (min(renewal.due, kept.end) - now + timedelta(milliseconds=1)).total_seconds())
 
+    def problem(self) -> str:
+        """What is in danger, in a sentence; "" when nothing is."""
+        kept, now = self.kept, self._clock.now()
+        if kept is None or health(kept.begin, kept.end, now) == "passing":
+            return ""
+        word = "has ended" if now >= kept.end else "could not be renewed"
+        return f"The certificate of this agent {word}: it is valid until {kept.valid_before}"
+
     def gauges(self, metrics: Metrics) -> None:
         """Seconds until it ends, under Consul's name."""
         if self.kept is not None:

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
-from meshagent.agent.checks import docker, grpc, h2ping, http, os_service, script, tcp, udp
 from meshagent.agent.checks.definition import Definition
 from meshagent.agent.checks.probe import Probe, Tools
 from meshagent.agent.checks.schedule import Lane
@@ -31,6 +31,16 @@ class CheckType:
     prepare: Callable[[Definition, Tools], Probe] | None
     help: str
     example: dict[str, Any]
+
+
+def _late(module: str) -> Callable[[Definition, Tools], Probe]:
+    """`prepare` of a module, which is imported with the first check of its kind: a host has two or three kinds."""
+
+    def prepare(definition: Definition, tools: Tools) -> Probe:
+        probe: Probe = import_module(f"meshagent.agent.checks.{module}").prepare(definition, tools)
+        return probe
+
+    return prepare
 
 
 _ROWS = (
@@ -51,56 +61,56 @@ _ROWS = (
     CheckType(
         "http",
         Lane.SOCKET,
-        http.prepare,
+        _late("http"),
         "one HTTP request: 2xx passes, 429 warns, anything else is critical",
         {"Name": "web answers", "HTTP": "http://127.0.0.1:8080/health", "Interval": "10s", "Timeout": "2s"},
     ),
     CheckType(
         "tcp",
         Lane.SOCKET,
-        tcp.prepare,
+        _late("tcp"),
         "a TCP connection (with TCPUseTLS a handshake) succeeds",
         {"Name": "database listens", "TCP": "127.0.0.1:5432", "Interval": "10s"},
     ),
     CheckType(
         "udp",
         Lane.SOCKET,
-        udp.prepare,
+        _late("udp"),
         "a UDP datagram is not refused",
         {"Name": "syslog listens", "UDP": "127.0.0.1:514", "Interval": "10s"},
     ),
     CheckType(
         "grpc",
         Lane.SOCKET,
-        grpc.prepare,
+        _late("grpc"),
         "grpc.health.v1 says SERVING, for the server or for the service after the slash",
         {"Name": "api serves", "GRPC": "127.0.0.1:9090/api", "Interval": "10s"},
     ),
     CheckType(
         "h2ping",
         Lane.SOCKET,
-        h2ping.prepare,
+        _late("h2ping"),
         "an HTTP/2 PING is answered, over TLS unless H2PingUseTLS is false",
         {"Name": "api speaks HTTP/2", "H2PING": "127.0.0.1:8443", "Interval": "10s"},
     ),
     CheckType(
         "script",
         Lane.PROCESS,
-        script.prepare,
+        _late("script"),
         "a program's exit code: 0 passes, 1 warns, anything else is critical",
         {"Name": "disk has room", "Args": ["/usr/local/bin/check_disk", "/"], "Interval": "1m", "Timeout": "5s"},
     ),
     CheckType(
         "docker",
         Lane.PROCESS,
-        docker.prepare,
+        _late("docker"),
         "the exit code of a program inside a container, as for scripts",
         {"Name": "queue is short", "DockerContainerID": "f972c95ebf0e", "Args": ["/check.sh"], "Interval": "30s"},
     ),
     CheckType(
         "os_service",
         Lane.SOCKET,
-        os_service.prepare,
+        _late("os_service"),
         "a systemd unit is active",
         {"Name": "nginx runs", "OSService": "nginx.service", "Interval": "10s"},
     ),

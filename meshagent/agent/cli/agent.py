@@ -26,6 +26,9 @@ _PATHS = "@config-file"
 
 def run_agent(args: Sequence[str]) -> int:
     """Read the flags and run the daemon until it ends; the exit status."""
+    from meshagent.late_msgspec import prepare
+
+    prepare()
     try:
         flags = given_flags(args)
     except HelpWanted:

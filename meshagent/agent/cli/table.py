@@ -137,6 +137,18 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand(
         "operator usage instances", "operator_usage", "instances", "CL12", "Count nodes, services and instances"
     ),
+    Subcommand("peering delete", "peering", "delete", "CL23", "Delete a peering, here and on the other side"),
+    Subcommand("peering establish", "peering", "establish", "CL23", "Peer with the cluster that made a token"),
+    Subcommand("peering exported-services", "peering", "exported_services", "CL23", "List what is exported to a peer"),
+    Subcommand(
+        "peering generate-token",
+        "peering",
+        "generate_token",
+        "CL23",
+        "Make a token by which another cluster peers with this one",
+    ),
+    Subcommand("peering list", "peering", "list_peerings", "CL23", "List the peerings"),
+    Subcommand("peering read", "peering", "read", "CL23", "Show a peering"),
     Subcommand("proxy config", "proxy_config", "config", "", "Show what a proxy works from"),
     Subcommand(
         "reference", "reference", "reference", "", "Print a reference as Markdown: config, http, cli or metrics"
@@ -185,6 +197,7 @@ GROUPS: dict[str, str] = {
     "operator autopilot": "How the leader cares for the servers",
     "operator raft": "Tools for the Raft cluster",
     "operator usage": "How much there is",
+    "peering": "Share services with other clusters",
     "snapshot": "Save, restore and look into the state of the servers",
     "migrate": "Move in from another cluster",
     "proxy": "Proxies of the mesh",

@@ -65,7 +65,7 @@ class Telemetry(Group):
     """Metrics of this agent, kept in memory and sent out."""
 
     disable_hostname: bool = switch(False, "Leave the host's name out of gauges.")
-    enable_host_metrics: bool = switch(False, "Also CPU, memory and disk of the host.")
+    enable_host_metrics: bool = switch(False, "Also processors, memory, disk and uptime of the host.")
     filter_default: bool = switch(True, "Whether metrics that no `prefix_filter` names are kept.", reload=True)
     prefix_filter: tuple[str, ...] = words(
         "`+consul.x` keeps, `-consul.x` drops what begins so; the longest counts.", reload=True
@@ -78,7 +78,7 @@ class Telemetry(Group):
     statsite_address: str = text("", "statsite server, host:port.")
     dogstatsd_addr: str = text("", "DogStatsD server, host:port or unix path.")
     dogstatsd_tags: tuple[str, ...] = words("Tags for it, key:value.")
-    disable_per_tenancy_usage_metrics: bool = switch(False, "Leave labels of tenancy out of usage metrics.")
+    disable_per_tenancy_usage_metrics: bool = switch(False, "There are no tenants here to tell apart.", inert=True)
     retry_failed_connection: bool = switch(True, "Try again when the metrics server cannot be reached at start.")
     circonus_api_token: str = text("", "Circonus is not built.", inert=True, secret=True)
     circonus_api_app: str = text("", "Circonus is not built.", inert=True)

@@ -61,9 +61,11 @@ class Config(Group):
     )
     locality: LocalityConfig = group(LocalityConfig, "Where this host is.")
     disable_host_node_id: bool = switch(
-        True, "Make a random node id, not one from the hardware.", flags=("-disable-host-node-id",)
+        True, "Make a random node id; off, it is a hash of the machine's own.", flags=("-disable-host-node-id",)
     )
-    protocol: int = whole(2, "Version of the agents' protocol.", flags=("-protocol",), low=2, high=3)
+    protocol: int = whole(
+        2, "Version of the agents' protocol: both are the same here.", flags=("-protocol",), low=2, high=3, inert=True
+    )
 
     # addresses
     bind_addr: str = text("0.0.0.0", "Address of gossip and RPC; takes address templates.", flags=("-bind",))
@@ -156,7 +158,9 @@ class Config(Group):
     # servers
     performance: Performance = group(Performance, "Performance.")
     autopilot: Autopilot = group(Autopilot, "Autopilot.")
-    raft_protocol: int = whole(3, "Version of the Raft protocol.", flags=("-raft-protocol",), low=3, high=3)
+    raft_protocol: int = whole(
+        3, "Version of the Raft protocol; there is one.", flags=("-raft-protocol",), low=3, high=3, inert=True
+    )
     raft_snapshot_threshold: int = whole(
         16_384,
         "Entries after which a snapshot is made: fewer is a shorter start, more is less disk.",

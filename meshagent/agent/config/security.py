@@ -93,6 +93,9 @@ class TLSInternalRPC(TLSProtocol):
 class TLSHttps(TLSProtocol):
     """TLS of the HTTPS API."""
 
+    verify_outgoing: bool = switch(
+        None, "Nobody is dialled for the HTTPS API; a check says `tls_skip_verify` itself.", inert=True
+    )
     verify_incoming: bool = switch(
         None,
         "Demand a certificate of our authorities from who connects; browsers then need one.",

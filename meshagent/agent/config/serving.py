@@ -49,8 +49,12 @@ class DNSConfig(Group):
         reload=True,
     )
     recursor_timeout: float = duration(2.0, "How long one recursor may take.", low=0, reload=True)
-    use_cache: bool = switch(False, "Answer from the agent's cache.", reload=True)
-    cache_max_age: float = duration(0.0, "Oldest answer from that cache; 0 is any.", low=0, reload=True)
+    use_cache: bool = switch(
+        False, "Clients answer from what they follow either way; on, `cache_max_age` counts, too.", reload=True
+    )
+    cache_max_age: float = duration(
+        0.0, "How old such an answer may be while no server can be reached; 0 is any.", low=0, reload=True
+    )
     soa: SOA = group(SOA, "The SOA record.")
 
 
@@ -74,9 +78,13 @@ class Cache(Group):
     """The agent's cache of answers from servers."""
 
     entry_fetch_rate: float = number(
-        None, "Fetches a second of one entry.", unit="1/s", default_text="no limit", reload=True
+        None,
+        "What is asked for is followed and not fetched again and again.",
+        unit="1/s",
+        default_text="no limit",
+        inert=True,
     )
-    entry_fetch_max_burst: int = whole(2, "How far a burst may exceed `entry_fetch_rate`.", reload=True)
+    entry_fetch_max_burst: int = whole(2, "See `entry_fetch_rate`.", inert=True)
 
 
 class RPC(Group):

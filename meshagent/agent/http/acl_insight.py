@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from meshagent.agent.acl.access import Access
-from meshagent.agent.acl.explain import explain, holders
 from meshagent.agent.acl.usage import Usage, proposed_rules
 from meshagent.agent.decode import decode_body
 from meshagent.agent.http.acl_rows import acl_needs, require_uuid, unknown_token
@@ -39,6 +38,8 @@ class _Body(Row, frozen=True, kw_only=True):
 
 
 async def _explain(agent: Agent, request: Request) -> Response:
+    from meshagent.agent.acl.explain import explain, holders  # where somebody asks for it
+
     asked = decode_body(_Body, request.body)
     route, name, query, path = _found(agent, asked.method.upper(), asked.path)
     accessor = request.access.accessor if asked.accessor in {"", "self"} else asked.accessor

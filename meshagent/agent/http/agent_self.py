@@ -11,7 +11,7 @@ import os
 import platform
 from typing import TYPE_CHECKING
 
-from meshagent import CONSUL_VERSION
+from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent.acl.guards import needs, this_node
 from meshagent.agent.acl.tokens import NAMES, AgentTokens
 from meshagent.agent.decode import decode_body
@@ -58,7 +58,7 @@ async def _self(agent: Agent, request: Request) -> Response:
                 "PrimaryDatacenter": config.primary_datacenter or agent.datacenter,
                 "NodeName": agent.node_name,
                 "NodeID": agent.node_id,
-                "Revision": "",
+                "Revision": f"meshagent-{__version__}",
                 "Server": config.server,
                 "Version": CONSUL_VERSION,
                 "BuildDate": _BUILD_DATE,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from meshagent.agent.acl import visible
 from meshagent.agent.acl.guards import named, needs
 from meshagent.agent.http.fragments import encode_catalog
-from meshagent.agent.http.narrow import filtered, narrow, node_meta, with_central_config
+from meshagent.agent.http.narrow import filtered, narrow, node_meta, peer_of, with_central_config
 from meshagent.agent.http.reads import NothingToSee
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import Response, encode_json, json_response
@@ -18,6 +18,7 @@ from meshagent.agent.http.routes import Route
 from meshagent.agent.http.shapes import NodeServiceList, NodeServices
 from meshagent.catalog import queries
 from meshagent.catalog.model import Node, Service, ServiceEntry
+from meshagent.catalog.peering.imported import peer_topic
 from meshagent.catalog.queries import Result
 from meshagent.connect.central import merged
 from meshagent.errors import BadRequest
@@ -48,21 +49,22 @@ async def _datacenters(agent: Agent, request: Request) -> Response:
 
 
 def _nodes(agent: Agent, request: Request) -> Result[Any]:
-    result = queries.nodes(agent.store, node_meta(request))
+    result = queries.nodes(agent.store, node_meta(request), peer_of(request))
     return narrow(agent, request, result, "node", _node_name)
 
 
 def _services(agent: Agent, request: Request) -> Result[Any]:
-    meta = node_meta(request)
-    result = queries.services(agent.store, meta)
+    meta, peer = node_meta(request), peer_of(request)
+    result = queries.services(agent.store, meta, peer)
     if not request.options.filter:
         return result
-    entries = [entry for name in result.rows for entry in queries.service_nodes(agent.store, name, node_meta=meta).rows]
+    found = [queries.service_nodes(agent.store, name, node_meta=meta, peer=peer) for name in result.rows]
+    entries = [entry for service in found for entry in service.rows]
     tags: dict[str, dict[str, None]] = {}
     for entry in filtered(request, "catalog_service", entries):
         tags.setdefault(entry.service.name, {}).update(dict.fromkeys(entry.service.tags))
-    rows = {name: tuple(found) for name, found in tags.items()}
-    return Result(rows, result.index, (*result.topics, "nodes"))
+    rows = {name: tuple(of_service) for name, of_service in tags.items()}
+    return Result(rows, result.index, (*result.topics, peer_topic(peer, "nodes")))
 
 
 def _service(agent: Agent, request: Request) -> Result[Any]:
@@ -87,6 +89,7 @@ def _instances(agent: Agent, request: Request, *, connect: bool) -> Result[Any]:
         tags=request.query.all("tag"),
         connect=connect,
         node_meta=node_meta(request),
+        peer=peer_of(request),
     )
     return narrow(agent, request, with_central_config(agent, request, result), "catalog_service", _entry_node)
 
@@ -98,7 +101,7 @@ def _encode_instances(rows: list[ServiceEntry], request: Request) -> bytes:
 def _node(agent: Agent, request: Request) -> Result[Any]:
     if not request.name:
         raise BadRequest("Missing node name")
-    result = queries.node_services(agent.store, request.name)
+    result = queries.node_services(agent.store, request.name, peer_of(request))
     if not request.query.has("merge-central-config") or result.rows is None:
         return _filtered_services(request, result)
     entries = agent.store.config.watched()

@@ -12,7 +12,7 @@ from meshagent.agent.http.narrow import filtered
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.routes import Route
 from meshagent.agent.http.views import LiveResult
-from meshagent.catalog import queries
+from meshagent.catalog.exports import exported_services
 from meshagent.catalog.queries import Result
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ __all__ = ["ROUTES"]
 
 def _read(agent: Agent, request: Request) -> Result[Any]:
     store = agent.store
-    result = queries.exported_services(store)
+    result = exported_services(store)
     rows = filtered(request, "exported_service", result.rows)
-    return LiveResult(rows, result.index, result.topics, lambda: queries.exported_services(store).index)
+    return LiveResult(rows, result.index, result.topics, lambda: exported_services(store).index)
 
 
 ROUTES = (

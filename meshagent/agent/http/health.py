@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from meshagent.agent.acl import visible
 from meshagent.agent.acl.guards import named, needs
 from meshagent.agent.http.fragments import encode_entries
-from meshagent.agent.http.narrow import narrow, node_meta, with_central_config
+from meshagent.agent.http.narrow import narrow, node_meta, peer_of, with_central_config
 from meshagent.agent.http.request import Request, parse_bool
 from meshagent.agent.http.routes import Route
 from meshagent.agent.http.views import LiveResult
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["ROUTES"]
 
 
-def _of_table(agent: Agent, result: Result[Any]) -> Result[Any]:
+def _of_table(agent: Agent, request: Request, result: Result[Any]) -> Result[Any]:
     """Lists of checks carry the index of the whole table."""
-    store = agent.store
-    return LiveResult(result.rows, result.index, result.topics, lambda: store.registrations.index("checks"))
+    store, peer = agent.store, peer_of(request)
+    return LiveResult(result.rows, result.index, result.topics, lambda: store.place(peer).index("checks") or 1)
 
 
 def _check_node(check: Check) -> str:
@@ -43,22 +43,22 @@ def _entry_node(entry: ServiceEntry) -> str:
 def _node(agent: Agent, request: Request) -> Result[Any]:
     if not request.name:
         raise BadRequest("Missing node name")
-    result = queries.health_node(agent.store, request.name)
-    return _of_table(agent, narrow(agent, request, result, "check", _check_node))
+    result = queries.health_node(agent.store, request.name, peer_of(request))
+    return _of_table(agent, request, narrow(agent, request, result, "check", _check_node))
 
 
 def _checks(agent: Agent, request: Request) -> Result[Any]:
     if not request.name:
         raise BadRequest("Missing service name")
-    result = queries.health_checks(agent.store, request.name, node_meta(request))
-    return _of_table(agent, narrow(agent, request, result, "check", _check_node))
+    result = queries.health_checks(agent.store, request.name, node_meta(request), peer_of(request))
+    return _of_table(agent, request, narrow(agent, request, result, "check", _check_node))
 
 
 def _state(agent: Agent, request: Request) -> Result[Any]:
     if not request.name:
         raise BadRequest("Missing check state")
-    result = queries.health_state(agent.store, request.name, node_meta(request))
-    return _of_table(agent, narrow(agent, request, result, "check", _check_node))
+    result = queries.health_state(agent.store, request.name, node_meta(request), peer_of(request))
+    return _of_table(agent, request, narrow(agent, request, result, "check", _check_node))
 
 
 def _service(agent: Agent, request: Request) -> Result[Any]:
@@ -86,6 +86,7 @@ def _instances(agent: Agent, request: Request, *, connect: bool) -> Result[list[
         connect=connect,
         passing=_passing(request),
         node_meta=node_meta(request),
+        peer=peer_of(request),
     )
     return narrow(agent, request, with_central_config(agent, request, result), "service_entry", _entry_node)
 

@@ -16,12 +16,12 @@ from meshagent.agent.decode import to_builtins
 from meshagent.agent.http.request import BadOption
 from meshagent.catalog.entries.decoding import decode
 from meshagent.catalog.entries.service_intentions import Permission
-from meshagent.connect.intentions import Default, Intention
+from meshagent.connect.intentions import BY_SERVERS, Default, Intention
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
 
-__all__ = ["IntentionBody", "default_of", "service_of", "shown"]
+__all__ = ["IntentionBody", "default_in_force", "default_of", "service_of", "shown"]
 
 _ENTERPRISE = "Namespaces is a Consul Enterprise feature"
 
@@ -70,6 +70,14 @@ def default_of(agent: Agent) -> Default:
     """What holds on this agent where no intention speaks."""
     acl = agent.config.acl
     return Default.of(not acl.enabled or acl.default_policy == "allow", agent.config.default_intention_policy)
+
+
+def default_in_force(agent: Agent) -> Default:
+    """The same for a decision that this agent makes itself: what the servers deny by default it does not allow, so that
+    a host whose configuration was forgotten is not the way in."""
+    own = default_of(agent)
+    denied = agent.upstream is not None and agent.upstream.standing.denies
+    return Default(False, BY_SERVERS) if own.allow and denied else own
 
 
 def shown(one: Intention) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from meshagent.agent.acl.guards import needs, parameter
 from meshagent.agent.decode import decode_body
 from meshagent.agent.http.authored import authored
 from meshagent.agent.http.connect_ca import check_enabled, mesh_of
-from meshagent.agent.http.intention_shapes import IntentionBody, default_of, service_of, shown
+from meshagent.agent.http.intention_shapes import IntentionBody, default_in_force, default_of, service_of, shown
 from meshagent.agent.http.kv import TRUE
 from meshagent.agent.http.narrow import filtered
 from meshagent.agent.http.request import BadOption, Request
@@ -210,7 +210,7 @@ async def _authorize(agent: Agent, request: Request) -> Response:
         raise BadRequest(f'Mismatched partitions: "{identity.partition}" != "default"')
     request.access.require("service", "write", asked.Target)
     await mesh.known()
-    default = default_of(agent)
+    default = default_in_force(agent)
     found = matching(lambda name: entry_of(agent.store, name), asked.Target)
     # There is only the default namespace: nobody of another one is spoken of.
     source = identity.name if identity.namespace == "default" else ""

@@ -15,46 +15,49 @@ from meshagent.agent.acl.access import Access
 from meshagent.agent.acl.guards import named, needs
 from meshagent.agent.acl.visible import instance_seen
 from meshagent.agent.http.intention_shapes import default_of, shown
-from meshagent.agent.http.narrow import filtered
+from meshagent.agent.http.narrow import filtered, peer_of
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import JSON, Response, encode_json, json_response
 from meshagent.agent.http.routes import Route
 from meshagent.agent.http.views import FILTERED
 from meshagent.catalog import overviews, queries
 from meshagent.catalog.entries.ingress_gateway import IngressGateway
+from meshagent.catalog.exports import exported_to
 from meshagent.catalog.model import ServiceEntry
 from meshagent.catalog.queries import Result
-from meshagent.connect.topology import Edge, gateway_intentions, topology
 from meshagent.errors import BadRequest, InternalError, NotFound
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
+    from meshagent.connect.topology import Edge
 
 __all__ = ["ROUTES"]
 
 _TOPOLOGY_KINDS = frozenset({"", "ingress-gateway"})
 
 
-def _index(agent: Agent, *tables: str) -> int:
-    registrations = agent.store.registrations
-    return max(1, *(registrations.index(table) for table in tables or ("nodes", "services", "checks")))
+def _index(agent: Agent, peer: str = "") -> int:
+    registrations = agent.store.place(peer)
+    return max(1, *(registrations.index(table) for table in ("nodes", "services", "checks")))
 
 
 # --- nodes and services ----------------------------------------------------------------------------------------
 
 
 def _nodes(agent: Agent, request: Request) -> Result[Any]:
-    rows = filtered(request, "node_dump", overviews.node_dumps(agent.store))
-    return Result(rows, _index(agent), overviews.TOPICS)
+    peer = peer_of(request)
+    rows = filtered(request, "node_dump", overviews.node_dumps(agent.store, peer=peer))
+    return Result(rows, _index(agent, peer), overviews.topics_of(peer))
 
 
 def _node(agent: Agent, request: Request) -> Result[Any]:
     if not request.name:
         raise BadRequest("Missing node name")
-    found = overviews.node_dumps(agent.store, request.name)
+    peer = peer_of(request)
+    found = overviews.node_dumps(agent.store, request.name, peer)
     if not found:
         raise NotFound("")
-    return Result(found[0], _index(agent), overviews.TOPICS)
+    return Result(found[0], _index(agent, peer), overviews.topics_of(peer))
 
 
 def _shown(row: overviews.NodeDump) -> dict[str, Any]:
@@ -90,9 +93,9 @@ def _visible_nodes(rows: list[overviews.NodeDump], access: Access, request: Requ
 
 
 def _services(agent: Agent, request: Request) -> Result[Any]:
-    seen = _Seen(request.access)
-    rows = overviews.summaries(agent.store, lambda entries: seen.of(filtered(request, "service_entry", entries)))
-    return Result((rows, seen.hidden), _index(agent), overviews.TOPICS)
+    seen, peer = _Seen(request.access), peer_of(request)
+    rows = overviews.summaries(agent.store, lambda entries: seen.of(filtered(request, "service_entry", entries)), peer)
+    return Result((rows, seen.hidden), _index(agent, peer), overviews.topics_of(peer))
 
 
 class _Seen:
@@ -131,6 +134,8 @@ def _service_topology(agent: Agent, request: Request) -> Result[Any]:
         raise BadRequest("Missing service kind")
     if kind not in _TOPOLOGY_KINDS:
         raise BadRequest(f'Unsupported service kind "{kind}"')
+    from meshagent.connect.topology import topology  # where somebody looks at the page
+
     found = topology(agent.store, request.name, kind, default_of(agent))
     rows = {
         "Protocol": found.protocol,
@@ -185,6 +190,8 @@ def _behind(agent: Agent, request: Request) -> Result[Any]:
 def _intentions(agent: Agent, request: Request) -> Result[Any]:
     if not request.name:
         raise BadRequest("Missing gateway name")
+    from meshagent.connect.topology import gateway_intentions
+
     rows = [shown(one) for one in gateway_intentions(agent.store, request.name)]
     return Result(rows, agent.store.config.index, overviews.TOPICS)
 
@@ -193,13 +200,13 @@ def _exported(agent: Agent, request: Request) -> Result[Any]:
     peer = request.query.get("peer")
     if not peer:
         raise InternalError("must provide PeerName")
-    found = queries.exported_services(agent.store)
-    rows = [row["Service"] for row in found.rows if peer in _peers(row)]
-    return Result(rows, found.index if rows else 1, found.topics)
+    found = exported_to(agent.store, peer)
+    rows = overviews.exported(agent.store, found.rows, agent.datacenter)
+    return Result(rows, found.index, (*found.topics, *overviews.TOPICS))
 
 
-def _visible_names(rows: list[str], access: Access, _: Request) -> tuple[Any, bool]:
-    kept = [name for name in rows if access.authorizer.allows("service", name, "read")]
+def _visible_summaries(rows: list[overviews.Overview], access: Access, _: Request) -> tuple[Any, bool]:
+    kept = [row for row in rows if access.authorizer.allows("service", row.name, "read")]
     return kept, len(kept) < len(rows)
 
 
@@ -208,11 +215,6 @@ def _all_guard(agent: Agent, request: Request) -> None:
     for resource in ("node", "service"):
         if not request.access.authorizer.allows_all(resource):
             request.access.require_tree(resource, "", "read")
-
-
-def _peers(row: dict[str, Any]) -> list[str]:
-    peers: list[str] = row["Consumers"].get("Peers", [])
-    return peers
 
 
 async def _metrics_proxy(agent: Agent, request: Request) -> Response:
@@ -263,7 +265,7 @@ ROUTES = (
     ),
     Route(
         row="IN5", method="GET", path="/v1/internal/ui/exported-services", acl="service:read", flags="B",
-        visible=_visible_names, meta_on_error=True, read=_exported,
+        visible=_visible_summaries, meta_on_error=True, read=_exported,
         summary="services exported to a peer",
         example="curl 'localhost:8500/v1/internal/ui/exported-services?peer=east'",
     ),

@@ -1,7 +1,7 @@
 """What aiohttp's server half imports and an agent hardly ever uses: put off until it is used.
 
-`aiohttp.helpers` takes names from `urllib.request`, `email.policy` and `attr`, `aiohttp.web_protocol` one from `html`:
-2 MB that stay. `prepare()` imports both while small modules stand in for those; the names they give load the
+aiohttp takes a few names from `email`, `urllib.request`, `tempfile`, `mimetypes`, `attr` and `html`: 3 MB that stay.
+`prepare()` imports both while small modules stand in for those; the names they give load the
 real module when they are called. Then the stand-ins are gone: whoever imports these modules gets the real ones. If
 aiohttp takes another name from one of them, everything is imported as ever.
 
@@ -44,10 +44,25 @@ def _attrs(*, auto_attribs: bool, frozen: bool, slots: bool) -> Callable[[type],
     return dataclasses.dataclass(frozen=frozen, slots=slots)
 
 
+class _Message:
+    """Base of aiohttp's message class until a header is parsed."""
+
+
+def _header_parser(kind: type, **options: Any) -> Any:
+    """A real parser of a real message: `kind` is a subclass of the stand-in, which adds nothing."""
+    message = import_module("email.message").EmailMessage
+    return import_module("email.parser").HeaderParser(type(kind.__name__, (kind, message), {}), **options)
+
+
 #: Module -> what is taken from it.
 _STAND_INS: dict[str, dict[str, Any]] = {
     "attr": {"s": _attrs},
+    "email.message": {"EmailMessage": _Message},
+    "email.parser": {"HeaderParser": _header_parser},
     "email.policy": {"HTTP": _Late("email.policy", "HTTP")},
+    "email.utils": {"parsedate": _called("email.utils", "parsedate")},
+    "mimetypes": {name: _called("mimetypes", name) for name in ("guess_type", "guess_file_type")},
+    "tempfile": {"SpooledTemporaryFile": _called("tempfile", "SpooledTemporaryFile")},
     "html": {"escape": _called("html", "escape")},
     "urllib.request": {name: _called("urllib.request", name) for name in ("getproxies", "proxy_bypass")},
 }

@@ -19,7 +19,7 @@ from meshagent.connect.central import merged
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
 
-__all__ = ["filtered", "narrow", "node_meta", "with_central_config"]
+__all__ = ["filtered", "narrow", "node_meta", "peer_of", "with_central_config"]
 
 T = TypeVar("T")
 
@@ -27,6 +27,11 @@ T = TypeVar("T")
 def node_meta(request: Request) -> dict[str, str]:
     """The pairs of `?node-meta` that must all match."""
     return dict(request.options.node_meta)
+
+
+def peer_of(request: Request) -> str:
+    """The peer whose instances are asked for; "" for this cluster's own."""
+    return (request.query.get("peer") or "").lower()
 
 
 def filtered(request: Request, kind: str, rows: list[T]) -> list[T]:

@@ -162,7 +162,8 @@ class Reads:
         view = self.views.once(route, request)
         try:
             pretty = self.settings.pretty or request.query.has("pretty")
-            return self.dressed(view, Dress(mode=mode, pretty=pretty, gzip=gzip, effective=mode or "leader"))
+            effective = (mode or "leader") if route.effective else ""
+            return self.dressed(view, Dress(mode=mode, pretty=pretty, gzip=gzip, effective=effective))
         finally:
             view.close()
 

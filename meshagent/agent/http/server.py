@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import socket
 import ssl
 import stat
@@ -100,15 +99,8 @@ class HttpServer:
         Raises:
             OSError: the address cannot be bound.
         """
-        loop = asyncio.get_running_loop()
-        handshake_s = self.settings.https_handshake_timeout_s if context is not None else None
-        listener = await loop.create_server(
-            self._connection, host, port, ssl=context, backlog=BACKLOG, ssl_handshake_timeout=handshake_s
-        )
-        self._listeners.append(listener)
-        if context is not None:
-            self._secured.append(listener)
-        address = listener.sockets[0].getsockname()
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        address = await self._accept(socket.create_server((host, port), family=family, backlog=BACKLOG), context)
         return str(address[0]), int(address[1])
 
     async def secure(self, context: ssl.SSLContext) -> None:
@@ -116,19 +108,10 @@ class HttpServer:
 
         Another listener takes over each socket: no connection is refused meanwhile.
         """
-        loop = asyncio.get_running_loop()
         before, self._secured = self._secured, []
         for listener in before:
             for held in listener.sockets:
-                fresh = await loop.create_server(
-                    self._connection,
-                    sock=socket.socket(fileno=os.dup(held.fileno())),
-                    ssl=context,
-                    backlog=BACKLOG,
-                    ssl_handshake_timeout=self.settings.https_handshake_timeout_s,
-                )
-                self._listeners.append(fresh)
-                self._secured.append(fresh)
+                await self._accept(socket.socket(fileno=os.dup(held.fileno())), context)
             listener.close()
             self._listeners.remove(listener)
 
@@ -230,6 +213,20 @@ class HttpServer:
 
     # --- inside ------------------------------------------------------------------------------------------------
 
+    async def _accept(self, held: socket.socket, context: ssl.SSLContext | None) -> Any:
+        """Serve who connects to this socket; its address."""
+        listener = await asyncio.get_running_loop().create_server(
+            self._connection,
+            sock=held,
+            ssl=context,
+            backlog=BACKLOG,
+            ssl_handshake_timeout=self.settings.https_handshake_timeout_s if context is not None else None,
+        )
+        self._listeners.append(listener)
+        if context is not None:
+            self._secured.append(listener)
+        return listener.sockets[0].getsockname()
+
     def _connection(self) -> Connection:
         return Connection(self, asyncio.get_running_loop())
 
@@ -268,5 +265,7 @@ def _clear_way(path: Path) -> None:
 def _chown(path: Path, user: str, group: str) -> None:
     def number(text: str) -> int | str | None:
         return int(text) if text.isdigit() else text or None
+
+    import shutil  # brings archives with it
 
     shutil.chown(path, number(user), number(group))  # type: ignore[arg-type]

@@ -45,6 +45,7 @@ class CatalogService(msgspec.Struct, frozen=True):
     ServiceLocality: Locality | None
     CreateIndex: int
     ModifyIndex: int
+    PeerName: str | msgspec.UnsetType
 
 
 def catalog_service(entry: ServiceEntry) -> CatalogService:
@@ -73,6 +74,7 @@ def catalog_service(entry: ServiceEntry) -> CatalogService:
         service.locality,
         service.create_index,
         service.modify_index,
+        service.peer_name or msgspec.UNSET,
     )
 
 

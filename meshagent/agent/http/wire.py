@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import zlib
 from datetime import datetime
-from email.utils import format_datetime
 from http import HTTPStatus
 
 from meshagent.agent.http.response import JSON, TEXT, Headers, Response
@@ -100,6 +99,11 @@ def compress(body: bytes) -> bytes:
     return packer.compress(body) + packer.flush()
 
 
+#: RFC 9110, section 5.6.7, in English whatever the locale. `email.utils` would bring all of `email` with it.
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
 class DateLine:
     """The Date header, made once a second.
 
@@ -115,4 +119,5 @@ class DateLine:
 
     def update(self, now: datetime) -> None:
         """It is `now` (aware, UTC)."""
-        self.line = f"Date: {format_datetime(now, usegmt=True)}\r\n\r\n".encode()
+        day, month = _DAYS[now.weekday()], _MONTHS[now.month - 1]
+        self.line = f"Date: {day}, {now.day:02} {month} {now.year:04} {now:%H:%M:%S} GMT\r\n\r\n".encode()

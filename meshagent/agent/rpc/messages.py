@@ -165,10 +165,12 @@ class Failure(msgspec.Struct, frozen=True, array_like=True, tag=2):  # since 0.1
 
 
 class Standing(msgspec.Struct, frozen=True, array_like=True, tag=3):  # since 0.1
-    """How it stands with the server: RPC address of the leader it knows ("": none), milliseconds since it was heard."""
+    """How it stands with the server: RPC address of the leader it knows ("": none), milliseconds since it was heard;
+    whether it denies connections of the mesh that no intention speaks of."""
 
     leader: str
     last_contact_ms: int
+    denies: bool = False
 
 
 class Unchanged(msgspec.Struct, frozen=True, array_like=True, tag=4):  # since 0.1

@@ -23,6 +23,7 @@ from meshagent.catalog.entries.table import ConfigEntry
 from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES_TOPIC
 from meshagent.catalog.mesh_services import MeshService, mesh_services
 from meshagent.catalog.model import Node, ServiceEntry
+from meshagent.catalog.peering.imported import peer_topic, split_peer
 from meshagent.catalog.query_execution import Source, execute
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic
@@ -100,8 +101,8 @@ def _instances(kind: str) -> Callable[[Store, str, str, str], tuple[Any, Topics]
     topic = "connect" if connect else "service-health"
 
     def read(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
-        lower = name.lower()
-        return store.registrations.entries(lower, connect=connect), ((topic, lower),)
+        lower, peer = split_peer(name.lower())
+        return store.place(peer).entries(lower, connect=connect), (peer_topic(peer, (topic, lower)),)
 
     return read
 
@@ -112,8 +113,9 @@ def _ingress(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any,
 
 
 def _virtual_ip(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
-    lower = name.lower()
-    return store.registrations.virtual_ips.get(lower) or "", (("connect", lower), ("service", lower))
+    lower, peer = split_peer(name.lower())
+    topics = peer_topic(peer, ("connect", lower)), peer_topic(peer, ("service", lower))
+    return store.place(peer).virtual_ips.get(lower) or "", topics
 
 
 def _query(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
@@ -129,7 +131,7 @@ def _query(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, T
 
 
 def _node(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
-    found = queries.node(store, name)
+    found = queries.node(store, *split_peer(name))
     return found.rows, _own(found.topics)
 
 

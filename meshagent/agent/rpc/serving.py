@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from meshagent.agent.acl.registering import require_command
 from meshagent.agent.acl.remote import METHOD as ACL_RESOLVE
 from meshagent.agent.acl.remote import resolve_method
 from meshagent.agent.http.dispatch import Dispatcher, Incoming, Outcome
+from meshagent.agent.http.intention_shapes import default_of
 from meshagent.agent.http.request import Request, parse_query, unescape
 from meshagent.agent.http.response import StreamingResponse
 from meshagent.agent.http.target import parse_target
@@ -30,7 +31,7 @@ from meshagent.agent.http.views import View
 from meshagent.agent.http.wire import header_block, status_line
 from meshagent.agent.rpc import messages
 from meshagent.agent.rpc.feed import Feed
-from meshagent.agent.rpc.messages import Answered, Forwarded, Once, Part, Question, Standing, Unwatch, WatchBatch
+from meshagent.agent.rpc.messages import Answered, Forwarded, Once, Part, Question, Standing, Unwatch, WatchBatch, Write
 from meshagent.agent.rpc.questions import QUESTIONS
 from meshagent.agent.rpc.registering import checked_command
 from meshagent.agent.rpc.shared import Answer, Refused, RowSource, Shared
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from meshagent.agent.core import Agent
     from meshagent.agent.http.settings import HttpSettings
 
-__all__ = ["Serving"]
+__all__ = ["OpenFeed", "Serving", "register_all"]
 
 log = logging.getLogger("agent.server.rpc")
 
@@ -68,7 +69,7 @@ class Serving:
     def __init__(self, agent: Agent, settings: HttpSettings) -> None:
         self._agent = agent
         self._shared: dict[tuple[Question, str], Shared] = {}
-        self._feeds: dict[FeedKey, _OpenFeed] = {}
+        self._feeds: dict[FeedKey, OpenFeed] = {}
         self._uploads = Uploads(agent.tasks)
         self._guardian: ServerGuardian | None = agent.extras.get("acl")
         self._dispatcher = _bare(agent, settings)
@@ -109,14 +110,14 @@ class Serving:
         while True:
             await self._agent.clock.sleep(STANDING_STEP_S)
             standing = self._look()
-            if standing.leader != self._standing.leader:
+            if (standing.leader, standing.denies) != (self._standing.leader, self._standing.denies):
                 for opened in self._feeds.values():
                     opened.feed.tell(standing)
             self._standing = standing
 
     def _look(self) -> Standing:
         log_ = self._agent.log
-        return Standing(log_.leader, log_.last_contact_ms)
+        return Standing(log_.leader, log_.last_contact_ms, not default_of(self._agent).allow)
 
     # --- HTTP --------------------------------------------------------------------------------------------------
 
@@ -176,13 +177,13 @@ class Serving:
             raise BadRequest("a feed has a name of eight bytes of its own")
         if sum(1 for node_id, _ in self._feeds if node_id == peer.node_id) >= MAX_FEEDS:
             raise Unavailable("this agent has too many feeds")
-        opened = self._feeds[key] = _OpenFeed(
+        opened = self._feeds[key] = OpenFeed(
             lambda wake: Feed(lambda watch: self._share(peer, watch.question), self._drop, wake)
         )
         opened.feed.tell(self._look())
         return self._pieces(key, opened)
 
-    async def _pieces(self, key: FeedKey, opened: _OpenFeed) -> AsyncIterator[bytes]:
+    async def _pieces(self, key: FeedKey, opened: OpenFeed) -> AsyncIterator[bytes]:
         try:
             async for piece in opened.pieces():
                 yield piece
@@ -191,7 +192,7 @@ class Serving:
                 del self._feeds[key]
             opened.close()
 
-    def _opened(self, peer: Peer, name: bytes) -> _OpenFeed:
+    def _opened(self, peer: Peer, name: bytes) -> OpenFeed:
         found = self._feeds.get((peer.node_id, name))
         if found is None:
             raise NotFound("there is no feed of that name")
@@ -284,24 +285,16 @@ class Serving:
 
     async def _register(self, peer: Peer, payload: bytes) -> bytes:
         """The anti-entropy of a client: writes that concern its own node, applied in one turn."""
-        outcomes: list[Any] = []
-        waiting: list[Awaitable[Any]] = []
-        for id, token, command in messages.decode_writes(payload):
-            try:
-                checked = checked_command(command, peer.node_name)
-                if self._guardian is not None:
-                    require_command((await self._guardian.identify(token)).access, self._agent.store, checked)
-            except MeshError as error:
-                outcomes.append(error)
-            else:
-                future = self._agent.log.propose(command, id)
-                waiting.append(future)
-                outcomes.append(future)
-        await asyncio.gather(*waiting, return_exceptions=True)
-        return encode_outcomes([_outcome(one) if asyncio.isfuture(one) else one for one in outcomes])
+
+        async def check(token: str, command: bytes) -> None:
+            checked = checked_command(command, peer.node_name)
+            if self._guardian is not None:
+                require_command((await self._guardian.identify(token)).access, self._agent.store, checked)
+
+        return encode_outcomes(await register_all(messages.decode_writes(payload), check, self._agent.log.propose))
 
 
-class _OpenFeed:
+class OpenFeed:
     """A feed on its connection."""
 
     def __init__(self, make: Callable[[Callable[[], None]], Feed]) -> None:
@@ -345,6 +338,30 @@ class _OpenFeed:
         self.feed.close()
 
 
+async def register_all(
+    writes: Iterable[Write],
+    check: Callable[[str, bytes], Awaitable[None]],
+    propose: Callable[[bytes, bytes], asyncio.Future[Any]],
+) -> list[Any]:
+    """Propose what `check(token, command)` lets pass, in order; for each its result, or the MeshError it came to."""
+    outcomes: list[Any] = []
+    for id, token, command in writes:
+        try:
+            await check(token, command)
+        except MeshError as error:
+            outcomes.append(error)
+        else:
+            outcomes.append(propose(command, id))
+    await asyncio.gather(*filter(asyncio.isfuture, outcomes), return_exceptions=True)
+    return [_outcome(one) if asyncio.isfuture(one) else one for one in outcomes]
+
+
+def _outcome(future: asyncio.Future[Any]) -> Any:
+    if future.cancelled():
+        return Unavailable("the write was given up")
+    return future.exception() or future.result()
+
+
 def _by_asker(question: Question) -> bool:
     """Whether the answer depends on which agent asks."""
     if question.kind == messages.HTTP:
@@ -357,12 +374,6 @@ def _bare(agent: Agent, settings: HttpSettings) -> Dispatcher:
     """A dispatcher whose answers another agent finishes."""
     plain = replace(settings, response_headers=(), block_endpoints=(), allow_write_from=(), pretty=False)
     return Dispatcher(agent, plain, bare=True)
-
-
-def _outcome(future: asyncio.Future[Any]) -> Any:
-    if future.cancelled():
-        return Unavailable("the write was given up")
-    return future.exception() or future.result()
 
 
 async def _whole(outcome: Outcome) -> bytes:

@@ -76,6 +76,8 @@ class Upstream(Asking):
         self.methods: dict[str, Handler] = {}
         self.on_connected: list[Callable[[], None]] = []
         self.on_lost: list[Callable[[], None]] = []
+        #: Called when what the servers say of connections that no intention speaks of has changed.
+        self.on_default: list[Callable[[], None]] = []
         self._servers = servers
         self._clock = clock
         self._rng = rng
@@ -360,7 +362,10 @@ class Upstream(Asking):
                 return
 
     def _stands(self, standing: Standing) -> None:
-        self.standing = standing
+        before, self.standing = self.standing, standing
+        if standing.denies != before.denies:
+            for listener in self.on_default:
+                listener()
         session = self._feeding
         if session is not None:
             session.leaderless_since = None if standing.leader else self._clock.monotonic()

@@ -6,9 +6,11 @@ here: fields are added with a default.
 
 from __future__ import annotations
 
+import re
+
 from meshagent.catalog.entries.entry import Entry, GoDuration, HeaderModifiers, Part, changed, required
 
-__all__ = ["Route", "RouteDestination", "RouteMatch", "ServiceRouter"]
+__all__ = ["Redirect", "Route", "RouteDestination", "RouteMatch", "ServiceRouter"]
 
 _RETRY_ON = frozenset(
     [
@@ -26,6 +28,12 @@ _RETRY_ON = frozenset(
         "unavailable",
     ]
 )
+
+_REDIRECTS = frozenset([301, 302, 303, 307, 308])
+#: A name, an IPv4 address, or an IPv6 address in brackets.
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\]")
+#: Visible ASCII, as a target is on the wire.
+_PATH = re.compile(r"/[!-~]{0,2047}")
 
 
 class HeaderMatch(Part, frozen=True, kw_only=True):
@@ -93,6 +101,42 @@ class RouteMatch(Part, frozen=True, kw_only=True):
     http: HTTPMatch | None = None
 
 
+class Redirect(Part, frozen=True, kw_only=True):
+    """Ours, in Envoy's words: the request is answered with another address; what is left out stays as it was asked for.
+
+    `response_code` is 301 when it is left out.
+    """
+
+    scheme_redirect: str = ""
+    host_redirect: str = ""
+    port_redirect: int = 0
+    path_redirect: str = ""
+    prefix_rewrite: str = ""
+    strip_query: bool = False
+    response_code: int = 0
+
+    def problem(self, http: HTTPMatch | None) -> str:
+        if not (self.scheme_redirect or self.host_redirect or self.port_redirect or self.path_redirect
+                or self.prefix_rewrite or self.strip_query):  # fmt: skip
+            return " Redirect changes nothing"
+        if self.scheme_redirect not in {"", "http", "https"}:
+            return f' Redirect.SchemeRedirect must be http or https: "{self.scheme_redirect}"'
+        if self.host_redirect and not _HOST.fullmatch(self.host_redirect):
+            return f' Redirect.HostRedirect is not a host name or address: "{self.host_redirect}"'
+        if not 0 <= self.port_redirect <= 65535:
+            return f" Redirect.PortRedirect must be between 1 and 65535: {self.port_redirect}"
+        if self.path_redirect and self.prefix_rewrite:
+            return " Redirect should only contain one of PathRedirect or PrefixRewrite"
+        for field, path in (("PathRedirect", self.path_redirect), ("PrefixRewrite", self.prefix_rewrite)):
+            if path and not _PATH.fullmatch(path):
+                return f" Redirect.{field} must start with '/' and have no spaces or controls: \"{path}\""
+        if self.prefix_rewrite and not (http is not None and (http.path_exact or http.path_prefix)):
+            return " cannot make use of Redirect.PrefixRewrite without configuring either PathExact or PathPrefix"
+        if self.response_code and self.response_code not in _REDIRECTS:
+            return f" Redirect.ResponseCode must be one of 301, 302, 303, 307 or 308: {self.response_code}"
+        return ""
+
+
 class RouteDestination(Part, frozen=True, kw_only=True):
     """Where a request goes and how; an empty service is the router's own."""
 
@@ -109,6 +153,8 @@ class RouteDestination(Part, frozen=True, kw_only=True):
     retry_on: tuple[str, ...] = ()
     request_headers: HeaderModifiers | None = None
     response_headers: HeaderModifiers | None = None
+    #: Ours: nothing is sent on; of the others only `response_headers` goes with it.
+    redirect: Redirect | None = None
 
 
 class Route(Part, frozen=True, kw_only=True):
@@ -123,6 +169,10 @@ class Route(Part, frozen=True, kw_only=True):
         destination = self.destination
         if found or destination is None:
             return found
+        if destination.redirect is not None:
+            if changed(destination, redirect=None, response_headers=None) != RouteDestination():
+                return " Redirect cannot be combined with other fields of Destination than ResponseHeaders"
+            return destination.redirect.problem(http)
         if destination.prefix_rewrite and not (http is not None and (http.path_exact or http.path_prefix)):
             return " cannot make use of PrefixRewrite without configuring either PathExact or PathPrefix"
         for condition in destination.retry_on:

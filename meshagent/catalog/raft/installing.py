@@ -36,6 +36,7 @@ __all__ = ["SnapshotReceiver", "SnapshotSender"]
 log = logging.getLogger("agent.server.raft")
 
 CHUNK_BYTES = 256 << 10
+REST_LONGEST_S = 0.02  # after each chunk, otherwise as long as it took: for the writes of others
 RETRIES = 20  # of one chunk without any answer, each after a heartbeat's time and a half
 
 _decoder = msgspec.msgpack.Decoder(list[bytes])
@@ -86,13 +87,14 @@ class SnapshotSender:
         try:
             frames = _frames(chunks, self._clock, self._settings.slice_s)
             for number, (data, done) in enumerate(frames):
+                began = self._clock.monotonic()
                 reply = await self._deliver(node_id, snapshot, term, number, data, done)
                 if reply is None or (not reply.done and (reply.chunk != number + 1 or done)):
                     break
                 if reply.done:
                     delivered = reply
                     break
-                await self._clock.sleep(0)
+                await self._clock.sleep(min(self._clock.monotonic() - began, REST_LONGEST_S))
         finally:
             del self._under_way[node_id]
         engine = self._engine()

@@ -8,7 +8,6 @@ What may be changed: how much is on its way at a time. Who fails leaves an orpha
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from typing import Any
 
@@ -45,32 +44,35 @@ class PuttingBack:
             self._restorer.end()
 
     async def _put(self, id: bytes, chunks: AsyncIterator[bytes]) -> None:
-        under_way: deque[tuple[Future, int]] = deque()
+        under_way: list[Future] = []
         monotonic = self._clock.monotonic
         size = number = 0
+        began = monotonic()
         try:
             async for chunk in chunks:
                 if len(chunk) > MAX_RESTORED_BYTES:
                     raise CorruptData(f"a chunk of {len(chunk)} bytes, the limit is {MAX_RESTORED_BYTES}")
-                under_way.append((self._propose(encode_part(CHUNK, id, number, chunk)), len(chunk)))
+                if not under_way:
+                    began = monotonic()
+                under_way.append(self._propose(encode_part(CHUNK, id, number, chunk)))
                 size += len(chunk)
                 number += 1
-                while size > AT_ONCE_BYTES:
-                    future, taken = under_way.popleft()
-                    size -= taken
-                    began = monotonic()
-                    await future
-                    await self._rest(monotonic() - began)  # other writes get as much of the time
-            while under_way:
-                await under_way.popleft()[0]
+                if size >= AT_ONCE_BYTES:
+                    await _all(under_way)
+                    size = 0
+                    await self._clock.sleep(monotonic() - began)  # other writes get as much of the time
+            await _all(under_way)
             await self._propose(encode_part(EXCHANGE, id, number))
         finally:
-            for future, _ in under_way:
+            for future in under_way:
                 future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    async def _rest(self, seconds: float) -> None:
-        if seconds > 0:
-            await self._clock.sleep(seconds)
+
+async def _all(futures: list[Future]) -> None:
+    """Wait for them, oldest first, and take them off the list. Raises what the first failed one raises."""
+    while futures:
+        await futures[0]
+        futures.pop(0)
 
 
 async def _each(chunks: Iterable[bytes] | AsyncIterable[bytes]) -> AsyncIterator[bytes]:

@@ -33,9 +33,10 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One instance of an upstream."""
+    """One instance of an upstream, whose name is `service`."""
 
     key: str
+    service: str
     host: HostKey
 
 
@@ -87,4 +88,4 @@ def _dialled_directly(snapshot: ProxySnapshot) -> Iterator[tuple[tuple[str, int]
             for endpoint in row.endpoints:
                 address = canonical(endpoint.address) if endpoint.direct_port else ""
                 if address:
-                    yield (address, endpoint.direct_port), Instance(outbound.key, key_of(row, endpoint))
+                    yield (address, endpoint.direct_port), Instance(outbound.key, outbound.name, key_of(row, endpoint))

@@ -26,7 +26,7 @@ from meshagent.connect.proxy.limits.limiter import RateLimiter
 from meshagent.connect.proxy.local_app import join_application
 from meshagent.connect.proxy.passage import Passage
 from meshagent.connect.proxy.peek import Refuse
-from meshagent.connect.proxy.pump import Side, end_idle
+from meshagent.connect.proxy.pump import Side, address_of, end_idle
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.snapshot import Inbound, ProxySnapshot
@@ -146,6 +146,7 @@ class InboundListener:
             log.info("intention audit: would be denied: source=%s reason=%s", identity, decision.reason)
         if not decision.allowed:
             self._denied(identity, decision, live=False)
+            self._connections.refused(address_of(side.transport), identity, decision.reason)
             side.fail("denied")
             return
         self.live[side] = identity
@@ -181,5 +182,7 @@ class InboundListener:
             other = side.other
             self._connections.ended(noted, side.read_bytes, other.read_bytes if other is not None else 0, why)
         if not self.live.pop(side, "") and why:
-            self._tallies.failed_handshakes += why != "denied"
+            if why != "denied":
+                self._tallies.failed_handshakes += 1
+                self._connections.refused(side.peer_address, "", why)
             log.debug("connection ended before it began: reason=%s", why)

@@ -174,7 +174,7 @@ class TransparentListener:
             return
         host.active += 1
         self.live[side] = cluster, host
-        connections = self._seen(cluster.name)
+        connections = self._seen(where.service)
 
         def joined(_: Host) -> None:
             side.noted = connections.joined("", host.key, host.target)

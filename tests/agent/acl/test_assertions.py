@@ -119,9 +119,10 @@ def test_mapped_claims() -> None:
         "ListClaimMappings": {"groups": "groups", "one": "one", "none": "none"},
     }
     found = mapped(claims, config)
-    assert found.value == {"u": "bob", "n": "5", "ok": "true", "d": "x", "e": "y", "g": ""}
-    assert found.list == {"groups": ("g", "1"), "one": ("s",), "none": ()}
+    assert found.value == {"u": "bob", "n": "5", "ok": "true", "d": "x", "e": "y"}
+    assert found.list == {"groups": ("g", "1"), "one": ("s",)}
     assert found.variables()["value.u"] == "bob"
+    assert found.variables()["value.g"] == ""  # for names; a selector must be able to ask whether it is there
     for bad in ({"ClaimMappings": {"deep": "x"}}, {"ListClaimMappings": {"deep": "x"}}):
         with pytest.raises(InternalError, match="claim"):
             mapped(claims, bad)

@@ -124,12 +124,15 @@ async def test_one_that_could_not_be_renewed_is_used_to_its_end_then_asked_for_a
     assert world.keeper.usable
     assert world.renewals > 100  # at least every five minutes
     assert world.firsts == 1
+    assert world.keeper.problem().startswith("The certificate of this agent could not be renewed: it is valid until 20")
     await _days(world, 0.2)
     assert not world.keeper.usable
+    assert world.keeper.problem().startswith("The certificate of this agent has ended")
     assert world.firsts > 1
     world.problem = None
     await world.clock.advance(60)
     assert world.keeper.usable
+    assert world.keeper.problem() == ""
 
 
 async def test_another_root_brings_the_renewal_forward(world: World) -> None:

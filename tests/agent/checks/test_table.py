@@ -1,5 +1,6 @@
 """The table names every type once, with what a reader and a generator of references need."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,16 @@ def test_a_row_is_complete(row):
 def test_a_kind_has_a_module_and_a_test(kind):
     assert (Path(checks.__file__).parent / f"{kind}.py").exists()
     assert (Path(__file__).parent / f"test_{kind}.py").exists()
+
+
+@pytest.mark.parametrize("row", [row for row in CHECK_TYPES.values() if row.prepare], ids=lambda row: row.kind)
+def test_what_prepares_a_probe_is_there(row):
+    """It is imported with the first check of its kind."""
+    module = import_module(f"meshagent.agent.checks.{row.kind}")
+    with pytest.raises(Exception) as late:
+        row.prepare(None, None)
+    with pytest.raises(type(late.value)):
+        module.prepare(None, None)
 
 
 def test_what_starts_a_program_is_in_the_lane_of_programs():

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from meshagent.agent import compatibility
 from meshagent.agent.config import Host
 
 
@@ -121,14 +122,21 @@ def test_a_plain_server_has_nothing_to_warn_of(configure: Any) -> None:
     assert configure.warnings(dev=True) == []
 
 
-def test_what_has_no_effect_yet_is_told_once_each_with_what_it_waits_for(configure: Any) -> None:
+def test_what_has_no_effect_yet_is_told_once_each_with_what_it_waits_for(
+    configure: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Only what a source gives other than the default; the preset of -dev gives some too."""
+    waiting = (compatibility.Waiting(feature="something", options=("session_ttl_min", "ui_config")),)
+    monkeypatch.setattr(compatibility, "WAITING", waiting)
     assert configure.warnings('acl { enabled = true default_policy = "deny" }', dev=True) == []
-    assert configure.warnings('ui_config { metrics_provider = "a" }') == [
-        "b.hcl:1:13: ui_config.metrics_provider has no effect yet: it waits for charts in the web page"
+    assert configure.warnings('session_ttl_min = "11s"') == [
+        "b.hcl:1:1: session_ttl_min has no effect yet: it waits for something"
+    ]
+    assert configure.warnings('session_ttl_min = "11s"', 'session_ttl_min = "12s"') == [
+        "c.hcl:1:1: session_ttl_min has no effect yet: it waits for something"
     ]
     assert configure.warnings('ui_config { metrics_provider = "a" }', 'ui_config { metrics_provider = "b" }') == [
-        "c.hcl:1:13: ui_config.metrics_provider has no effect yet: it waits for charts in the web page"
+        "c.hcl:1:13: ui_config.metrics_provider has no effect yet: it waits for something"
     ]
 
 

@@ -114,7 +114,8 @@ async def test_services_behind_a_gateway_with_the_addresses_they_have_there(api:
 async def test_exports_to_a_peer(api: Api) -> None:  # IN5
     services = [{"Name": "web", "Consumers": [{"Peer": "east"}]}]
     await put(api, "/v1/config", {"Kind": "exported-services", "Name": "default", "Services": services})
-    assert await read(api, "exported-services?peer=east") == ["web"]
+    (web,) = await read(api, "exported-services?peer=east")
+    assert (web["Name"], web["InstanceCount"], web["Nodes"]) == ("web", 0, None)
     assert await read(api, "exported-services?peer=west") == []
 
 

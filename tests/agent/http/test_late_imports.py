@@ -5,22 +5,30 @@ import sys
 
 import pytest
 
-ABSENT = "assert not {'attr', 'html', 'email.policy', 'urllib.request'} & sys.modules.keys(), 'they were imported'"
+PUT_OFF = {"attr", "html", "email.message", "mimetypes", "tempfile", "urllib.request"}
+ABSENT = f"assert not {PUT_OFF} & sys.modules.keys(), 'they were imported'"
 
 
 @pytest.mark.parametrize(
     "script",
     [
         f"import meshagent.agent.http.server; {ABSENT}",
-        "import meshagent.agent.http.server; import attr, html, email.policy, urllib.request;"
+        "import meshagent.agent.http.server; import attr, html, email.policy, urllib.request, tempfile;"
+        "import mimetypes, email.message; assert email.message.Message and tempfile.mkdtemp and mimetypes.init;"
         "assert attr.evolve and html.unescape('&lt;') == '<' and email.policy.default and urllib.request.urlopen",
         "import meshagent.agent.http.server; from aiohttp import helpers;"
         "assert helpers.parse_mimetype('text/html; charset=x').parameters['charset'] == 'x';"
         "assert helpers.parse_content_type('text/html; charset=x')[1]['charset'] == 'x';"
+        "assert helpers.parse_http_date('Thu, 01 Jan 1970 00:00:01 GMT').timestamp() == 1.0;"
         "assert helpers.ETag('x') == helpers.ETag('x', False)",
         "import os; os.environ['http_proxy'] = 'http://10.0.0.1:1'; import meshagent.agent.http.server;"
         "from aiohttp import helpers; assert 'http' in helpers.proxies_from_env()",
         "import attr, meshagent.agent.http.server; assert attr.evolve",
+        "import meshagent.agent.http.server; from aiohttp import web_request;"
+        "assert web_request.SpooledTemporaryFile(8).write(b'x') == 1",
+        "import meshagent.agent.http.server; from aiohttp import payload;"
+        "named = payload.BufferedReaderPayload(open(sys.executable, 'rb'), filename='a.png');"
+        "assert named.content_type == 'image/png'",
         "import meshagent.agent.http.server, aiohttp; aiohttp.ClientSession; from aiohttp import web; web.Server",
     ],
 )

@@ -57,7 +57,7 @@ async def test_several_listeners_and_one_that_is_taken(api: Api) -> None:
     wire = Wire(*await asyncio.open_connection("127.0.0.1", port))
     assert (await wire.ask("GET", "/v1/status/leader")).status == 200
     wire.writer.close()
-    with pytest.raises(OSError, match="address already in use"):
+    with pytest.raises(OSError, match="ddress already in use"):
         await api.server.listen("127.0.0.1", port)
 
 
@@ -73,6 +73,34 @@ async def test_tls(api: Api, tmp_path: Path) -> None:
         assert (await wire.ask("GET", "/v1/kv/a?raw")).text == "1"
     assert api.hits == 2
     wire.writer.close()
+
+
+async def test_another_certificate_takes_over_the_socket(api: Api, tmp_path: Path) -> None:
+    """Who is connected stays; who connects from then on sees the other one, on the same port."""
+    contexts, trusts = [], []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        certificate = _self_signed(tmp_path / name)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        contexts.append(context)
+        trusts.append(ssl.create_default_context(cafile=str(certificate)))
+    _, port = await api.server.listen("127.0.0.1", 0, contexts[0])
+
+    async def connect(trust: ssl.SSLContext) -> Wire:
+        return Wire(*await asyncio.open_connection("127.0.0.1", port, ssl=trust, server_hostname="localhost"))
+
+    standing = await connect(trusts[0])
+    assert (await standing.ask("GET", "/v1/status/leader")).status == 200
+    for _ in range(2):
+        await api.server.secure(contexts[1])
+        fresh = await connect(trusts[1])
+        assert (await fresh.ask("GET", "/v1/status/leader")).status == 200
+        fresh.writer.close()
+    with pytest.raises(ssl.SSLError):
+        await connect(trusts[0])
+    assert (await standing.ask("GET", "/v1/status/leader")).status == 200
+    standing.writer.close()
 
 
 def _self_signed(folder: Path) -> Path:

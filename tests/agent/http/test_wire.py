@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import zlib
 from datetime import UTC, datetime
+from email.utils import format_datetime
+
+from hypothesis import given
+from hypothesis.strategies import datetimes, just
 
 from meshagent.agent.http.response import JSON, Response
 from meshagent.agent.http.wire import GZIP_FROM, DateLine, error_answer, finish, header_block, status_line
@@ -25,6 +29,11 @@ def test_c28_compression_from_a_size_on() -> None:
         finish(Response(200, b"x" * GZIP_FROM), b"", gzip=False),
     ):
         assert b"gzip" not in answer.head
+
+
+@given(datetimes(min_value=datetime(1000, 1, 1), timezones=just(UTC)))
+def test_the_date_is_that_of_the_standard_library(now: datetime) -> None:
+    assert DateLine(now).line == f"Date: {format_datetime(now, usegmt=True)}\r\n\r\n".encode()
 
 
 def test_no_header_can_be_smuggled() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +35,7 @@ MESSAGES = [
 SAID = [
     Change(2, 1, 9, 200, "text/plain", (("A", "b"),), 3, 4, b"x"),
     Failure(2, "no"),
-    Standing("", 5),
+    Standing("", 5, True),
     Unchanged(1, 2),
 ]
 
@@ -88,3 +89,7 @@ def test_what_is_too_much_is_refused() -> None:
         messages.decode(Once, messages.encode(Once(long)))
     with pytest.raises(RemoteProtocolError, match="513 writes"):
         messages.decode_writes(messages.encode([(b"i", "", b"c")] * 513))
+
+
+def test_a_server_of_the_release_before_says_nothing_of_the_default() -> None:
+    assert messages.decode_piece(msgspec.msgpack.encode([(0, [3, "a:1", 5])])) == [(0, Standing("a:1", 5, False))]

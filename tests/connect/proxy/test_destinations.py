@@ -34,7 +34,7 @@ def snapshot(*, mesh_only: bool = False) -> ProxySnapshot:
 
 
 def instance(node: str, id: str, address: str, port: int) -> Instance:
-    return Instance("virtual:api", ("api.default.default.dc1", node, id, address, port))
+    return Instance("virtual:api", "api", ("api.default.default.dc1", node, id, address, port))
 
 
 UNKNOWN = Nowhere("no service that may be reached from here has this virtual address")

@@ -63,6 +63,7 @@ class Client:
         self.trailers: Headers | None = None
         self.ended = False
         self.was_reset: Reset | None = None
+        self.unwanted = False
         self.paused = False
 
     @property
@@ -88,8 +89,10 @@ class Client:
         self.trailers, self.ended = trailers, True
 
     def reset(self, why: Reset) -> None:
-        assert not self.ended
-        self.was_reset = why
+        if self.ended:
+            self.unwanted = True  # the rest of the request
+        else:
+            self.was_reset = why
 
     def pause_reading(self) -> None:
         self.paused = True

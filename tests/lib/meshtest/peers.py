@@ -22,7 +22,7 @@ from meshtest.process import _die_with_parent, _end_group, _started
 
 SEARCH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 PYTHON_CONSUL2 = ROOT / ".venv" / "peers" / "python-consul2"
-CONSUL_SD = ROOT / ".venv" / "peers" / "consul-sd"
+BUILT = ROOT / ".venv" / "peers"
 
 
 def absent(what: str) -> None:
@@ -42,11 +42,12 @@ def program(name: str) -> str:
     return found
 
 
-def consul_sd() -> str:
-    """Prometheus' Consul discovery as a program (tests/interop/prometheus_sd)."""
-    if not CONSUL_SD.exists():
-        absent("Prometheus' Consul discovery (built with go)")
-    return str(CONSUL_SD)
+def built(name: str) -> str:
+    """A program that tests/prepare builds with go: consul-sd (tests/interop/prometheus_sd) or consul-template."""
+    path = BUILT / name
+    if not path.exists():
+        absent(f"{name} (built with go)")
+    return str(path)
 
 
 def python_consul2() -> Path:

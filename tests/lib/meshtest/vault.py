@@ -172,6 +172,20 @@ class StubVault:
         leaf = certs.service_leaf(request, *self._between, self._next(), datetime.now(UTC), life, uri)
         return 200, {"data": {"certificate": leaf.decode().strip()}}
 
+    def _POST_connect_dc1_roles_meshagent_agent_cert(self, body: Any) -> tuple[int, Any]:
+        if body["use_csr_sans"] is not False or body["use_csr_common_name"] is not False:
+            self.problems.append(f"role: {body}")
+        return self._POST_connect_dc1_roles_leaf_cert(body)
+
+    def _POST_connect_dc1_sign_meshagent_agent_cert(self, body: Any) -> tuple[int, Any]:
+        assert self._between is not None
+        life = timedelta(seconds=int(body["ttl"].removesuffix("s")))
+        names = [one for key in ("alt_names", "ip_sans") for one in body[key].split(",") if one]
+        leaf = certs.service_leaf(
+            body["csr"].encode(), *self._between, self._next(), datetime.now(UTC), life, body["uri_sans"], names
+        )
+        return 200, {"data": {"certificate": leaf.decode().strip()}}
+
     def _POST_connect_root_root_sign_self_issued(self, body: Any) -> tuple[int, Any]:
         assert self._root is not None
         crossed = certs.cross_sign(body["certificate"].encode(), *self._root, self._next(), datetime.now(UTC))

@@ -136,11 +136,11 @@ class Attempt:
 
     def on_blocked(self) -> None:
         if not self._over:
-            self.exchange.stream.pause_reading()
+            self.exchange.hold_client()
 
     def on_writable(self) -> None:
         if not self._over:
-            self.exchange.stream.resume_reading()
+            self.exchange.release_client()
 
     # --- inside ------------------------------------------------------------------------------------------------
 

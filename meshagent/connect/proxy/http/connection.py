@@ -17,6 +17,7 @@ from typing import cast
 from meshagent.connect.proxy.http.streams import ConnectionCodec, Peer, Timer
 from meshagent.connect.proxy.http.timers import STEP_S, TimerWheel
 from meshagent.connect.proxy.layers.tls import Tls
+from meshagent.connect.proxy.pump import address_of
 from meshagent.errors import RemoteProtocolError
 
 __all__ = ["HttpConnection", "Turn"]
@@ -90,6 +91,7 @@ class HttpConnection(asyncio.Protocol):
         "_turn",
         "_written_eof",
         "codec",
+        "failed_address",
         "failure",
         "lost",
         "peer",
@@ -119,8 +121,9 @@ class HttpConnection(asyncio.Protocol):
         self.lost = False
         #: Ends a handshake that takes too long; whoever set it cancels it, for it holds the connection.
         self.timer: Timer | None = None
-        #: Why the handshake failed.
+        #: Why the handshake failed, and of whom ("ip:port").
         self.failure = ""
+        self.failed_address = ""
 
     # --- what the transport says -------------------------------------------------------------------------------
 
@@ -187,11 +190,15 @@ class HttpConnection(asyncio.Protocol):
             self.codec.writing_resumed()
             self._turn.flush()
 
+    def fail(self, why: str) -> None:
+        """The handshake does not come about."""
+        if not self.failure:
+            self.failure, self.failed_address = why, self.address
+
     @property
     def address(self) -> str:
         """The peer's "ip:port"; "" of a Unix socket."""
-        name = self.transport.get_extra_info("peername") if self.transport is not None else None
-        return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else ""
+        return address_of(self.transport)
 
     # --- Wire --------------------------------------------------------------------------------------------------
 
@@ -274,7 +281,7 @@ class HttpConnection(asyncio.Protocol):
         try:
             chunks = tls.feed(data)
         except RemoteProtocolError as error:
-            self.failure = self.failure or str(error)
+            self.fail(str(error))
             self._send_tls()
             self._closing = True
             if self.transport is not None:

@@ -31,12 +31,14 @@ if TYPE_CHECKING:
     from meshagent.connect.proxy.http.policy import Destination, Fault, Route
     from meshagent.connect.proxy.http.tokens import Found
 
-__all__ = ["BUFFER_BYTES", "Exchange"]
+__all__ = ["BODY_GRACE_S", "BUFFER_BYTES", "Exchange"]
 
 #: What is kept of a request's body for one more try (Envoy: the buffer limit of a connection, 1 MiB).
 BUFFER_BYTES = 256 * 1024
 #: Another instance is tried so often, unasked, when no connection came about: nothing was sent.
 _UNASKED_RETRIES = 2
+#: A request's body may trickle for so long, and for as long as it keeps `min_body_rate` after that.
+BODY_GRACE_S = 60.0
 #: May be sent again when nobody knows whether it arrived.
 _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE"})
 
@@ -55,6 +57,7 @@ class Exchange:
         "_buffered",
         "_deadline",
         "_head_sent",
+        "_held_s",
         "_idle_since",
         "_mirror",
         "_over",
@@ -76,6 +79,7 @@ class Exchange:
         "grpc_status",
         "hash_key",
         "head",
+        "held",
         "host",
         "identity",
         "manager",
@@ -143,6 +147,9 @@ class Exchange:
         self._stale_retried = False
         self._seen = False
         self._idle_since = self.started
+        #: The client is not read now; for so long it was not.
+        self.held = False
+        self._held_s = 0.0
 
     # --- the chain ---------------------------------------------------------------------------------------------
 
@@ -296,7 +303,7 @@ class Exchange:
         if self._buffered > BUFFER_BYTES or not self._may_repeat():
             self._buffer = None
         if not self._request_done:
-            self.stream.resume_reading()
+            self.release_client()
 
     def _may_repeat(self) -> bool:
         """Whether the body is worth keeping."""
@@ -483,6 +490,27 @@ class Exchange:
         if limit and now - self._idle_since > limit:
             self.reply(replies.IDLE if self._request_done else replies.SLOW)
 
+    def check_body(self, now: float, since_s: float) -> None:
+        """End it when the client lets its body trickle, so that it is never silent and never done. `since_s` ago was
+        the last look. What streams both ways (gRPC, upgrades, an answer that has begun) may take its time."""
+        rate = self.manager.min_body_rate
+        if self._request_done or self._head_sent or not rate or self.grpc or self.head.upgrade:
+            return
+        if self.held or (self.head.expects_continue and not self.request_bytes):
+            self._held_s += since_s  # it is not the client who is slow
+        elif now - self.started - self._held_s > BODY_GRACE_S + self.request_bytes / rate:
+            self.reply(replies.SLOW_BODY)
+
+    def hold_client(self) -> None:
+        """Take no more of the request's body for now."""
+        self.held = True
+        self.stream.pause_reading()
+
+    def release_client(self) -> None:
+        """Go on."""
+        self.held = False
+        self.stream.resume_reading()
+
     def _finish(self) -> None:
         if self._over:
             return
@@ -524,7 +552,7 @@ class Exchange:
             if self._buffered <= BUFFER_BYTES or stream is None:
                 buffer.append(data)
                 if self._buffered > BUFFER_BYTES and not end:
-                    self.stream.pause_reading()
+                    self.hold_client()
             else:
                 self._buffer = None  # too long to be sent again
         if stream is not None:

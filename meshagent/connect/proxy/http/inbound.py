@@ -74,6 +74,7 @@ class HttpInboundListener:
         self._door = Door()
         #: Peers, with their identity once it is known.
         self.live: dict[HttpConnection, str] = {}
+        self._connections = connections
         self.manager = Manager("inbound", turn.timers, rng)
         self._key_sets = KeySets(clock, tasks)
         self._rbac = Rbac(state, self._denied, self._tokens)
@@ -107,6 +108,7 @@ class HttpInboundListener:
         self._inbound = inbound
         self._application = Application(inbound, self._turn, self._tasks)
         self.manager.name = self._state().service
+        self.manager.min_body_rate = inbound.min_body_rate
         timeout_s = inbound.request_timeout_ms / 1000.0
         idle_s = IDLE_TIMEOUT_S if inbound.idle_timeout_ms is None else inbound.idle_timeout_ms / 1000.0
         route = Route("default", ((1.0, Destination(self._application)),), timeout_s=timeout_s, idle_timeout_s=idle_s)
@@ -177,7 +179,7 @@ class HttpInboundListener:
 
     def _too_slow(self, connection: HttpConnection) -> None:
         if connection.codec is None and connection in self.live:
-            connection.failure = "TLS handshake timed out"
+            connection.fail("TLS handshake timed out")
             connection.abort()
 
     def _shaken(self, connection: HttpConnection) -> ConnectionCodec | None:
@@ -193,6 +195,7 @@ class HttpInboundListener:
             reason = "the certificate has ended"
         if reason:
             self._denied()
+            self._connections.refused(connection.address, identity, reason)
             log.warning("connection denied: source=%s reason=%s", identity or "(none)", reason)
             return None
         self.live[connection] = identity
@@ -213,6 +216,7 @@ class HttpInboundListener:
             connection.timer.cancel()
         if not self.live.pop(connection, "") and connection.failure:
             self._tallies.failed_handshakes += 1
+            self._connections.refused(connection.failed_address, "", connection.failure)
             log.debug("connection ended before it began: reason=%s", connection.failure)
 
     def _tokens(self, snapshot: ProxySnapshot) -> Tokens:

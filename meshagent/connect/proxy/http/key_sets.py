@@ -9,24 +9,29 @@ Source: surface row M35 (`JSONWebKeySet`); RFC 7517. What may change here: times
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import logging
+import os
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from meshagent.catalog.entries.jwt_provider import JWTProvider, KeyServerTLS, RemoteJWKS
+from meshagent.catalog.entries.jwt_provider import JWTProvider, KeyServerTLS, RemoteJWKS, RetryPolicy
 from meshagent.clock import Clock, Tasks
 from meshagent.connect.proxy.http.tokens import local_keyset
 from meshagent.documents import MAX_BYTES, fetch
 from meshagent.errors import BadRequest, Unavailable
 
-__all__ = ["KeySets"]
+__all__ = ["KeySets", "pause_after", "trusted_context"]
 
 log = logging.getLogger("proxy.jwt")
 
-#: Envoy's cache of remote key sets; pauses after a failure.
+#: Envoy's cache of remote key sets; pauses after a failure; how long one fetch may take.
 _KEEP_S, _RETRY_S, _TIMEOUT_S = 300.0, 2.0, 10.0
+#: Envoy's pauses of a retry policy that says none.
+_BASE_S, _LONGEST_S = 1.0, 10.0
 
 
 class KeySets:
@@ -66,15 +71,29 @@ class KeySets:
 
     async def _follow(self, provider: JWTProvider, remote: RemoteJWKS) -> None:
         loop = asyncio.get_running_loop()
+        failures = 0
         while True:
             pause_s = remote.cache_duration / 1e9 or _KEEP_S
             try:
                 found = await loop.run_in_executor(None, _fetched, remote)
                 self._keys[provider.name] = provider, _loaded(found)
+                failures = 0
             except (OSError, ValueError, BadRequest, Unavailable) as error:
                 log.warning("keys cannot be fetched: provider=%s uri=%s error=%s", provider.name, remote.uri, error)
-                pause_s = _RETRY_S
+                pause_s = pause_after(remote.retry_policy, failures)
+                failures += 1
             await self._clock.sleep(pause_s)
+
+
+def pause_after(policy: RetryPolicy | None, failures: int) -> float:
+    """Seconds until keys are fetched again, after so many failures before this one: the pauses of a policy, which
+    double, while it has retries left."""
+    if policy is None or failures >= policy.num_retries:
+        return _RETRY_S
+    back_off = policy.retry_policy_back_off
+    base_s = (back_off.base_interval / 1e9 if back_off is not None else 0.0) or _BASE_S
+    longest_s = (back_off.max_interval / 1e9 if back_off is not None else 0.0) or max(_LONGEST_S, base_s)
+    return float(min(base_s * 2.0 ** min(failures, 32), longest_s))
 
 
 def _at_once(provider: JWTProvider) -> Sequence[Any] | None:
@@ -99,12 +118,24 @@ def _loaded(text: bytes) -> Sequence[Any]:
 
 def _fetched(remote: RemoteJWKS) -> bytes:
     cluster = remote.jwks_cluster
-    context = _context(cluster.tls_certificates if cluster is not None else None)
+    context = trusted_context(cluster.tls_certificates if cluster is not None else None)
     return fetch(remote.uri, context, remote.request_timeout_ms / 1000.0 or _TIMEOUT_S)
 
 
-def _context(tls: KeyServerTLS | None) -> ssl.SSLContext:
+def trusted_context(tls: KeyServerTLS | None) -> ssl.SSLContext:
+    """Whom a key server has to be vouched for by. Raises Unavailable, OSError."""
     trusted = tls.trusted_ca if tls is not None else None
     if trusted is None:
         return ssl.create_default_context()
-    return ssl.create_default_context(cafile=trusted.filename or None, cadata=trusted.inline_string or None)
+    given = trusted.inline_string or os.environ.get(trusted.environment_variable, "") or _decoded(trusted.inline_bytes)
+    if not given and not trusted.filename:
+        raise Unavailable("the authority that is to be trusted is empty")  # not the system's, which nobody named
+    return ssl.create_default_context(cafile=trusted.filename or None, cadata=given or None)
+
+
+def _decoded(text: str) -> str:
+    """Bytes as JSON has them, base64; or as they are."""
+    try:
+        return base64.b64decode(text, validate=True).decode("ascii")
+    except (binascii.Error, ValueError):
+        return text

@@ -17,10 +17,12 @@ from meshagent.connect.proxy.http.messages import RequestHead
 from meshagent.connect.proxy.http.policy import Route, RouteTable
 from meshagent.connect.proxy.http.streams import DownstreamStream, Reset, Timers
 
-__all__ = ["Manager"]
+__all__ = ["MIN_BODY_RATE", "SWEEP_S", "Manager"]
 
 #: How often streams are looked at for silence, in seconds.
 SWEEP_S = 1.0
+#: Bytes a second (Apache's mod_reqtimeout asks for 500 after 20 s; uploads over poor lines are to pass here).
+MIN_BODY_RATE = 100
 
 
 class _NoRoutes:
@@ -49,6 +51,8 @@ class Manager:
         self.routes: RouteTable = _NoRoutes()
         #: The name of the upstream (outbound) or the service (inbound), for telemetry.
         self.name = ""
+        #: What a request's body has to bring, in bytes a second, after a minute; 0 for any.
+        self.min_body_rate = MIN_BODY_RATE
         self.active: set[Exchange] = set()
         #: How often codecs refused what they read, by reason.
         self.refused: dict[str, int] = {}
@@ -82,6 +86,7 @@ class Manager:
         now = self.timers.now()
         for exchange in list(self.active):
             exchange.check_idle(now)
+            exchange.check_body(now, SWEEP_S)
         self._sweeping = bool(self.active)
         if self._sweeping:
             self.timers.after(SWEEP_S, self._sweep)

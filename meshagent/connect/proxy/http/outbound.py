@@ -65,6 +65,7 @@ class HttpOutboundListener:
     def outbound(self, outbound: Outbound) -> None:
         self._outbound = outbound
         self.manager.name = outbound.name
+        self.manager.min_body_rate = outbound.min_body_rate
         chain = outbound.chain
         if chain is None:
             self.manager.routes = Routes([])

@@ -19,6 +19,7 @@ __all__ = [
     "NO_ROUTE",
     "OVERFLOW",
     "SLOW",
+    "SLOW_BODY",
     "TIMED_OUT",
     "as_answer",
     "fault",
@@ -39,6 +40,7 @@ TIMED_OUT = LocalReply(504, b"upstream request timeout", "UT", "upstream_respons
 DEADLINE = LocalReply(504, b"deadline exceeded", "DT", "grpc_timeout", (), DEADLINE_EXCEEDED)
 IDLE = LocalReply(504, b"stream timeout", "SI", "stream_idle_timeout")
 SLOW = LocalReply(408, b"stream timeout", "SI", "stream_idle_timeout")
+SLOW_BODY = LocalReply(408, b"request timeout", "", "request_body_too_slow")
 DENIED = LocalReply(403, b"RBAC: access denied", "", "rbac_access_denied")
 
 _WORDS = {

@@ -20,6 +20,7 @@ from meshagent.connect.proxy.http.hooks import Cluster
 from meshagent.connect.proxy.http.matching import Matcher, header_value, matcher, query_value
 from meshagent.connect.proxy.http.messages import RequestHead
 from meshagent.connect.proxy.http.policy import NO_EDITS, Destination, Fault, HeaderEdits, Mirror, RetryPolicy, Route
+from meshagent.connect.proxy.http.redirecting import redirecting
 from meshagent.durations import parse_duration
 
 __all__ = ["DEFAULT_TIMEOUT_S", "IDLE_TIMEOUT_S", "Routes", "compile_routes", "edits_of"]
@@ -119,6 +120,7 @@ class _Compiler:
             fault=made,
             mirror=Mirror(self._mirror, extras.mirror_percent) if self._mirror is not None else None,
             hash_key=_hashing(splits),
+            direct=redirecting(to.redirect, prefix or "") if to is not None and to.redirect is not None else None,
         )
 
     def _splits(self, key: str) -> tuple[tuple[tuple[float, Destination], ...], list[ResolverNode]]:

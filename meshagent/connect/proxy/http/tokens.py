@@ -45,8 +45,8 @@ class Tokens:
         self._providers = {one.name: one for one in providers}
         self._keys_of = keys_of
         self._now = now
-        #: (provider, token) -> (claims, until when they are good).
-        self._known: dict[tuple[str, str], tuple[dict[str, Any], float]] = {}
+        #: By provider: token -> (claims, until when they are good).
+        self._known: dict[str, dict[str, tuple[dict[str, Any], float]]] = {}
 
     def of(self, head: RequestHead) -> Found:
         """What can be asked about the tokens of a request."""
@@ -71,8 +71,8 @@ class Tokens:
 
     def _verified(self, provider: JWTProvider, token: str) -> dict[str, Any] | None:
         now = self._now()
-        key = (provider.name, token)
-        known = self._known.get(key)
+        tokens = self._known.setdefault(provider.name, {})
+        known = tokens.get(token)
         if known is not None and now.timestamp() < known[1]:
             return known[0]
         keys = self._keys_of(provider)
@@ -92,9 +92,10 @@ class Tokens:
             return None
         until = claims.get("exp")
         if isinstance(until, int | float):
-            if len(self._known) >= _MAX_KNOWN:
-                self._known.clear()
-            self._known[key] = claims, float(until)
+            cache = provider.cache_config
+            if len(tokens) >= (cache.size if cache is not None and cache.size > 0 else _MAX_KNOWN):
+                del tokens[next(iter(tokens))]
+            tokens[token] = claims, float(until)
         return claims
 
 

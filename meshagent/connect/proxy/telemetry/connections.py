@@ -80,6 +80,16 @@ class Connections:
         """Intentions do not allow it; an identity nobody knows is counted with others."""
         self.series(identity).denied += 1
 
+    def refused(self, address: str, identity: str, why: str) -> None:
+        """It ended before it was anybody's: no TLS, no proof, no permission. `address` is the peer's "ip:port"."""
+        observer = self._observer
+        if observer.watched:
+            record = Record(
+                self._direction, observer.service_of(identity), self._service, "", observer.wall(), 0.0, detail=why
+            )  # fmt: skip
+            record.peer_address, record.peer_identity, record.refused = address, identity, True
+            observer.record(record)
+
     def _tell(
         self, series: Series, connection: Connection, bytes_in: int, bytes_out: int, why: str, flags: str = ""
     ) -> None:

@@ -42,6 +42,8 @@ class Observer:
         self.book = Book()
         self.taps: set[Tap] = set()
         self.access_log: Callable[[Record], None] | None = None
+        #: Connections that were refused stand in the access log, too (`DisableListenerLogs` says not).
+        self.logs_refused = True
         self.export: Callable[[Record], None] | None = None
         self.sampling_percent = 100.0
         #: Somebody wants records of everything.
@@ -58,7 +60,7 @@ class Observer:
 
     def record(self, record: Record) -> None:
         """Give a record to all who want it."""
-        if self.access_log is not None:
+        if self.access_log is not None and (self.logs_refused or not record.refused):
             self.access_log(record)
         for tap in self.taps:
             tap.offer(record)

@@ -44,6 +44,8 @@ class Record(msgspec.Struct):
     peer_subject: str = ""
     local_identity: str = ""
     sni: str = ""
+    #: Of a connection that a listener refused before it was anybody's.
+    refused: bool = False
     #: "mutual", or "none" where the peer proved nothing.
     tls: str = "mutual"
     grpc_status: int = -1

@@ -15,14 +15,13 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from meshagent import __version__
 from meshagent.clock import Clock, Tasks
 from meshagent.connect.leaf import health
 from meshagent.connect.observing import Observing
 from meshagent.connect.proxy.cluster.clusters import Clusters
-from meshagent.connect.proxy.http.manager import Manager
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry import access_format, otlp, places
 from meshagent.connect.proxy.telemetry.admin import Admin, json_page, metrics_page
@@ -33,6 +32,9 @@ from meshagent.connect.proxy.telemetry.observer import Observer
 from meshagent.connect.proxy.telemetry.span_exporter import SpanExporter
 from meshagent.connect.snapshot import ProxySnapshot
 from meshagent.errors import MeshError
+
+if TYPE_CHECKING:
+    from meshagent.connect.proxy.http.manager import Manager
 
 __all__ = ["SidecarTelemetry"]
 
@@ -69,6 +71,8 @@ class SidecarTelemetry:
         self._level = "passing"
         #: Those of the HTTP listeners, for what their codecs refused.
         self.managers: list[Manager] = []
+        #: The counts of those that are gone.
+        self._refused: Counter[str] = Counter()
 
     async def apply(self, snapshot: ProxySnapshot) -> None:
         """Take up what a snapshot says."""
@@ -79,6 +83,7 @@ class SidecarTelemetry:
         if (wanted.otlp_endpoint, wanted.otlp_headers) != (self._observing.otlp_endpoint, self._observing.otlp_headers):
             self._export_to(wanted, snapshot)
         self.observer.sampling_percent = wanted.sampling_percent
+        self.observer.logs_refused = wanted.access_logs is None or not wanted.access_logs.disable_listener_logs
         self._observing = wanted
         if first:
             self._tasks.start(self._watch(), name="leaf certificate")
@@ -149,12 +154,18 @@ class SidecarTelemetry:
         except (OSError, MeshError) as error:
             log.warning("tap and top cannot reach this sidecar: folder=%s error=%s", folder, error)
 
+    def retire(self, manager: Manager) -> None:
+        """Its listener has gone; what it counted stays."""
+        if manager in self.managers:
+            self.managers.remove(manager)
+            self._refused.update(manager.refused)
+
     # --- what is told ------------------------------------------------------------------------------------------
 
     def scene(self) -> Scene:
         """What metrics show now."""
         snapshot = self._snapshot
-        refused: Counter[str] = Counter()
+        refused = Counter(self._refused)
         for manager in self.managers:
             refused.update(manager.refused)
         return Scene(

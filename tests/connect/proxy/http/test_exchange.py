@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from meshtest.http7 import FakeCluster, World, request
+from meshtest.http7 import Client, FakeCluster, World, request
 
 from meshagent.connect.proxy.http.exchange import BUFFER_BYTES, Exchange
 from meshagent.connect.proxy.http.hooks import LocalReply
@@ -250,6 +250,79 @@ class TestTime:
         world.pass_time(10)
         assert client.was_reset is not None
         assert world.settled()
+
+
+class TestSlowBodies:
+    def trickle(self, world: World, seconds: int, piece: bytes = b".", **head: object) -> Client:
+        """A byte every second, as an upload that never ends."""
+        asked = request(method=b"POST")
+        for name, value in head.items():
+            setattr(asked, name, value)
+        client = world.ask(asked, end=False)
+        for _ in range(seconds):
+            world.pass_time(1)
+            client.handler.on_data(piece, False)
+        return client
+
+    def test_a_body_that_trickles_is_ended(self) -> None:
+        world = World()
+        client = self.trickle(world, 59)
+        assert client.status == 0
+        client = self.trickle(world, 64)
+        assert (client.status, client.body, client.unwanted) == (408, b"request timeout", True)
+        assert world.finished[-1][0] == 408
+
+    def test_one_that_keeps_the_rate_goes_on(self) -> None:
+        world = World()
+        client = self.trickle(world, 300, b"x" * 100)
+        assert client.status == 0
+        client.handler.on_data(b"", True)
+        world.requests[0].handler.on_head(ResponseHead(200, []), True)
+        assert client.status == 200
+
+    def test_who_is_not_read_is_not_slow(self) -> None:
+        world = World()
+        client = world.ask(request(method=b"POST"), end=False)
+        world.requests[0].handler.on_blocked()
+        world.pass_time(200)
+        assert (client.status, client.paused) == (0, True)
+        world.requests[0].handler.on_writable()
+        world.pass_time(50)
+        assert client.status == 0
+        world.pass_time(20)
+        assert client.status == 408
+
+    def test_who_waits_for_100_is_not_slow(self) -> None:
+        world = World()
+        asked = request(method=b"POST")
+        asked.expects_continue = True
+        client = world.ask(asked, end=False)
+        world.pass_time(200)
+        assert client.status == 0
+
+    def test_what_streams_both_ways_takes_its_time(self) -> None:
+        world = World()
+        client = world.ask(request(method=b"POST"), end=False)
+        world.requests[0].handler.on_head(ResponseHead(200, []), False)
+        for _ in range(200):
+            world.pass_time(1)
+            client.handler.on_data(b".", False)
+        assert client.was_reset is None
+        upgrade = self.trickle(World(), 200, upgrade=b"websocket")
+        assert upgrade.status == 0
+        grpc = request(method=b"POST", headers=[(b"content-type", b"application/grpc")])
+        grpc.version = 20
+        other = World()
+        stream = other.ask(grpc, end=False)
+        for _ in range(200):
+            other.pass_time(1)
+            stream.handler.on_data(b".", False)
+        assert stream.status == 0
+
+    def test_without_a_rate_any_body_will_do(self) -> None:
+        world = World()
+        world.manager.min_body_rate = 0
+        assert self.trickle(world, 200).status == 0
 
 
 class TestFaults:

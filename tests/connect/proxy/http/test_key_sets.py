@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from meshtest.documents import Documents
+from meshtest.meshcerts import TrustDomain
 
 from meshagent.catalog.entries.jwt_provider import JWTProvider
 from meshagent.catalog.entries.table import parse
 from meshagent.clock import Tasks, VirtualClock
-from meshagent.connect.proxy.http.key_sets import KeySets
+from meshagent.connect.proxy.http.key_sets import KeySets, pause_after, trusted_context
+from meshagent.errors import Unavailable
 
 
 def keyset(count: int = 1) -> bytes:
@@ -38,10 +41,13 @@ def host() -> Iterator[Documents]:
     made.close()
 
 
-async def until(what: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
+async def until(what: Callable[[], object], clock: VirtualClock | None = None, step_s: float = 3.0) -> None:
+    """Wait for it, letting virtual time pass meanwhile: a fetch runs in a thread, and sleeps only when it has ended."""
+    async with asyncio.timeout(60):
         while not what():
             await asyncio.sleep(0.001)
+            if clock is not None:
+                await clock.advance(step_s)
 
 
 async def test_keys_in_the_entry_and_in_a_file_are_there_at_once(tmp_path: Path) -> None:
@@ -75,14 +81,64 @@ async def test_keys_at_an_address_are_fetched_again_and_kept_while_they_cannot_b
     assert sets.of(one) is None
     await until(lambda: host.asked)
     host.documents["/keys"] = keyset()
-    await clock.advance(3)
-    await until(lambda: sets.of(one))
+    await until(lambda: sets.of(one), clock)
     del host.documents["/keys"]
     asked = len(host.asked)
-    await clock.advance(61)
-    await until(lambda: len(host.asked) > asked)
+    await until(lambda: len(host.asked) > asked, clock, 61.0)
     assert len(sets.of(one) or ()) == 1
     host.documents["/keys"] = keyset(2)
-    await clock.advance(3)
-    await until(lambda: len(sets.of(one) or ()) == 2)
+    await until(lambda: len(sets.of(one) or ()) == 2, clock)
     await tasks.cancel()
+
+
+SECOND = 1_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("policy", "pauses"),
+    [
+        (None, [2.0, 2.0]),
+        ({"NumRetries": 2}, [1.0, 2.0, 2.0]),
+        (
+            {"NumRetries": 9, "RetryPolicyBackOff": {"BaseInterval": SECOND // 2, "MaxInterval": 3 * SECOND}},
+            [0.5, 1.0, 2.0, 3.0, 3.0],
+        ),
+    ],
+)
+def test_pauses_between_fetches(policy: dict[str, Any] | None, pauses: list[float]) -> None:
+    remote = {"URI": "https://keys", **({} if policy is None else {"RetryPolicy": policy})}
+    keys = provider(Remote=remote).json_web_key_set
+    assert keys is not None
+    assert keys.remote is not None
+    assert [pause_after(keys.remote.retry_policy, at) for at in range(len(pauses))] == pauses
+
+
+PEM = TrustDomain().root.decode()
+
+
+@pytest.mark.parametrize(
+    "trusted",
+    [
+        {"InlineString": PEM},
+        {"EnvironmentVariable": "TRUSTED_KEYS_CA"},
+        {"InlineBytes": base64.b64encode(PEM.encode()).decode()},
+        {"InlineBytes": PEM},
+    ],
+)
+def test_the_authority_of_the_key_server(trusted: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRUSTED_KEYS_CA", PEM)
+    assert context_of(trusted).get_ca_certs()
+
+
+def test_an_authority_that_is_not_there_is_not_replaced_by_the_systems() -> None:
+    with pytest.raises(Unavailable, match="is empty"):
+        context_of({"EnvironmentVariable": "NOBODY_HAS_SET_THIS"})
+
+
+def context_of(trusted: dict[str, str]) -> ssl.SSLContext:
+    cluster = {"TLSCertificates": {"TrustedCA": trusted}}
+    keys = provider(Remote={"URI": "https://keys", "JWKSCluster": cluster}).json_web_key_set
+    assert keys is not None
+    assert keys.remote is not None
+    assert keys.remote.jwks_cluster is not None
+    return trusted_context(keys.remote.jwks_cluster.tls_certificates)

@@ -140,3 +140,20 @@ def test_a_remembered_one_ends() -> None:
 @given(st.binary(max_size=60))
 def test_any_bytes(value: bytes) -> None:
     assert not good(request(headers=[(b"authorization", b"Bearer " + value)]))
+
+
+def test_so_many_are_remembered_as_the_provider_says() -> None:
+    provider = parse(ISSUER.provider(CacheConfig={"Size": 2}))
+    assert isinstance(provider, JWTProvider)
+    keys = jwt_tokens.load_keyset(local_keyset(provider) or b"")
+    looked: list[str] = []
+
+    def keys_of(one: JWTProvider) -> Any:
+        looked.append(one.name)
+        return keys
+
+    found = Tokens([provider], keys_of, lambda: NOW)
+    first, second, third = (bearer(ISSUER.token(jti=str(at))) for at in range(3))
+    for head, checked in ((first, 1), (first, 1), (second, 2), (first, 2), (third, 3), (second, 3), (first, 4)):
+        assert found.of(head)(required())
+        assert len(looked) == checked

@@ -41,6 +41,20 @@ def test_one_without_tls_says_so() -> None:
     assert record.tapped()["tls"] == "none"
 
 
+def test_one_that_was_refused_stands_in_the_log_unless_it_must_not() -> None:
+    seen = observer()
+    records: list[Record] = []
+    inbound = Connections(seen, "inbound", "api", "api")
+    inbound.refused("192.0.2.1:5", "", "no certificate")  # nobody listens
+    seen.access_log = records.append
+    seen.changed()
+    inbound.refused("192.0.2.1:5", WEB, "intention")
+    seen.logs_refused = False
+    inbound.refused("192.0.2.1:5", "", "no certificate")
+    (record,) = records
+    assert (record.source, record.peer_address, record.detail) == ("web", "192.0.2.1:5", "intention")
+
+
 def test_who_is_denied_and_what_fails() -> None:
     seen = observer()
     inbound, outbound = Connections(seen, "inbound", "api", "api"), Connections(seen, "outbound", "web", "api")

@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any
 
 from meshagent.errors import Conflict, MeshError
+from meshtest.sim.agents import SimAgent
 from meshtest.sim.catalog import Catalog
 from meshtest.sim.cluster import Broken, Cluster, Numbers
 from meshtest.sim.history import History
 from meshtest.sim.loop import run_sim
 from meshtest.sim.nemesis import PROFILES, Nemesis
-from meshtest.sim.stack import StackCluster, StackHistory
+from meshtest.sim.stack import RPC_SETTINGS, StackCluster, StackHistory
 
 CHECK_EVERY_S = 0.01
 SETTLE_S = 20.0
@@ -30,7 +31,7 @@ class Outcome:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-async def _scenario(outcome: Outcome, chaos_s: float, *, stack: bool) -> None:
+async def _scenario(outcome: Outcome, chaos_s: float, *, stack: bool, agents: int) -> None:
     loop = asyncio.get_running_loop()
     rng = random.Random(outcome.seed)
     # One seed in three runs the real catalog, and one in three begins with servers that do not know each other.
@@ -49,6 +50,10 @@ async def _scenario(outcome: Outcome, chaos_s: float, *, stack: bool) -> None:
     for client in range(3):
         cluster.spawn(history.write_on(client))
         cluster.spawn(history.read_on(client))
+    seeds = random.Random(f"agents of {outcome.seed}")
+    clients = [SimAgent(cluster, history, f"c{number}", seeds.random(), RPC_SETTINGS) for number in range(agents)]
+    for agent in clients:
+        cluster.spawn(agent.run())
     running = cluster.spawn(nemesis.run(chaos_s))
     while not running.done():
         await asyncio.sleep(CHECK_EVERY_S)
@@ -62,12 +67,15 @@ async def _scenario(outcome: Outcome, chaos_s: float, *, stack: bool) -> None:
         if loop.time() > healed + SETTLE_S:
             raise Broken(f"no agreement {SETTLE_S} s after everything works again: {_states(cluster)}")
     cluster.check()
+    for agent in clients:
+        agent.check_unsent(cluster.leader.machine.places if cluster.leader is not None else {})
     outcome.seconds = loop.time()
     wire = cluster.network
     outcome.facts = {
         **history.summary(),
         "messages": cluster.network.sent,
         **({"connections": wire.connections, "broken streams": wire.broken} if stack else {}),
+        **{name: sum(agent.facts[name] for agent in clients) for name in (clients[0].facts if clients else ())},
         "terms": max(cluster.leaders, default=0),
         "leaders": len(cluster.leaders),
         "recovered_after": round(loop.time() - healed, 2),
@@ -126,15 +134,19 @@ def _states(cluster: Cluster) -> str:
     )
 
 
-def run_seed(seed: int, *, profile: str | None = None, chaos_s: float = 5.0, stack: bool = False) -> Outcome:
-    """Raises what is broken, with the seed in its message. `stack`: with forwarding and the RPC port (`stack.py`)."""
+def run_seed(
+    seed: int, *, profile: str | None = None, chaos_s: float = 5.0, stack: bool = False, agents: int = 0
+) -> Outcome:
+    """Raises what is broken, with the seed in its message. `stack`: with forwarding and the RPC port (`stack.py`), on
+    which so many client `agents` may be (`agents.py`)."""
     names = sorted(PROFILES)
     profile = profile or names[seed % len(names)]
     outcome = Outcome(seed, profile, 5 if (seed // len(names)) % 3 == 2 else 3)
     try:
-        run_sim(_scenario(outcome, chaos_s, stack=stack))
+        run_sim(_scenario(outcome, chaos_s, stack=stack, agents=agents))
     except Exception as error:
         last = "\n  ".join(outcome.trace[-25:])
         what = ", the whole stack" if stack else ""
+        what += f", {agents} agents" if agents else ""
         raise Broken(f"seed {seed} ({profile}, {outcome.size} servers{what}): {error!r}\n  {last}") from error
     return outcome

@@ -23,6 +23,7 @@ from meshagent.catalog.rpc.server import RpcServer
 from meshagent.catalog.rpc.settings import RpcSettings
 from meshagent.catalog.rpc.tls import Security
 from meshagent.metrics import Metrics
+from meshtest.sim.agents import client_methods
 from meshtest.sim.cluster import Broken, Cluster, SimServer, SimWorker
 from meshtest.sim.history import History
 from meshtest.sim.lives import Life
@@ -123,7 +124,7 @@ class StackServer(SimServer):
             metrics=metrics,
             settings=RPC_SETTINGS,
         )
-        rpc.methods.update(leader_methods(log))
+        rpc.methods.update({**leader_methods(log), **client_methods(self)})
         wire.listen(self.life, rpc.adopt)
         await self.forward.start()
         self.started(log)

@@ -1,0 +1,1 @@
+"""Cluster peering: tokens, the stream between two clusters, and what keeps it."""
