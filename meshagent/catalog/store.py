@@ -83,7 +83,7 @@ class Store:
         """Apply a command."""
         self.index += 1
         result = _APPLY[type(command)](self, command, self.index)
-        if self.history.pending:
+        if self.kv.changed or self.config.changed:  # somebody keeps versions, and there is one to keep
             self.history.settle(self.index)
         return result
 
