@@ -76,9 +76,10 @@ class Mesh:
         return self._sidecars
 
     def _ours(self) -> int:
-        port = free_ports(["web"])["web"]
-        self.sidecars.register("api", self.backend)
-        self.sidecars.register("web", 9, {"api": port})
+        ports = free_ports(["web", "web-in", "api-in"])  # the agent's own choice may be taken by another run
+        port = ports["web"]
+        self.sidecars.register("api", self.backend, sidecar_port=ports["api-in"])
+        self.sidecars.register("web", 9, {"api": port}, sidecar_port=ports["web-in"])
         self.sidecars.start("api")
         self.sidecars.start("web")
         return port

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from entry_fields import executed, reasons
 from in_use import metrics_in_use
+from surface import evidence, open_rows, sections
 
 from meshagent.agent import compatibility
 from meshagent.agent.checks.table import CHECK_TYPES
@@ -256,7 +257,8 @@ def compatible() -> Iterator[str]:
     )
     yield ""
     yield "Details: [HTTP API](reference/http.md), [command line](reference/cli.md),"
-    yield "[configuration](reference/configuration.md), [metrics](reference/metrics.md)."
+    yield "[configuration](reference/configuration.md), [metrics](reference/metrics.md), and"
+    yield "[every row of the list with what shows it](reference/surface.md)."
     for section in (_differences, _endpoints, _commands, _options, _checks, _dns, _replayed):
         yield ""
         yield from section()
@@ -374,7 +376,6 @@ def _replayed() -> Iterator[str]:
     )
 
 
-#: Path under docs/ -> what makes its lines.
 def config_entries() -> Iterator[str]:
     """docs/reference/config-entries.md."""
     found, why = executed(), reasons()
@@ -412,6 +413,31 @@ def config_entries() -> Iterator[str]:
         )
 
 
+def surface() -> Iterator[str]:
+    """docs/reference/surface.md."""
+    shown, waiting = evidence(), open_rows()
+    rows = [number for _, found in sections() for number, _ in found]
+    yield "# Every row of the list"
+    yield ""
+    yield BY_HAND.format("`docs/surface.toml` and what code, tests and recordings quote")
+    yield ""
+    yield (
+        f"What Consul 1.20 is to its users, in {len(rows)} rows: {len(rows) - len(waiting)} are built, {len(waiting)} "
+        "are not, each with its reason. Behind a built row stands what shows it best: recorded answers that are "
+        "replayed, tests that name it, the table or the module that has it. What differs on purpose: "
+        "[compatibility](../compatibility.md#what-differs-on-purpose)."
+    )
+    for name, found in sections():
+        yield ""
+        yield f"## {name}"
+        yield ""
+        yield from _table(
+            "row | what | state",
+            ((n, what, f"not built: {waiting[n]}" if n in waiting else ", ".join(shown[n][:3])) for n, what in found),
+        )
+
+
+#: Path under docs/ -> what makes its lines.
 PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "compatibility.md": compatible,
     "reference/cli.md": cli,
@@ -419,6 +445,7 @@ PAGES: dict[str, Callable[[], Iterator[str]]] = {
     "reference/configuration.md": configuration,
     "reference/http.md": http,
     "reference/metrics.md": metrics,
+    "reference/surface.md": surface,
 }
 
 

@@ -18,12 +18,14 @@ from pathlib import Path
 from meshagent.agent.cli.table import SUBCOMMANDS
 from meshagent.agent.http.routes import load_routes
 
-__all__ = ["evidence", "open_rows", "sections"]
+__all__ = ["by_hand", "evidence", "open_rows", "sections"]
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 #: `rows D1, E4-E6 and L30`: what follows the word, as long as it looks like row numbers.
-QUOTED = re.compile(r"\b[Rr]ows?((?:(?:,| and|;)?\s*\(?[A-Z]{1,2}\d+(?:\s*(?:-|to)\s*(?:[A-Z]{1,2})?\d+)?\)?)+)")
+QUOTED = re.compile(
+    r"\b(?:[Rr]ows?|[Ss]urface)((?:(?:,| and|;)?\s*\(?[A-Z]{1,2}\d+(?:\s*(?:-|to)\s*(?:[A-Z]{1,2})?\d+)?\)?)+)"
+)
 NUMBER = re.compile(r"([A-Z]{1,2})(\d+)(?:\s*(?:-|to)\s*(?:[A-Z]{1,2})?(\d+))?")
 
 
@@ -88,13 +90,19 @@ def _written() -> dict[str, list[str]]:
     return _of_files((ROOT / "meshagent").rglob("*.py"))
 
 
-def _by_hand() -> dict[str, list[str]]:
-    return {number: [path] for path, numbers in _data()["shown"].items() for number in numbers}  # type: ignore[attr-defined]
+def by_hand() -> dict[str, list[str]]:
+    """Path -> the rows it shows without quoting their numbers."""
+    return dict(_data()["shown"])  # type: ignore[call-overload]
 
 
-EVIDENCE: tuple[Callable[[], dict[str, list[str]]], ...] = (_recorded, _routed, _commanded, _tested, _by_hand, _written)
+def _pointed() -> dict[str, list[str]]:
+    return {number: [path] for path, numbers in by_hand().items() for number in numbers}
 
 
+EVIDENCE: tuple[Callable[[], dict[str, list[str]]], ...] = (_recorded, _routed, _commanded, _tested, _pointed, _written)
+
+
+@cache
 def evidence() -> dict[str, list[str]]:
     """Row -> what stands behind it, strongest first."""
     found: dict[str, list[str]] = {}

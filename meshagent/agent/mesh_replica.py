@@ -131,7 +131,16 @@ class MeshReplica(Observer):
     def _subscribe(self, kind: str, name: str) -> None:
         self._rows.watches.subscribe([self._pinned[kind, name]], lambda: self._changed(kind, name))
 
+    def _let_go(self, names: Iterable[str]) -> None:
+        """Follow the instances of services that are gone no more: who still wants one follows it anew."""
+        for name in names:
+            if self._pinned.pop((questions.CONNECT, name), None) is not None:
+                self._rows.unpin(questions.CONNECT, name)
+                self._store.watches.notify(("connect", name))
+
     def _changed(self, kind: str, name: str) -> None:
+        if (kind, name) not in self._pinned:
+            return
         self._subscribe(kind, name)
         self._take(kind, name)
 
@@ -153,7 +162,8 @@ class MeshReplica(Observer):
         elif kind == questions.PEER_ROOTS:
             store.peerings.mirror_bundles(found)
         elif kind == questions.MESH_SERVICES:
-            self._services = found
+            known, self._services = self._services or (), found
+            self._let_go({one.name.lower() for one in known} - {one.name.lower() for one in found})
             store.watches.notify(MESH_SERVICES)
         elif found is not None:
             self._missing.discard("")

@@ -7,18 +7,23 @@ from typing import Any
 
 import pytest
 
-from meshagent.agent.mesh_replica import MeshReplica
+from meshagent.agent.mesh_replica import KINDS, MeshReplica
 from meshagent.agent.rpc import questions
 from meshagent.agent.rpc.questions import QUESTIONS, decode_rows, encode_rows
 from meshagent.catalog import commands as c
 from meshagent.catalog.ca import CAConfig, CAKey, CARoot
+from meshagent.catalog.config_entries import WatchedEntries
+from meshagent.catalog.entries.entry import Entry
 from meshagent.catalog.entries.table import parse
 from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
 from meshagent.catalog.mesh_services import MeshService
-from meshagent.catalog.model import Node, Proxy, Service
+from meshagent.catalog.model import Node, Proxy, Service, Upstream
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic, Watches
 from meshagent.clock import VirtualClock
+from meshagent.connect.central import merged_proxy
+from meshagent.connect.intentions import Default
+from meshagent.connect.parts import SnapshotParts
 from meshagent.dns.view import NotYet
 from meshagent.errors import Unavailable
 
@@ -38,6 +43,9 @@ class FakeRows:
     def pin(self, kind: str, name: str) -> Topic:
         self.pinned.add((kind, name))
         return ("rows", f"{kind} {name}")
+
+    def unpin(self, kind: str, name: str) -> None:
+        self.pinned.remove((kind, name))
 
     def need(self, kind: str, name: str) -> tuple[Any, Topic]:
         if (kind, name) not in self.known:
@@ -168,3 +176,61 @@ async def test_entries_that_are_asked_for_with_another_token_are_not_known_until
     rows.tell()
     await replica._clock.advance(0.1)
     await asked
+
+
+async def test_instances_of_services_that_are_gone_are_followed_no_more_unless_somebody_asks(world: Any) -> None:
+    server, rows, client, replica = world
+    proxy = Service(kind="connect-proxy", id="p", name="p", port=1, proxy=Proxy(destination_service_name="DB"))
+    named = parse({"Kind": "service-resolver", "Name": "db"})
+    server.execute(c.Register(Node(name="n", address="10.0.0.1"), proxy))
+    server.execute(c.ConfigEntrySet(named, None, AT))
+    asked = asyncio.ensure_future(replica.services_known())
+    await replica._clock.advance(0.1)
+    replica.instances("DB")
+    rows.tell()
+    await replica._clock.advance(0.1)
+    await asked
+    woken: list[int] = []
+    client.watches.subscribe([("connect", "db")], lambda: woken.append(1))
+    server.execute(c.Deregister("n", "p"))
+    server.execute(c.ConfigEntryDelete("service-resolver", "db", None, AT))
+    rows.tell()
+    assert replica.services() == ()
+    assert (questions.CONNECT, "db") not in rows.pinned
+    assert woken == [1], "whoever used it asks again"
+    rows.watches.notify(("rows", "connect db"))
+    rows.watches.flush()
+    assert (questions.CONNECT, "db") not in rows.pinned, "it is not taken up again by itself"
+    replica.instances("db")
+    assert (questions.CONNECT, "db") in rows.pinned
+
+
+def test_every_kind_that_a_snapshot_is_made_of_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: set[str] = set()
+    one, every = WatchedEntries._one, WatchedEntries._all
+
+    def noting_one(self: WatchedEntries, kind: str, name: str) -> Entry | None:
+        asked.add(kind)
+        return one(self, kind, name)
+
+    def noting_all(self: WatchedEntries, kind: str) -> list[Entry]:
+        asked.add(kind)
+        return every(self, kind)
+
+    monkeypatch.setattr(WatchedEntries, "_one", noting_one)
+    monkeypatch.setattr(WatchedEntries, "_all", noting_all)
+    store = Store()
+    allowed = {"Action": "allow", "HTTP": {"PathPrefix": "/"}, "JWT": {"Providers": [{"Name": "p"}]}}
+    sources = [{"Name": "web", "Permissions": [allowed]}]
+    for raw in (
+        {"Kind": "service-defaults", "Name": "api", "Protocol": "http"},
+        {"Kind": "jwt-provider", "Name": "p", "JSONWebKeySet": {"Local": {"JWKS": "e30="}}},
+        {"Kind": "service-intentions", "Name": "api", "Sources": sources},
+    ):
+        store.apply(c.encode(c.ConfigEntrySet(parse(raw), None, AT)))
+    proxy = Proxy(destination_service_name="api", mode="transparent", upstreams=(Upstream(destination_name="db"),))
+    side = Service(kind="connect-proxy", id="side", name="side", port=1, proxy=proxy)
+    SnapshotParts(store, "dc1", lambda: None).build(side, Default(True))
+    merged_proxy(side, store.config.watched())
+    assert {"mesh", "jwt-provider", "service-resolver"} <= asked
+    assert asked <= set(KINDS)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from meshtest import certificates
-from meshtest.process import AgentProcess
+from meshtest.process import AgentProcess, free_ports
 from meshtest.register import register
 from meshtest.servers import Servers
 
@@ -167,6 +167,24 @@ def test_without_a_majority_nothing_is_promised_and_all_at_once_they_come_back(s
     assert (answer.body, answer.headers["x-consul-knownleader"]) == (b"1", "false")
     assert int(answer.headers["x-consul-lastcontact"]) > 0
     assert one.http("GET", "/v1/kv/a?max_stale=1ms").status == 500
+
+
+def test_all_come_back_with_other_addresses_and_are_a_quorum(servers: Servers) -> None:
+    """They find each other by their ids: no address that the log names is right any more, until it is mended."""
+    servers[0].put("/v1/kv/a", body=b"1")
+    for server in servers.all:
+        server.kill()
+    ports = free_ports([f"server{number}" for number in range(3)])
+    for number, server in enumerate(servers.all):
+        server.ports["server"] = ports[f"server{number}"]
+        assert server.config is not None
+        server.config["ports"] = {**server.config["ports"], "server": server.ports["server"]}
+    servers.start()
+    for number, server in enumerate(servers.all):
+        assert server.http("GET", "/v1/kv/a?raw").body == b"1"
+        server.put(f"/v1/kv/after{number}", body=b"2")
+    expected = {f"127.0.0.1:{server.ports['server']}" for server in servers.all}
+    servers[0].wait("addresses", lambda: set(servers[0].get("/v1/status/peers")) == expected, within_s=60)
 
 
 def test_a_session_that_is_renewed_anywhere_outlives_its_leaders() -> None:

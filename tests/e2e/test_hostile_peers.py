@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
-import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,23 +23,15 @@ from h2.connection import H2Connection
 from h2.events import DataReceived, ResponseReceived
 from meshtest.httpapp import http_app
 from meshtest.meshcerts import TrustDomain
+from meshtest.ownsidecars import PATIENCE_S, Leaf, calling, running, serving
 from meshtest.sidecars import Echo, free_port
 
-from meshagent.catalog.entries.graph import Lookup
-from meshagent.catalog.entries.table import parse
-from meshagent.catalog.model import Upstream
-from meshagent.clock import SystemClock
 from meshagent.connect import certs
-from meshagent.connect.chain import compile_chain
 from meshagent.connect.proxy.http.inbound import HttpInboundListener
-from meshagent.connect.proxy.server import Sidecar
 from meshagent.connect.proxy.telemetry.record import Record
-from meshagent.connect.snapshot import Cluster, Endpoint, Inbound, ProxySnapshot, outbound_of
 
 TD = TrustDomain()
 STRANGER = TrustDomain()
-PATIENCE_S = 30.0
-Leaf = tuple[str, str]
 
 
 def with_usage(usage: x509.ObjectIdentifier) -> Leaf:
@@ -73,56 +63,6 @@ WRONG: dict[str, Callable[[], Leaf | None]] = {
 }
 
 
-class World:
-    """A sidecar of api, its application, and callers."""
-
-    def __init__(self, folder: Path, protocol: str, application: int) -> None:
-        self.folder = folder
-        self.sidecar = Sidecar(SystemClock(), random.Random(1))
-        self.port = free_port()
-        inbound = Inbound(
-            "127.0.0.1", self.port, "127.0.0.1", application, protocol=protocol, handshake_timeout_ms=500
-        )  # fmt: skip
-        self.snapshot = TD.snapshot("api", inbound=inbound)
-
-    def context(self, leaf: Leaf | None, *alpn: str) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        if alpn:
-            context.set_alpn_protocols(list(alpn))
-        if leaf is not None:
-            path = self.folder / "leaf.pem"
-            path.write_text("".join(leaf))
-            path.chmod(0o600)
-            context.load_cert_chain(path)
-        return context
-
-    async def connect(self, leaf: Leaf | None, *alpn: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection("127.0.0.1", self.port, ssl=self.context(leaf, *alpn))
-
-    async def ask(self, leaf: Leaf | None, data: bytes = b"hello") -> bytes:
-        """What comes back for some bytes; b"" when nobody is there for him."""
-        with contextlib.suppress(OSError, ssl.SSLError):
-            reader, writer = await self.connect(leaf)
-            try:
-                writer.write(data)
-                return await asyncio.wait_for(reader.read(len(data)), PATIENCE_S)
-            finally:
-                writer.transport.abort()
-        return b""
-
-
-@contextlib.asynccontextmanager
-async def world(folder: Path, protocol: str, application: int) -> AsyncIterator[World]:
-    made = World(folder, protocol, application)
-    await made.sidecar.apply(made.snapshot)
-    try:
-        yield made
-    finally:
-        await made.sidecar.stop(0.0)
-
-
 @pytest.fixture(autouse=True)
 def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MESHAGENT_PROXY_DIR", str(tmp_path / "p"))
@@ -131,7 +71,7 @@ def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("protocol", ["tcp", "http"])
 async def test_who_cannot_prove_it_reaches_nobody(tmp_path: Path, protocol: str) -> None:
     app = Echo()
-    async with world(tmp_path, protocol, app.port) as one:
+    async with running(TD, tmp_path, serving(TD, protocol, app.port)) as one:
         tallies, observer = one.sidecar.tallies, one.sidecar.telemetry.observer
         told: list[Record] = []
         observer.access_log = told.append
@@ -152,7 +92,7 @@ async def test_who_cannot_prove_it_reaches_nobody(tmp_path: Path, protocol: str)
 
 async def test_what_is_no_tls_or_no_whole_handshake_is_ended(tmp_path: Path) -> None:
     app = Echo()
-    async with world(tmp_path, "tcp", app.port) as one:
+    async with running(TD, tmp_path, serving(TD, "tcp", app.port, handshake_timeout_ms=500)) as one:
         for data in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00" + b"\x01" * 512, b"\x16\x03\x01", b""):
             reader, writer = await asyncio.open_connection("127.0.0.1", one.port)
             writer.write(data)
@@ -164,41 +104,25 @@ async def test_what_is_no_tls_or_no_whole_handshake_is_ended(tmp_path: Path) -> 
     app.close()
 
 
-def calling(protocol: str, listener: int, instance: int) -> ProxySnapshot:
-    """Of web, whose upstream api has one instance."""
-    defaults = parse({"Kind": "service-defaults", "Name": "api", "Protocol": protocol})
-    entries = {(defaults.kind, defaults.name): defaults}
-    lookup = Lookup(lambda kind, name: entries.get((kind, name)), lambda _: [])
-    chain = compile_chain(lookup, "api", "dc1", TD.name)
-    upstream = outbound_of(Upstream(destination_name="api", local_bind_port=listener), chain)
-    rows = {
-        key: Cluster(target, (TD.identity("api"),), (Endpoint("api-1", "n", "127.0.0.1", instance),))
-        for key, target in chain.targets.items()
-    }
-    return TD.snapshot("web", outbound=(upstream,), clusters=rows)
-
-
 @pytest.mark.parametrize("protocol", ["tcp", "http"])
 async def test_an_instance_that_is_another_service_is_sent_nothing(tmp_path: Path, protocol: str) -> None:
     app, port = Echo(), free_port()
-    async with world(tmp_path, protocol, app.port) as one:
-        web = Sidecar(SystemClock(), random.Random(2))
-        chain, key = TD.leaf("evil")
-        await one.sidecar.apply(msgspec.structs.replace(one.snapshot, leaf_chain=chain, leaf_key=key))
-        await web.apply(calling(protocol, port, one.port))
-        try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"GET /secret HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n")
-            got = b""
-            with contextlib.suppress(ConnectionError):
-                got = await asyncio.wait_for(reader.read(), PATIENCE_S)
-            writer.transport.abort()
-            assert b"secret" not in got
-            assert got == b"" if protocol == "tcp" else got.startswith(b"HTTP/1.1 503 ")
-            assert web.tallies.failed_handshakes >= 1
-            assert web.tallies.dialled == 0
-        finally:
-            await web.stop(0.0)
+    chain, key = TD.leaf("evil")
+    evil = msgspec.structs.replace(serving(TD, protocol, app.port), leaf_chain=chain, leaf_key=key)
+    async with (
+        running(TD, tmp_path, evil) as one,
+        running(TD, tmp_path, calling(TD, protocol, port, one.port)) as web,
+    ):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /secret HTTP/1.1\r\nHost: api\r\nConnection: close\r\n\r\n")
+        got = b""
+        with contextlib.suppress(ConnectionError):
+            got = await asyncio.wait_for(reader.read(), PATIENCE_S)
+        writer.transport.abort()
+        assert b"secret" not in got
+        assert got == b"" if protocol == "tcp" else got.startswith(b"HTTP/1.1 503 ")
+        assert web.sidecar.tallies.failed_handshakes >= 1
+        assert web.sidecar.tallies.dialled == 0
     app.close()
 
 
@@ -256,7 +180,7 @@ def continuations(client: H2Client) -> None:
 
 async def test_floods_end_their_connection_and_no_other(tmp_path: Path) -> None:
     with http_app("api") as app:
-        async with world(tmp_path, "http", app.port) as one:  # whose peers may begin with the preface of HTTP/2
+        async with running(TD, tmp_path, serving(TD, "http", app.port)) as one:  # without ALPN the first bytes tell
             good = H2Client(*await one.connect(TD.leaf("web")))
             assert (await good.get("/before"))[0] == "200"
             for flood in (rapid_reset, continuations):

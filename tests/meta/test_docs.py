@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "docs"))
 import entry_fields
 import generate
 import in_use
+import surface
 
 from meshagent.agent import compatibility
 from meshagent.agent.cli.table import SUBCOMMANDS
@@ -138,3 +139,21 @@ def test_the_keys_of_a_proxys_configuration_are_documented() -> None:
         )
         assert keys, module
         assert not {key for key in keys if f"`{key}`" not in text}
+
+
+class TestSurface:
+    """docs/surface.toml: every row is shown by something or says why it is not built, and never both."""
+
+    ROWS = [number for _, rows in surface.sections() for number, _ in rows]
+
+    def test_every_row_is_there_once(self) -> None:
+        assert [number for number, count in Counter(self.ROWS).items() if count > 1] == []
+        assert set(surface.open_rows()) <= set(self.ROWS)
+
+    def test_what_is_not_built_is_not_shown_either(self) -> None:
+        shown, waiting = surface.evidence(), surface.open_rows()
+        assert [number for number in self.ROWS if number not in shown and number not in waiting] == []
+        assert [number for number in waiting if number in shown] == []
+
+    def test_what_is_pointed_at_exists(self) -> None:
+        assert [path for path in surface.by_hand() if not (ROOT / path).exists()] == []

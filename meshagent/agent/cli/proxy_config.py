@@ -29,12 +29,18 @@ def config(client: Client, args: tuple[str, ...], json: bool) -> None:
         return
     say(f"Proxy {found['proxy_id']} of the service {found['service']} in {found['datacenter']}")
     say(f"Trust domain {found['trust_domain']}, {len(found['roots'])} root(s), {_leaf(found)}")
+    permissive = (found.get("mesh") or {}).get("permissive")
+    if permissive:
+        say("Mutual TLS is permissive: connections without TLS reach the application, and no intention stops them")
     say()
     rows = [["Listener", "Leads to", "Protocol"]]
     inbound = found["inbound"]
     if inbound is not None:
         local = inbound["local_socket"] or f"{inbound['local_address']}:{inbound['local_port']}"
         rows.append([f"{inbound['address']}:{inbound['port']}", f"{local} (the application)", inbound["protocol"]])
+    for one in found.get("exposed") or ():
+        leads = f"{one['path']} of {one['local_socket'] or one['local_port']}, without TLS"
+        rows.append([f"{one['address']}:{one['port']}", leads, one["protocol"]])
     transparent = found.get("transparent")
     if transparent is not None:
         leads = (

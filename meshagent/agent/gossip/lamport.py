@@ -12,8 +12,13 @@ __all__ = ["MAX_TIME", "LamportClock", "check_times"]
 
 #: Times travel as unsigned 64-bit numbers. One step is kept free, so that `witness` never leaves the range.
 MAX_TIME = 2**64 - 2
-#: No clock gets here by counting: whoever says so means harm, or is broken.
-_FAR_FUTURE = 2**63
+#: No clock gets here by counting: whoever says so means harm, or is broken. Above it there is room to count on.
+_FAR_FUTURE = 2**62
+_LAST = 2**63
+#: How much others may have counted while we heard nothing: a hundred events a second for more than a year.
+_MAX_STEP = 2**32
+#: A clock below this has hardly seen anything of its pool.
+_YOUNG = 1024
 
 
 class LamportClock:
@@ -37,7 +42,14 @@ class LamportClock:
             self.time = min(seen, MAX_TIME) + 1
 
 
-def check_times(*times: int) -> None:
-    """Refuse times that would leave no room for those after them. Raises RemoteProtocolError."""
-    if any(time >= _FAR_FUTURE for time in times):
+def check_times(*times: int, clock: LamportClock, told: bool = False) -> None:
+    """Refuse times too far ahead of our `clock`: they would move it, and those of all others, where nobody can follow.
+
+    `told`: they came in a full exchange, which a young clock believes: that is how it learns where its pool is.
+
+    Raises:
+        RemoteProtocolError: nobody can have counted so far.
+    """
+    limit = _FAR_FUTURE if told and clock.time < _YOUNG else min(clock.time + _MAX_STEP, _LAST)
+    if any(time >= limit for time in times):
         raise RemoteProtocolError("a Lamport time that nobody can have counted to")

@@ -262,17 +262,17 @@ class Serf(Delegate):
 
     def local_state(self, join: bool) -> bytes:
         left = tuple(entry.node.name for entry in self.members.in_state(Status.LEFT))
-        status, events = self.members.status_times(), self.events
-        state = PushPull(self.clock.time, status, left, events.clock.time, events.remembered(), self.queries.clock.time)
-        return encode(state)
+        status, events, asked = self.members.status_times(), self.events, self.queries.clock.time
+        return encode(PushPull(self.clock.time, status, left, events.clock.time, events.remembered(), asked))
 
     def merge_remote_state(self, state: bytes, join: bool, now: float) -> None:
         try:
             told = decode(state)
             if not isinstance(told, PushPull):
                 raise RemoteProtocolError("the state of a full exchange is none")
-            times = (told.ltime, told.event_ltime, told.query_ltime, *told.status.values())
-            check_times(*times, *(at.ltime for at in told.events))
+            check_times(told.ltime, *told.status.values(), clock=self.clock, told=True)
+            check_times(told.event_ltime, *(at.ltime for at in told.events), clock=self.events.clock, told=True)
+            check_times(told.query_ltime, clock=self.queries.clock, told=True)
         except RemoteProtocolError as error:
             self._counts["dropped.malformed"] += 1
             self._say(logging.WARNING, f"dropped a remote state: {error}")
@@ -337,18 +337,18 @@ class Serf(Delegate):
     def _take(self, message: Message, data: bytes, now: float) -> None:
         match message:
             case Leave():
-                check_times(message.ltime)
+                check_times(message.ltime, clock=self.clock)
                 self._take_leave(message, data, now)
             case Join():
-                check_times(message.ltime)
+                check_times(message.ltime, clock=self.clock)
                 self.clock.witness(message.ltime)
                 if self.members.join_intent(message, now):
                     self.outbox.intents.add(data)
             case Event():
-                check_times(message.ltime)
+                check_times(message.ltime, clock=self.events.clock)
                 self._take_event(message, data)
             case Query():
-                check_times(message.ltime)
+                check_times(message.ltime, clock=self.queries.clock)
                 self.queries.take(message, data, now)
             case QueryResponse():
                 self.queries.answer(message)

@@ -36,7 +36,7 @@ __all__ = ["SnapshotReceiver", "SnapshotSender"]
 log = logging.getLogger("agent.server.raft")
 
 CHUNK_BYTES = 256 << 10
-REST_LONGEST_S = 0.05  # between chunks: as long as the last one took, for the writes of others
+REST_LONGEST_S = 0.02  # after each chunk, otherwise as long as it took: for the writes of others
 RETRIES = 20  # of one chunk without any answer, each after a heartbeat's time and a half
 
 _decoder = msgspec.msgpack.Decoder(list[bytes])

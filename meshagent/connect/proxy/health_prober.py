@@ -14,18 +14,19 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from meshagent.clock import Clock, Tasks
 from meshagent.connect.proxy.cluster.cluster import Cluster
 from meshagent.connect.proxy.cluster.clusters import Clusters
 from meshagent.connect.proxy.cluster.host import Host
 from meshagent.connect.proxy.contexts import Contexts
-from meshagent.connect.proxy.grpc_prober import probe_grpc
-from meshagent.connect.proxy.http.connection import Turn
 from meshagent.connect.proxy.layers.tls import Tls
 from meshagent.connect.resilience import ActiveCheck
 from meshagent.errors import RemoteProtocolError
+
+if TYPE_CHECKING:
+    from meshagent.connect.proxy.http.connection import Turn
 
 __all__ = ["HealthProber", "probe"]
 
@@ -96,7 +97,11 @@ class HealthProber:
 async def probe(turn: Turn, contexts: Contexts, host: Host, check: ActiveCheck) -> str:
     """Ask once: why it is bad, "" when it is good."""
     try:
-        return await (probe_grpc(turn, contexts, host, check) if check.grpc else _probe(contexts, host, check))
+        if check.grpc:
+            from meshagent.connect.proxy.grpc_prober import probe_grpc
+
+            return await probe_grpc(turn, contexts, host, check)
+        return await _probe(contexts, host, check)
     except TimeoutError:
         return "timed out"
     except OSError as error:

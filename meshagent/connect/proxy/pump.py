@@ -1,8 +1,8 @@
 """I/O edge: two sockets joined, one of them with TLS: bytes both ways, half-close kept, memory bounded.
 
-This is the hot path of layer 4: no event objects. A socket is read into one buffer that all connections share, and what
-comes out is written to the other socket at once; only what the kernel does not take is copied and left to the
-transport, whose flow control then stops the other side from being read.
+A side is the protocol of its transport until it is joined: connect, handshake, what comes early. From then on its
+socket is read by the relay (`relay.py`), the hot path of layer 4, and the transport only writes what the kernel did not
+take at once, and closes.
 
 Source: design.md "L4 is a byte pump and nothing else"; RFC 9293 section 3.6 (half-close). What may change here: only
 with the bench (`bench/run.py --only mesh_l4`).
@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable
 from typing import cast
 
 from meshagent.connect.proxy.idle import IdleWatch
-from meshagent.connect.proxy.layers.tls import BUFFER_BYTES, CIPHER, IN, PLAIN, Tls
+from meshagent.connect.proxy.layers.tls import BUFFER_BYTES, IN, PLAIN, Tls
+from meshagent.connect.proxy.relay import Relay, relay_of
 from meshagent.connect.proxy.telemetry.connections import Connection
 from meshagent.errors import RemoteProtocolError
 
@@ -25,13 +26,6 @@ __all__ = ["IDLE_TIMEOUT_S", "Side", "address_of", "end_idle", "join"]
 
 #: A connection over which nothing passes is ended (Envoy's TCP proxy: the same).
 IDLE_TIMEOUT_S = 3600.0
-#: What may wait for a slow reader before the other side is stopped.
-_HIGH_WATER = 256 * 1024
-
-
-#: Less than this is left to the transport, which writes once a turn of the loop: who waits at the other end is then
-#: woken for several at once (8 % less CPU for each request).
-_SMALL_BYTES = 16 * 1024
 
 
 class Side(asyncio.BufferedProtocol):
@@ -43,6 +37,8 @@ class Side(asyncio.BufferedProtocol):
         "_eof_out",
         "_failed",
         "_fd",
+        "_full",
+        "_relay",
         "closed",
         "noted",
         "on_closed",
@@ -75,6 +71,9 @@ class Side(asyncio.BufferedProtocol):
         #: What telemetry knows of the connection, on the side of who dialled.
         self.noted: Connection | None = None
         self._fd = -1
+        #: Who reads the socket once it is joined; whether it takes no more for now.
+        self._relay: Relay | None = None
+        self._full = False
         self._early: list[bytes] = []
         self._eof_in = False
         self._eof_out = False
@@ -83,8 +82,7 @@ class Side(asyncio.BufferedProtocol):
     # --- what the transport says -------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        stream = self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
-        stream.set_write_buffer_limits(_HIGH_WATER)
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         handle = transport.get_extra_info("socket")
         if handle is not None:
             self._fd = handle.fileno()
@@ -101,33 +99,26 @@ class Side(asyncio.BufferedProtocol):
         return IN
 
     def buffer_updated(self, size: int) -> None:
-        """`size` bytes are in `IN`, until this returns."""
-        tls, other = self.tls, self.other
-        if tls is not None:
-            if tls.ready:
-                self._take(tls, size)
-            else:
-                self._shake(tls, size)
-        elif other is None:
+        """`size` bytes are in `IN`, until this returns. None come here once it is joined."""
+        tls = self.tls
+        if tls is None:
             self._early.append(bytes(IN[:size]))
-        elif not (other._eof_out or other.closed):
-            self.read_bytes += size
-            tls = other.tls
-            if tls is None:
-                other._put(IN, size)
-            else:
-                other._put(CIPHER, tls.give(size))
+        elif not tls.ready:
+            self._shake(tls, size)
+        else:
+            self._take(tls, size)
 
     def eof_received(self) -> bool:
         tls = self.tls
         if tls is not None and not tls.ready:
             self.fail("TLS handshake failed: the peer went away")
             return False
-        self._ended()
+        self.ended()
         return not self.closed
 
     def connection_lost(self, error: Exception | None) -> None:
         self.closed = True
+        self._leave()
         self._fd = -1
         other = self.other
         if self.timer is not None:
@@ -142,14 +133,75 @@ class Side(asyncio.BufferedProtocol):
                 other.close()
 
     def pause_writing(self) -> None:
+        self._full = True
         other = self.other
-        if other is not None and other.transport is not None and not other.closed:
-            other.transport.pause_reading()
+        if other is not None and other._relay is not None:
+            other._relay.hold(other._fd)
 
     def resume_writing(self) -> None:
+        self._full = False
         other = self.other
-        if other is not None and other.transport is not None and not other.closed:
-            other.transport.resume_reading()
+        if other is not None:
+            other._read()
+
+    # --- what the relay says -----------------------------------------------------------------------------------
+
+    def put(self, view: memoryview, size: int) -> None:
+        """Write the first `size` bytes: at once what the kernel takes, the rest through the transport."""
+        transport = self.transport
+        if transport is None or self._eof_out or self.closed or transport.is_closing():
+            return
+        taken = 0
+        if not self._full:
+            try:
+                taken = os.write(self._fd, view[:size])
+            except OSError:  # full, or lost: the transport finds out which
+                taken = 0
+        if taken != size:
+            transport.write(bytes(view[taken:size]))
+
+    def pour(self, found: int) -> None:
+        """The first `found` bytes of `PLAIN` are for the other side, and what follows them. Raises
+        RemoteProtocolError."""
+        tls, other = self.tls, self.other
+        if tls is None or other is None:
+            return
+        while found:
+            self.read_bytes += found
+            other.put(PLAIN, found)
+            if found < BUFFER_BYTES:
+                break
+            found = tls.more()
+        if tls.eof:
+            self.ended()
+
+    def ended(self) -> None:
+        """Nothing more comes from the peer."""
+        if self._eof_in:
+            return
+        self._eof_in = True
+        if self._relay is not None:
+            self._relay.hold(self._fd)
+        other = self.other
+        if other is not None:
+            other.send_eof()
+            if self._eof_out:
+                self.close()
+
+    def lost(self, error: OSError) -> None:
+        """The connection was reset, or cannot be read: the other side is reset too."""
+        self._failed = self._failed or str(error)
+        other = self.other
+        self.abort()
+        if other is not None:
+            other.abort()
+
+    def broken(self, why: str) -> None:
+        """What passes between the two is no TLS."""
+        side = self if self.tls is not None else self.other
+        if side is not None:
+            side._flush()
+            side.fail(why)
 
     # --- what the other side says ------------------------------------------------------------------------------
 
@@ -184,11 +236,13 @@ class Side(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Close after what is to be written has left."""
+        self._leave()
         if self.transport is not None and not self.transport.is_closing():
             self.transport.close()
 
     def abort(self) -> None:
         """Close at once, with a reset."""
+        self._leave()
         if self.transport is not None:
             self.transport.abort()
 
@@ -206,31 +260,12 @@ class Side(asyncio.BufferedProtocol):
 
     # --- inside ------------------------------------------------------------------------------------------------
 
-    def _put(self, view: memoryview, size: int) -> None:
-        """Write the first `size` bytes: at once what the kernel takes, the rest through the transport."""
-        transport = self.transport
-        if transport is None or transport.is_closing():
-            return
-        if size < _SMALL_BYTES or self._fd < 0 or transport.get_write_buffer_size():
-            transport.write(bytes(view[:size]))
-            return
-        try:
-            taken = os.write(self._fd, view[:size])
-        except OSError:  # full, or lost: the transport finds out which
-            taken = 0
-        if taken != size:
-            transport.write(bytes(view[taken:size]))
-
     def _take(self, tls: Tls, size: int) -> None:
         try:
             found = tls.take(size)
-            other = self.other
             while found:
                 self.read_bytes += found
-                if other is None:
-                    self._early.append(bytes(PLAIN[:found]))
-                elif not (other._eof_out or other.closed):
-                    other._put(PLAIN, found)
+                self._early.append(bytes(PLAIN[:found]))
                 if found < BUFFER_BYTES:
                     break
                 found = tls.more()
@@ -239,7 +274,7 @@ class Side(asyncio.BufferedProtocol):
             self.fail(str(error))
             return
         if tls.eof:
-            self._ended()
+            self.ended()
 
     def _shake(self, tls: Tls, size: int) -> None:
         try:
@@ -256,21 +291,11 @@ class Side(asyncio.BufferedProtocol):
         if not tls.context.server_side:
             self._flush()  # unless it went with a request; a server's tickets go with its first answer
         if tls.eof:
-            self._ended()
+            self.ended()
 
     def _ready(self) -> None:
         if self.on_ready is not None:
             self.on_ready(self)
-
-    def _ended(self) -> None:
-        if self._eof_in:
-            return
-        self._eof_in = True
-        other = self.other
-        if other is not None:
-            other.send_eof()
-            if self._eof_out:
-                self.close()
 
     def _flush(self) -> None:
         if self.tls is not None and self.transport is not None and not self.transport.is_closing():
@@ -286,8 +311,29 @@ class Side(asyncio.BufferedProtocol):
                 other.send(data)
             if self._eof_in:
                 other.send_eof()
-        if self.transport is not None and not self.closed:
-            self.transport.resume_reading()
+        transport = self.transport
+        if transport is None or other is None or self.closed or transport.is_closing():
+            return
+        transport.pause_reading()
+        transport.set_write_buffer_limits(0)
+        self._relay = relay_of(asyncio.get_running_loop())
+        self._relay.add(self._fd, self)
+        self._read()
+
+    def _read(self) -> None:
+        """Let the relay read, unless there is nothing to come or the other side is full."""
+        other = self.other
+        if self._relay is not None and other is not None and not (self._eof_in or other._full or other._fd < 0):
+            self._relay.read(self._fd, other._fd)
+
+    def _leave(self) -> None:
+        """Nothing is read from now on, and nothing written but what waits."""
+        relay, other = self._relay, self.other
+        if relay is not None:
+            self._relay = None
+            relay.remove(self._fd)
+            if other is not None:
+                relay.hold(other._fd)
 
 
 def address_of(transport: asyncio.Transport | None) -> str:

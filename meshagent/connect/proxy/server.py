@@ -14,6 +14,7 @@ import errno
 import logging
 import random
 from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
 
 from meshagent.catalog.entries.graph import is_http
 from meshagent.clock import Clock, Tasks
@@ -24,16 +25,8 @@ from meshagent.connect.proxy.cluster.host import Host
 from meshagent.connect.proxy.contexts import Contexts, ContextsKey
 from meshagent.connect.proxy.dial import Dialler
 from meshagent.connect.proxy.health_prober import HealthProber
-from meshagent.connect.proxy.http.connection import Turn
-from meshagent.connect.proxy.http.exposed import ExposedListener
-from meshagent.connect.proxy.http.inbound import HttpInboundListener
-from meshagent.connect.proxy.http.manager import Manager
-from meshagent.connect.proxy.http.opening import Opener
-from meshagent.connect.proxy.http.outbound import HttpOutboundListener
-from meshagent.connect.proxy.http.pool import HostPool
 from meshagent.connect.proxy.idle import step_s
 from meshagent.connect.proxy.inbound import InboundListener
-from meshagent.connect.proxy.limits.filter import rate_filter
 from meshagent.connect.proxy.limits.limiter import RateLimiter
 from meshagent.connect.proxy.outbound import OutboundListener
 from meshagent.connect.proxy.pump import IDLE_TIMEOUT_S
@@ -41,23 +34,31 @@ from meshagent.connect.proxy.reprober import Reprober
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.proxy.telemetry.sidecar import SidecarTelemetry
-from meshagent.connect.proxy.transparent import TransparentListener
 from meshagent.connect.snapshot import Inbound, Outbound, ProxySnapshot
 from meshagent.connect.transparent import Transparent
 from meshagent.errors import Unavailable
 
+if TYPE_CHECKING:  # imported where they are made: a sidecar of TCP alone does without the 3 MB of HTTP
+    from meshagent.connect.proxy.http.connection import Turn
+    from meshagent.connect.proxy.http.exposed import ExposedListener
+    from meshagent.connect.proxy.http.inbound import HttpInboundListener
+    from meshagent.connect.proxy.http.manager import Manager
+    from meshagent.connect.proxy.http.outbound import HttpOutboundListener
+    from meshagent.connect.proxy.http.pool import HostPool
+    from meshagent.connect.proxy.transparent import TransparentListener
+
+    Listener: TypeAlias = (
+        InboundListener
+        | OutboundListener
+        | HttpInboundListener
+        | HttpOutboundListener
+        | ExposedListener
+        | TransparentListener
+    )
+
 __all__ = ["Sidecar"]
 
 log = logging.getLogger("proxy")
-
-Listener = (
-    InboundListener
-    | OutboundListener
-    | HttpInboundListener
-    | HttpOutboundListener
-    | ExposedListener
-    | TransparentListener
-)
 
 #: How often a draining sidecar looks whether it is empty.
 _DRAIN_STEP_S = 0.02
@@ -116,7 +117,11 @@ class Sidecar:
     async def apply(self, snapshot: ProxySnapshot) -> None:
         """Work from this snapshot from now on."""
         async with self._applying:
+            before = self.snapshot is not None and self.snapshot.mesh.permissive
             self.snapshot = snapshot
+            if snapshot.mesh.permissive != before:
+                word = "permissive: connections without TLS reach the application" if not before else "strict"
+                log.warning("mutual TLS is %s", word)
             self._renew(snapshot)
             for host in self.clusters.update(snapshot):
                 if host.pool is not None:
@@ -158,8 +163,9 @@ class Sidecar:
         """Cut what intentions no longer allow, before anything is waited for."""
         cut = 0
         for listener in (self.inbound, *self._leaving):
-            if isinstance(listener, InboundListener | HttpInboundListener):
-                cut += listener.recheck()
+            recheck = getattr(listener, "recheck", None)  # those where peers come in
+            if recheck is not None:
+                cut += recheck()
         if cut:
             log.info("intentions changed: connections cut=%d", cut)
 
@@ -168,8 +174,9 @@ class Sidecar:
         gone = [listener for listener in self._leaving if not listener.open_connections]
         self._leaving = [listener for listener in self._leaving if listener not in gone]
         for listener in gone:
-            if isinstance(listener, HttpInboundListener | HttpOutboundListener | ExposedListener):
-                self.telemetry.retire(listener.manager)
+            manager = getattr(listener, "manager", None)  # those of layer 7
+            if manager is not None:
+                self.telemetry.retire(manager)
 
     def _renew(self, snapshot: ProxySnapshot) -> None:
         key = Contexts.key(snapshot)
@@ -201,6 +208,9 @@ class Sidecar:
         if wanted is not None:
             listener: InboundListener | HttpInboundListener
             if is_http(wanted.protocol):
+                from meshagent.connect.proxy.http.inbound import HttpInboundListener
+                from meshagent.connect.proxy.limits.filter import rate_filter
+
                 listener = HttpInboundListener(
                     wanted, self._clock, self._tasks, self.tallies, self._now, self._seen("inbound", ""), self.turn,
                     self._rng,
@@ -228,6 +238,8 @@ class Sidecar:
         for one in wanted:
             if one in self.exposed:
                 continue
+            from meshagent.connect.proxy.http.exposed import ExposedListener
+
             made = ExposedListener(one, self._now, self._tasks, self.tallies, self.turn, self._rng)
             self._observe(made.manager, "inbound", "")
             try:
@@ -252,6 +264,8 @@ class Sidecar:
                 continue
             made: OutboundListener | HttpOutboundListener
             if one.is_http:
+                from meshagent.connect.proxy.http.outbound import HttpOutboundListener
+
                 made = HttpOutboundListener(one, self.clusters, self.turn, self._rng, self._now, self.tallies)
                 self._observe(made.manager, "outbound", one.name)
             else:
@@ -282,8 +296,9 @@ class Sidecar:
             await self._clock.sleep(step)
             now = self._clock.monotonic()
             for listener in (self.inbound, self.transparent, *self.outbound.values(), *self._leaving):
-                if isinstance(listener, InboundListener | HttpInboundListener | OutboundListener | TransparentListener):
-                    listener.end_idle(now)
+                end_idle = getattr(listener, "end_idle", None)  # not those of HTTP that end idle connections themselves
+                if end_idle is not None:
+                    end_idle(now)
 
     async def _follow_transparent(self, wanted: Transparent | None) -> None:
         held = self.transparent
@@ -294,6 +309,8 @@ class Sidecar:
             self._leaving.append(held)
             self.transparent = None
         if wanted is not None:
+            from meshagent.connect.proxy.transparent import TransparentListener
+
             made = TransparentListener(
                 wanted.port, self._clock, self._tasks, self.tallies, self.clusters, self._state, self._accept_of,
                 lambda name: self._seen("outbound", name),
@@ -336,10 +353,14 @@ class Sidecar:
     def turn(self) -> Turn:
         """What connections of HTTP share."""
         if self._turn is None:
+            from meshagent.connect.proxy.http.connection import Turn
+
             self._turn = Turn(asyncio.get_running_loop())
         return self._turn
 
     def _pool(self, host: Host, cluster: Cluster, outbound: Outbound) -> HostPool:
+        from meshagent.connect.proxy.http.opening import Opener
+
         opener = Opener(self.turn, self._dialler, outbound, host, self._state)
         return opener.pool(cluster)
 
@@ -369,4 +390,4 @@ def _place(inbound: Inbound) -> tuple[str, int, bool]:
 
 
 def _serves(held: OutboundListener | HttpOutboundListener, wanted: Outbound | None) -> bool:
-    return wanted is not None and isinstance(held, HttpOutboundListener) is wanted.is_http
+    return wanted is not None and isinstance(held, OutboundListener) is not wanted.is_http

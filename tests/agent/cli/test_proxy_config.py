@@ -52,6 +52,19 @@ def test_a_transparent_one_shows_what_virtual_addresses_lead_to(cli: Any, stub: 
     assert "127.0.0.1:15001            virtual addresses, all else directly  redirected" in out
 
 
+def test_what_needs_no_certificate_is_said(cli: Any, stub: Any) -> None:
+    exposed = {
+        "address": "0.0.0.0", "port": 21500, "path": "/health", "local_address": "127.0.0.1", "local_port": 80,
+        "local_socket": "", "protocol": "http", "sources": [],
+    }  # fmt: skip
+    stub.answer("agent/connect/proxy/web-sidecar-proxy", {**FOUND, "exposed": [exposed], "mesh": {"permissive": True}})
+    out = cli("proxy config web-sidecar-proxy").out
+    assert "Mutual TLS is permissive: connections without TLS reach the application" in out
+    assert "0.0.0.0:21500   /health of 80, without TLS" in out
+    stub.answer("agent/connect/proxy/web-sidecar-proxy", {**FOUND, "mesh": {"permissive": False}})
+    assert "permissive" not in cli("proxy config web-sidecar-proxy").out
+
+
 def test_and_for_tools(cli: Any, stub: Any) -> None:
     stub.answer("agent/connect/proxy/web-sidecar-proxy", FOUND)
     assert json.loads(cli("proxy config -json web-sidecar-proxy").out) == FOUND

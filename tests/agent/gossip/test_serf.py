@@ -403,7 +403,7 @@ class TestHostileInput:
         assert a.serf.counts["dropped.malformed"] == len(bad)
         assert a.statuses() == before
 
-    @pytest.mark.parametrize("time", [2**63, 2**64 - 1])
+    @pytest.mark.parametrize("time", [2**63, 2**64 - 1, 2**63 - 1, 2**62])
     def test_a_clock_in_the_far_future_moves_nobody(self, time: int) -> None:
         net = Net()
         a, _b = net.pool(2)
@@ -421,6 +421,24 @@ class TestHostileInput:
         assert (a.serf.clock.time, a.serf.events.clock.time, a.serf.queries.clock.time) == clocks
         assert a.statuses() == {"n0": ALIVE, "n1": ALIVE}
         assert a.of(UserEventCame) == []
+
+    @pytest.mark.parametrize("time", [2**62 - 1, 2**33])
+    def test_a_clock_far_ahead_moves_only_who_has_hardly_begun(self, time: int) -> None:
+        """Who joins learns from a full exchange where its pool is; a message moves nobody that far, and an old clock
+        believes no exchange either. Everybody is heard afterwards."""
+        net = Net()
+        a, b, c = net.pool(3)
+        told = encode(wire.PushPull(time, {}, (), time, (), time))
+        b.serf.clock.witness(5000)
+        b.do(lambda serf, now: serf.merge_remote_state(told, False, now))
+        for message in (wire.Event(time, "e"), wire.Leave(time, "n1"), wire.Join(time, "n1")):
+            for peer in (a, b):
+                self.give(peer, encode(message))
+        assert all(peer.serf.clock.time < 2**33 for peer in (a, b))
+        assert a.of(UserEventCame) == []
+        c.do(lambda serf, now: serf.merge_remote_state(told, False, now))
+        assert c.serf.clock.time == time
+        assert a.statuses() == {"n0": ALIVE, "n1": ALIVE, "n2": ALIVE}
 
     def test_a_replayed_leave_of_an_earlier_life_does_nothing(self) -> None:
         net = Net()

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 from meshtest.clientworld import ClientWorld, until
 from meshtest.httpapi import instance
 
 from meshagent.agent.rpc import messages
+from meshagent.agent.rpc.asking import WINDOW_BYTES
 from meshagent.agent.rpc.messages import Forwarded, Once, Question
 from meshagent.catalog import commands
 from meshagent.errors import Denied, NotFound
@@ -85,3 +87,27 @@ async def test_an_agent_registers_for_itself_only(world: ClientWorld) -> None:
         await client.agent.write(instance("other", "web"))
     await client.agent.write(instance("c1", "web"))
     assert world.agent.store.registrations.has("web")
+
+
+async def test_a_slow_reader_makes_the_server_wait_and_gets_it_whole(world: ClientWorld) -> None:
+    """Mutation: the stream is asked for without a window: 32 MiB would not find room, and it would be cut at 16."""
+    server = world.server()
+    client = await world.client(server)
+    sent = 0
+
+    async def large(_: object, payload: bytes) -> AsyncIterator[bytes]:
+        nonlocal sent
+        for number in range(512):
+            sent += 1
+            yield bytes((number % 256,)) * 65_536
+
+    server.rpc.methods[messages.HTTP_STREAM] = large
+    pieces = client.client.upstream.stream(messages.HTTP_STREAM, b"")
+    got = [(await anext(pieces))[0]]
+    before = -1
+    while before != sent:  # until it stands still
+        before = sent
+        await asyncio.sleep(0.02)
+    assert sent <= WINDOW_BYTES // 65_536 + 2
+    got += [piece[0] async for piece in pieces]
+    assert got == [*range(256), *range(256)]

@@ -17,7 +17,18 @@ from meshagent.connect import spiffe
 from meshagent.connect.proxy.layers.openssl import TlsContext, error_text, ffi, lib, server_name_of
 from meshagent.errors import RemoteProtocolError
 
-__all__ = ["BUFFER_BYTES", "CIPHER", "IN", "IN_POINTER", "PLAIN", "Session", "Tls"]
+__all__ = [
+    "BUFFER_BYTES",
+    "CIPHER",
+    "CIPHER_POINTER",
+    "IN",
+    "IN_POINTER",
+    "PLAIN",
+    "PLAIN_POINTER",
+    "Session",
+    "Tls",
+    "unpack",
+]
 
 #: One read of a socket, and what comes out of it; a TLS record holds 16 KiB.
 BUFFER_BYTES = 256 * 1024
@@ -31,11 +42,14 @@ IN_POINTER: Any = ffi.from_buffer(_in)
 #: Plain text that `take` gives.
 _plain = bytearray(BUFFER_BYTES)
 PLAIN = memoryview(_plain)
-_plain_pointer: Any = ffi.from_buffer(_plain)
+PLAIN_POINTER: Any = ffi.from_buffer(_plain)
 #: Cipher text that `give` gives.
 _cipher = bytearray(_CIPHER_BYTES)
 CIPHER = memoryview(_cipher)
-_cipher_pointer: Any = ffi.from_buffer(_cipher)
+CIPHER_POINTER: Any = ffi.from_buffer(_cipher)
+
+#: `unpack(pointer, size)`: a copy of the first bytes of such a buffer.
+unpack = ffi.unpack
 
 _ssl_read, _ssl_write, _bio_read, _bio_write = lib.SSL_read, lib.SSL_write, lib.BIO_read, lib.BIO_write
 _bio_length, _NULL = lib.BIO_get_mem_data, ffi.NULL
@@ -134,11 +148,11 @@ class Tls:
 
     def outgoing(self) -> bytes:
         """Cipher text to send."""
-        size = _bio_read(self._out, _cipher_pointer, _CIPHER_BYTES)
+        size = _bio_read(self._out, CIPHER_POINTER, _CIPHER_BYTES)
         if size <= 0:
             return b""
         data = bytes(CIPHER[:size])
-        while (size := _bio_read(self._out, _cipher_pointer, _CIPHER_BYTES)) > 0:
+        while (size := _bio_read(self._out, CIPHER_POINTER, _CIPHER_BYTES)) > 0:
             data += CIPHER[:size]
         return data
 
@@ -149,7 +163,7 @@ class Tls:
         what found no room. The handshake must be done. Raises RemoteProtocolError."""
         source = self._in
         _bio_write(source, IN_POINTER, size)
-        found: int = _ssl_read(self._ssl, _plain_pointer, BUFFER_BYTES)
+        found: int = _ssl_read(self._ssl, PLAIN_POINTER, BUFFER_BYTES)
         if found > 0 and not _bio_length(source, _NULL):
             return found
         return self._rest(found)
@@ -161,7 +175,7 @@ class Tls:
     def give(self, size: int) -> int:
         """The first `size` bytes of `IN` are plain text; how many bytes of cipher text are in `CIPHER`."""
         self._written(_ssl_write(self._ssl, IN_POINTER, size))
-        found: int = _bio_read(self._out, _cipher_pointer, _CIPHER_BYTES)
+        found: int = _bio_read(self._out, CIPHER_POINTER, _CIPHER_BYTES)
         return found
 
     # --- who the peer is ---------------------------------------------------------------------------------------
@@ -256,7 +270,7 @@ class Tls:
 
     def _read(self) -> int:
         """Fill `PLAIN`; how many bytes."""
-        return self._rest(_ssl_read(self._ssl, _plain_pointer, BUFFER_BYTES))
+        return self._rest(_ssl_read(self._ssl, PLAIN_POINTER, BUFFER_BYTES))
 
     def _rest(self, at: int) -> int:
         """The same behind a first read of `at` bytes."""
@@ -265,7 +279,7 @@ class Tls:
             return 0
         ssl, source = self._ssl, self._in
         while _bio_length(source, _NULL) and at < BUFFER_BYTES:  # an attempt in vain costs more than to ask
-            size = _ssl_read(ssl, _plain_pointer + at, BUFFER_BYTES - at)
+            size = _ssl_read(ssl, PLAIN_POINTER + at, BUFFER_BYTES - at)
             if size <= 0:
                 self._ended(size)
                 break

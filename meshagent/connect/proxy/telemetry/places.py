@@ -12,7 +12,6 @@ import hashlib
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -35,6 +34,8 @@ def place_of(environ: Mapping[str, str]) -> Path:
         return Path(runtime) / "meshagent"
     if os.geteuid() == 0 and Path("/run").is_dir():
         return Path("/run/meshagent/proxies")
+    import tempfile  # with all that packs archives, half a MB
+
     return Path(tempfile.gettempdir()) / f"meshagent-{os.geteuid()}"
 
 

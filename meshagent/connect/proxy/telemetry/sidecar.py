@@ -15,14 +15,13 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from meshagent import __version__
 from meshagent.clock import Clock, Tasks
 from meshagent.connect.leaf import health
 from meshagent.connect.observing import Observing
 from meshagent.connect.proxy.cluster.clusters import Clusters
-from meshagent.connect.proxy.http.manager import Manager
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry import access_format, otlp, places
 from meshagent.connect.proxy.telemetry.admin import Admin, json_page, metrics_page
@@ -33,6 +32,9 @@ from meshagent.connect.proxy.telemetry.observer import Observer
 from meshagent.connect.proxy.telemetry.span_exporter import SpanExporter
 from meshagent.connect.snapshot import ProxySnapshot
 from meshagent.errors import MeshError
+
+if TYPE_CHECKING:
+    from meshagent.connect.proxy.http.manager import Manager
 
 __all__ = ["SidecarTelemetry"]
 
