@@ -47,7 +47,7 @@ DEFAULT_CONNECT_TIMEOUT = "5s"
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A set of instances: a service (subset) in a datacenter or of a peer. `sni` is "" for a peer's."""
+    """A set of instances: a service (subset) in a datacenter or of a peer. `sni` is "" for a peer's in a chain."""
 
     id: str
     service: str

@@ -24,6 +24,7 @@ from meshagent.connect.intentions import Intention
 from meshagent.connect.l7 import Extras, extras_of
 from meshagent.connect.mesh_settings import MeshSettings
 from meshagent.connect.observing import Observing
+from meshagent.connect.peers import Trust
 from meshagent.connect.resilience import Resilience, resilience_of
 from meshagent.connect.transparent import Transparent
 
@@ -169,6 +170,8 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
     exposed: tuple[Exposed, ...] = ()
     #: None where the application is to dial the listeners of its upstreams.
     transparent: Transparent | None = None
+    #: Peers that this proxy has to do with.
+    trusts: tuple[Trust, ...] = ()
 
     def shown(self) -> Any:
         """As builtins, without the private key."""
