@@ -8,11 +8,10 @@ What may be changed: `push` and `take_batch` run for every forwarded write.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from meshagent.catalog.rpc.writes import MAX_BATCH_BYTES, MAX_BATCH_WRITES
 
@@ -20,11 +19,12 @@ __all__ = ["WriteQueue"]
 
 
 class _Numbered(Protocol):
-    """`number` grows with each that is asked for."""
+    """`number` grows with each that is asked for; `done`: nobody waits for it any more."""
 
     number: int
     command: bytes
-    future: asyncio.Future[Any]
+
+    def done(self) -> bool: ...
 
 
 W = TypeVar("W", bound=_Numbered)
@@ -63,14 +63,14 @@ class WriteQueue(Generic[W]):
                 break
             write = self._waiting.popleft()
             self.bytes -= len(write.command)
-            if not write.future.done():
+            if not write.done():
                 writes.append(write)
         return writes
 
     def take_all(self) -> list[W]:
         """All that somebody waits for."""
         self._sort()
-        writes = [write for write in self._waiting if not write.future.done()]
+        writes = [write for write in self._waiting if not write.done()]
         self._waiting.clear()
         self.bytes = 0
         return writes
