@@ -10,6 +10,11 @@ import pytest
 from meshtest.sim.nemesis import PROFILES
 from meshtest.sim.scenario import run_seed
 
+REGRESSIONS: list[tuple[int, str]] = [
+    # (seed, what it found)
+    (42008, "writes that failed one by one were put back the wrong way round: a late one was done before an early one"),
+]
+
 SEEDS = len(PROFILES)  # 0.5 s each
 
 
@@ -23,6 +28,11 @@ def test_a_seed_holds(agents_seed: int, profile: str | None) -> None:
     outcome = run_seed(agents_seed, profile=profile, stack=True, agents=2)
     assert outcome.facts["agent runs"] >= 2
     assert outcome.facts["acknowledged"] > 0
+
+
+@pytest.mark.parametrize(("number", "found"), REGRESSIONS)
+def test_what_was_once_broken_holds(number: int, found: str) -> None:
+    run_seed(number, stack=True, agents=2)
 
 
 def test_agents_fail_over_and_are_told() -> None:

@@ -12,7 +12,6 @@ What may be changed: `propose` runs for every write; keep it to a few appends.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -23,9 +22,8 @@ from meshagent.catalog.rpc.leading import SharedLog
 from meshagent.catalog.rpc.link import Link, RpcMetrics
 from meshagent.catalog.rpc.read_gate import ReadGate, pass_on
 from meshagent.catalog.rpc.settings import RpcSettings
+from meshagent.catalog.rpc.write_queue import WriteQueue
 from meshagent.catalog.rpc.writes import (
-    MAX_BATCH_BYTES,
-    MAX_BATCH_WRITES,
     PROPOSE,
     READ_INDEX,
     decode_index,
@@ -62,6 +60,7 @@ class _Write:
     command: bytes
     future: asyncio.Future[Any]
     deadline: float
+    number: int  # in the order in which they were asked for
     error: MeshError | None = None  # why the last attempt failed
 
     def done(self) -> bool:
@@ -114,8 +113,8 @@ class ForwardingLog:
         self._revive = revive
         self._loop = asyncio.get_running_loop()
         self._count = count(1)
-        self._waiting: deque[_Write] = deque()
-        self._waiting_bytes = 0
+        self._numbers = count(1)
+        self._waiting: WriteQueue[_Write] = WriteQueue()
         self._batches: set[_Batch] = set()
         self._turning = False
         self._look: asyncio.TimerHandle | None = None
@@ -135,7 +134,7 @@ class ForwardingLog:
         self._stopped = True
         for batch in list(self._batches):
             batch.call.cancel()
-        for write in self._take_all():
+        for write in self._waiting.take_all():
             self._settle(write, Unavailable("this server is shutting down"))
         if self._look is not None:
             self._look.cancel()
@@ -152,16 +151,16 @@ class ForwardingLog:
             return log.propose(command, request_id)
         future: asyncio.Future[Any] = self._loop.create_future()
         id = request_id or self._origin + next(self._count).to_bytes(8, "big")
-        write = _Write(self, id, command, future, self._clock.monotonic() + self.settings.hold_timeout_s)
-        if leads:
+        deadline = self._clock.monotonic() + self.settings.hold_timeout_s
+        write = _Write(self, id, command, future, deadline, next(self._numbers))
+        if leads and not self._waiting:
             log.hand_in(command, id, write)
         elif self._stopped:
             future.set_exception(Unavailable("this server is shutting down"))
-        elif len(self._waiting) >= MAX_WAITING or self._waiting_bytes + len(command) > MAX_WAITING_BYTES:
+        elif len(self._waiting) >= MAX_WAITING or self._waiting.bytes + len(command) > MAX_WAITING_BYTES:
             future.set_exception(Unavailable("too many writes wait for the leader"))
         else:
-            self._waiting.append(write)
-            self._waiting_bytes += len(command)
+            self._waiting.push(write)
             self._turn_soon()
         return future
 
@@ -234,13 +233,13 @@ class ForwardingLog:
             return
         leader = self._log.leader_id
         if leader == self._node_id:
-            for write in self._take_all():
+            for write in self._waiting.take_all():
                 self._log.hand_in(write.command, write.id, write)
             return
         link = None if not leader else self._links.link(leader)
         if link is not None and leader:
             while self._waiting and len(self._batches) < MAX_BATCHES:
-                self._send(leader, link, self._take_batch())
+                self._send(leader, link, self._waiting.take_batch())
         self._look_later()
 
     def _send(self, leader: str, link: Link, writes: list[_Write]) -> None:
@@ -301,29 +300,9 @@ class ForwardingLog:
             for write in writes:
                 self._settle(write, write.error or NoLeader())
             return
-        self._waiting.extendleft(reversed(writes))
-        self._waiting_bytes += sum(len(write.command) for write in writes)
+        self._waiting.put_back(writes)
         if writes:
             self._look_later()
-
-    def _take_batch(self) -> list[_Write]:
-        writes: list[_Write] = []
-        size = 0
-        while self._waiting and len(writes) < MAX_BATCH_WRITES:
-            size += len(self._waiting[0].command)
-            if writes and size > MAX_BATCH_BYTES:
-                break
-            write = self._waiting.popleft()
-            self._waiting_bytes -= len(write.command)
-            if not write.future.done():  # nobody waits any more: it need not leave
-                writes.append(write)
-        return writes
-
-    def _take_all(self) -> list[_Write]:
-        writes = [write for write in self._waiting if not write.future.done()]
-        self._waiting.clear()
-        self._waiting_bytes = 0
-        return writes
 
     def _look_later(self) -> None:
         if self._look is None and (self._waiting or self._batches):
@@ -333,14 +312,13 @@ class ForwardingLog:
         """Expire what waited too long; take back what an old leader has; try the new one."""
         self._look = None
         now = self._clock.monotonic()
-        if self._waiting and min(write.deadline for write in self._waiting) <= now:
-            kept = []
-            for write in self._take_all():
-                if write.deadline > now:
-                    kept.append(write)
-                else:
-                    self._settle(write, write.error or NoLeader())
-            self._again(kept)
+        kept = []
+        for write in self._waiting.take_all():
+            if write.deadline > now:
+                kept.append(write)
+            else:
+                self._settle(write, write.error or NoLeader())
+        self._waiting.put_back(kept)
         self._take_back(self._log.leader_id)
         self._turn()
         self._look_later()
