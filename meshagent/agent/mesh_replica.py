@@ -33,6 +33,7 @@ __all__ = ["KINDS", "MeshReplica"]
 
 #: What chains and decisions are made of.
 KINDS = (
+    "exported-services",
     "jwt-provider",
     "mesh",
     "proxy-defaults",
@@ -75,6 +76,7 @@ class MeshReplica(Observer):
     def follow(self) -> None:
         """Follow roots and entries from now on."""
         self.follow_roots()
+        self._follow(questions.PEER_ROOTS, "")
         for kind in KINDS:
             self._follow(questions.CONFIG_KIND, kind)
 
@@ -157,6 +159,8 @@ class MeshReplica(Observer):
             self._missing.discard(name)
         elif kind == questions.CONNECT:
             store.watches.notify(("connect", name))
+        elif kind == questions.PEER_ROOTS:
+            store.peerings.mirror_bundles(found)
         elif kind == questions.MESH_SERVICES:
             known, self._services = self._services or (), found
             self._let_go({one.name.lower() for one in known} - {one.name.lower() for one in found})

@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import msgspec
+
 from meshagent.catalog import queries
+from meshagent.catalog.entries.exported_services import ExportedServices
 from meshagent.catalog.entries.jwt_provider import JWTProvider
 from meshagent.catalog.entries.mesh import Mesh
 from meshagent.catalog.entries.proxy_defaults import ProxyDefaults
@@ -23,15 +26,17 @@ from meshagent.catalog.entries.service_intentions import ServiceIntentions
 from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
 from meshagent.catalog.mesh_services import MeshService, mesh_services
 from meshagent.catalog.model import ExposePath, Locality, Service, ServiceEntry, Upstream
+from meshagent.catalog.peering.imported import at_peer, split_peer
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Subscription, Topic
 from meshagent.connect import spiffe
 from meshagent.connect.central import merged_upstream
-from meshagent.connect.chain import Chain, Overrides, Target, compile_chain
+from meshagent.connect.chain import DEFAULT_CONNECT_TIMEOUT, Chain, Overrides, Target, compile_chain
 from meshagent.connect.exposing import exposed_of
 from meshagent.connect.intentions import Default, Intention, matching, providers_of
 from meshagent.connect.mesh_settings import MeshSettings, mesh_settings
 from meshagent.connect.observing import observing_of
+from meshagent.connect.peers import Trust, identities_of, peer_chain, peer_sni
 from meshagent.connect.snapshot import (
     Cluster,
     Endpoint,
@@ -127,6 +132,7 @@ class SnapshotParts:
             exposed=exposed_of(service, bind_address_of(service), checks, host_address),
             mesh=self._part(("settings", name), lambda: self._settings(name)),
             transparent=transparent,
+            trusts=self._trusts(name, {target.peer for target in targets if target.peer}),
         )
         for key in self._parts.keys() - self._used:
             self._parts.pop(key).subscription.cancel()
@@ -168,6 +174,22 @@ class SnapshotParts:
         entries = self._store.config.watched()
         found = [entries.get(JWTProvider, name) for name in providers_of(intentions)]
         return tuple(one for one in found if one is not None), entries.topics
+
+    def _trusts(self, name: str, dialled: set[str]) -> tuple[Trust, ...]:
+        """The peers that `name` is exported to, and those whose services it calls."""
+        found = self._part(("trusts", name), lambda: self._bundles(name))
+        return tuple(one for one in found if one.incoming or one.peer in dialled)
+
+    def _bundles(self, name: str) -> tuple[tuple[Trust, ...], Iterable[Topic]]:
+        entry = self._store.config.get("exported-services", "default")
+        told = entry.to_peers() if isinstance(entry, ExportedServices) else {}
+        peers = {*told.get(name, ()), *told.get("*", ())}
+        bundles = self._store.peerings.bundles
+        rows = [bundles[peer] for peer in sorted(bundles)]
+        return tuple(Trust(row.peer, row.trust_domain, row.roots, row.peer in peers) for row in rows), (
+            "peering-bundles",
+            ("config-kind", "exported-services"),
+        )
 
     def _settings(self, name: str) -> tuple[MeshSettings, Iterable[Topic]]:
         entries = self._store.config.watched()
@@ -238,12 +260,21 @@ class SnapshotParts:
         if upstream.destination_type != "service":
             return None, f"upstreams of type {upstream.destination_type} are not built yet"
         if upstream.destination_peer:
-            return None, "upstreams of peers are not built yet"
+            return self._peer_chain(upstream), ""
         datacenter = upstream.datacenter or self._datacenter
         protocol = str((upstream.config or {}).get("protocol") or "")
         gateway = upstream.mesh_gateway.mode
         key = ("chain", name, datacenter, protocol, gateway)
         return self._part(key, lambda: self._compiled(name, datacenter, Overrides(protocol, "", gateway)))
+
+    def _peer_chain(self, upstream: Upstream) -> Chain:
+        config = upstream.config or {}
+        protocol = str(config.get("protocol") or "tcp").lower()
+        milliseconds = config.get("connect_timeout_ms")
+        timeout = f"{milliseconds}ms" if isinstance(milliseconds, int) and milliseconds > 0 else DEFAULT_CONNECT_TIMEOUT
+        domain = self._part(("trust-domain",), lambda: (self._store.ca.trust_domain, ("ca-roots",)))
+        name, peer = upstream.destination_name, upstream.destination_peer.lower()
+        return peer_chain(name, peer, self._datacenter, protocol, domain, timeout)
 
     def _compiled(
         self, name: str, datacenter: str, overrides: Overrides
@@ -257,6 +288,9 @@ class SnapshotParts:
         return (chain, ""), (*entries.topics, "ca-roots")
 
     def _cluster_of(self, target: Target) -> Cluster:
+        if target.peer:  # a chain does not know how a peer is called
+            domain = self._part(("trust-domain",), lambda: (self._store.ca.trust_domain, ("ca-roots",)))
+            target = msgspec.structs.replace(target, sni=peer_sni(target.service, domain))
         key = ("cluster", target.id)
         held = self._parts.get(key)
         if held is not None and held.value.target != target:  # the entries behind it say something else now
@@ -264,7 +298,9 @@ class SnapshotParts:
         return self._part(key, lambda: self._cluster(target))
 
     def _cluster(self, target: Target) -> tuple[Cluster, Iterable[Topic]]:
-        if target.peer or target.datacenter != self._datacenter:
+        if target.peer:
+            return self._peer_cluster(target)
+        if target.datacenter != self._datacenter:
             # Reached through mesh gateways, which are not built yet.
             return Cluster(target, ()), ("ca-roots",)
         trust_domain = self._store.ca.trust_domain
@@ -272,8 +308,21 @@ class SnapshotParts:
         rows, topics = self._instances(target.service)
         return Cluster(target, (identity,), endpoints_of(rows, target)), (*topics, "ca-roots")
 
+    def _peer_cluster(self, target: Target) -> tuple[Cluster, Iterable[Topic]]:
+        """Instances of a peer are dialled directly; nobody is, before the peer has told its roots."""
+        found, topics = self._instances(at_peer(target.service, target.peer))
+        rows = list(found)
+        bundle = self._store.peerings.bundles.get(target.peer)
+        topics = (*topics, "peering-bundles")
+        if bundle is None:
+            return Cluster(target, ()), topics
+        return Cluster(
+            target, identities_of(target.service, bundle.trust_domain, rows), endpoints_of(rows, target)
+        ), topics
+
     def _stored(self, service: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
-        result = queries.health_service(self._store, service, connect=True)
+        name, peer = split_peer(service)
+        result = queries.health_service(self._store, name, connect=True, peer=peer)
         return result.rows, result.topics
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from meshagent.catalog import commands as c
 from meshagent.catalog.ca import CAConfig, CARoot
 from meshagent.catalog.entries.table import parse
-from meshagent.catalog.model import Check, Node, Proxy, Service, TransparentProxy, Upstream
+from meshagent.catalog.model import Check, Node, Proxy, Service, ServiceEntry, TransparentProxy, Upstream
+from meshagent.catalog.peering import commands as p
+from meshagent.catalog.peering.model import Peering, TrustBundle
 from meshagent.catalog.store import Store
 from meshagent.connect.intentions import Default
 from meshagent.connect.parts import SnapshotParts
+from meshagent.connect.peers import Trust
 from meshagent.connect.snapshot import ProxySnapshot
 from meshagent.connect.transparent import Transparent
 
@@ -250,3 +254,60 @@ def test_without_transparent_mode_nothing_is_asked(world: World) -> None:
     assert [one.name for one in snapshot.outbound] == ["db", "q"]
     world.entry(Kind="service-intentions", Name="new", Sources=[{"Name": "web", "Action": "allow"}])
     assert world.changes == 0
+
+
+class TestPeers:
+    """Upstreams of peers and who may call from there (M54, M68)."""
+
+    @pytest.fixture
+    def peered(self, world: World) -> World:
+        world.run(p.PeeringSet(Peering(id="i", name="east")))
+        node = Node(name="far", address="10.9.0.1", datacenter="dc9")
+        proxy = Proxy(destination_service_name="db")
+        row = Service(kind="connect-proxy", id="s", name="db-sidecar-proxy", port=21000, proxy=proxy)
+        world.run(p.ImportedReplace("east", "db-sidecar-proxy", (ServiceEntry(node, row, ()),)))
+        return world
+
+    def build(self, world: World) -> ProxySnapshot:
+        upstream = Upstream(destination_name="db", destination_peer="east", local_bind_port=9)
+        proxy = msgspec.structs.replace(WEB.proxy, upstreams=(upstream,))
+        return world.parts.build(msgspec.structs.replace(WEB, proxy=proxy), Default(True))
+
+    def test_nobody_is_dialled_before_the_roots_are_known(self, peered: World) -> None:
+        snapshot = self.build(peered)
+        (cluster,) = snapshot.clusters.values()
+        assert (cluster.identities, cluster.endpoints, snapshot.trusts) == ((), (), ())
+
+    def test_instances_identity_and_roots(self, peered: World) -> None:
+        self.build(peered)
+        peered.changes = 0
+        peered.run(p.TrustBundleSet(TrustBundle(peer="east", trust_domain="east.consul", roots=("pem",))))
+        assert peered.changes >= 1
+        snapshot = self.build(peered)
+        (cluster,) = snapshot.clusters.values()
+        assert cluster.identities == ("spiffe://east.consul/ns/default/dc/dc9/svc/db",)
+        assert [(one.address, one.port) for one in cluster.endpoints] == [("10.9.0.1", 21000)]
+        assert cluster.target.sni == "db.external.td.consul"
+        assert snapshot.trusts == (Trust("east", "east.consul", ("pem",), False),)
+        (outbound,) = snapshot.outbound
+        assert (outbound.problem, outbound.chain is not None and outbound.chain.protocol) == ("", "tcp")
+        peered.run(p.ImportedReplace("east", "db-sidecar-proxy", ()))
+        (cluster,) = self.build(peered).clusters.values()
+        assert cluster.endpoints == ()
+
+    def test_peers_that_the_service_is_exported_to_may_call(self, peered: World) -> None:
+        peered.run(p.TrustBundleSet(TrustBundle(peer="east", trust_domain="east.consul", roots=("pem",))))
+        assert peered.build().trusts == ()
+        export = {"Name": "web", "Consumers": [{"Peer": "east"}]}
+        peered.entry(Kind="exported-services", Name="default", Services=[export])
+        assert peered.build().trusts == (Trust("east", "east.consul", ("pem",), True),)
+        peered.entry(Kind="exported-services", Name="default", Services=[{**export, "Name": "other"}])
+        assert peered.build().trusts == ()
+
+    def test_failover_goes_on_at_a_peer(self, peered: World) -> None:
+        peered.run(p.TrustBundleSet(TrustBundle(peer="east", trust_domain="east.consul", roots=("pem",))))
+        peered.entry(Kind="service-resolver", Name="db", Failover={"*": {"Targets": [{"Peer": "east"}]}})
+        clusters = peered.build().clusters
+        far = next(cluster for cluster in clusters.values() if cluster.target.peer == "east")
+        assert [one.address for one in far.endpoints] == ["10.9.0.1"]
+        assert far.target.sni == "db.external.td.consul"

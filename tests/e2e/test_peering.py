@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from meshtest.process import AgentProcess
+from meshtest.sidecars import Echo, dial, exchange, free_port, sidecars
 
 
 @pytest.fixture
@@ -121,3 +123,35 @@ def test_two_clusters_share_services_and_part(clusters: tuple[AgentProcess, Agen
     for agent in clusters:
         assert made not in agent.log()
         assert "Traceback" not in agent.log()
+
+
+def test_a_sidecar_calls_a_service_of_a_peer(clusters: tuple[AgentProcess, AgentProcess], tmp_path: Path) -> None:
+    """M54, M68: each side verifies the other by its own roots, and intentions tell peers apart."""
+    alpha, beta = clusters
+    export(alpha, "api")
+    establish(beta, token(alpha))
+    api, port = Echo(), free_port()
+    with sidecars(alpha, tmp_path) as there, sidecars(beta, tmp_path) as here:
+        there.register("api", api.port, sidecar_port=free_port())
+        there.start("api")
+        beta.wait("the sidecar", lambda: imported(beta, "api-sidecar-proxy"))
+        upstream = {"DestinationName": "api", "DestinationPeer": "alpha", "LocalBindPort": port}
+        here.register("web", free_port(), sidecar_port=free_port(), proxy={"Upstreams": [upstream]})
+        here.start("web")
+        beta.wait("an exchange", lambda: exchange(port) == b"hello")
+
+        def intend(*sources: dict[str, str]) -> None:
+            entry = {"Kind": "service-intentions", "Name": "api", "Sources": list(sources)}
+            assert alpha.put("/v1/config", entry).status == 200
+
+        with dial(port) as live:
+            live.sendall(b"x")
+            assert live.recv(1) == b"x"
+            intend({"Name": "web", "Peer": "beta", "Action": "deny"})
+            live.settimeout(60)
+            assert live.recv(1) == b""  # cut
+        beta.wait("the denial", lambda: exchange(port) != b"hello")
+        intend({"Name": "web", "Action": "deny"}, {"Name": "web", "Peer": "beta", "Action": "allow"})
+        beta.wait("an exchange again", lambda: exchange(port) == b"hello")
+        export(alpha, "other")
+        beta.wait("the end of the export", lambda: exchange(port) != b"hello")

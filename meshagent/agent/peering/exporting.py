@@ -62,7 +62,8 @@ class Exporter:
         for name in found.rows:
             topics += [("service-health", name.lower()), ("connect", name.lower())]
         roots = tuple(root.root_cert for root in store.ca.roots.values())
-        yield TRUST_BUNDLE, "roots", encode_roots(RootsOf(store.ca.trust_domain, roots, "default"))
+        if roots:
+            yield TRUST_BUNDLE, "roots", encode_roots(RootsOf(store.ca.trust_domain, roots, "default"))
         yield SERVER_ADDRESSES, "server-addrs", encode_names(SERVER_ADDRESSES, own_addresses(store))
         yield EXPORTED_SERVICE_LIST, "exported-service-list", encode_names(EXPORTED_SERVICE_LIST, tuple(found.rows))
         there: set[str] = set()

@@ -9,6 +9,7 @@ Source: surface rows X37, PE3. What may change here: how long changes are gather
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING
 
 from meshagent.agent.peering.exporting import SIDECAR_SUFFIX, Exporter
@@ -59,6 +60,7 @@ MAX_ADDRESSES = 64
 GATHER_S = 0.05
 TICK_S = 1.0
 SLICE = 200
+_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,253}[a-z0-9])?")
 
 #: What the session tells itself, among what arrives.
 _TICK, _CHANGED = Received(-1, b"tick"), Received(-2, b"changed")
@@ -208,6 +210,7 @@ class Session:
         elif take.kind == TRUST_BUNDLE:
             found = decode_roots(resource)
             _check_roots(found.roots)
+            self._check_domain(found.trust_domain)
             bundle = TrustBundle(peer=self._name, trust_domain=found.trust_domain, roots=found.roots)
             await write(TrustBundleSet(bundle))
         else:
@@ -215,6 +218,16 @@ class Session:
             if len(addresses) > MAX_ADDRESSES or not all(split_host_port(one, 0)[1] for one in addresses):
                 raise RemoteProtocolError("addresses of servers that are none, or too many")
             await write(PeeringTell(self._id, addresses))
+
+    def _check_domain(self, trust_domain: str) -> None:
+        """A peer speaks for its own trust domain: not for ours, nor another peer's, nor another than its token's."""
+        store = self._agent.store
+        row = store.peerings.of_id(self._id)
+        taken = {one.trust_domain for one in store.peerings.bundles.values() if one.peer != self._name}
+        if not _DOMAIN.fullmatch(trust_domain) or trust_domain in taken or trust_domain == store.ca.trust_domain:
+            raise RemoteProtocolError(f"roots of the trust domain {trust_domain[:64]!r}, which is not the peer's")
+        if row is not None and row.dials and not row.server_name.endswith(f".{trust_domain}"):
+            raise RemoteProtocolError(f"roots of the trust domain {trust_domain[:64]!r}, which its token does not name")
 
 
 def _check_roots(roots: tuple[str, ...]) -> None:

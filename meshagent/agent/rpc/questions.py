@@ -24,6 +24,7 @@ from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES_TOPIC
 from meshagent.catalog.mesh_services import MeshService, mesh_services
 from meshagent.catalog.model import Node, ServiceEntry
 from meshagent.catalog.peering.imported import peer_topic, split_peer
+from meshagent.catalog.peering.model import TrustBundle
 from meshagent.catalog.query_execution import Source, execute
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic
@@ -38,6 +39,7 @@ __all__ = [
     "MESH_SERVICES",
     "NODE",
     "NODE_ROWS",
+    "PEER_ROOTS",
     "QUERY",
     "QUESTIONS",
     "ROOTS",
@@ -63,6 +65,7 @@ NODE_ROWS = "node-rows"
 ROOTS = "roots"
 CONFIG_KIND = "config-kind"
 MESH_SERVICES = "mesh-services"
+PEER_ROOTS = "peer-roots"
 
 
 class QueryRows(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
@@ -147,6 +150,11 @@ def _node_rows(store: Store, name: str, asker: str, datacenter: str) -> tuple[An
     return node_rows(store, name), (("node", lower), ("node-checks", lower))
 
 
+def _peer_roots(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
+    bundles = store.peerings.bundles
+    return [bundles[peer] for peer in sorted(bundles)], ("peering-bundles",)
+
+
 def _roots(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
     """The state of the certificate authority without its private keys."""
     states = [msgspec.structs.replace(state, serial=0, keys=()) for state in store.ca.state()]
@@ -180,6 +188,7 @@ QUESTIONS: dict[str, RowQuestion] = {
         RowQuestion(NODE_ROWS, NodeRows, _node_rows, visible=rows_visible.node_rows),
         RowQuestion(ROOTS, CAState | None, _roots),
         RowQuestion(CONFIG_KIND, tuple[ConfigEntry, ...], _config_kind, visible=rows_visible.config_entries),
+        RowQuestion(PEER_ROOTS, tuple[TrustBundle, ...], _peer_roots),
         RowQuestion(MESH_SERVICES, tuple[MeshService, ...], _mesh_services, visible=rows_visible.mesh_services),
     )
 }

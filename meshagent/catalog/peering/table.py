@@ -134,8 +134,10 @@ class Peerings:
             self._moved(row.name, index)
 
     def set_bundle(self, command: commands.TrustBundleSet, index: int) -> None:
-        """Write the roots of a peer."""
+        """Write the roots of a peer; nobody speaks for a trust domain that another peer speaks for."""
         bundle = command.bundle
+        if any(one.trust_domain == bundle.trust_domain and one.peer != bundle.peer for one in self.bundles.values()):
+            return
         row = self.rows.get(bundle.peer)
         if row is None or not row.usable:
             return
@@ -144,6 +146,11 @@ class Peerings:
         if old is not None and (old.trust_domain, old.roots) == (bundle.trust_domain, bundle.roots):
             return
         self.bundles[bundle.peer] = msgspec.structs.replace(bundle, create_index=created, modify_index=index)
+        self._watches.notify("peering-bundles")
+
+    def mirror_bundles(self, rows: Iterable[TrustBundle]) -> None:
+        """On an agent that is told them: these are all roots of peers."""
+        self.bundles = {row.peer: row for row in rows}
         self._watches.notify("peering-bundles")
 
     # --- inside ------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Who may come in: the identity of a peer's certificate against the intentions of a snapshot. Pure.
 
 Source: surface rows M50, M52, M61. A certificate of another trust domain or datacenter form is refused whatever the
-intentions say. What may change here: peers.
+intentions say, but for that of a peer whose roots verified it (`Tls.identity` sees to that). What may change here:
+further forms of identities.
 """
 
 from __future__ import annotations
@@ -23,9 +24,16 @@ def refused(snapshot: ProxySnapshot, uri: str) -> str:
         return "the certificate names no SPIFFE id"
     if identity.kind != spiffe.SERVICE:
         return "the certificate is not a service's"
-    if identity.trust_domain != snapshot.trust_domain:
+    if identity.trust_domain != snapshot.trust_domain and not _peer_of(snapshot, identity.trust_domain):
         return f"the certificate is of the trust domain {identity.trust_domain}"
     return ""
+
+
+def _peer_of(snapshot: ProxySnapshot, trust_domain: str) -> str:
+    """The peer that may call from that trust domain; "" for none, and for this cluster's own."""
+    if trust_domain == snapshot.trust_domain:
+        return ""
+    return next((one.peer for one in snapshot.trusts if one.incoming and one.trust_domain == trust_domain), "")
 
 
 def authorize(snapshot: ProxySnapshot, uri: str) -> Decision:
@@ -56,6 +64,7 @@ def _decide(snapshot: ProxySnapshot, uri: str, request: HttpRequest | None, toke
     default = Default(snapshot.default_allow, snapshot.default_reason)
     if (identity.namespace, identity.partition) != ("default", "default"):
         return Decision(default.allow, default.reason)
+    peer = _peer_of(snapshot, identity.trust_domain)
     if request is None:
-        return decide(snapshot.intentions, identity.name, snapshot.service, default)
-    return decide_request(snapshot.intentions, identity.name, snapshot.service, request, default, "", tokens)
+        return decide(snapshot.intentions, identity.name, snapshot.service, default, peer)
+    return decide_request(snapshot.intentions, identity.name, snapshot.service, request, default, peer, tokens)

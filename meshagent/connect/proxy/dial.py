@@ -116,7 +116,8 @@ class Dial:
         self._host = host
         row = host.cluster
         session = self._dialler.session(self._contexts, host)
-        tls = Tls(self._contexts.client, server_side=False, server_name=row.target.sni or None, session=session)
+        context = self._contexts.client_of(row.target.peer)
+        tls = Tls(context, server_side=False, server_name=row.target.sni or None, session=session)
         far = self._far = Side(tls, self._shaken, self._closed)
         timeout_ms = self._timeout_ms or parse_duration(row.target.connect_timeout) / 1e6
         loop = asyncio.get_running_loop()

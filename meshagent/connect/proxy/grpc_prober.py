@@ -49,7 +49,7 @@ async def probe_grpc(turn: Turn, contexts: Contexts, host: Host, check: ActiveCh
         stream.send_data(encode_request(check.grpc_service), True)
         return codec
 
-    tls = Tls(contexts.client, server_side=False, server_name=row.target.sni or None, alpn=("h2",))
+    tls = Tls(contexts.client_of(row.target.peer), server_side=False, server_name=row.target.sni or None, alpn=("h2",))
     connection = HttpConnection(
         turn, tls, ready, lambda one: tell(one.failure or "the peer closed the connection")
     )  # fmt: skip

@@ -127,7 +127,7 @@ class _Asking(asyncio.Protocol):
         row = host.cluster
         self.found = found
         self.transport: asyncio.Transport | None = None
-        self._tls = Tls(contexts.client, server_side=False, server_name=row.target.sni or None)
+        self._tls = Tls(contexts.client_of(row.target.peer), server_side=False, server_name=row.target.sni or None)
         self._identities = row.identities
         request = f"GET {check.path} HTTP/1.1\r\nHost: {row.target.service}\r\nUser-Agent: meshagent-check\r\n"
         self._request = f"{request}Connection: close\r\n\r\n".encode("ascii", "replace") if check.path else b""

@@ -29,8 +29,8 @@ from meshagent.agent.peering.resources import encode_instances
 from meshagent.agent.peering.session import Session
 from meshagent.agent.peering.status import StreamStatus
 from meshagent.catalog.model import Node, Service, ServiceEntry
-from meshagent.catalog.peering.commands import PeeringSet
-from meshagent.catalog.peering.model import ESTABLISHING, Peering
+from meshagent.catalog.peering.commands import PeeringSet, TrustBundleSet
+from meshagent.catalog.peering.model import ESTABLISHING, Peering, TrustBundle
 
 NO_NAME = "a service without a name, or with one that is too long"
 NO_ADDRESSES = "addresses of servers that are none, or too many"
@@ -78,7 +78,8 @@ class Talk:
 async def talk() -> AsyncIterator[Talk]:
     cluster = PeerCluster()
     await cluster.start()
-    row = Peering(id="i", name="alpha", state=ESTABLISHING, dials=True, peer_id="j")
+    name = "server.far.peering.t.consul"
+    row = Peering(id="i", name="alpha", state=ESTABLISHING, dials=True, peer_id="j", server_name=name)
     await cluster.agent.write(PeeringSet(row))
     made = Talk(cluster)
     await made.heard()
@@ -137,6 +138,23 @@ async def test_what_cannot_be_taken_is_refused_and_changes_nothing(
 async def test_a_root_that_is_none_is_refused(talk: Talk) -> None:
     assert await talk.told(TRUST_BUNDLE, "roots", encode_roots(RootsOf("t", ("no pem",)))) != ""
     assert talk.cluster.store.peerings.bundles == {}
+
+
+async def test_a_peer_speaks_for_its_own_trust_domain_only(talk: Talk) -> None:
+    store = talk.cluster.store
+    root = next(iter(store.ca.roots.values())).root_cert
+    await talk.cluster.agent.write(PeeringSet(Peering(id="k", name="other")))
+    await talk.cluster.agent.write(TrustBundleSet(TrustBundle(peer="other", trust_domain="o.consul", roots=(root,))))
+    for domain, why in (
+        (store.ca.trust_domain, "which is not the peer's"),
+        ("o.consul", "which is not the peer's"),
+        ("T.consul", "which is not the peer's"),
+        ("", "which is not the peer's"),
+        ("u.consul", "which its token does not name"),
+    ):
+        refused = await talk.told(TRUST_BUNDLE, "roots", encode_roots(RootsOf(domain, (root,))))
+        assert refused == f"roots of the trust domain {domain!r}, {why}"
+    assert "alpha" not in store.peerings.bundles
 
 
 async def test_services_of_a_peer_are_bounded(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:

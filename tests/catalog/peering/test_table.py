@@ -94,6 +94,15 @@ def test_roots_keep_their_index_while_they_are_the_same(store: Store) -> None:
     assert (store.peerings.bundles["east"].create_index, store.peerings.bundles["east"].modify_index) == (3, 5)
 
 
+def test_no_two_peers_speak_for_one_trust_domain(store: Store) -> None:
+    store.execute(p.PeeringSet(Peering(id="i-2", name="west")))
+    store.execute(p.TrustBundleSet(TrustBundle(peer="east", trust_domain="t", roots=("pem",))))
+    store.execute(p.TrustBundleSet(TrustBundle(peer="west", trust_domain="t", roots=("other",))))
+    assert list(store.peerings.bundles) == ["east"]
+    store.peerings.mirror_bundles([TrustBundle(peer="west", trust_domain="t")])
+    assert list(store.peerings.bundles) == ["west"]
+
+
 def test_addresses_are_told_and_nothing_moves_when_they_are_the_same(store: Store) -> None:
     store.execute(p.PeeringSet(Peering(id="i-2", name="west", dials=True, state=ESTABLISHING)))
     for _ in range(2):

@@ -7,12 +7,109 @@ import pytest
 from meshtest.meshcerts import TrustDomain
 
 from meshagent.connect.mesh_settings import MeshSettings, TlsBounds
+from meshagent.connect.peers import Trust, peer_sni
 from meshagent.connect.proxy.contexts import Contexts
-from meshagent.connect.proxy.layers.tls import Tls
+from meshagent.connect.proxy.layers.openssl import TlsContext
+from meshagent.connect.proxy.layers.tls import Session, Tls
 from meshagent.connect.snapshot import Inbound
 from meshagent.errors import RemoteProtocolError, Unavailable
 
 TD = TrustDomain()
+
+
+class TestPeers:
+    """Each trust domain is vouched for by its own roots and by nothing else (M68)."""
+
+    EAST = TrustDomain("east.consul")
+    TRUST = Trust("east", "east.consul", (EAST.root.decode(),), True)
+
+    def server(self, *trusts: Trust) -> Contexts:
+        return Contexts(TD.snapshot("api", trusts=trusts))
+
+    def call(self, contexts: Contexts, chain: str, key: str, name: str, session: Session | None = None) -> Tls:
+        """The server's end of a connection by who has that leaf, and trusts us. Raises RemoteProtocolError."""
+        roots = (TD.root.decode(),)
+        context = TlsContext(server_side=False, chain=chain, key=key, roots=roots)
+        client = Tls(context, server_side=False, server_name=name, session=session)
+        server = Tls(contexts.server, server_side=True)
+        client.start()
+        server.start()
+        for _ in range(4):
+            server.feed(client.outgoing())
+            client.feed(server.outgoing())
+        assert server.ready
+        self.client = client
+        return server
+
+    def test_a_caller_says_where_it_is_from_and_is_verified_by_those_roots(self) -> None:
+        server = self.call(self.server(self.TRUST), *self.EAST.leaf("web"), peer_sni("api", "east.consul"))
+        assert server.identity == self.EAST.identity("web")
+
+    def test_our_own_are_verified_as_ever(self) -> None:
+        for name in ("api.default", peer_sni("api", TD.name)):
+            assert self.call(self.server(self.TRUST), *TD.leaf("web"), name).identity == TD.identity("web")
+
+    @pytest.mark.parametrize("name", ["api.default", peer_sni("api", "west.consul"), peer_sni("api", TD.name)])
+    def test_a_peer_that_calls_as_somebody_else_does_not_get_in(self, name: str) -> None:
+        with pytest.raises(RemoteProtocolError):
+            self.call(self.server(self.TRUST), *self.EAST.leaf("web"), name)
+
+    def test_we_do_not_get_in_as_a_peer(self) -> None:
+        with pytest.raises(RemoteProtocolError):
+            self.call(self.server(self.TRUST), *TD.leaf("web"), peer_sni("api", "east.consul"))
+
+    @pytest.mark.parametrize("claimed", [TD.identity("web"), "spiffe://west.consul/ns/default/dc/dc1/svc/web"])
+    def test_a_peers_authority_cannot_speak_for_another_trust_domain(self, claimed: str) -> None:
+        leaf = self.EAST.leaf("web", uri=claimed)
+        assert self.call(self.server(self.TRUST), *leaf, peer_sni("api", "east.consul")).identity == ""
+
+    def test_our_authority_cannot_speak_for_a_peer(self) -> None:
+        leaf = TD.leaf("web", uri=self.EAST.identity("web"))
+        assert self.call(self.server(self.TRUST), *leaf, "api.default").identity == ""
+
+    def test_a_session_of_one_place_is_not_resumed_in_another(self) -> None:
+        contexts = self.server(self.TRUST)
+        leaf = self.EAST.leaf("web", uri=TD.identity("web"))
+        first = self.call(contexts, *leaf, peer_sni("api", "east.consul"))
+        first.write(b"x")
+        self.client.feed(first.outgoing())
+        session = self.client.session
+        with pytest.raises(RemoteProtocolError):  # in full, by our own roots
+            self.call(contexts, *leaf, "api.default", session)
+        good = self.EAST.leaf("web")
+        again = self.call(contexts, *good, peer_sni("api", "east.consul"), session)
+        assert not again.resumed
+
+    def test_whom_nothing_is_exported_to_does_not_get_in(self) -> None:
+        outside = Trust("east", "east.consul", self.TRUST.roots, False)
+        for trusts in ((), (outside,)):
+            with pytest.raises(RemoteProtocolError):
+                self.call(self.server(*trusts), *self.EAST.leaf("web"), peer_sni("api", "east.consul"))
+
+    def test_a_peer_that_claims_our_trust_domain_is_nobody(self) -> None:
+        claims = Trust("east", TD.name, self.TRUST.roots, True)
+        leaf = self.EAST.leaf("web", uri=TD.identity("web"))
+        with pytest.raises(RemoteProtocolError):
+            self.call(self.server(claims), *leaf, peer_sni("api", TD.name))
+
+    def test_instances_of_a_peer_are_verified_by_its_roots(self) -> None:
+        web = Contexts(TD.snapshot("web", trusts=(self.TRUST,)))
+        trust = Trust("td", TD.name, (TD.root.decode(),), True)
+        theirs = Contexts(self.EAST.snapshot("api", trusts=(trust,)))
+        for peer, good in (("east", True), ("", False), ("west", False)):
+            client = Tls(web.client_of(peer), server_side=False, server_name=peer_sni("api", TD.name))
+            server = Tls(theirs.server, server_side=True)
+            client.start()
+            server.start()
+            try:
+                for _ in range(4):
+                    server.feed(client.outgoing())
+                    client.feed(server.outgoing())
+            except RemoteProtocolError:
+                assert not good
+            else:
+                assert good
+                assert (client.identity, server.identity) == (self.EAST.identity("api"), TD.identity("web"))
 
 
 @pytest.mark.parametrize(

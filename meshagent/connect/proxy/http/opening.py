@@ -167,7 +167,7 @@ class Opener:
         host, dialler = self._host, self._dialler
         row = host.cluster
         tls = Tls(
-            contexts.client,
+            contexts.client_of(row.target.peer),
             server_side=False,
             server_name=row.target.sni or None,
             session=dialler.session(contexts, host),

@@ -10,12 +10,13 @@ rows of the tables of names. All calls come from the one thread that owns the lo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cryptography.hazmat.bindings.openssl.binding import Binding
 
 from meshagent.connect.mesh_settings import TlsBounds
+from meshagent.connect.peers import trust_domain_of
 from meshagent.errors import Unavailable
 
 __all__ = ["TlsContext", "error_text", "ffi", "lib"]
@@ -41,6 +42,8 @@ _SUITES = {
 #: X25519 first: its key share is in the first flight. The hybrid with ML-KEM would double the cost of a handshake.
 _GROUPS = b"X25519:P-256:P-384:P-521"
 _NO_BOUNDS = TlsBounds()
+#: SSL_TLSEXT_ERR_ALERT_FATAL of tls1.h: the handshake ends.
+_FATAL = 2
 #: How long a session may be resumed; the end of its certificate is looked at each time.
 _SESSION_S = 3600
 #: Tickets of one context are not those of another program that has the same leaf.
@@ -59,14 +62,22 @@ class TlsContext:
         roots: Sequence[str],
         alpn: Sequence[str] = (),
         bounds: TlsBounds = _NO_BOUNDS,
+        trust_domain: str = "",
+        callers: Mapping[str, TlsContext] | None = None,
     ) -> None:
         """`chain` is the leaf and what vouches for it, `roots` who is trusted, all PEM. `alpn`: a client offers these
         in order of preference; a server takes the first of its own that is offered, and none when none fits.
+
+        `callers` verify those who say by the server name that they are of another trust domain, by domain; then
+        `trust_domain` is the one that `roots` vouch for, and sessions are not resumed: a session does not say whose
+        roots verified it.
 
         Raises:
             Unavailable: leaf, key or roots cannot be used, or nothing is left within the bounds.
         """
         self.server_side = server_side
+        self._callers = dict(callers or {})
+        self._trust_domain = trust_domain
         self.alpn = tuple(alpn)
         lib.ERR_clear_error()
         made = lib.SSL_CTX_new(lib.TLS_method())
@@ -87,6 +98,15 @@ class TlsContext:
         self._trust(roots)
         if self.alpn:
             self._negotiate()
+        if self._callers:
+            self._tell_apart()
+
+    def vouched(self, server_name: str) -> str:
+        """The one trust domain whose identities count on a connection with that server name; "": any."""
+        if not self._callers:
+            return ""
+        domain = trust_domain_of(server_name)
+        return domain if domain in self._callers else self._trust_domain
 
     def connection(self) -> Any:
         """A new SSL*, to be freed by its owner."""
@@ -136,6 +156,19 @@ class TlsContext:
             for one in certificates:
                 _must(lib.X509_STORE_add_cert(store, one), "root")
 
+    def _tell_apart(self) -> None:
+        lib.SSL_CTX_set_options(self._handle, lib.SSL_OP_NO_TICKET)
+        callers = self._callers
+
+        def choose(ssl: Any, _alert: Any, _: Any) -> int:
+            caller = callers.get(trust_domain_of(server_name_of(ssl)))
+            if caller is not None:
+                lib.SSL_set_SSL_CTX(ssl, caller._handle)
+            return int(lib.SSL_TLSEXT_ERR_OK)
+
+        self._choose = ffi.callback("int(SSL *, int *, void *)", choose, error=_FATAL)
+        lib.SSL_CTX_set_tlsext_servername_callback(self._handle, self._choose)
+
     def _negotiate(self) -> None:
         names = [name.encode("ascii") for name in self.alpn]
         if not self.server_side:
@@ -155,6 +188,12 @@ class TlsContext:
         kind = "int(SSL *, unsigned char **, unsigned char *, const unsigned char *, unsigned int, void *)"
         self._select = ffi.callback(kind, select, error=lib.SSL_TLSEXT_ERR_NOACK)
         lib.SSL_CTX_set_alpn_select_cb(self._handle, self._select, ffi.NULL)
+
+
+def server_name_of(ssl: Any) -> str:
+    """The server name of a connection; "" without one."""
+    name = lib.SSL_get_servername(ssl, lib.TLSEXT_NAMETYPE_host_name)
+    return "" if name == ffi.NULL else str(ffi.string(name), "ascii", "replace")
 
 
 def error_text() -> str:

@@ -13,7 +13,8 @@ from __future__ import annotations
 from datetime import UTC
 from typing import Any
 
-from meshagent.connect.proxy.layers.openssl import TlsContext, error_text, ffi, lib
+from meshagent.connect import spiffe
+from meshagent.connect.proxy.layers.openssl import TlsContext, error_text, ffi, lib, server_name_of
 from meshagent.errors import RemoteProtocolError
 
 __all__ = [
@@ -181,8 +182,11 @@ class Tls:
 
     @property
     def identity(self) -> str:
-        """The URI in the peer's certificate, which has been verified; "" when there is none."""
-        return self._facts()[0]
+        """The URI in the peer's certificate, which has been verified; "" when there is none, or when the roots that
+        verified it do not vouch for its trust domain."""
+        uri = self._facts()[0]
+        domain = self.context.vouched(server_name_of(self._ssl)) if self.context.server_side else ""
+        return uri if not domain or _speaks_for(uri, domain) else ""
 
     @property
     def valid_until(self) -> float:
@@ -294,6 +298,13 @@ class Tls:
     def _written(self, result: int) -> None:
         if result <= 0:
             raise RemoteProtocolError(f"TLS failed: {error_text()}")
+
+
+def _speaks_for(uri: str, trust_domain: str) -> bool:
+    try:
+        return spiffe.parse(uri).trust_domain == trust_domain
+    except RemoteProtocolError:
+        return False
 
 
 def _read_certificate(der: bytes) -> tuple[str, float]:
