@@ -133,7 +133,10 @@ class Proxies:
                         if proxy_id in known:
                             digests[proxy_id] = known[proxy_id]
                         continue
-                    snapshot, digest = _shown(seen, *current)
+                    try:
+                        snapshot, digest = _shown(seen, *current)
+                    except NotFound:  # nothing of it is for who asks
+                        continue
                     digests[proxy_id] = digest
                     if known.get(proxy_id) != digest:
                         snapshots[proxy_id] = snapshot
