@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check lint bench bench-cluster chaos docs soak soak-stack soak-points soak-agents go-client fmt lock venv venv-dev
+.PHONY: run test check lint bench bench-cluster chaos py-consul docs soak soak-stack soak-points soak-agents go-client fmt lock venv venv-dev
 
 run: $(VENV)/.run-stamp
 	$(BIN)/meshagent demo
@@ -34,6 +34,10 @@ bench-cluster: $(VENV)/.dev-stamp
 # Clients of three (or SERVERS=5) real servers while things go wrong; every answer is checked.
 chaos: $(VENV)/.dev-stamp
 	$(BIN)/python tests/chaos/run.py --seconds $(or $(SECONDS),300) --servers $(or $(SERVERS),3) $(if $(SEED),--seed $(SEED))
+
+# The tests that ship with py-consul, against agents of ours (some minutes; needs the package index).
+py-consul: $(VENV)/.dev-stamp
+	$(BIN)/python tests/interop/py_consul/run.py
 
 # The pages of docs/ that are made from the tables of the code.
 docs: $(VENV)/.dev-stamp

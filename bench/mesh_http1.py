@@ -46,3 +46,11 @@ def mesh_http1(bench: Bench) -> Figure:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-http1-"))
         world = Http1Mesh(Path(folder), stack)
         return beside(bench, world, lambda port: load.wrk(port, "/", bench.seconds), "r/s", ("envoy",), "direct")
+
+
+@row("L7 HTTP/1.1 keep-alive, 32 clients: the slowest in a hundred", 1.5, at_most=True, asked_for=True)
+def mesh_http1_p99(bench: Bench) -> Figure:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-http1-"))
+        world = Http1Mesh(Path(folder), stack)
+        return beside(bench, world, lambda port: load.wrk_p99(port, "/", bench.seconds), "ms", ("envoy",), "direct")

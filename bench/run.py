@@ -33,6 +33,7 @@ import bench.acl
 import bench.clients
 import bench.cluster
 import bench.mesh
+import bench.mesh_deploy
 import bench.mesh_http1
 import bench.mesh_http2
 import bench.writes  # noqa: F401

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -36,8 +36,7 @@ from meshagent.agent.rpc.upstream import Upstream
 from meshagent.agent.server_tags import read_server
 from meshagent.agent.servers import Server, Servers
 from meshagent.agent.sidecars.messages import METHOD as SIDECARS
-from meshagent.agent.sidecars.questions import answer
-from meshagent.catalog.rpc.hello import CLIENT, Identity
+from meshagent.catalog.rpc.hello import CLIENT, Identity, Peer
 from meshagent.catalog.rpc.tls import Security, load_security
 from meshagent.catalog.store import Store
 from meshagent.connect.ca import SignedLeaf
@@ -124,7 +123,7 @@ class Client:
         self.upstream.on_connected.append(self._connected)
         if agent.config.connect.enabled:
             self.mesh = agent.extras["mesh"] = Mesh(agent, None, self._sign, self._replica)
-            self.upstream.methods[SIDECARS] = answer(agent)
+            self.upstream.methods[SIDECARS] = lambda peer, payload: _of_sidecars(agent)(peer, payload)
             if self.certificate is not None:
                 self.mesh.others.append(self.certificate.problem)
         self.follow(pools)
@@ -303,6 +302,12 @@ class _FollowedNode:
         if self._subscription.active:
             self._subscription.cancel()
             self._rows.unpin(questions.NODE_ROWS, self._node)
+
+
+def _of_sidecars(agent: Agent) -> Callable[[Peer, bytes], AsyncGenerator[bytes, None]]:
+    from meshagent.agent.sidecars.questions import answer  # an idle agent has no sidecars
+
+    return answer(agent)
 
 
 def _max_age_s(config: Config) -> float:

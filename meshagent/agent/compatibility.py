@@ -31,7 +31,7 @@ WAITING: tuple[Waiting, ...] = (
         options=("translate_wan_addrs",),
     ),
     Waiting(
-        feature="the mesh",
+        feature="Envoy over xDS, and mesh gateways",
         options=(
             "addresses.grpc",
             "connect.enable_mesh_gateway_wan_federation",

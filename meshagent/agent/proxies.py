@@ -10,7 +10,6 @@ come from on an agent without a store.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 from meshagent.agent.exposed_checks import exposed_paths
 from meshagent.agent.http.intention_shapes import default_in_force
 from meshagent.connect.snapshot import ProxySnapshot
-from meshagent.errors import MeshError, NotFound
+from meshagent.errors import Denied, MeshError, NotFound
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
@@ -125,11 +124,19 @@ class Proxies:
                 digests: dict[str, str] = {}
                 snapshots: dict[str, ProxySnapshot] = {}
                 for proxy_id in self._registered_ids():
-                    with contextlib.suppress(NotFound):  # it went while another was put together
-                        snapshot, digest = _shown(seen, *await self._current(proxy_id))
-                        digests[proxy_id] = digest
-                        if known.get(proxy_id) != digest:
-                            snapshots[proxy_id] = snapshot
+                    try:
+                        current = await self._current(proxy_id)
+                    except NotFound:  # it went while another was put together
+                        continue
+                    except Denied as error:  # nothing may be said of this one: it goes on with what it has
+                        log.warning("no snapshot: proxy=%s error=%s", proxy_id, error)
+                        if proxy_id in known:
+                            digests[proxy_id] = known[proxy_id]
+                        continue
+                    snapshot, digest = _shown(seen, *current)
+                    digests[proxy_id] = digest
+                    if known.get(proxy_id) != digest:
+                        snapshots[proxy_id] = snapshot
                 left_s = deadline - clock.monotonic()
                 if digests != known or left_s <= 0 or self._released:
                     return digests, snapshots

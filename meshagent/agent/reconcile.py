@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from meshagent.agent.flapping import Flapping
 from meshagent.agent.gossip.member import Member, Status
 from meshagent.agent.self_registration import SERF_HEALTH, serf_health, server_registration
@@ -112,6 +114,12 @@ class Reconciler:
             if wait_s and self._node(member.name) is not None:
                 plan.again_s = min(plan.again_s or wait_s, wait_s)
                 return
+            held = self._node(member.name)
+            if held is not None and held.id and wanted.node.id and held.id.lower() != wanted.node.id:
+                # Gossip has one member of a name: who had this one is gone. Only a dead node's name may be taken.
+                dead = (serf_health(held.name, alive=False),)
+                plan.writes.append(commands.Register(held, None, dead, skip_node_update=True))
+                wanted = msgspec.structs.replace(wanted, skip_node_update=False)
             plan.writes.append(wanted)
             plan.reasons.append((member.name, "member joined, marking health alive"))
 

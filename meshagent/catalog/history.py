@@ -129,11 +129,6 @@ class History:
         self._keys: dict[str, KVEntry | None] = {}
         self._entries: dict[tuple[str, str], Entry | None] = {}
 
-    @property
-    def pending(self) -> bool:
-        """Whether something was changed since the last `settle`."""
-        return bool(self._keys or self._entries)
-
     def rows(self) -> list[Version]:
         """All versions."""
         return [*self.kv.rows.values(), *self.config.rows.values()]

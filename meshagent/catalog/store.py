@@ -11,9 +11,9 @@ Adding a replicated write: a struct in `commands.py`, a row in `_APPLY`. Adding 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from meshagent.catalog import commands, snapshot, txn
+from meshagent.catalog import commands, txn
 from meshagent.catalog.acl.tables import AclTables
 from meshagent.catalog.autopilot.table import AutopilotTable
 from meshagent.catalog.ca import ConnectCA
@@ -29,11 +29,13 @@ from meshagent.catalog.peering.imported import Imported
 from meshagent.catalog.peering.table import Peerings
 from meshagent.catalog.prepared_queries import PreparedQueries
 from meshagent.catalog.registrations import Registrations
-from meshagent.catalog.restoring import Restoring
 from meshagent.catalog.sessions import Sessions
 from meshagent.catalog.undo import Undo
 from meshagent.catalog.watch import Watches
 from meshagent.errors import InternalError
+
+if TYPE_CHECKING:
+    from meshagent.catalog.restoring import Restoring
 
 __all__ = ["Store"]
 
@@ -81,7 +83,7 @@ class Store:
         """Apply a command."""
         self.index += 1
         result = _APPLY[type(command)](self, command, self.index)
-        if self.history.pending:
+        if self.kv.changed or self.config.changed:  # somebody keeps versions, and there is one to keep
             self.history.settle(self.index)
         return result
 
@@ -92,6 +94,8 @@ class Store:
 
     def snapshot(self) -> Iterator[bytes]:
         """The state at the moment of the call. Rows are immutable, so only the tables are copied now."""
+        from meshagent.catalog import snapshot  # a client agent has no state to write
+
         return snapshot.write(self)
 
     def restore(self, chunks: Iterable[bytes]) -> None:
@@ -105,6 +109,8 @@ class Store:
 
     def begin_restore(self) -> Restoring:
         """A state to be read beside this one."""
+        from meshagent.catalog.restoring import Restoring
+
         return Restoring(self, Store(self.watches))
 
     def has_tombstones(self, up_to: int) -> bool:
@@ -113,6 +119,8 @@ class Store:
 
     def digest(self) -> str:
         """SHA-256 of the whole state: equal on two servers exactly when their states are."""
+        from meshagent.catalog import snapshot
+
         return snapshot.digest(self)
 
     # --- what a command touches in more than one table ---------------------------------------------------------

@@ -40,6 +40,8 @@ __all__ = [
     "target_id",
 ]
 
+#: The protocol of a service whose callers find out what is spoken (ours); in all else it is layer 4.
+DETECTED = "auto"
 #: The connect timeout where nobody sets one (surface row M25).
 DEFAULT_CONNECT_TIMEOUT = "5s"
 
@@ -123,6 +125,11 @@ class Chain(msgspec.Struct, frozen=True):
     def is_http(self) -> bool:
         """Whether requests are routed, not connections."""
         return is_http(self.protocol)
+
+    @property
+    def is_detected(self) -> bool:
+        """Whether the first bytes of a connection tell what is spoken (ours)."""
+        return self.protocol == DETECTED
 
 
 def target_id(service: str, subset: str, datacenter: str, peer: str = "") -> str:

@@ -106,6 +106,9 @@ class Outbound(msgspec.Struct, frozen=True):
     problem: str = ""
     #: As `Inbound.idle_timeout_ms`.
     idle_timeout_ms: int | None = None
+    #: How long a client may say nothing before it is taken for one that lets the server speak first, where the
+    #: protocol is detected.
+    detect_timeout_ms: int = 100
     #: As `Inbound.min_body_rate`.
     min_body_rate: int = 100
     #: The application (or who stands before it) begins each connection with a PROXY header.
@@ -123,6 +126,16 @@ class Outbound(msgspec.Struct, frozen=True):
     def is_http(self) -> bool:
         """Whether requests are routed, not connections."""
         return self.chain is not None and self.chain.is_http
+
+    @property
+    def is_detected(self) -> bool:
+        """Whether each connection tells itself whether it is HTTP."""
+        return self.chain is not None and self.chain.is_detected
+
+    @property
+    def kind(self) -> str:
+        """Which listener it needs: `http`, `detected` or `tcp`."""
+        return "http" if self.is_http else "detected" if self.is_detected else "tcp"
 
     @property
     def key(self) -> str:
@@ -214,6 +227,7 @@ def outbound_of(
         connect_timeout_ms=_whole(config, "connect_timeout_ms", 0),
         problem=problem,
         idle_timeout_ms=_optional(config, "idle_timeout_ms"),
+        detect_timeout_ms=_whole(config, "detect_timeout_ms", 100),
         min_body_rate=_whole(config, "min_body_rate", 100),
         accept_proxy_protocol=config.get("accept_proxy_protocol") is True,
         resilience=resilience_of(config),

@@ -10,7 +10,7 @@ import pytest
 from meshtest.inprocess import InProcess
 
 from meshagent.agent.proxies import UNUSED_S
-from meshagent.errors import NoLeader
+from meshagent.errors import Denied, NoLeader
 
 WEB = {
     "Name": "web", "Port": 80,
@@ -190,3 +190,28 @@ async def test_an_agent_that_has_just_begun_decides_nothing_from_what_it_may_not
     assert (await agent.ask("GET", PATH)).status == 200
     monkeypatch.setattr(log, "read_barrier", leaderless, raising=False)
     assert (await agent.ask("GET", PATH)).status == 200, "what it knows it goes on with"
+
+
+async def test_one_that_nothing_may_be_said_of_stays_as_it_is_and_the_others_go_on(
+    agent: InProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await agent.put("/v1/agent/service/register", {"Name": "db", "Port": 1, "Connect": {"SidecarService": {}}})
+    asked = asyncio.ensure_future(agent.ask("PUT", ALL, value={}))
+    while not asked.done():  # a second leaf is not signed at once
+        await agent.clock.advance(0.1)
+    known = (await asked).json["Digests"]
+    assert sorted(known) == ["db-sidecar-proxy", "web-sidecar-proxy"]
+
+    async def hidden(service: str) -> None:
+        if service == "web":
+            raise Denied("hidden")
+
+    monkeypatch.setattr(agent.mesh, "require_intentions", hidden)
+    for name in ("web", "db"):
+        await agent.put(f"/v1/connect/intentions/exact?source=a&destination={name}", {"Action": "deny"})
+    answer = (await agent.ask("PUT", f"{ALL}?wait=60s", value={"Known": known})).json
+    assert list(answer["Snapshots"]) == ["db-sidecar-proxy"]
+    assert answer["Digests"]["web-sidecar-proxy"] == known["web-sidecar-proxy"]
+    fresh = (await agent.ask("PUT", ALL, value={})).json
+    assert list(fresh["Digests"]) == ["db-sidecar-proxy"], "one that has nothing gets nothing"
+    assert (await agent.ask("GET", PATH)).status == 403

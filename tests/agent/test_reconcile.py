@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hypothesis.strategies as st
+import msgspec
+import pytest
 from hypothesis import given
 
 from meshagent.agent.gossip.member import Member, Status
@@ -88,6 +90,25 @@ def test_a_failed_member_is_critical_and_its_sessions_end_and_it_comes_back() ->
     assert not world.store.sessions.rows
     world.look(member("s1"), member("c1"))
     assert world.health("c1") == "passing"
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+def test_who_comes_back_with_another_id_takes_its_name_over(noticed: bool) -> None:
+    """Its disk was lost: the same name, another id; whether or not anybody had noticed that it was away."""
+    world = World()
+    world.look(member("c1"), member("s1"))
+    for name in ("c1", "s1"):
+        world.store.execute(commands.Register(world.store.registrations.nodes[name], Service(id="web", name="web")))
+    if noticed:
+        world.look(member("c1", Status.FAILED), member("s1", Status.FAILED), now=5.0)
+    other = {"c1": IDS["c1"][::-1], "s1": IDS["s1"][::-1]}
+    world.look(*(member(name, addr="10.0.9.9", id=other[name]) for name in other), now=9.0)
+    for name in other:
+        node = world.store.registrations.nodes[name]
+        assert (node.id, node.address, world.health(name)) == (other[name], "10.0.9.9", "passing")
+        # Its agent may speak for it from now on, and its own sync removes what the other left.
+        world.store.execute(commands.Register(msgspec.structs.replace(node, meta={"a": "b"}), None))
+        assert [service.id for service in world.store.registrations.on_node(name) if service.id == "web"] == ["web"]
 
 
 def test_a_failed_member_that_was_never_registered_is_not_made_up() -> None:

@@ -52,7 +52,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
     with (
         http_app("api") as app,
         AgentProcess.server() as server,
-        client_of([server], "c1") as client,
+        client_of([server], "c1", leave_on_terminate=False) as client,
         sidecars(server, folder) as near,
         sidecars(client, folder) as far,
     ):

@@ -13,13 +13,16 @@ import pytest
 from meshtest import ROOT
 
 from meshagent.agent.cli.agent import given_flags
+from meshagent.agent.cli.config_entries import entry_in
 from meshagent.agent.cli.root import TableGroup, root
 from meshagent.agent.config import Host, assemble
 from meshagent.agent.sockaddr import Interface
+from meshagent.catalog.entries.table import check, parse
 from meshagent.hcl import parse_hcl, parse_json
 
 TYPED = (
     "README.md",
+    "docs/mesh.md",
     "docs/operating.md",
     "docs/peering.md",
     "docs/security.md",
@@ -86,7 +89,13 @@ def this_host() -> list[Interface]:
 
 
 @pytest.mark.parametrize(("where", "kind", "text"), examples(), ids=[where for where, _, _ in examples()])
-def test_the_example_loads(where: str, kind: str, text: str) -> None:
+def test_the_example_loads(where: str, kind: str, text: str, tmp_path: Path) -> None:
+    """As the configuration of an agent, or as `config write` reads an entry."""
+    if re.match(r'\s*\{?\s*"?Kind"?\s*[=:]', text):
+        path = tmp_path / f"entry.{kind}"
+        path.write_text(text)
+        check(parse(entry_in(str(path))))
+        return
     parsed = (parse_hcl if kind == "hcl" else parse_json)(text, where)
     base = parse_hcl('server = true bootstrap_expect = 1 data_dir = "/d"', "base")
     loaded = assemble([base.root, parsed.root], host=Host("h", this_host), warnings=parsed.warnings)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from meshagent.agent.cli.acl_links import templated_in
 from meshagent.agent.cli.acl_objects import asking
 from meshagent.agent.cli.acl_show import content_of, find_id, policy_lines, show, token_lines
 from meshagent.agent.cli.client import Client
@@ -101,12 +102,22 @@ def read_template(client: Client, args: tuple[str, ...], name: str, format: str)
 @api_command("preview", short_help="Show the policy that a templated policy becomes")
 @text("name", "Its name")
 @text("var", "name:VALUE, its variable", multiple=True)
+@text("file", "A file with a templated policy and its variables, in place of -name and -var")
 @_FORMAT
-def preview_template(client: Client, args: tuple[str, ...], name: str, var: tuple[str, ...], format: str) -> None:
+def preview_template(
+    client: Client, args: tuple[str, ...], name: str, var: tuple[str, ...], file: str, format: str
+) -> None:
     """Show the policy that a templated policy becomes with its variables."""
     expect(args, 0, 0)
-    _named(name)
     body: dict[str, str] = {}
+    if file:
+        if name or var:
+            raise fail("Cannot use -file with -name or -var")
+        found = templated_in(file)
+        if len(found) > 1:
+            raise fail(f"{file} has more than one templated policy")
+        name, body = found[0]["TemplateName"], dict(found[0].get("TemplateVariables", {}))
+    _named(name)
     for one in var:
         key, colon, value = one.partition(":")
         if not colon or key != "name":

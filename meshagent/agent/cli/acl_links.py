@@ -14,7 +14,7 @@ from meshagent.agent.cli.client import Client
 from meshagent.agent.cli.flags import text
 from meshagent.agent.cli.output import fail
 
-__all__ = ["identities", "link_flags", "links", "merged"]
+__all__ = ["identities", "link_flags", "links", "merged", "templated_in"]
 
 _FLAGS = (
     ("policy-id", "Id of a policy, or its beginning; may be repeated"),
@@ -97,11 +97,11 @@ def _templated(names: Sequence[str], variables: Sequence[str], files: Sequence[s
             row["TemplateVariables"] = given
         found.append(row)
     for path in files:
-        found += _from_file(path)
+        found += templated_in(path)
     return found
 
 
-def _from_file(path: str) -> list[dict[str, Any]]:
+def templated_in(path: str) -> list[dict[str, Any]]:
     """`TemplatedPolicy "builtin/service" { Name = "api" Datacenters = ["dc1"] }`, any number of them."""
     from meshagent.hcl import parse_hcl, parse_json
 

@@ -19,7 +19,6 @@ from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import Response, json_response
 from meshagent.agent.http.routes import Route
 from meshagent.agent.operator_calls import REPLICATION_STATE, at_leader
-from meshagent.agent.replication import State
 from meshagent.agent.server_calls import ACL_RESET, decode
 from meshagent.catalog import commands
 from meshagent.catalog.acl.builtin import management_token
@@ -65,6 +64,8 @@ async def _bootstrap(agent: Agent, request: Request) -> Response:
 
 
 async def _replication(agent: Agent, request: Request) -> Response:
+    from meshagent.agent.replication import State  # on servers only, and seldom
+
     state = State()
     if "replicator" in agent.extras:  # the leader copies, and knows how that goes
         state = decode(await at_leader(agent, REPLICATION_STATE, b""), State)

@@ -19,7 +19,6 @@ from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import JSON, Response, StreamingResponse
 from meshagent.agent.http.routes import Route
 from meshagent.agent.sidecars.messages import Ask, Said
-from meshagent.connect.proxy.telemetry.taps import FILTERS, Tap
 from meshagent.errors import BadRequest, RemoteProtocolError
 
 if TYPE_CHECKING:
@@ -108,6 +107,8 @@ def _may_name(access: Access, said: Said, *, every: bool) -> bool:
 
 
 async def _tap(agent: Agent, request: Request) -> StreamingResponse:
+    from meshagent.connect.proxy.telemetry.taps import FILTERS, Tap  # where somebody taps
+
     check_enabled(agent)
     service = request.query.get("service") or ""
     every = _sees_all(request.access, service)

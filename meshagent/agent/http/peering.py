@@ -13,7 +13,6 @@ from meshagent.agent.decode import decode_body
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import Response, encode_json, json_response
 from meshagent.agent.http.routes import Route
-from meshagent.agent.peering.operations import delete_peering, establish, generate_token
 from meshagent.agent.peering.status import shown
 from meshagent.catalog.model import Row
 from meshagent.catalog.queries import Result
@@ -60,6 +59,8 @@ async def _token(agent: Agent, request: Request) -> Response:
     body = decode_body(TokenBody, request.body, prefix=_PREFIX)
     if not body.peer_name:
         raise BadRequest("PeerName is required in the payload when generating a new peering token.")
+    from meshagent.agent.peering.operations import generate_token  # on servers only, and seldom
+
     made = await generate_token(agent, body.peer_name, body.meta, body.server_external_addresses or ())
     return json_response({"PeeringToken": made})
 
@@ -71,6 +72,8 @@ async def _establish(agent: Agent, request: Request) -> Response:
         raise BadRequest("PeerName is required in the payload when establishing a peering.")
     if not body.peering_token:
         raise BadRequest("PeeringToken is required in the payload when establishing a peering.")
+    from meshagent.agent.peering.operations import establish
+
     await establish(agent, body.peer_name, body.peering_token, body.meta)
     return json_response({})
 
@@ -94,6 +97,8 @@ async def _delete(agent: Agent, request: Request) -> Response:
     _enabled(agent)
     if not request.name:
         raise BadRequest("Must specify a name to delete.")
+    from meshagent.agent.peering.operations import delete_peering
+
     await delete_peering(agent, request.name)
     return Response(200)
 

@@ -34,7 +34,11 @@ class _Unexecuted(ModuleType):
         if any((Path(folder) / f"{name}.py").exists() for folder in self.__path__):
             return import_module(f"{self.__name__}.{name}")
         object.__setattr__(self, "__class__", ModuleType)
-        spec.loader.exec_module(self)
+        try:
+            spec.loader.exec_module(self)
+        except BaseException:
+            object.__setattr__(self, "__class__", _Unexecuted)  # whoever asks next tries again
+            raise
         return getattr(self, name)
 
 

@@ -36,6 +36,8 @@ log = logging.getLogger("proxy.outbound")
 class OutboundListener:
     """Accepts the application's connections to one upstream."""
 
+    kind = "tcp"
+
     def __init__(
         self,
         outbound: Outbound,
@@ -98,14 +100,15 @@ class OutboundListener:
 
     def _accept(self) -> asyncio.BaseProtocol:
         if self.outbound.accept_proxy_protocol:
-            return with_header(self._told, self._refused, self._peeking)
+            return with_header(self.told, self.refused, self._peeking)
         return self.accept()
 
-    def _told(self, address: str) -> Side:
+    def told(self, address: str) -> Side:
         """A client that speaks for another one."""
         return Side(None, lambda side: self._accepted(side, address), self._closed)
 
-    def _refused(self) -> None:
+    def refused(self) -> None:
+        """A connection was not taken."""
         self._tallies.refused += 1
 
     def _accepted(self, side: Side, address: str = "") -> None:

@@ -39,6 +39,7 @@ from meshagent.connect.transparent import Transparent
 from meshagent.errors import Unavailable
 
 if TYPE_CHECKING:  # imported where they are made: a sidecar of TCP alone does without the 3 MB of HTTP
+    from meshagent.connect.proxy.detecting import DetectingListener
     from meshagent.connect.proxy.http.connection import Turn
     from meshagent.connect.proxy.http.exposed import ExposedListener
     from meshagent.connect.proxy.http.inbound import HttpInboundListener
@@ -47,13 +48,9 @@ if TYPE_CHECKING:  # imported where they are made: a sidecar of TCP alone does w
     from meshagent.connect.proxy.http.pool import HostPool
     from meshagent.connect.proxy.transparent import TransparentListener
 
+    OutboundListeners: TypeAlias = OutboundListener | HttpOutboundListener | DetectingListener
     Listener: TypeAlias = (
-        InboundListener
-        | OutboundListener
-        | HttpInboundListener
-        | HttpOutboundListener
-        | ExposedListener
-        | TransparentListener
+        InboundListener | HttpInboundListener | OutboundListeners | ExposedListener | TransparentListener
     )
 
 __all__ = ["Sidecar"]
@@ -82,7 +79,7 @@ class Sidecar:
         self._contexts: Contexts | None = None
         self._contexts_key: ContextsKey | None = None
         self.inbound: InboundListener | HttpInboundListener | None = None
-        self.outbound: dict[str, OutboundListener | HttpOutboundListener] = {}
+        self.outbound: dict[str, OutboundListeners] = {}
         self.exposed: dict[Exposed, ExposedListener] = {}
         self.transparent: TransparentListener | None = None
         #: Listeners that were replaced, while they have connections.
@@ -262,23 +259,28 @@ class Sidecar:
             if held is not None:
                 held.outbound = one
                 continue
-            made: OutboundListener | HttpOutboundListener
-            if one.is_http:
-                from meshagent.connect.proxy.http.outbound import HttpOutboundListener
-
-                made = HttpOutboundListener(one, self.clusters, self.turn, self._rng, self._now, self.tallies)
-                self._observe(made.manager, "outbound", one.name)
-            else:
-                made = OutboundListener(
-                    one, self._clock, self._tasks, self.tallies, self.clusters, self._state,
-                    self._seen("outbound", one.name),
-                )  # fmt: skip
+            made = self._outbound(one)
             try:
                 await self._start(made)
             except OSError as error:
                 log.error("cannot listen: address=%s upstream=%s error=%s", key, one.name, error.strerror)
                 continue
             self.outbound[key] = made
+
+    def _outbound(self, one: Outbound) -> OutboundListeners:
+        if not one.is_http:
+            tcp = OutboundListener(
+                one, self._clock, self._tasks, self.tallies, self.clusters, self._state,
+                self._seen("outbound", one.name),
+            )  # fmt: skip
+            if not one.is_detected:
+                return tcp
+        from meshagent.connect.proxy.detecting import DetectingListener
+        from meshagent.connect.proxy.http.outbound import HttpOutboundListener
+
+        http = HttpOutboundListener(one, self.clusters, self.turn, self._rng, self._now, self.tallies)
+        self._observe(http.manager, "outbound", one.name)
+        return http if one.is_http else DetectingListener(http, tcp)
 
     def _watch_idle(self, snapshot: ProxySnapshot) -> None:
         """Look for idle connections as often as the shortest limit needs it."""
@@ -389,5 +391,5 @@ def _place(inbound: Inbound) -> tuple[str, int, bool]:
     return inbound.address, inbound.port, is_http(inbound.protocol)
 
 
-def _serves(held: OutboundListener | HttpOutboundListener, wanted: Outbound | None) -> bool:
-    return wanted is not None and isinstance(held, OutboundListener) is not wanted.is_http
+def _serves(held: OutboundListeners, wanted: Outbound | None) -> bool:
+    return wanted is not None and held.kind == wanted.kind

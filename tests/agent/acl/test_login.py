@@ -6,7 +6,9 @@ import base64
 import hashlib
 import json
 import socket
+import ssl
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -145,7 +147,9 @@ async def test_kubernetes_reviews_a_service_account(
 ) -> None:
     from meshagent.agent.acl import issuers
 
-    monkeypatch.setattr(issuers.ssl, "create_default_context", lambda cadata=None: False)  # the stub speaks no TLS
+    # The stub speaks no TLS. Only what this module sees is replaced: aiohttp makes a context when it is imported.
+    plain = SimpleNamespace(create_default_context=lambda cadata=None: False, SSLError=ssl.SSLError)
+    monkeypatch.setattr(issuers, "ssl", plain)
     config = {"Host": issuer.url, "CACert": "pem", "ServiceAccountJWT": "reviewer"}
     await method(world, "kube", "kubernetes", "${serviceaccount.name}", config)
     user = {"username": "system:serviceaccount:default:web", "uid": "u1"}

@@ -52,6 +52,19 @@ def test_templated_policies(cli: Any, stub: Any) -> None:
     assert cli("acl templated-policy preview -name builtin/node -var web").status == 1
 
 
+def test_preview_of_a_file(cli: Any, stub: Any, tmp_path: Path) -> None:
+    policy = {"ID": "", "Name": "synthetic", "Description": "", "Datacenters": None, "Rules": "r"}
+    stub.answer("acl/templated-policy/preview/builtin/node", policy, method="POST")
+    one = 'TemplatedPolicy "builtin/node" {\n  Name = "web"\n}\n'
+    path = tmp_path / "one.hcl"
+    path.write_text(one)
+    assert cli(f"acl templated-policy preview -file {path}").status == 0
+    assert stub.last.json == {"Name": "web"}
+    assert cli(f"acl templated-policy preview -file {path} -name builtin/node").status == 1
+    path.write_text(one + one.replace("web", "db"))
+    assert "more than one" in cli(f"acl templated-policy preview -file {path}").err
+
+
 def test_explain_ends_with_the_verdict(cli: Any, stub: Any) -> None:
     decision = {
         "Resource": "key", "Access": "write", "Name": "a", "Allowed": False, "Reason": 'key "a" is read',

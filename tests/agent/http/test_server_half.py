@@ -18,6 +18,11 @@ CLIENT_ABSENT = "assert 'aiohttp.client' not in sys.modules, 'the client was imp
         "import meshagent.agent.http.server; import aiohttp; assert not hasattr(aiohttp, 'no_such_name')",
         "import aiohttp; before = aiohttp.ClientSession; import meshagent.agent.http.server;"
         "assert aiohttp.ClientSession is before",
+        "import ssl; from meshagent.agent.http import server_half; server_half.prepare(); import aiohttp\n"
+        "whole, ssl.SSLContext = ssl.SSLContext, None\n"
+        "try: aiohttp.ClientSession\n"
+        "except TypeError: ssl.SSLContext = whole\n"
+        "aiohttp.ClientSession  # what failed once is tried again",
         "from meshagent.agent.http import server_half; server_half.prepare('no_such_package')",
         "from meshagent.agent.http import server_half; server_half.prepare('json.decoder')",
     ],

@@ -73,6 +73,16 @@ def wrk(
     return float(re.search(r"Requests/sec:\s+([\d.]+)", printed)[1])  # type: ignore[index]
 
 
+def wrk_p99(port: int, path: str, seconds: float, *, connections: int = 32) -> float:
+    """The 99th percentile of the time to an answer, in ms, with every connection always waiting for one."""
+    argv = [tool("wrk"), "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "10s", "--latency"]
+    printed = run([*argv, f"http://127.0.0.1:{port}{path}"], seconds + 40)
+    found = re.search(r"99%\s+([\d.]+)(us|ms|s)\b", printed)
+    if found is None or "Non-2xx" in printed:
+        raise NotMeasured(f"no answers, or bad ones: {path}")
+    return float(found[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[found[2]]
+
+
 def last_watcher(port: int, count: int, path: str, method: str, change: str, body: str = "") -> tuple[float, int]:
     """Seconds from one change to the last byte of the last of `count` blocking answers, and the bytes of one."""
     argv = [sys.executable, "-P", str(BENCH / "watchers.py"), str(port), str(count), path, method, change, body]

@@ -58,7 +58,7 @@ class Clusters:
                 if cluster is None or cluster.protocol != chain.protocol:
                     cluster = Cluster(node.name, settings, self._now, self._rng, self._on_event)
                     cluster.protocol = chain.protocol
-                    if chain.is_http:
+                    if chain.is_http or chain.is_detected:
                         cluster.pool_of = self._pools(cluster, outbound)
                 seen[at] = cluster
                 left += cluster.update(_groups(snapshot, node), settings)

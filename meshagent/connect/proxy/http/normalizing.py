@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Normalizer", "normal_path"]
 
-#: What may have another form. Almost no path has any of it, and those cost one search.
+#: What may have another form.
 _SUSPECT = re.compile(rb"[%\\]|/\.|//")
+#: Paths that are remembered: so many, so long.
+_MOST, _LONGEST = 1024, 256
 _ESCAPED = re.compile(rb"%([0-9A-Fa-f]{2})")
 _ESCAPED_SLASH = re.compile(rb"%(?:2[Ff]|5[Cc])")
 _SLASHES = re.compile(rb"/{2,}")
@@ -37,16 +39,24 @@ class Normalizer:
 
     def __init__(self, rules: Callable[[], Normalization]) -> None:
         self._rules = rules
+        #: Paths seen before that have no other form, whatever the rules.
+        self._normal: set[bytes] = set()
 
     def __call__(self, exchange: Exchange) -> LocalReply | None:
         rules = self._rules()
         head = exchange.head
-        if rules.underscores in {"REJECT_REQUEST", "DROP_HEADER"} and any(b"_" in name for name, _ in head.headers):
+        if rules.underscores and rules.underscores != "ALLOW" and any(b"_" in name for name, _ in head.headers):
             if rules.underscores == "REJECT_REQUEST":
                 return _BAD_NAME
             head.headers = [one for one in head.headers if b"_" not in one[0]]
         path = head.path
+        if path in self._normal:
+            return None
         if _SUSPECT.search(path) is None or not path.startswith(b"/"):
+            if len(path) <= _LONGEST:
+                if len(self._normal) >= _MOST:
+                    self._normal.clear()
+                self._normal.add(path)
             return None
         before, mark, query = path.partition(b"?")
         if rules.escaped_slashes == "REJECT_REQUEST" and _ESCAPED_SLASH.search(before):

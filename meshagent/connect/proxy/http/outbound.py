@@ -33,6 +33,8 @@ log = logging.getLogger("proxy.outbound")
 class HttpOutboundListener:
     """Accepts the application's requests to one upstream."""
 
+    kind = "http"
+
     def __init__(
         self,
         outbound: Outbound,
@@ -112,7 +114,11 @@ class HttpOutboundListener:
         for peek in list(self._peeking):
             peek.abort()
         if self._door.close() or not self._outbound.listens:
-            drain(self.live)
+            self.drain()
+
+    def drain(self) -> None:
+        """Connections end with their requests."""
+        drain(self.live)
 
     def abort_all(self) -> None:
         """Cut what is open."""
@@ -125,10 +131,10 @@ class HttpOutboundListener:
 
     def _accept(self) -> asyncio.Protocol:
         if self._outbound.accept_proxy_protocol:
-            return with_header(self._told, self._refused, self._peeking)
+            return with_header(self.told, self._refused, self._peeking)
         return self.accept()
 
-    def _told(self, address: str) -> HttpConnection:
+    def told(self, address: str) -> HttpConnection:
         """A client that speaks for another one."""
         return HttpConnection(self._turn, None, lambda connection: self._accepted(connection, address), self._lost)
 

@@ -91,3 +91,18 @@ def test_names_with_underscores(action: str, left: list[bytes] | None) -> None:
         assert (client.status, found.requests) == (400, [])
     else:
         assert [name for name, _ in found.requests[0].head.headers] == left
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    normalizer = Normalizer(Normalization)
+    found = World()
+    found.manager.filters = (normalizer,)
+    for at in range(3000):
+        found.ask(request(b"/%d" % at))
+        found.ask(request(b"/" + b"x" * 300 + b"%d" % at))
+    assert len(normalizer._normal) <= 1024
+    assert max(map(len, normalizer._normal)) <= 256
+    later = World()
+    later.manager.filters = (normalizer,)
+    later.ask(request(b"/a/../b"))
+    assert later.requests[0].head.path == b"/b"

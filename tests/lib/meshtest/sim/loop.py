@@ -15,6 +15,10 @@ from typing import Any
 
 from meshtest.sim.lives import LIFE, Life
 
+RESOLUTION_S = 1e-7
+#: A sleep moves the time: one of a rounding error's length would end where it began, and be begun again, for ever.
+LEAST_S = 10 * RESOLUTION_S
+
 
 class Stuck(AssertionError):
     """Nothing is ready and no timer is set: what waits would wait for ever."""
@@ -30,7 +34,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self.broken: BaseException | None = None
         self._tasks: set[asyncio.Task[Any]] = set()  # asyncio keeps weak ones; those of the dead must not be collected
         self._selector = self
-        self._clock_resolution = 1e-7
+        self._clock_resolution = RESOLUTION_S
         self.set_task_factory(self._make_task)
 
     def _make_task(self, _: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
@@ -129,4 +133,5 @@ class SkewedClock:
         return datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=self.monotonic())
 
     async def sleep(self, delay_s: float) -> None:
-        await asyncio.sleep(max(0.0, delay_s / self._rate))
+        delay_s /= self._rate
+        await asyncio.sleep(max(LEAST_S, delay_s) if delay_s > 0 else 0.0)
