@@ -7,7 +7,10 @@ from meshtest.httpapi import instance
 
 from meshagent.agent.rpc.questions import QUESTIONS, decode_rows, encode_rows
 from meshagent.catalog import commands
-from meshagent.catalog.model import PreparedQuery, QueryDns, QueryService
+from meshagent.catalog.model import Node, PreparedQuery, Proxy, QueryDns, QueryService, Service, ServiceEntry
+from meshagent.catalog.peering.commands import ImportedReplace, PeeringSet, TrustBundleSet
+from meshagent.catalog.peering.imported import at_peer
+from meshagent.catalog.peering.model import Peering, TrustBundle
 from meshagent.catalog.store import Store
 from meshagent.errors import RemoteProtocolError
 
@@ -82,3 +85,24 @@ def test_the_ttl_of_a_query_goes_along(store: Store) -> None:
     )
     store.execute(commands.PreparedQuerySet(query))
     assert read(store, "query", "t").ttl == "7s"  # type: ignore[attr-defined]
+
+
+def test_what_is_a_peers_is_asked_for_by_name_and_peer(store: Store) -> None:
+    store.execute(PeeringSet(Peering(id="i", name="east")))
+    proxy = Proxy(destination_service_name="web")
+    far = Node(name="far", address="10.9.0.1")
+    rows = (
+        ServiceEntry(far, Service(id="web", name="web"), ()),
+        ServiceEntry(far, Service(id="p", name="p", kind="connect-proxy", proxy=proxy), ()),
+    )
+    for row in rows:
+        store.execute(ImportedReplace("east", row.service.name, (row,)))
+    store.execute(TrustBundleSet(TrustBundle(peer="east", trust_domain="east.consul", roots=("pem",))))
+    for kind in ("service", "connect"):
+        (entry,) = read(store, kind, at_peer("web", "east"))  # type: ignore[misc]
+        assert entry.node.name == "far"
+        assert read(store, kind, at_peer("web", "west")) == ()
+    assert read(store, "virtual-ip", at_peer("web", "east")) == "240.0.0.1"
+    assert read(store, "node", at_peer("far", "east")).address == "10.9.0.1"  # type: ignore[union-attr]
+    (bundle,) = read(store, "peer-roots", "")  # type: ignore[misc]
+    assert (bundle.peer, bundle.roots) == ("east", ("pem",))
