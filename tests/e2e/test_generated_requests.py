@@ -30,6 +30,7 @@ LEFT_OUT = (
     "/v1/agent/connect/proxy",
     "/v1/agent/monitor",
     "/v1/agent/metrics/stream",
+    "/v1/connect/tap",
     "/v1/agent/join/",
     "/v1/agent/force-leave/",
     "/v1/agent/maintenance",

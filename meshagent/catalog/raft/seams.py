@@ -2,7 +2,8 @@
 
 Source: pysyncobj 0.3.17, `syncobj.py`. It reads its clock through the module name `monotonicTime` (the generator,
 `random`, only in one method that the engine overrides), unpickles messages and files through `pysyncobj.pickle`, and
-imports `cryptography` for an encryption that is not used here (0.1 s of the start).
+imports `cryptography` for an encryption that is not used here (0.1 s of the start). Everywhere but on Windows its
+`win_inet_pton` leaves `socket.inet_ntop` replaced by a function that cannot work there.
 
 `clock` is one for the module, so whoever enters pysyncobj's code says whose time it is first: `use(clock)`. All of it
 runs on one thread and never waits, so this holds until the next entry. A simulation runs many servers that way.
@@ -12,6 +13,7 @@ What may be changed: with each new release of pysyncobj, look for new names it t
 
 from __future__ import annotations
 
+import _socket
 import sys
 from types import ModuleType
 from typing import Any, NoReturn
@@ -39,10 +41,12 @@ import pysyncobj.journal  # noqa: E402
 import pysyncobj.pickle  # noqa: E402
 import pysyncobj.syncobj  # noqa: E402
 import pysyncobj.tcp_connection  # noqa: E402
+import pysyncobj.win_inet_pton  # noqa: E402
 from pysyncobj.node import Node  # noqa: E402
 from pysyncobj.syncobj import _COMMAND_TYPE, _RAFT_STATE, SyncObj, SyncObjConf  # noqa: E402
 from pysyncobj.transport import Transport  # noqa: E402
 
+pysyncobj.win_inet_pton.socket.inet_ntop = _socket.inet_ntop
 RAFT_STATE = _RAFT_STATE
 COMMAND_NO_OP: int = _COMMAND_TYPE.NO_OP
 

@@ -65,3 +65,9 @@ async def test_no_thread_of_pysyncobj_and_none_of_ours_is_left(tmp_path: Path) -
 def test_the_log_is_imported_without_cryptography() -> None:
     code = "import sys, meshagent.catalog.raft.opening; sys.exit('cryptography' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_socket_module_is_as_before() -> None:
+    """pysyncobj leaves its Windows version of inet_ntop there."""
+    code = "import socket, meshagent.catalog.raft.opening; socket.inet_ntop(socket.AF_INET6, bytes(16))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
