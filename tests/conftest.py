@@ -23,6 +23,7 @@ TESTS = Path(__file__).parent
 SHARING = ("e2e", "interop")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         place = item.path.relative_to(TESTS) if item.path.is_relative_to(TESTS) else Path()

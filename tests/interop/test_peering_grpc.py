@@ -101,16 +101,18 @@ def test_grpcio_dials_us(agent: AgentProcess) -> None:
     assert agent.http("DELETE", "/v1/peering/east").status == 200
     while not isinstance(heard := caller.hear(), Terminated):
         assert isinstance(heard, (Request, Response))
+    caller.out.put(None)
+    caller.channel.close()  # the end of a peering ends its connection, too
+    channel = channel_to(token)
     with pytest.raises(grpc.RpcError) as refused:
-        exchange = caller.channel.unary_unary(EXCHANGE_METHOD)
-        exchange(EXCHANGE.encode(Exchange(token.peer_id, token.establishment_secret)), timeout=60)
+        exchange = channel.unary_unary(EXCHANGE_METHOD)
+        exchange(EXCHANGE.encode(Exchange(token.peer_id, token.establishment_secret)), wait_for_ready=True, timeout=60)
     assert refused.value.code() == grpc.StatusCode.PERMISSION_DENIED
     assert refused.value.details() == "invalid peering establishment secret"
     with pytest.raises(grpc.RpcError) as unknown:
-        caller.channel.unary_unary("/a.B/C")(b"", timeout=60)
+        channel.unary_unary("/a.B/C")(b"", wait_for_ready=True, timeout=60)
     assert unknown.value.code() == grpc.StatusCode.UNIMPLEMENTED
-    caller.out.put(None)
-    caller.channel.close()
+    channel.close()
 
 
 class Server:
