@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from meshtest import ROOT
 
-pytestmark = [pytest.mark.xdist_group("chaos"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.timeout(240)]
 
 
 def chaos(tmp_path: Path, *words: str, loopback: bool = False) -> tuple[int, dict[str, Any], str]:

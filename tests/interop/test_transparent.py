@@ -24,8 +24,6 @@ from meshtest.process import AgentProcess, meshagent_command
 from meshtest.servers import client_of
 from meshtest.sidecars import Echo, Sidecars, free_port, sidecars
 
-pytestmark = pytest.mark.xdist_group("transparent")
-
 NOBODY = 65534
 AFTER_S = 60.0
 
