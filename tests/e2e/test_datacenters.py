@@ -24,6 +24,8 @@ def pair() -> Iterator[tuple[AgentProcess, AgentProcess]]:
     )
     with near, far:
         near.wait("the other datacenter", lambda: near.get("/v1/catalog/datacenters") == ["dc1", "dc2"], within_s=60)
+        for agent in (near, far):
+            agent.wait("its node in the catalog", lambda agent=agent: agent.get("/v1/catalog/nodes"), within_s=60)
         yield near, far
 
 
