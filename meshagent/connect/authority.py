@@ -14,7 +14,6 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -24,7 +23,7 @@ from meshagent.catalog.commands import CADrop, CASerials, CASet, ClusterInit, Co
 from meshagent.catalog.store import Store
 from meshagent.clock import Clock
 from meshagent.connect import ca, ca_config
-from meshagent.connect.ca import BuiltRoot, SignedLeaf, build_root
+from meshagent.connect.ca import BuiltRoot, SignedLeaf, Vouched, build_root
 from meshagent.connect.ca_config import CASettings
 from meshagent.connect.root_process import build_apart
 from meshagent.connect.sealing import SealingKey, open_key, seal_key
@@ -204,6 +203,7 @@ class Authority:
         try:
             if wait_s:
                 await self._clock.sleep(wait_s)
+            vouched = self._vouch(request_pem, agent, server)
             serial, index = await self._write(CASerials())
             root = self._store.ca.active
             if root is None:
@@ -213,30 +213,20 @@ class Authority:
                 if server:
                     raise Unavailable("certificates of the peering port are signed by the built-in provider only")
                 return await self._in_thread(
-                    sign_in_vault,
-                    self._vault(root, key),
-                    request_pem,
-                    root,
-                    settings,
-                    self._store.ca.trust_domain,
-                    self._datacenter,
-                    index,
-                    agent,
+                    sign_in_vault, self._vault(root, key), request_pem, vouched, root, settings, index
                 )
-            signer = ca.sign_server if server else partial(ca.sign_agent, node=agent) if agent else ca.sign
-            return signer(
-                request_pem,
-                root,
-                key,
-                self.settings(),
-                self._store.ca.trust_domain,
-                self._datacenter,
-                serial=serial,
-                index=index,
-                now=self._clock.now(),
-            )
+            life = self.settings().leaf_life
+            return ca.sign(request_pem, vouched, root, key, life, serial, index, self._clock.now())
         finally:
             self._limit.leave()
+
+    def _vouch(self, request_pem: bytes, agent: str, server: bool) -> Vouched:
+        trust_domain, datacenter = self._store.ca.trust_domain, self._datacenter
+        if server:
+            return ca.server_identity(request_pem, trust_domain, datacenter)
+        if agent:
+            return ca.agent_identity(request_pem, trust_domain, datacenter, agent)
+        return ca.service_identity(request_pem, trust_domain, datacenter)
 
     async def serve_sign(self, payload: bytes) -> bytes:
         """`sign` for the RPC port: a request (PEM) in, an encoded `SignedLeaf` out."""

@@ -15,7 +15,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -28,14 +28,15 @@ __all__ = [
     "NAME",
     "BuiltRoot",
     "SignedLeaf",
+    "Vouched",
+    "agent_identity",
     "build_root",
     "cross_signed",
     "outlived",
     "rotation_reason",
-    "service_uri",
+    "server_identity",
+    "service_identity",
     "sign",
-    "sign_agent",
-    "sign_server",
 ]
 
 #: What every root of the built-in provider is called.
@@ -164,32 +165,16 @@ def cross_signed(new: BuiltRoot, old: CARoot, old_key: bytes, serial: int, now: 
     return BuiltRoot(msgspec.structs.replace(new.row, intermediates=kept), new.key)
 
 
-def sign(
-    request_pem: bytes,
-    root: CARoot,
-    key: bytes,
-    settings: CASettings,
-    trust_domain: str,
-    datacenter: str,
-    serial: int,
-    index: int,
-    now: datetime,
-) -> SignedLeaf:
-    """The leaf that a request asks for.
+@dataclass(frozen=True, slots=True)
+class Vouched:
+    """What a certificate may say of its holder: a SPIFFE id, and further DNS names and IP addresses."""
 
-    Raises:
-        RemoteProtocolError: no usable request.
-        BadRequest: an identity that this authority does not vouch for.
-    """
-    from meshagent.connect import certs
-
-    uri = service_uri(request_pem, trust_domain, datacenter)
-    pem = certs.service_leaf(request_pem, root.root_cert.encode(), key, serial, now, settings.leaf_life, uri)
-    return _signed(pem, root, spiffe.parse(uri).name, uri, serial, index)
+    uri: str
+    names: tuple[str, ...] = ()
 
 
-def service_uri(request_pem: bytes, trust_domain: str, datacenter: str) -> str:
-    """The identity of a service that a request asks for.
+def service_identity(request_pem: bytes, trust_domain: str, datacenter: str) -> Vouched:
+    """The service that a request asks for.
 
     Raises:
         RemoteProtocolError: no usable request.
@@ -205,32 +190,11 @@ def service_uri(request_pem: bytes, trust_domain: str, datacenter: str) -> str:
         raise BadRequest(f"SPIFFE ID in CSR is of the trust domain {identity.trust_domain}, not {trust_domain}")
     if identity.datacenter != datacenter:
         raise BadRequest(f"SPIFFE ID in CSR from a different datacenter: {identity.datacenter}, we are {datacenter}")
-    return uri
+    return Vouched(uri)
 
 
-def sign_agent(
-    request_pem: bytes,
-    root: CARoot,
-    key: bytes,
-    settings: CASettings,
-    trust_domain: str,
-    datacenter: str,
-    node: str,
-    serial: int,
-    index: int,
-    now: datetime,
-) -> SignedLeaf:
-    """The certificate of the client agent `node`. Raises as `agent_identity`."""
-    from meshagent.connect import certs
-
-    own, names = agent_identity(request_pem, trust_domain, datacenter, node)
-    pem = certs.service_leaf(request_pem, root.root_cert.encode(), key, serial, now, settings.leaf_life, own, names)
-    return _signed(pem, root, spiffe.parse(own).name, own, serial, index)
-
-
-def agent_identity(request_pem: bytes, trust_domain: str, datacenter: str, node: str) -> tuple[str, list[str]]:
-    """(the identity, further names) that the request of the client agent `node` is signed for. It asks before it knows
-    the trust domain: that is filled in.
+def agent_identity(request_pem: bytes, trust_domain: str, datacenter: str, node: str) -> Vouched:
+    """The client agent `node`, as its request asks. It asks before it knows the trust domain: that is filled in.
 
     Raises:
         RemoteProtocolError: no usable request.
@@ -249,21 +213,12 @@ def agent_identity(request_pem: bytes, trust_domain: str, datacenter: str, node:
     for name in names:
         if "*" in name or _SERVERS_NAME.search(name):
             raise BadRequest(f"the name {name!r} in the CSR is not for a client agent")
-    return spiffe.format(spiffe.SpiffeID(trust_domain, spiffe.AGENT, datacenter, identity.name)), names
+    own = spiffe.format(spiffe.SpiffeID(trust_domain, spiffe.AGENT, datacenter, identity.name))
+    return Vouched(own, tuple(names))
 
 
-def sign_server(
-    request_pem: bytes,
-    root: CARoot,
-    key: bytes,
-    settings: CASettings,
-    trust_domain: str,
-    datacenter: str,
-    serial: int,
-    index: int,
-    now: datetime,
-) -> SignedLeaf:
-    """The certificate that this datacenter's servers show to peers; only a server itself asks for one.
+def server_identity(request_pem: bytes, trust_domain: str, datacenter: str) -> Vouched:
+    """This datacenter's servers, as peers see them; only a server itself asks for it.
 
     Raises:
         RemoteProtocolError: no usable request.
@@ -274,8 +229,25 @@ def sign_server(
     uri, names = certs.requested(request_pem)
     if uri != spiffe.format(spiffe.SpiffeID(trust_domain, spiffe.SERVER, datacenter)):
         raise BadRequest("SPIFFE ID in CSR must be that of the servers")
-    pem = certs.service_leaf(request_pem, root.root_cert.encode(), key, serial, now, settings.leaf_life, uri, names)
-    return _signed(pem, root, "", uri, serial, index)
+    return Vouched(uri, tuple(names))
+
+
+def sign(
+    request_pem: bytes,
+    vouched: Vouched,
+    root: CARoot,
+    key: bytes,
+    life: timedelta,
+    serial: int,
+    index: int,
+    now: datetime,
+) -> SignedLeaf:
+    """The certificate of a request for what the authority vouches for. Raises RemoteProtocolError."""
+    from meshagent.connect import certs
+
+    root_pem, uri, names = root.root_cert.encode(), vouched.uri, vouched.names
+    pem = certs.service_leaf(request_pem, root_pem, key, serial, now, life, uri, names)
+    return _signed(pem, root, spiffe.parse(uri).name, uri, serial, index)
 
 
 def _signed(pem: bytes, root: CARoot, name: str, uri: str, serial: int, index: int) -> SignedLeaf:

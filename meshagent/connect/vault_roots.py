@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from meshagent.catalog.ca import CARoot
-from meshagent.connect import ca, spiffe
-from meshagent.connect.ca import BuiltRoot, SignedLeaf
+from meshagent.connect import spiffe
+from meshagent.connect.ca import BuiltRoot, SignedLeaf, Vouched
 from meshagent.connect.ca_config import CASettings
 from meshagent.connect.vault import Vault, credentials
 from meshagent.errors import BadRequest
@@ -50,26 +50,24 @@ def build_vault_root(vault: Vault, settings: CASettings, cluster_id: str, label:
 def sign_in_vault(
     vault: Vault,
     request_pem: bytes,
+    vouched: Vouched,
     root: CARoot,
     settings: CASettings,
-    trust_domain: str,
-    datacenter: str,
     index: int,
-    node: str = "",
 ) -> SignedLeaf:
-    """The leaf of a request: of a service, or of the client agent `node`. Blocks.
+    """The leaf of a request: of a service, or of a client agent. Blocks.
 
     Raises:
-        BadRequest: an identity that this authority does not vouch for.
+        BadRequest: Vault signed another identity.
         MeshError: Vault is not reached, or refuses.
     """
     from meshagent.connect import certs
 
-    if node:
-        uri, names = ca.agent_identity(request_pem, trust_domain, datacenter, node)
-        pem = vault.sign_agent(request_pem.decode("ascii"), uri, names, settings.leaf_life)
+    uri = vouched.uri
+    identity = spiffe.parse(uri)
+    if identity.kind == spiffe.AGENT:
+        pem = vault.sign_agent(request_pem.decode("ascii"), uri, vouched.names, settings.leaf_life)
     else:
-        uri = ca.service_uri(request_pem, trust_domain, datacenter)
         pem = vault.sign(request_pem.decode("ascii"), settings.leaf_life)
     found = certs.facts(pem.encode())
     if found.uris != (uri,):
@@ -77,7 +75,7 @@ def sign_in_vault(
     return SignedLeaf(
         serial=certs.serial_text(found.serial),
         chain="".join((pem, *root.intermediates)),
-        service=spiffe.parse(uri).name,
+        service=identity.name,
         uri=uri,
         valid_after=_text(found.not_before),
         valid_before=_text(found.not_after),

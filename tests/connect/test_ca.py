@@ -27,7 +27,8 @@ def asked(name: str = "web", trust_domain: str = TD, dc: str = "dc1") -> bytes:
 
 
 def signed(root: ca.BuiltRoot, request: bytes) -> ca.SignedLeaf:
-    return ca.sign(request, root.row, root.key, CASettings(), TD, "dc1", 22, 40, NOW)
+    vouched = ca.service_identity(request, TD, "dc1")
+    return ca.sign(request, vouched, root.row, root.key, CASettings().leaf_life, 22, 40, NOW)
 
 
 def test_the_row_of_a_root_says_what_the_certificate_does() -> None:

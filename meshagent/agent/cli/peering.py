@@ -106,6 +106,14 @@ def _counts(row: dict[str, Any]) -> tuple[int, int]:
     return len(status["ImportedServices"] or ()), len(status["ExportedServices"] or ())
 
 
+def _found(client: Client, name: str) -> dict[str, Any]:
+    answer = client.request("GET", f"peering/{quote(name, safe='')}", accept=(200, 404))
+    if answer.status == 404:
+        raise fail(f"No peering with name {name} found.")
+    row: dict[str, Any] = answer.json()
+    return row
+
+
 @api_command("read", short_help="Show a peering")
 @_NAME
 @_FORMAT
@@ -113,10 +121,7 @@ def read(client: Client, args: tuple[str, ...], name: str, format: str) -> None:
     """Show a peering: state, addresses, counts."""
     _needed(args, name)
     as_json = _json(format)
-    answer = client.request("GET", f"peering/{quote(name, safe='')}", accept=(200, 404))
-    if answer.status == 404:
-        raise fail(f"No peering with name {name} found.")
-    row = answer.json()
+    row = _found(client, name)
     if as_json:
         show_json(row)
         return
@@ -153,9 +158,7 @@ def exported_services(client: Client, args: tuple[str, ...], name: str, format: 
     """List the services that a peer may see."""
     _needed(args, name)
     as_json = _json(format)
-    answer = client.request("GET", f"peering/{quote(name, safe='')}", accept=(200, 404))
-    if answer.status == 404:
-        raise fail(f"No peering with name {name} found.")
+    _found(client, name)
     found = client.get("exported-services")
     names = [row["Service"] for row in found if name in (row["Consumers"].get("Peers") or ())]
     if as_json:

@@ -73,12 +73,8 @@ class DetectingListener:
     async def start(self) -> None:
         """Listen, unless others hand connections over. Raises OSError."""
         one = self.outbound
-        if not one.listens:
+        if not await self._door.open_for(one, self._accept):
             return
-        if one.socket_path:
-            await self._door.open_socket(self._accept, one.socket_path, one.socket_mode)
-        else:
-            await self._door.open(self._accept, one.address, one.port)
         log.info("listening: address=%s upstream=%s protocol=detected", one.key, one.name)
 
     def stop_accepting(self) -> None:

@@ -12,6 +12,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from meshagent.connect.snapshot import Outbound
+
 __all__ = ["Door"]
 
 _BACKLOG = 1024
@@ -35,6 +37,16 @@ class Door:
         self._server = await asyncio.get_running_loop().create_unix_server(accept, path)
         self._path = path
         os.chmod(path, int(mode, 8) if mode else 0o600)
+
+    async def open_for(self, outbound: Outbound, accept: Callable[[], asyncio.BaseProtocol]) -> bool:
+        """Accept where an upstream is to be had; False when others hand its connections over. Raises OSError."""
+        if not outbound.listens:
+            return False
+        if outbound.socket_path:
+            await self.open_socket(accept, outbound.socket_path, outbound.socket_mode)
+        else:
+            await self.open(accept, outbound.address, outbound.port)
+        return True
 
     def close(self) -> bool:
         """Accept no more; whether it was open."""

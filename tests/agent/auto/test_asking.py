@@ -167,12 +167,11 @@ async def test_the_mesh_certificate_opens_the_ordinary_door_for_its_own_node_alo
 
     listener.server.methods["whoami"] = whoami
     key, request = new_request("c1", "dc1", ())
-    rest = (root.row, root.key, CASettings(), f"{cluster}.consul", "dc1")
-    agents = ca.sign_agent(request, *rest, "c1", 3, 4, now)
+    domain, rest = f"{cluster}.consul", (root.row, root.key, CASettings().leaf_life, 3, 4, now)
+    agents = ca.sign(request, ca.agent_identity(request, domain, "dc1", "c1"), *rest)
     service_key = certs.new_key("ec", 256)
-    service = ca.sign(
-        certs.request(service_key, f"spiffe://{cluster}.consul/ns/default/dc/dc1/svc/web"), *rest, 3, 4, now
-    )
+    asked = certs.request(service_key, f"spiffe://{domain}/ns/default/dc/dc1/svc/web")
+    service = ca.sign(asked, ca.service_identity(asked, domain, "dc1"), *rest)
 
     async def ask(chain: str, key: str, node: str, role: str = CLIENT) -> bytes:
         dialling = replace(listener.contact().tls, verify_outgoing=True)

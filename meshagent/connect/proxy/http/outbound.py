@@ -100,12 +100,8 @@ class HttpOutboundListener:
     async def start(self) -> None:
         """Listen, unless others hand connections over. Raises OSError."""
         one = self._outbound
-        if not one.listens:
+        if not await self._door.open_for(one, self._accept):
             return
-        if one.socket_path:
-            await self._door.open_socket(self._accept, one.socket_path, one.socket_mode)
-        else:
-            await self._door.open(self._accept, one.address, one.port)
         protocol = one.chain.protocol if one.chain is not None else ""
         log.info("listening: address=%s upstream=%s protocol=%s", one.key, one.name, protocol)
 
