@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from meshtest.envoygolden import Recorded, deviations, differences, scenarios, snapshots
+from meshtest.envoyreplay import Recorded, deviations, differences, scenarios, snapshots
 
 ALLOWED = deviations(Path(__file__).with_name("deviations.toml"))
 #: Scenarios that are not rendered yet, each with its reason. One that is equal has to go from here.
