@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import json
 import pkgutil
 import re
 from typing import Any
@@ -66,7 +67,7 @@ def decode(data: bytes, type_url: str) -> Resource:
     message = message_of(type_url.removeprefix(TYPE_PREFIX))
     try:
         message.ParseFromString(data)
-        found: Resource = json_format.MessageToDict(message, preserving_proto_field_name=True)
+        found: Resource = json.loads(json_format.MessageToJson(message, preserving_proto_field_name=True))
     except (DecodeError, json_format.Error, TypeError, ValueError) as error:
         raise BadRequest(f"{type_url}: {error}") from error
     return found
