@@ -36,6 +36,7 @@ from meshagent.connect.central import merged_upstream
 from meshagent.connect.chain import DEFAULT_CONNECT_TIMEOUT, Chain, Overrides, Target, compile_chain
 from meshagent.connect.exposing import exposed_of
 from meshagent.connect.gateways.filling import Filling
+from meshagent.connect.instances import sorted_out
 from meshagent.connect.intentions import Default, Intention, matching, providers_of
 from meshagent.connect.kinds import KINDS, identity_of
 from meshagent.connect.mesh_settings import MeshSettings, mesh_settings
@@ -43,7 +44,6 @@ from meshagent.connect.observing import observing_of
 from meshagent.connect.peers import Trust, identities_of, peer_chain, peer_sni
 from meshagent.connect.snapshot import (
     Cluster,
-    Endpoint,
     Outbound,
     ProxySnapshot,
     bind_address_of,
@@ -53,7 +53,7 @@ from meshagent.connect.snapshot import (
 from meshagent.connect.transparent import MODE, Transparent, addresses_of, reachable, transparent_of
 from meshagent.errors import MeshError
 
-__all__ = ["Instances", "Leaf", "Services", "SnapshotParts", "endpoints_of"]
+__all__ = ["Instances", "Leaf", "Services", "SnapshotParts"]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Entry)
@@ -140,6 +140,9 @@ class SnapshotParts:
             transparent=filled.transparent,
             gateway=filled.gateway,
             trusts=self._trusts(name, {target.peer for target in targets if target.peer}),
+            kind=service.kind,
+            config=service.proxy.config or {},
+            extensions=service.proxy.envoy_extensions or (),
         )
         for key in self._parts.keys() - self._used:
             self._parts.pop(key).subscription.cancel()
@@ -300,14 +303,13 @@ class SnapshotParts:
         datacenter = upstream.datacenter or self.datacenter
         protocol = str((upstream.config or {}).get("protocol") or "")
         gateway = upstream.mesh_gateway.mode
-        key = ("chain", name, datacenter, protocol, gateway)
-        return self.part(key, lambda: self._compiled(name, datacenter, Overrides(protocol, "", gateway)))
+        timeout = _timeout_of(upstream)
+        key = ("chain", name, datacenter, protocol, timeout, gateway)
+        return self.part(key, lambda: self._compiled(name, datacenter, Overrides(protocol, timeout, gateway)))
 
     def _peer_chain(self, upstream: Upstream) -> Chain:
-        config = upstream.config or {}
-        protocol = str(config.get("protocol") or "tcp").lower()
-        milliseconds = config.get("connect_timeout_ms")
-        timeout = f"{milliseconds}ms" if isinstance(milliseconds, int) and milliseconds > 0 else DEFAULT_CONNECT_TIMEOUT
+        protocol = str((upstream.config or {}).get("protocol") or "tcp").lower()
+        timeout = _timeout_of(upstream) or DEFAULT_CONNECT_TIMEOUT
         domain = self.part(("trust-domain",), lambda: (self._store.ca.trust_domain, ("ca-roots",)))
         name, peer = upstream.destination_name, upstream.destination_peer.lower()
         return peer_chain(name, peer, self.datacenter, protocol, domain, timeout)
@@ -342,7 +344,7 @@ class SnapshotParts:
         trust_domain = self._store.ca.trust_domain
         identity = spiffe.format(spiffe.service_id(trust_domain, target.datacenter, target.service))
         rows, topics = self.instances(target.service)
-        return Cluster(target, (identity,), endpoints_of(rows, target)), (*topics, "ca-roots")
+        return Cluster(target, (identity,), *sorted_out(rows, target)), (*topics, "ca-roots")
 
     def _peer_cluster(self, target: Target) -> tuple[Cluster, Iterable[Topic]]:
         """Instances of a peer are dialled directly; nobody is, before the peer has told its roots."""
@@ -352,9 +354,8 @@ class SnapshotParts:
         topics = (*topics, "peering-bundles")
         if bundle is None:
             return Cluster(target, ()), topics
-        return Cluster(
-            target, identities_of(target.service, bundle.trust_domain, rows), endpoints_of(rows, target)
-        ), topics
+        identities = identities_of(target.service, bundle.trust_domain, rows)
+        return Cluster(target, identities, *sorted_out(rows, target)), topics
 
     def _stored(self, service: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
         name, peer = split_peer(service)
@@ -362,41 +363,8 @@ class SnapshotParts:
         return result.rows, result.topics
 
 
-def endpoints_of(rows: Iterable[ServiceEntry], target: Target) -> tuple[Endpoint, ...]:
-    """The instances of a target that may be dialled: its subset, and no critical ones."""
-    subset = target.instances
-    matches: Callable[[Any], Any] | None = None
-    if subset.filter:
-        from meshagent.catalog.filters import compile_filter  # with re2: only where a filter is used
-
-        try:
-            matches = compile_filter(subset.filter, "service_entry")
-        except MeshError:
-            return ()
-    allowed = {"passing"} if subset.only_passing else {"passing", "warning"}
-    found = []
-    for entry in rows:
-        usable = all(check.status in allowed for check in entry.checks)
-        if not usable or (matches is not None and not matches(entry)):
-            continue
-        service = entry.service
-        warning = any(check.status == "warning" for check in entry.checks)
-        weight = service.weights.warning if warning else service.weights.passing
-        if weight > 0:
-            address = service.address or entry.node.address
-            status = "warning" if warning else "passing"
-            place = service.locality or entry.node.locality or Locality()
-            found.append(
-                Endpoint(
-                    service.id, entry.node.name, address, service.port, status, min(weight, 65535),
-                    place.region, place.zone, _direct_port(service),
-                )
-            )  # fmt: skip
-    return tuple(sorted(found, key=lambda one: (one.node, one.id)))
-
-
-def _direct_port(service: Service) -> int:
-    proxy = service.proxy
-    block = proxy.transparent_proxy
-    directly = proxy.mode == MODE and block is not None and block.dialed_directly
-    return proxy.local_service_port if directly else 0
+def _timeout_of(upstream: Upstream) -> str:
+    """The time to connect that a registration asks for, as entries write it; "" for none."""
+    milliseconds = (upstream.config or {}).get("connect_timeout_ms")
+    whole = isinstance(milliseconds, int) and not isinstance(milliseconds, bool) and 0 < milliseconds < 2**31
+    return f"{milliseconds}ms" if whole else ""

@@ -17,7 +17,7 @@ import msgspec
 
 from meshagent.catalog.entries.jwt_provider import JWTProvider
 from meshagent.catalog.entries.rate_limits import NO_LIMITS, RateLimits
-from meshagent.catalog.model import Service, Upstream
+from meshagent.catalog.model import EnvoyExtension, Service, Upstream
 from meshagent.connect.chain import Chain, Target
 from meshagent.connect.exposing import Exposed
 from meshagent.connect.gateways.edge import Edge
@@ -47,7 +47,7 @@ Gateway = Edge
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One instance of a target, as others dial it. `status` is passing or warning; `weight` 1..65535.
+    """One instance of a target, as others dial it. `status` is passing, warning or critical; `weight` 1..65535.
 
     `direct_port` is the application's own, where the application may be dialled at its own address (0: it may not).
     """
@@ -69,6 +69,8 @@ class Cluster(msgspec.Struct, frozen=True):
     target: Target
     identities: tuple[str, ...]
     endpoints: tuple[Endpoint, ...] = ()
+    #: Instances that are not to be dialled: for who shows them, or waits for them to come back.
+    unhealthy: tuple[Endpoint, ...] = ()
 
 
 class Inbound(msgspec.Struct, frozen=True):
@@ -94,6 +96,8 @@ class Inbound(msgspec.Struct, frozen=True):
     proxy_protocol: str = ""
     #: From the end of a request to the end of its answer; 0 is no limit.
     request_timeout_ms: int = 15_000
+    #: As `Outbound.balance_connections`.
+    balance_connections: str = ""
 
 
 class Outbound(msgspec.Struct, frozen=True):
@@ -124,6 +128,15 @@ class Outbound(msgspec.Struct, frozen=True):
     virtual_ips: tuple[str, ...] = ()
     #: Its key where the listener of a gateway hands over what is for it.
     at: str = ""
+    #: "service" or "prepared_query".
+    destination_type: str = "service"
+    #: Where it is, when another datacenter or a peer was asked for.
+    datacenter: str = ""
+    peer: str = ""
+    #: Accept on several threads evenly ("exact_balance"); of no meaning to a proxy of one thread.
+    balance_connections: str = ""
+    #: The opaque configuration, with the central one in it.
+    config: dict[str, Any] = {}
 
     @property
     def listens(self) -> bool:
@@ -184,6 +197,11 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
     trusts: tuple[Trust, ...] = ()
     #: What a gateway does; None of a sidecar.
     gateway: Gateway | None = None
+    #: As registered: connect-proxy, or a gateway's.
+    kind: str = "connect-proxy"
+    #: The opaque configuration of the proxy, with the central one in it.
+    config: dict[str, Any] = {}
+    extensions: tuple[EnvoyExtension, ...] = ()
 
     def shown(self) -> Any:
         """As builtins, without private keys."""
@@ -223,6 +241,7 @@ def inbound_of(service: Service) -> Inbound | None:
         min_body_rate=_whole(config, "min_body_rate", 100),
         proxy_protocol=version if version in {"v1", "v2"} else "",
         request_timeout_ms=_whole(config, "local_request_timeout_ms", 15_000),
+        balance_connections=_text(config, "balance_inbound_connections", ""),
     )
 
 
@@ -247,6 +266,11 @@ def outbound_of(
         resilience=resilience_of(config),
         extras=extras_of(config, chain.meta if chain is not None else {}),
         virtual_ips=virtual_ips,
+        destination_type=upstream.destination_type,
+        datacenter=upstream.datacenter,
+        peer=upstream.destination_peer,
+        balance_connections=_text(config, "balance_outbound_connections", ""),
+        config=config,
     )
 
 
