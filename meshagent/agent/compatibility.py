@@ -44,7 +44,6 @@ WAITING: tuple[Waiting, ...] = (
             "tls.grpc",
             "xds",
         ),
-        commands=(("CL19", "connect envoy"),),
     ),
     Waiting(
         feature="charts in the web page",
