@@ -39,7 +39,6 @@ WAITING: tuple[Waiting, ...] = (
             "primary_gateways_interval",
             "xds",
         ),
-        commands=(("CL19", "connect envoy"),),
     ),
     Waiting(
         feature="charts in the web page",
