@@ -10,6 +10,7 @@ import base64
 import binascii
 import json
 import os.path
+import posixpath
 import re
 from collections.abc import Callable, Iterable
 
@@ -261,6 +262,21 @@ def _serving(config: Config) -> Findings:
                 "ui_config.metrics_provider_options_json",
                 ("ui_config.metrics_provider_options_json must be empty or a string containing a valid JSON object."),
             )
+    for place, url in (
+        ("metrics_proxy.base_url", ui.metrics_proxy.base_url),
+        *((f"dashboard_url_templates.{name}", url) for name, url in ui.dashboard_url_templates.items()),
+    ):
+        if url and not re.match(r"https?://[^/\s?#]+", url, re.IGNORECASE):
+            yield f"ui_config.{place}", f"ui_config.{place} must be a valid http or https URL."
+    for at, path in enumerate(ui.metrics_proxy.path_allowlist):
+        if not path.startswith("/") or posixpath.normpath(path) != path:
+            yield (
+                "ui_config.metrics_proxy.path_allowlist",
+                f"ui_config.metrics_proxy.path_allowlist[{at}] must be a clean path that begins with /",
+            )
+    for name in ui.metrics_provider_files:
+        if not name.endswith(".js"):
+            yield "ui_config.metrics_provider_files", f"ui_config.metrics_provider_files: {name} must end in .js"
     if config.cache.entry_fetch_rate is not None and config.cache.entry_fetch_rate <= 0:
         yield "cache.entry_fetch_rate", "cache.entry_fetch_rate must be strictly positive"
     if config.cache.entry_fetch_max_burst <= 0:

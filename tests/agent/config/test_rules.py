@@ -70,6 +70,16 @@ from meshagent.agent.config import Host
             'ui_config { metrics_provider_options_json = "[]" }',
             "must be empty or a string containing a valid JSON object",
         ),
+        ('ui_config { metrics_proxy { base_url = "file:///x" } }', "base_url must be a valid http or https URL."),
+        (
+            'ui_config { dashboard_url_templates { service = "javascript:x" } }',
+            "ui_config.dashboard_url_templates.service must be a valid http or https URL.",
+        ),
+        (
+            'ui_config { metrics_proxy { path_allowlist = ["/a", "/b/../c"] } }',
+            "path_allowlist[1] must be a clean path",
+        ),
+        ('ui_config { metrics_provider_files = ["a.css"] }', "a.css must end in .js"),
         ("cache { entry_fetch_rate = 0 }", "cache.entry_fetch_rate must be strictly positive"),
         ("cache { entry_fetch_max_burst = 0 }", "cache.entry_fetch_max_burst must be strictly positive"),
         ("service {}", "service '': Missing service name"),
