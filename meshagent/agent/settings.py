@@ -236,6 +236,8 @@ def http_settings(config: Config) -> HttpSettings:
 
 def ui_metrics(ui: UIConfig) -> str:
     """What the web page is told of `ui_config.metrics_provider` and dashboards, as a JSON object."""
+    if not ui.metrics_provider and not ui.dashboard_url_templates:
+        return "{}"
     options = json.loads(ui.metrics_provider_options_json or "{}")
     about = {
         "provider": ui.metrics_provider,
