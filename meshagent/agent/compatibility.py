@@ -40,16 +40,6 @@ WAITING: tuple[Waiting, ...] = (
             "xds",
         ),
     ),
-    Waiting(
-        feature="charts in the web page",
-        options=(
-            "ui_config.dashboard_url_templates",
-            "ui_config.metrics_provider",
-            "ui_config.metrics_provider_files",
-            "ui_config.metrics_provider_options_json",
-            "ui_config.metrics_proxy",
-        ),
-    ),
 )
 
 
