@@ -101,21 +101,20 @@ def inline(snapshot: ProxySnapshot, one: Outbound) -> Resource:
     return configuration(names.upstream(one), [host])
 
 
-def public(snapshot: ProxySnapshot, inbound: Inbound, *, told: bool = True) -> Resource:
-    """The `route_config` of a sidecar's public listener. `told`: the metadata says who asks."""
+def public(snapshot: ProxySnapshot, inbound: Inbound) -> Resource:
+    """The `route_config` of a sidecar's public listener."""
     action: Resource = {"cluster": names.LOCAL_APP}
     if inbound.request_timeout_ms != _DEFAULT_TIMEOUT_MS:
         action["timeout"] = durations.of_milliseconds(inbound.request_timeout_ms)
     if inbound.idle_timeout_ms is not None:
         action["idle_timeout"] = durations.of_milliseconds(inbound.idle_timeout_ms)
-    limits = snapshot.rate_limits
     found: list[Resource] = [
         {
             "match": rate_limits.route_match(rule),
             "route": action,
-            "typed_per_filter_config": rate_limits.of_route(rule, limits, told=told),
+            "typed_per_filter_config": rate_limits.of_route(rule),
         }
-        for rule in limits.routes
+        for rule in snapshot.rate_limits.routes
     ]
     name = "public_listener"
     return configuration(name, [virtual_host(name, ["*"], [*found, {"match": EVERYTHING, "route": action}])])

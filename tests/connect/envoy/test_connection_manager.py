@@ -148,7 +148,7 @@ def test_faults_stand_before_the_router() -> None:
 def test_rates_stand_behind_who_asks_and_paths_have_their_own() -> None:
     limits = RateLimits(Rate(10, 20), (RouteRate(Rate(1, 1), prefix="/slow"),), Rate(5, 5))
     made = connection_manager.inbound(snapshot("router", "web", rate_limits=limits))
-    assert names_of(made) == ["rbac", "header_to_metadata", "local_ratelimit", "router"]
+    assert names_of(made) == ["rbac", "header_to_metadata", "callers", "local_ratelimit", "router"]
     slow, everything = made["typed_config"]["route_config"]["virtual_hosts"][0]["routes"]
     assert slow["match"] == {"prefix": "/slow"}
     assert "envoy.filters.http.local_ratelimit" in slow["typed_per_filter_config"]
