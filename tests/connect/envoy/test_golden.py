@@ -5,14 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from meshtest.envoyreplay import Recorded, deviations, differences, scenarios, snapshots
 
 ALLOWED = deviations(Path(__file__).with_name("deviations.toml"))
 #: Scenarios that are not rendered yet, each with its reason. One that is equal has to go from here.
 WAITING = {
-    "api-gateway": "gateways",
-    "ingress": "gateways",
     "mesh-gateway": "gateways",
     "terminating": "gateways",
     "extensions": "extensions",
