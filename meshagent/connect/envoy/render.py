@@ -24,4 +24,8 @@ RENDERERS: dict[str, Callable[[ProxySnapshot], Resources]] = {
 
 def render(snapshot: ProxySnapshot) -> Resources:
     """The resources of a proxy. Raises KeyError for a kind that has none."""
-    return RENDERERS[snapshot.kind](snapshot)
+    found = RENDERERS[snapshot.kind](snapshot)
+    if snapshot.mesh.validate_clusters:
+        for route in found.routes.values():
+            route["validate_clusters"] = True
+    return found
