@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from meshagent.connect.envoy.resources import CLUSTER, ENDPOINTS, LISTENER, ORDER, ROUTES
 from meshagent.connect.envoy.subscription import ABSENT, Batch, Subscription
-from meshagent.connect.envoy.versions import Versioned, VersionedResources
+from meshagent.connect.envoy.versioned import Versioned, VersionedResources
 
 __all__ = ["PATIENCE_S", "RETURN_S", "Command", "DeltaStream", "Rejected", "Request", "Send"]
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from meshagent.connect.envoy.versions import Versioned
+from meshagent.connect.envoy.versioned import Versioned
 
 __all__ = ["ABSENT", "WILDCARD", "Batch", "Subscription", "Told"]
 

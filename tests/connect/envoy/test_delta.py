@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from meshagent.connect.envoy.delta import PATIENCE_S, Command, DeltaStream, Rejected, Request, Send
 from meshagent.connect.envoy.resources import CLUSTER, ENDPOINTS, LISTENER, ORDER, ROUTES, Resources
-from meshagent.connect.envoy.versions import Versioned, VersionedResources, versioned
+from meshagent.connect.envoy.versioned import Versioned, VersionedResources, versioned
 
 
 def resources(

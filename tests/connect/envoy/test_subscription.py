@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from meshagent.connect.envoy.subscription import ABSENT, Batch, Subscription
-from meshagent.connect.envoy.versions import Versioned
+from meshagent.connect.envoy.versioned import Versioned
 
 HELD = {name: Versioned({"name": name}) for name in "abcd"}
 

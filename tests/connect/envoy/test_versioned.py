@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meshagent.connect.envoy.resources import CLUSTER, LISTENER, ORDER, Resources
-from meshagent.connect.envoy.versions import Versioned, versioned
+from meshagent.connect.envoy.versioned import Versioned, versioned
 
 
 def some(**changes: Any) -> Resources:
