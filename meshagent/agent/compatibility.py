@@ -39,17 +39,6 @@ WAITING: tuple[Waiting, ...] = (
             "primary_gateways_interval",
             "xds",
         ),
-        commands=(("CL19", "connect envoy"),),
-    ),
-    Waiting(
-        feature="charts in the web page",
-        options=(
-            "ui_config.dashboard_url_templates",
-            "ui_config.metrics_provider",
-            "ui_config.metrics_provider_files",
-            "ui_config.metrics_provider_options_json",
-            "ui_config.metrics_proxy",
-        ),
     ),
 )
 
