@@ -22,14 +22,15 @@ _NAMES = frozenset({"cluster", "cluster_name", "clusterName"})
 
 
 class Versioned:
-    """A resource with its version."""
+    """A resource with its version. `encoded` is for who sends it; `resource` is there until `forget`."""
 
-    __slots__ = ("_clusters", "resource", "version")
+    __slots__ = ("__weakref__", "_clusters", "encoded", "resource", "version")
 
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
         encoded = msgspec.json.encode(resource, order="deterministic")
         self.version = hashlib.blake2b(encoded, digest_size=16).hexdigest()
+        self.encoded = b""
         self._clusters: frozenset[str] | None = None
 
     @property
@@ -39,21 +40,21 @@ class Versioned:
             self._clusters = frozenset(_clusters(self.resource))
         return self._clusters
 
+    def forget(self) -> None:
+        """Keep only the bytes: the dicts of a thousand proxies are large."""
+        self._clusters = self.clusters
+        self.resource = {}
+
 
 #: By type, then by name.
 VersionedResources = Mapping[str, Mapping[str, Versioned]]
 
 
-def versioned(resources: Resources, before: VersionedResources | None = None) -> VersionedResources:
-    """All of them with versions; those that are as they were `before` are the same objects."""
-    found: dict[str, dict[str, Versioned]] = {}
-    for type_url in ORDER:
-        held: Mapping[str, Versioned] = before.get(type_url, {}) if before is not None else {}
-        made = found[type_url] = {}
-        for name, resource in resources.of(type_url).items():
-            old = held.get(name)
-            made[name] = old if old is not None and old.resource == resource else Versioned(resource)
-    return found
+def versioned(resources: Resources) -> VersionedResources:
+    """All of them with versions."""
+    return {
+        type_url: {name: Versioned(resource) for name, resource in resources.of(type_url).items()} for type_url in ORDER
+    }
 
 
 def _clusters(value: Any) -> Iterator[str]:
