@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from meshtest.envoyreplay import Recorded, deviations, differences, scenarios, snapshots
 
 ALLOWED = deviations(Path(__file__).with_name("deviations.toml"))
