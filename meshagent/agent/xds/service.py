@@ -44,7 +44,7 @@ class XdsService:
         self.agent = agent
         self._mesh: Mesh = agent.extras["mesh"]
         self._encoder = Encoder()
-        self._pace = Pace(agent.config.xds.update_max_per_second)
+        self._pace: Pace = agent.extras["xds_pace"]
         self.streams: set[Stream] = set()
         agent.metrics.collect(self._gauges)
 
@@ -77,8 +77,9 @@ class XdsService:
     async def snapshot(
         self, peer: Peer, digest: str, timeout_s: float, seen: Callable[[ProxySnapshot], ProxySnapshot]
     ) -> tuple[ProxySnapshot, str]:
-        """That of a proxy, as `Proxies.get`."""
-        return await self._mesh.proxies.get(peer.id, digest, timeout_s, seen)
+        """That of a proxy, as `Proxies.get`; one that names a node may be in the catalog alone."""
+        node = peer.metadata.get("node_name", "")
+        return await self._mesh.proxies.get(peer.id, digest, timeout_s, seen, node)
 
     async def registered(self, peer: Peer, timeout_s: float) -> None:
         """Return when something has happened to the registration of a proxy, or after a while."""
@@ -94,7 +95,6 @@ class XdsService:
 
     async def turn(self) -> None:
         """Wait for a turn to make resources of a snapshot."""
-        self._pace.per_second = self.agent.config.xds.update_max_per_second
         wait_s = self._pace.turn(self.agent.clock.monotonic())
         if wait_s > 0:
             await self.agent.clock.sleep(wait_s)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from meshagent.connect.envoy.edge import edge
 from meshagent.connect.envoy.resources import Resources
 from meshagent.connect.envoy.sidecar import sidecar
 from meshagent.connect.snapshot import ProxySnapshot
@@ -16,6 +17,8 @@ __all__ = ["RENDERERS", "render"]
 
 RENDERERS: dict[str, Callable[[ProxySnapshot], Resources]] = {
     "connect-proxy": sidecar,
+    "ingress-gateway": edge,
+    "api-gateway": edge,
 }
 
 

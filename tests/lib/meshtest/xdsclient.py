@@ -10,6 +10,7 @@ from meshagent.agent.grpc.channel import Channel
 from meshagent.agent.grpc.connection import Finished, Received
 from meshagent.agent.grpc.server import GrpcServer
 from meshagent.agent.grpc.table import SERVICES
+from meshagent.agent.xds.pacing import Pace
 from meshagent.connect.envoy.resources import CLUSTER, LISTENER
 from meshtest.inprocess import InProcess
 from meshtest.peer_clusters import joined
@@ -26,6 +27,7 @@ class XdsWorld:
         self.inside = inside
         self.agent = inside.agent
         self.server = GrpcServer(self.agent, SERVICES)
+        self.agent.extras["xds_pace"] = Pace(self.agent.config.xds.update_max_per_second)
 
     async def start(self) -> None:
         await self.inside.start()
