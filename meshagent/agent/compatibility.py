@@ -33,18 +33,12 @@ WAITING: tuple[Waiting, ...] = (
     Waiting(
         feature="Envoy over xDS, and mesh gateways",
         options=(
-            "addresses.grpc",
             "connect.enable_mesh_gateway_wan_federation",
             "performance.enable_xds_load_balancing",
-            "performance.grpc_keepalive_interval",
-            "performance.grpc_keepalive_timeout",
-            "ports.grpc",
             "primary_gateways",
             "primary_gateways_interval",
-            "tls.grpc",
             "xds",
         ),
-        commands=(("CL19", "connect envoy"),),
     ),
 )
 

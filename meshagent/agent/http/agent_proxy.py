@@ -25,6 +25,7 @@ from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import JSON, Response, encode_json
 from meshagent.agent.http.routes import Route
 from meshagent.catalog import model
+from meshagent.connect.central import MERGED_KINDS
 from meshagent.connect.snapshot import ProxySnapshot
 from meshagent.errors import BadRequest, MeshError, NotFound
 
@@ -49,10 +50,16 @@ async def _proxy(agent: Agent, request: Request) -> Response:
     if not request.name:
         raise BadRequest("Missing proxy ID")
     proxies = mesh_of(agent).proxies
-    require_proxy(agent.local, request.access, request.name)
-    if proxies.is_given(request.name):  # only who may write its service gets it, by describing it
-        raise NotFound(f"unknown proxy ID: {request.name}")
-    found = await proxies.get(request.name, request.options.hash, _wait_s(agent, request), _seen(agent, request))
+    node = request.query.get("node") or ""
+    if node:
+        service = proxies.registered(request.name, node)
+        request.access.require("service", "write", service.proxy.destination_service_name or service.name)
+    else:
+        require_proxy(agent.local, request.access, request.name)
+        if proxies.is_given(request.name):  # only who may write its service gets it, by describing it
+            raise NotFound(f"unknown proxy ID: {request.name}")
+    wait_s = _wait_s(agent, request)
+    found = await proxies.get(request.name, request.options.hash, wait_s, _seen(agent, request), node)
     return _shown(request, *found)
 
 
@@ -168,7 +175,7 @@ async def _proxies(agent: Agent, request: Request) -> Response:
         seen, wait_s = await _seen_by_registration(agent, guardian), min(wait_s, _OWN_WAIT_S)
     else:
         for id_, held_here in agent.local.services.items():
-            if held_here.service.kind == "connect-proxy":
+            if held_here.service.kind in MERGED_KINDS:
                 require_proxy(agent.local, request.access, id_)
         seen = _seen(agent, request)
     digests, snapshots = await mesh_of(agent).proxies.changed(held.Known, wait_s, seen)
@@ -213,7 +220,8 @@ ROUTES = (
         row="M70", method="GET", path="/v1/agent/connect/proxy/",
         asks=True,
         acl="service:write", flags="H", handle=_proxy,
-        summary="what a proxy registered here works from (ours; ?secrets: with the key of its leaf)",
+        summary="what a proxy registered here works from (ours; ?secrets: with the key of its leaf; ?node=: one that a"
+        " server has in the catalog, without an agent)",
         example="curl localhost:8500/v1/agent/connect/proxy/web-sidecar-proxy",
     ),
 )  # fmt: skip

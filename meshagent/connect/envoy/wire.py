@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import json
 import pkgutil
 import re
 from typing import Any
@@ -21,7 +22,7 @@ from google.protobuf.message import DecodeError, Message
 from meshagent.connect.envoy.resources import TYPE_PREFIX, Resource
 from meshagent.errors import BadRequest
 
-__all__ = ["decode", "encode", "message_of", "read"]
+__all__ = ["decode", "encode", "is_message", "message_of", "read"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*\.[A-Z][A-Za-z0-9]*(\.[A-Z][A-Za-z0-9]*)*")
 #: The packages whose messages may be named.
@@ -37,6 +38,11 @@ def message_of(name: str) -> Message:
         raise BadRequest(f"Envoy has no message {name!r}")
     message: Message = kind()
     return message
+
+
+def is_message(name: str) -> bool:
+    """Whether Envoy has a message of that full name."""
+    return _kind(name) is not None
 
 
 def read(resource: Resource, type_url: str = "") -> Message:
@@ -66,18 +72,10 @@ def decode(data: bytes, type_url: str) -> Resource:
     message = message_of(type_url.removeprefix(TYPE_PREFIX))
     try:
         message.ParseFromString(data)
-        found = json_format.MessageToDict(message, preserving_proto_field_name=True)
+        found: Resource = json.loads(json_format.MessageToJson(message, preserving_proto_field_name=True))
     except (DecodeError, json_format.Error, TypeError, ValueError) as error:
         raise BadRequest(f"{type_url}: {error}") from error
-    plain: Resource = _plain(found)
-    return plain
-
-
-def _plain(value: Any) -> Any:
-    """The same of plain dicts: the library makes some that differ from each other by the order of their keys."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list) else value
+    return found
 
 
 def _load_nested(value: Any, depth: int) -> None:

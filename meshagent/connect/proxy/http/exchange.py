@@ -171,7 +171,10 @@ class Exchange:
             self.reply(replies.NO_ROUTE)
             return
         self.route = route
-        if route.direct is not None:
+        reply = route.check(self) if route.check is not None else None
+        if reply is not None:
+            self.reply(reply)
+        elif route.direct is not None:
             self.reply(route.direct(self.head))
         elif route.fault is None or not self._fault(route.fault):
             self._forward()
@@ -222,10 +225,10 @@ class Exchange:
         if route.rewrite is not None:
             prefix, new = route.rewrite
             head.path = rewritten(head.path, prefix, new)
-        if route.request:
-            edit_request(head, route.request.apply(head.headers))
         if destination.request:
             edit_request(head, destination.request.apply(head.headers))
+        if route.request:
+            edit_request(head, route.request.apply(head.headers))
         mirror = route.mirror
         if mirror is not None and not head.upgrade and self.manager.rng.random() * 100.0 < mirror.percent:
             self._mirror = MirrorCopy(self.manager, mirror.cluster, head, self._request_done)
