@@ -17,12 +17,10 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from ngh2 import Setting
-
 from meshagent.agent.http.http2_request import Http2Request
 from meshagent.connect.proxy.http.messages import RequestHead
 from meshagent.connect.proxy.http.streams import DownstreamStream, Peer
-from meshagent.connect.proxy.http2.limits import SERVER_SETTINGS
+from meshagent.connect.proxy.http2.limits import API_SETTINGS
 from meshagent.connect.proxy.http2.server import Http2ServerCodec
 
 if TYPE_CHECKING:
@@ -32,16 +30,12 @@ __all__ = ["Http2Connection"]
 
 log = logging.getLogger("agent.http")
 
-#: Requests of one connection at a time: what Go's server takes, and so Consul.
-MAX_STREAMS = 250
 #: What may wait for a client that does not read. Answers stop long before; what is left are acknowledgements.
 MAX_BUFFERED = 16 << 20
 
 
 class _Codec(Http2ServerCodec):
-    settings: ClassVar[dict[int, int]] = {
-        setting: value for setting, value in SERVER_SETTINGS.items() if setting != Setting.ENABLE_CONNECT_PROTOCOL
-    } | {Setting.MAX_CONCURRENT_STREAMS: MAX_STREAMS}
+    settings: ClassVar[dict[int, int]] = API_SETTINGS
 
 
 class _Timers:
