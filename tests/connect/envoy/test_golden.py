@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from meshtest.envoyreplay import Recorded, deviations, differences, scenarios, snapshots
 
 ALLOWED = deviations(Path(__file__).with_name("deviations.toml"))
@@ -15,7 +14,6 @@ WAITING = {
     "ingress": "gateways",
     "mesh-gateway": "gateways",
     "terminating": "gateways",
-    "extensions": "extensions",
 }
 
 

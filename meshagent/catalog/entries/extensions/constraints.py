@@ -18,7 +18,7 @@ _LENGTH = 4
 
 def _pessimistic(version: Version, wanted: Version, parts: int) -> bool:
     """At least as new, and the same but for the last part that is said."""
-    return version >= wanted and version[: max(parts - 1, 1)] == wanted[: max(parts - 1, 1)]
+    return version >= wanted and version[: parts - 1] == wanted[: parts - 1]
 
 
 _OPERATORS: dict[str, Callable[[Version, Version, int], bool]] = {

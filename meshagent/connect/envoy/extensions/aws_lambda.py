@@ -34,8 +34,7 @@ def patch(arguments: Lambda, context: Context, service: str) -> None:
     for name, route in context.resources.routes.items():
         if service in context.services_of_route(name):
             _keep_host(route)
-    for listener, chain in context.service_chains(service):
-        del listener
+    for chain in context.service_chains(service):
         for one in chain.get("filters", ()):
             if one["name"] != _MANAGER:
                 continue
@@ -43,7 +42,7 @@ def patch(arguments: Lambda, context: Context, service: str) -> None:
             manager["strip_any_host_port"] = True
             _keep_host(manager.get("route_config", {}))
             made = {"name": "envoy.filters.http.aws_lambda", "typed_config": typed(_FILTER, _filter(arguments))}
-            insert(manager["http_filters"], made, "First", "")
+            insert(manager["http_filters"], made, "BeforeLast", "")
 
 
 def _filter(arguments: Lambda) -> Resource:

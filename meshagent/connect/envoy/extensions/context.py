@@ -98,6 +98,18 @@ class Context:
                 for chain in [*listener.get("filter_chains", ()), *([last] if last else ())]:
                     yield listener, chain
 
+    def service_chains(self, service: str) -> Iterator[Resource]:
+        """The filter chains through which calls of one service go."""
+        addresses = {ip for one in self.snapshot.outbound if one.name == service for ip in one.virtual_ips}
+        for name, listener in self.resources.listeners.items():
+            own = service in self.services_of_listener(name)
+            for chain in listener.get("filter_chains", ()):
+                match = chain.get("filter_chain_match", {})
+                by_name = any(service in self.services_of_cluster(sni) for sni in match.get("server_names", ()))
+                by_address = any(one["address_prefix"] in addresses for one in match.get("prefix_ranges", ()))
+                if own or by_name or by_address:
+                    yield chain
+
     def managers(self, direction: str) -> Iterator[Resource]:
         """The configurations of connection managers of one direction."""
         for _, chain in self.chains(direction):
