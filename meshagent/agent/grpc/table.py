@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from meshagent.agent.grpc import health, reflection
 from meshagent.agent.peering import serving as peering
+from meshagent.agent.xds import service as xds
 
 __all__ = ["SERVICES"]
 
@@ -15,4 +16,5 @@ SERVICES = (
     health.SERVICE,
     *reflection.SERVICES,
     peering.SERVICE,
+    xds.SERVICE,
 )
