@@ -116,6 +116,16 @@ class MeshReplica(Observer):
             return (), topics
         return found, topics
 
+    def query(self, name: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
+        """What a prepared query finds that gives mesh access, followed from the first time on; its topic."""
+        self._follow(questions.QUERY_CONNECT, name)
+        topics: tuple[Topic, ...] = ((questions.QUERY_CONNECT, name),)
+        try:
+            found, _ = self._rows.need(questions.QUERY_CONNECT, name)
+        except (NotYet, MeshError):
+            return (), topics
+        return found, topics
+
     # --- inside ------------------------------------------------------------------------------------------------
 
     async def _until(self, known: Callable[[], bool], what: str) -> None:
@@ -160,8 +170,8 @@ class MeshReplica(Observer):
         if kind == questions.CONFIG_KIND:
             store.config.mirror(name, found)
             self._missing.discard(name)
-        elif kind == questions.CONNECT:
-            store.watches.notify(("connect", name))
+        elif kind in {questions.CONNECT, questions.QUERY_CONNECT}:
+            store.watches.notify((kind, name))
         elif kind == questions.PEER_ROOTS:
             store.peerings.mirror_bundles(found)
         elif kind == questions.MESH_SERVICES:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from meshagent.agent.http.intention_shapes import default_in_force
 from meshagent.agent.proxy_places import Here, InCatalog, Place, Registered
+from meshagent.catalog.query_execution import connect_rows
 from meshagent.connect.snapshot import ProxySnapshot
 from meshagent.errors import Denied, MeshError, NotFound
 
@@ -48,8 +49,17 @@ class _Proxy:
         self._owner = owner
         self.place = place
         replica = owner.replica
-        told = (replica.instances, replica.services) if replica is not None else (None, None)
-        self.parts = SnapshotParts(owner.agent.store, owner.agent.datacenter, self.changed, *told)
+        agent = owner.agent
+        self.parts = SnapshotParts(
+            agent.store,
+            agent.datacenter,
+            self.changed,
+            replica.instances if replica is not None else None,
+            replica.services if replica is not None else None,
+            replica.query
+            if replica is not None
+            else lambda name: connect_rows(agent.store, name, agent.node_name, agent.datacenter),
+        )
         self.snapshot: ProxySnapshot | None = None
         self.digest = ""
         self.used = now

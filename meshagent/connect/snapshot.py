@@ -217,8 +217,8 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
 
 
 def bind_address_of(service: Service) -> str:
-    """Where a proxy listens for others."""
-    return service.address or _text(service.proxy.config or {}, "bind_address", "0.0.0.0")
+    """Where a proxy listens for others: as its configuration says, else at its address."""
+    return _text(service.proxy.config or {}, "bind_address", service.address or "0.0.0.0")
 
 
 def inbound_of(service: Service) -> Inbound | None:
