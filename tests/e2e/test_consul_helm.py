@@ -42,7 +42,9 @@ class Pod:
             (volume / "config" / source.name).write_text(self._here(source.read_text()))
         (volume / "extra-config" / "extra-from-values.json").write_text("{}")
         ports = {name: port for name, port in self.ports.items() if name not in {"http", "https", "grpc", "grpc_tls"}}
-        (volume / "extra-config" / "ports.json").write_text(json.dumps({"ports": ports, "performance": {"raft_multiplier": 1}}))
+        (volume / "extra-config" / "ports.json").write_text(
+            json.dumps({"ports": ports, "performance": {"raft_multiplier": 1}})
+        )
         command = json.loads((CHART / f"{kind}_command.json").read_bytes())
         args = [self._here(word) for word in command[1:]]
         self.agent = AgentProcess(args=args, ports=self.ports, directory=folder, address=address)
