@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from meshagent.connect.envoy.edge import edge
+from meshagent.connect.envoy.extensions import apply
 from meshagent.connect.envoy.resources import Resources
 from meshagent.connect.envoy.sidecar import sidecar
 from meshagent.connect.snapshot import ProxySnapshot
@@ -22,10 +23,16 @@ RENDERERS: dict[str, Callable[[ProxySnapshot], Resources]] = {
 }
 
 
-def render(snapshot: ProxySnapshot) -> Resources:
-    """The resources of a proxy. Raises KeyError for a kind that has none."""
+def render(snapshot: ProxySnapshot, envoy_version: str = "") -> Resources:
+    """The resources of a proxy; `envoy_version` ("1.40.0") is "" when it is not known.
+
+    Raises:
+        KeyError: a kind that has none.
+        BadRequest: an escape hatch cannot be read.
+        ExtensionFailed: an extension that is required cannot be applied: nothing is to be sent.
+    """
     found = RENDERERS[snapshot.kind](snapshot)
     if snapshot.mesh.validate_clusters:
         for route in found.routes.values():
             route["validate_clusters"] = True
-    return found
+    return apply(found, snapshot, envoy_version=envoy_version)
