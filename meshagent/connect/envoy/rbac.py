@@ -80,9 +80,11 @@ class _Compiler:
         """`rules` of either filter."""
         layer4: list[Resource] = []
         policies: Resource = {}
-        above: list[Intention] = []
+        #: By peer: the first rule of each source.
+        seen: dict[str, dict[str, Intention]] = {}
         layer7 = 0
         for one in intentions:
+            above = seen.setdefault(one.peer, {})
             if not self._is_covered(one, above):
                 principal = self._principal(one, above)
                 if principal is None:
@@ -97,26 +99,27 @@ class _Compiler:
                         }
                 else:
                     layer4.extend(self._listed(one, principal))
-            above.append(one)
+            above.setdefault(one.source, one)
         if layer4:
             policies[_LAYER4] = {"permissions": [{"any": True}], "principals": layer4}
         found: Resource = {"action": "DENY"} if self._denies else {}
         return {**found, **({"policies": policies} if policies else {})}
 
-    def _is_covered(self, one: Intention, above: list[Intention]) -> bool:
+    def _is_covered(self, one: Intention, above: Mapping[str, Intention]) -> bool:
         """Whether rules above speak of everybody that this one speaks of."""
-        wider = next((it for it in above if it.peer == one.peer and it.source in {one.source, "*"}), None)
+        if one.source in above:
+            return True
+        wider = above.get("*")
         if wider is None:
             return False
         plain = not (wider.permissions or one.permissions or wider.jwt or one.jwt)
-        return wider.source == one.source or not plain or _allows(wider) != _allows(one)
+        return not plain or _allows(wider) != _allows(one)
 
-    def _principal(self, one: Intention, above: list[Intention]) -> Resource | None:
+    def _principal(self, one: Intention, above: Mapping[str, Intention]) -> Resource | None:
         own = self._identities.of(one.source, one.peer)
         if own is None or one.source != "*":
             return own
-        names = dict.fromkeys(it.source for it in above if it.peer == one.peer and it.source != "*")
-        others = [self._identities.of(name, one.peer) for name in names]
+        others = [self._identities.of(name, one.peer) for name in above]
         return all_of([own, *(negated(it, _IDS) for it in others if it is not None)], _IDS)
 
     def _listed(self, one: Intention, principal: Resource) -> list[Resource]:
