@@ -6,6 +6,7 @@ loads protobuf and what else is large where it uses it.
 
 from __future__ import annotations
 
+from meshagent.agent.dataplane import table as dataplane
 from meshagent.agent.grpc import health, reflection
 from meshagent.agent.peering import serving as peering
 from meshagent.agent.xds import service as xds
@@ -17,4 +18,5 @@ SERVICES = (
     *reflection.SERVICES,
     peering.SERVICE,
     xds.SERVICE,
+    *dataplane.SERVICES,
 )

@@ -107,7 +107,7 @@ _VALUE = Schema(_Value, (Field(3, "text", TEXT),))
 _STRUCT = Schema(_Struct, (Field(1, "fields", nested(_VALUE), MAP),))
 _SEMANTIC = Schema(_Semantic, (Field(1, "major", INT), Field(2, "minor", INT), Field(3, "patch", INT)))
 _BUILD = Schema(_Build, (Field(1, "version", nested(_SEMANTIC)),))
-_NODE = Schema(_Node, (Field(1, "id", TEXT), Field(3, "metadata", nested(_STRUCT)), Field(7, "build", nested(_BUILD))))
+_NODE = Schema(_Node, (Field(1, "id", TEXT), Field(3, "metadata", nested(_STRUCT)), Field(8, "build", nested(_BUILD))))
 _STATUS = Schema(_Status, (Field(1, "code", INT), Field(2, "message", TEXT)))
 _REQUEST = Schema(
     _Request,

@@ -33,6 +33,8 @@ __all__ = ["SERVICE", "XdsService"]
 #: A first request has the extensions of its Envoy; one of who comes back the version of each resource.
 MAX_REQUEST = 4 * 1024 * 1024
 VERSION = (("version", "v3"),)
+#: What a bootstrap says beside the proxy's id when its registration is in the catalog only (surface row X1).
+NODE = "node_name"
 
 
 class XdsService:
@@ -44,7 +46,7 @@ class XdsService:
         self.agent = agent
         self._mesh: Mesh = agent.extras["mesh"]
         self._encoder = Encoder()
-        self._pace = Pace(agent.config.xds.update_max_per_second)
+        self._pace: Pace = agent.extras["xds_pace"]
         self.streams: set[Stream] = set()
         agent.metrics.collect(self._gauges)
 
@@ -77,24 +79,27 @@ class XdsService:
     async def snapshot(
         self, peer: Peer, digest: str, timeout_s: float, seen: Callable[[ProxySnapshot], ProxySnapshot]
     ) -> tuple[ProxySnapshot, str]:
-        """That of a proxy, as `Proxies.get`."""
-        return await self._mesh.proxies.get(peer.id, digest, timeout_s, seen)
+        """That of a proxy, as `Proxies.get`; one that names a node may be in the catalog alone."""
+        node = peer.metadata.get("node_name", "")
+        return await self._mesh.proxies.get(peer.id, digest, timeout_s, seen, node)
 
     async def registered(self, peer: Peer, timeout_s: float) -> None:
         """Return when something has happened to the registration of a proxy, or after a while."""
         woken = asyncio.Event()
-        subscription = self.agent.local.watches.subscribe([("agent-service", peer.id)], woken.set)
+        subscriptions = [self.agent.local.watches.subscribe([("agent-service", peer.id)], woken.set)]
+        if node := peer.metadata.get(NODE, ""):
+            subscriptions.append(self.agent.store.watches.subscribe([("node", node.lower())], woken.set))
         timer = self.agent.tasks.start(self.agent.clock.sleep(timeout_s), name="xDS registration")
         timer.add_done_callback(lambda _: woken.set())
         try:
             await woken.wait()
         finally:
             timer.cancel()
-            subscription.cancel()
+            for subscription in subscriptions:
+                subscription.cancel()
 
     async def turn(self) -> None:
         """Wait for a turn to make resources of a snapshot."""
-        self._pace.per_second = self.agent.config.xds.update_max_per_second
         wait_s = self._pace.turn(self.agent.clock.monotonic())
         if wait_s > 0:
             await self.agent.clock.sleep(wait_s)

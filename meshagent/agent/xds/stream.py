@@ -31,7 +31,7 @@ from meshagent.agent.xds.messages import Peer, decode_request, encode_response
 from meshagent.clock import Tasks
 from meshagent.connect.envoy.delta import Command, DeltaStream, Rejected, Send
 from meshagent.connect.envoy.versioned import VersionedResources
-from meshagent.errors import Denied, MeshError, NotFound
+from meshagent.errors import BadRequest, Denied, MeshError, NotFound
 
 if TYPE_CHECKING:
     from meshagent.agent.acl.access import Access
@@ -114,7 +114,7 @@ class Stream:
             "ProxyID": self.peer.id,
             "Remote": self._call.remote,
             "EnvoyVersion": self.peer.version,
-            "Since": self.opened_at,
+            "Since": self.opened_at.isoformat(timespec="seconds"),
             "Authorized": self.authorized,
             "Acknowledged": dict(self.acknowledged),
             "Rejected": dict(self._refused),
@@ -155,7 +155,12 @@ class Stream:
             self.authorized = True
             self._call.known()
             self._service.count()
-        resources, problems = self._service.resources(snapshot, self._there)
+        try:
+            resources, problems = self._service.resources(snapshot, self._there)
+        except BadRequest as error:  # of what an operator wrote: what the Envoy has goes on
+            log.warning("nothing can be made for Envoy: proxy=%s: %s", self.peer.id, error)
+            self._problems = {"configuration": str(error)}
+            return
         for name in problems.keys() - self._problems.keys():
             log.warning("cannot be sent to Envoy: proxy=%s resource=%s: %s", self.peer.id, name, problems[name])
         self._problems = problems

@@ -95,12 +95,12 @@ def inbound(snapshot: ProxySnapshot) -> Resource:
             snapshot.jwt_providers,
         ),
         who_asks() if told else None,
-        rate_limits.http(snapshot.rate_limits, told=told),
+        *rate_limits.http(snapshot.rate_limits, told=told),
     ]
     return Manager(
         "public_listener",
         one.protocol,
-        route_config=routes.public(snapshot, one, told=told),
+        route_config=routes.public(snapshot, one),
         config=snapshot.config,
         filters=tuple(it for it in filters if it is not None),
         logs=snapshot.observing.access_logs,
@@ -112,13 +112,14 @@ def inbound(snapshot: ProxySnapshot) -> Resource:
 def outbound(snapshot: ProxySnapshot, one: Outbound) -> Resource:
     """The filter of an upstream's listener, or of its chain in transparent mode."""
     rds = routes.uses_rds(one)
+    faulty = one.extras.fault is not None or (one.chain is not None and routes.has_faults(one.chain))
     return Manager(
         names.stat(one, snapshot.datacenter),
         one.chain.protocol if one.chain is not None else "http",
         route_config=None if rds else routes.inline(snapshot, one),
         rds=names.upstream(one) if rds else "",
         config=snapshot.config,
-        filters=(faults.http(one.extras.fault),) if one.extras.fault is not None else (),
+        filters=(faults.http(one.extras.fault),) if faulty else (),
         logs=snapshot.observing.access_logs,
     ).filter()
 

@@ -1,13 +1,14 @@
 """`render`: what an Envoy is to hold, from the snapshot of its proxy.
 
 Pure: the same snapshot gives the same resources. Source: design.md "One intermediate form for the mesh"; surface rows
-X5-X19. What may change here: a row of `RENDERERS` for a kind of proxy.
+X5, X8, X12. What may change here: a row of `RENDERERS` for a kind of proxy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from meshagent.connect.envoy.edge import edge
 from meshagent.connect.envoy.extensions import apply
 from meshagent.connect.envoy.resources import Resources
 from meshagent.connect.envoy.sidecar import sidecar
@@ -17,6 +18,8 @@ __all__ = ["RENDERERS", "render"]
 
 RENDERERS: dict[str, Callable[[ProxySnapshot], Resources]] = {
     "connect-proxy": sidecar,
+    "ingress-gateway": edge,
+    "api-gateway": edge,
 }
 
 

@@ -17,10 +17,11 @@ from dataclasses import dataclass, field
 from meshagent.catalog.entries.entry import HeaderModifiers
 from meshagent.catalog.entries.service_resolver import HashPolicy, LoadBalancer
 from meshagent.catalog.entries.service_router import HTTPMatch, QueryMatch, Redirect, RouteDestination
-from meshagent.connect.chain import Chain, NextSplit, Node, ResolverNode, RouterNode
+from meshagent.connect.chain import Chain, NextRoute, NextSplit, Node, ResolverNode, RouterNode
 from meshagent.connect.envoy import durations, faults, names, rate_limits, request_matchers
 from meshagent.connect.envoy.resources import Resource
-from meshagent.connect.l7 import Extras
+from meshagent.connect.header_edits import usable
+from meshagent.connect.l7 import Experiments, Extras, experiments_of
 from meshagent.connect.snapshot import Inbound, Outbound, ProxySnapshot
 from meshagent.durations import parse_duration
 
@@ -29,6 +30,7 @@ __all__ = [
     "Options",
     "configuration",
     "exposed",
+    "has_faults",
     "header_edits",
     "inline",
     "of_chain",
@@ -67,6 +69,17 @@ class Options:
 _PLAIN = Options()
 
 
+def has_faults(chain: Chain) -> bool:
+    """Whether a route of the chain has faults of its own."""
+    return any(
+        node.fault is not None
+        if isinstance(node, ResolverNode)
+        else isinstance(node, RouterNode)
+        and any(one.definition.destination is not None and one.definition.destination.fault for one in node.routes)
+        for node in chain.nodes.values()
+    )
+
+
 def uses_rds(one: Outbound) -> bool:
     """Whether the routes of an upstream are a resource of their own."""
     return one.chain is not None and not one.chain.default
@@ -76,7 +89,7 @@ def options_of(snapshot: ProxySnapshot, one: Outbound) -> Options:
     """What an upstream of a sidecar adds to its chain."""
 
     def mirror_of(name: str) -> str:
-        chain = next((other.chain for other in snapshot.outbound if other.name == name and other is not one), None)
+        chain = next((other.chain for other in snapshot.outbound if other.name == name and other.is_http), None)
         target = _first_target(chain) if chain is not None else ""
         return names.cluster(chain, target) if chain is not None and target else ""
 
@@ -100,21 +113,20 @@ def inline(snapshot: ProxySnapshot, one: Outbound) -> Resource:
     return configuration(names.upstream(one), [host])
 
 
-def public(snapshot: ProxySnapshot, inbound: Inbound, *, told: bool = True) -> Resource:
-    """The `route_config` of a sidecar's public listener. `told`: the metadata says who asks."""
+def public(snapshot: ProxySnapshot, inbound: Inbound) -> Resource:
+    """The `route_config` of a sidecar's public listener."""
     action: Resource = {"cluster": names.LOCAL_APP}
     if inbound.request_timeout_ms != _DEFAULT_TIMEOUT_MS:
         action["timeout"] = durations.of_milliseconds(inbound.request_timeout_ms)
     if inbound.idle_timeout_ms is not None:
         action["idle_timeout"] = durations.of_milliseconds(inbound.idle_timeout_ms)
-    limits = snapshot.rate_limits
     found: list[Resource] = [
         {
             "match": rate_limits.route_match(rule),
             "route": action,
-            "typed_per_filter_config": rate_limits.of_route(rule, limits, told=told),
+            "typed_per_filter_config": rate_limits.of_route(rule),
         }
-        for rule in limits.routes
+        for rule in snapshot.rate_limits.routes
     ]
     name = "public_listener"
     return configuration(name, [virtual_host(name, ["*"], [*found, {"match": EVERYTHING, "route": action}])])
@@ -142,19 +154,30 @@ def virtual_host(
 
 
 def header_edits(request: HeaderModifiers | None, response: HeaderModifiers | None) -> Resource:
-    """Header changes of a route, a virtual host or a weighted cluster: first what is added, then what is set."""
+    """Header changes of a route, a virtual host or a weighted cluster: first what is added, then what is set. Envoy
+    changes the authority elsewhere (`_authority`)."""
     found: Resource = {}
-    for way, modifiers in (("request", request), ("response", response)):
-        if modifiers is None:
-            continue
-        added: list[Resource] = [{"header": _pair(name, value)} for name, value in (modifiers.add or {}).items()]
+    for way, modifiers in (("request", usable(request)), ("response", usable(response))):
+        added: list[Resource] = [{"header": _pair(*one)} for one in (modifiers.add or {}).items() if _is_header(one[0])]
         for name, value in (modifiers.set or {}).items():
-            added.append({"header": _pair(name, value), "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"})
+            if _is_header(name):
+                added.append({"header": _pair(name, value), "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"})
         if added:
             found[f"{way}_headers_to_add"] = added
         if modifiers.remove:
             found[f"{way}_headers_to_remove"] = list(modifiers.remove)
     return found
+
+
+def _is_header(name: str) -> bool:
+    return name.lower() != "host"
+
+
+def _authority(modifiers: HeaderModifiers | None) -> str:
+    """The authority that requests get, "" for the one they have."""
+    made = usable(modifiers)
+    given = {name.lower(): value for name, value in ((made.add or {}) | (made.set or {})).items()}
+    return given.get("host", "")
 
 
 def _pair(name: str, value: str) -> Resource:
@@ -192,16 +215,23 @@ class _Compiler:
             http = definition.match.http if definition.match is not None else None
             to = definition.destination
             if to is not None and to.redirect is not None:
-                edits = header_edits(None, to.response_headers)
-                found.append({"match": matched(http), "redirect": redirect(to.redirect), **edits})
+                more = header_edits(None, to.response_headers)
+                if self._options.extras.fault is not None:
+                    more["typed_per_filter_config"] = faults.OFF
+                found.append({"match": matched(http), "redirect": redirect(to.redirect), **more})
             else:
-                found.append(self._forwarded(matched(http), self._chain.nodes[route.next], to, 0))
+                found.append(self._forwarded(matched(http), self._chain.nodes[route.next], route, 0))
         return found
 
-    def _forwarded(self, match: Resource, node: Node, to: RouteDestination | None, timeout_ns: int) -> Resource:
+    def _forwarded(self, match: Resource, node: Node, route: NextRoute | None, timeout_ns: int) -> Resource:
         options, extras = self._options, self._options.extras
+        to = route.definition.destination if route is not None else None
+        experiments = experiments_of(node, route)
         action = self._clusters(node)
-        if options.auto_host_rewrite:
+        authority = _authority(to.request_headers) if to is not None else ""
+        if authority:
+            action["host_rewrite_literal"] = authority
+        elif options.auto_host_rewrite:
             action["auto_host_rewrite"] = True
         own_ns = parse_duration(to.request_timeout) if to is not None and to.request_timeout else 0
         if own_ns or timeout_ns:
@@ -218,11 +248,21 @@ class _Compiler:
         hashed = [hash_policy(one) for one in self._hashing(node)]
         if hashed:
             action["hash_policy"] = hashed
-        mirror = options.mirror_of(extras.mirror) if extras.mirror else ""
-        if mirror:
-            action["request_mirror_policies"] = [faults.mirror(mirror, extras.mirror_percent)]
-        edits = header_edits(to.request_headers, to.response_headers) if to is not None else {}
-        return {"match": match, "route": action, **edits}
+        mirror = self._mirrored(experiments)
+        if mirror is not None:
+            action["request_mirror_policies"] = [mirror]
+        more = header_edits(to.request_headers, to.response_headers) if to is not None else {}
+        if experiments.fault is not None:
+            more["typed_per_filter_config"] = {faults.NAME: faults.fault(experiments.fault)}
+        return {"match": match, "route": action, **more}
+
+    def _mirrored(self, experiments: Experiments) -> Resource | None:
+        options = self._options
+        node = self._chain.nodes[experiments.mirror] if experiments.mirror else None
+        if isinstance(node, ResolverNode):
+            return faults.mirror(names.cluster(self._chain, node.target), experiments.mirror_percent)
+        cluster = options.mirror_of(options.extras.mirror) if options.extras.mirror else ""
+        return faults.mirror(cluster, options.extras.mirror_percent) if cluster else None
 
     def _clusters(self, node: Node) -> Resource:
         if isinstance(node, ResolverNode):
@@ -235,8 +275,12 @@ class _Compiler:
         to = self._chain.nodes[one.next]
         if not isinstance(to, ResolverNode):
             raise TypeError(one.next)
-        edits = header_edits(one.definition.request_headers, one.definition.response_headers)
-        return {"name": names.cluster(self._chain, to.target), "weight": round(one.weight * 100), **edits}
+        definition = one.definition
+        found = {"name": names.cluster(self._chain, to.target), "weight": round(one.weight * 100)}
+        authority = _authority(definition.request_headers)
+        if authority:
+            found["host_rewrite_literal"] = authority
+        return {**found, **header_edits(definition.request_headers, definition.response_headers)}
 
     def _hashing(self, node: Node) -> Iterable[HashPolicy]:
         """The hash policies that count for a node."""

@@ -78,10 +78,10 @@ class Sidecars:
         """The sidecar's check passes from now on."""
         assert self.agent.http("PUT", f"/v1/agent/check/pass/service:{service_id}-sidecar-proxy").status == 200
 
-    def start(self, service_id: str, *flags: str) -> subprocess.Popen[bytes]:
-        """Run the sidecar of a service and wait until it is ready."""
+    def start(self, service_id: str, *flags: str, by: str = "-sidecar-for") -> subprocess.Popen[bytes]:
+        """Run the sidecar of a service, or (`by` "-proxy-id") a gateway, and wait until it is ready."""
         log = self.folder / f"{service_id}.log"
-        line = [*meshagent_command(), "connect", "proxy", "-sidecar-for", service_id, "-http-addr", self.agent.url]
+        line = [*meshagent_command(), "connect", "proxy", by, service_id, "-http-addr", self.agent.url]
         with log.open("wb") as out:
             process = subprocess.Popen([*line, *flags], stdout=out, stderr=subprocess.STDOUT, env=self.environ)
         self.processes[service_id] = process
