@@ -121,6 +121,17 @@ def test_intentions_hold_within_a_moment(world: World) -> None:
     world.wait("nothing is denied", lambda: world.get("/admin/x").status == 200)
 
 
+def test_troubleshoot_looks_at_an_envoy(world: World) -> None:
+    admin = f"127.0.0.1:{world.envoys.admin['web']}"
+    world.wait("a request", lambda: world.get().status == 200)
+    shown = world.mesh.run("troubleshoot", "upstreams", "-envoy-admin-endpoint", admin)
+    assert {"api", "db"} <= set(shown.splitlines())
+    line = ("troubleshoot", "proxy", "-envoy-admin-endpoint", admin, "-upstream-envoy-id", "api")
+    shown = world.mesh.run(*line)
+    assert "! " not in shown
+    assert 'Healthy endpoints for cluster "v1.api.default.dc1.internal.' in shown
+
+
 def test_requests_are_tried_again(world: World) -> None:
     again = {"NumRetries": 3, "RetryOnStatusCodes": [503]}
     world.write(
