@@ -147,6 +147,7 @@ def test_every_module_of_commands_has_a_row() -> None:
         "locks",
         "login_oidc",
         "output",
+        "gateway_flags",
         "proxy_gate",
         "proxy_process",
         "proxy_registration",
