@@ -1,7 +1,7 @@
 """The calls that consul-k8s made to a server, made again: each is answered as then, with no more rights than then.
 
-Surface rows P1, P2, P4, P5, P6, P8, P9, P10, P11, P14: what the injector registers for an injected pod, its readiness and
-its end; catalog sync; custom resources; the Gateway API; gateways; server-acl-init. The calls are those of
+Surface rows P1, P2, P4, P5, P6, P8, P9, P10, P11, P14: what the injector registers for an injected pod, its readiness
+and its end; catalog sync; custom resources; the Gateway API; gateways; server-acl-init. The calls are those of
 tests/data/consul_k8s; each program has the token that its login got: the role that server-acl-init made for it.
 """
 
