@@ -270,3 +270,5 @@ def test_a_gateway_registers_itself_and_says_that_it_lives(mesh: Mesh) -> None:
     assert at(port, "", "/other").status == 404
     mesh.wait("its check", lambda: mesh.agent.get("/v1/health/service/door?passing"))
     assert [one["Port"] for one in mesh.agent.get("/v1/catalog/gateway-services/door")] == [http]
+    mesh.running.processes["door"].terminate()
+    mesh.wait("its end", lambda: not mesh.agent.get("/v1/health/service/door"))

@@ -39,7 +39,10 @@ _LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERR", "ERROR")
 @text("upstream", "With -service: name:port or name:address:port of an upstream; repeatable", multiple=True)
 @text("listen", "With -service: address:port at which others come in; needs -service-addr")
 @text("service-addr", "With -service: address:port of the service itself")
-@switch("register", "With -service and -listen: register the proxy while it runs; with -gateway: register that first")
+@switch(
+    "register",
+    "With -service and -listen: register the proxy while it runs; with -gateway: register that while it runs",
+)
 @text(
     "address", "With -gateway and -register: ip:port at which it is reached; may be an address template", default=":443"
 )
@@ -139,6 +142,10 @@ def proxy(
 
         wanted = definition(service, register_id, given["Address"], given["Port"])
         run_one(ask, name, drain_s, lambda: keep_registered(client, wanted), metrics_bind)
+    elif register:
+        from meshagent.agent.cli.proxy_registration import deregister_at_end
+
+        run_one(ask, name, drain_s, lambda: deregister_at_end(client, proxy_id), metrics_bind)
     else:
         run_one(ask, name, drain_s, metrics_bind=metrics_bind)
     return 0
