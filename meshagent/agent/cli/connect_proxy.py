@@ -34,6 +34,7 @@ _LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERR", "ERROR")
 @api_command("proxy", short_help="Run the built-in sidecar of a service")
 @text("sidecar-for", "Id of the service at this agent whose sidecar it is [CONNECT_SIDECAR_FOR]")
 @text("proxy-id", "Id of the registration of the proxy itself [CONNECT_PROXY_ID]")
+@text("node-name", "Node of the registration, when it is in the catalog only: a server is asked; needs -proxy-id")
 @text("gateway", "It is a gateway: ingress or api")
 @text("service", "Name of the service it stands for, without a registration; with -gateway and -register the gateway's")
 @text("upstream", "With -service: name:port or name:address:port of an upstream; repeatable", multiple=True)
@@ -62,6 +63,7 @@ def proxy(
     args: tuple[str, ...],
     sidecar_for: str,
     proxy_id: str,
+    node_name: str,
     gateway: str,
     service: str,
     upstream: tuple[str, ...],
@@ -81,7 +83,8 @@ def proxy(
     pprof_addr: str,
     drain_time: str,
 ) -> int:
-    """Run a sidecar or gateway that is registered at the local agent: mutual TLS with intentions."""
+    """Run a sidecar or gateway that is registered at the local agent: mutual TLS with intentions. With -node-name it
+    needs no agent: -http-addr is a server's."""
     if args:
         raise fail("Should have no non-flag arguments.")
     expect(args, 0, 0)
@@ -96,6 +99,8 @@ def proxy(
     kind, named = gateway_of(gateway, service)
     if kind and (upstream or listen or service_addr or sidecar_for):
         raise fail("-gateway cannot be used with -sidecar-for, -upstream, -listen or -service-addr")
+    if node_name and register:
+        raise fail("'-register' cannot be used with '-node-name'")
     if all:
         held = _locked(lock_file) if lock_file else None
         if lock_file and held is None:
@@ -107,6 +112,8 @@ def proxy(
         return 0
     sidecar_for = sidecar_for or os.environ.get("CONNECT_SIDECAR_FOR", "")
     proxy_id = proxy_id or os.environ.get("CONNECT_PROXY_ID", "")
+    if node_name and not proxy_id:
+        raise fail("'-node-name' requires '-proxy-id'")
     given: dict[str, Any] | None = None
     if kind:
         proxy_id, named = which(client, proxy_id, kind, named, registers=register)
@@ -130,7 +137,8 @@ def proxy(
         name = proxy_id
 
         def ask(digest: str) -> Answer:
-            return client.request("GET", f"agent/connect/proxy/{proxy_id}", snapshot_query(digest))
+            where = {"node": node_name} if node_name else {}
+            return client.request("GET", f"agent/connect/proxy/{proxy_id}", {**snapshot_query(digest), **where})
     else:
         name, body = service, msgspec.json.encode(given)
 
