@@ -1,7 +1,7 @@
 """`render`: what an Envoy is to hold, from the snapshot of its proxy.
 
 Pure: the same snapshot gives the same resources. Source: design.md "One intermediate form for the mesh"; surface rows
-X5-X19. What may change here: a row of `RENDERERS` for a kind of proxy.
+X5, X8, X12. What may change here: a row of `RENDERERS` for a kind of proxy.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from meshagent.connect.envoy.edge import edge
+from meshagent.connect.envoy.extensions import apply
 from meshagent.connect.envoy.resources import Resources
 from meshagent.connect.envoy.sidecar import sidecar
 from meshagent.connect.snapshot import ProxySnapshot
@@ -22,6 +23,11 @@ RENDERERS: dict[str, Callable[[ProxySnapshot], Resources]] = {
 }
 
 
-def render(snapshot: ProxySnapshot) -> Resources:
-    """The resources of a proxy. Raises KeyError for a kind that has none."""
-    return RENDERERS[snapshot.kind](snapshot)
+def render(snapshot: ProxySnapshot, envoy_version: str = "") -> Resources:
+    """The resources of a proxy; `envoy_version` ("1.40.0") is "" when it is not known.
+
+    Raises:
+        KeyError: a kind that has none.
+        ExtensionFailed: an extension that is required cannot be applied: nothing is to be sent.
+    """
+    return apply(RENDERERS[snapshot.kind](snapshot), snapshot, envoy_version=envoy_version)

@@ -12,7 +12,6 @@ ALLOWED = deviations(Path(__file__).with_name("deviations.toml"))
 WAITING = {
     "mesh-gateway": "gateways",
     "terminating": "gateways",
-    "extensions": "extensions",
 }
 
 
