@@ -1,10 +1,10 @@
-"""What DNS is answered from for names of another datacenter (`web.service.dc2.consul`): its API, asked with ?dc=.
+"""I/O edge: names of another datacenter (`web.service.dc2.consul`) for DNS: its API, asked with ?dc=.
 
 What was found is held for `KEEP_S`, and answers that were made of it are forgotten with it; what is not there yet
 raises `NotYet`, so the edge waits and asks again. Requests for one thing share one question. With `translate_wan_addrs`
 the addresses are those by which the other datacenter is reached.
 
-Source: surface rows D11, C30, D21; as `dns/view.py`. No socket is touched here. What may change here: times.
+Source: surface rows D11, C30, D21; as `dns/view.py`. What may change here: times.
 """
 
 from __future__ import annotations
@@ -12,18 +12,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
+from meshagent.agent.http.inside import ask
 from meshagent.catalog.model import Check, Node, Service, ServiceEntry
 from meshagent.catalog.watch import Topic, Watches
 from meshagent.clock import Clock, Tasks
 from meshagent.dns.view import NotYet, QueryAnswer, query_answer, usable, usable_gateways
 from meshagent.errors import Unavailable
 
-__all__ = ["AwayNames", "Elsewhere"]
+if TYPE_CHECKING:
+    from meshagent.agent.core import Agent
+
+__all__ = ["AwayNames", "Elsewhere", "names_elsewhere"]
 
 Address = TypeVar("Address")
 Topics = tuple[Topic, ...]
@@ -218,6 +222,24 @@ def _seen_from_here(tagged: dict[str, Address]) -> dict[str, Address]:
 
 def _place(at: Any) -> str:
     return str(getattr(at, "address", at))
+
+
+def names_elsewhere(agent: Agent) -> Elsewhere:
+    """Those of a running agent, which asks its own API with the token of DNS."""
+    extras = agent.extras
+
+    async def asked(path: str) -> tuple[int, bytes]:
+        status, _, body = await ask(extras["http"].dispatcher, "GET", path, extras["acl_tokens"].dns)
+        return status, body
+
+    return Elsewhere(
+        asked,
+        lambda: extras["dns"].watches,
+        agent.clock,
+        agent.tasks,
+        stale=lambda: agent.config.dns_config.allow_stale,
+        translate=lambda: agent.config.translate_wan_addrs,
+    )
 
 
 def _segment(name: str) -> str:

@@ -23,7 +23,7 @@ from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent import settings
 from meshagent.agent.acl.tokens import AgentTokens
 from meshagent.agent.acl.wiring import guard, names_view, registration_token
-from meshagent.agent.away_names import Elsewhere
+from meshagent.agent.away_names import names_elsewhere
 from meshagent.agent.central import CentralConfig
 from meshagent.agent.check_runs import CheckRuns
 from meshagent.agent.checks.scheduler import CheckRunner
@@ -233,37 +233,14 @@ class Daemon:
         self.grpc = GrpcListeners(self.agent, self.role.certificate)
         await self.grpc.start()
         self.dns = DnsServer(
-            self.role.store,
-            settings.dns_settings(config),
-            self._clock,
-            self._rng,
-            self.metrics,
-            config.datacenter,
-            config.node_name,
-            view=names_view(self.agent, self.role),
-            serving=self.role.log,
-            elsewhere=self._elsewhere(),
-        )
+            self.role.store, settings.dns_settings(config), self._clock, self._rng, self.metrics,
+            config.datacenter, config.node_name,
+            view=names_view(self.agent, self.role), serving=self.role.log, elsewhere=names_elsewhere(self.agent),
+        )  # fmt: skip
         self.agent.extras["dns"] = self.dns
         await self.dns.start([(listen.host, listen.port) for listen in network.dns])
         for listen in network.dns:
             log.info("listening: protocol=dns address=%s", listen)
-
-    def _elsewhere(self) -> Elsewhere:
-        """DNS of other datacenters: their answers come by this agent's own API."""
-
-        async def asked(path: str) -> tuple[int, bytes]:
-            status, _, body = await ask(self.http.dispatcher, "GET", path, self.tokens.dns)
-            return status, body
-
-        return Elsewhere(
-            asked,
-            lambda: self.dns.watches,
-            self._clock,
-            self._tasks,
-            stale=lambda: self.config.dns_config.allow_stale,
-            translate=lambda: self.config.translate_wan_addrs,
-        )
 
     async def _listen_http(self, listen: Listen, option: str, tls: Any) -> None:
         sockets = self.config.unix_sockets

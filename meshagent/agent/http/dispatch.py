@@ -170,8 +170,11 @@ class Dispatcher:
         if incoming.method != "GET" and not self.settings.may_write(incoming.remote):
             return Outcome(self._text(403, "Access is restricted"))
         outcome = await self._run(route, target, unescape(found.name), incoming)
-        if self.settings.translate_wan_addrs and not self._bare and target.query:
-            outcome = self._translated(outcome, route, target)
+        if self.settings.translate_wan_addrs and target.query and not self._bare:
+            from meshagent.agent.http.translating import reached_from  # only where it is switched on
+
+            reached = reached_from(self.agent.datacenter, outcome.answer, route, target.query)
+            outcome = outcome if reached is outcome.answer else Outcome(reached)
         if not self._bare:
             count_api(self.agent, self._api[id(route)], status=outcome.answer.status)
         return outcome
@@ -337,19 +340,6 @@ class Dispatcher:
             return self._page(path, method)
         text = _NOT_AN_ENDPOINT if "/v1/" in path else _NOT_THE_API
         return error_answer(404, text, self._unrouted)
-
-    def _translated(self, outcome: Outcome, route: Route, target: Target) -> Outcome:
-        """With `translate_wan_addrs`: addresses of another datacenter as they are reached from here."""
-        from meshagent.agent.http.translating import translated, translates  # only where it is switched on
-
-        query = parse_query(target.query)
-        wanted = query.get("datacenter") or query.get("dc")
-        answer = outcome.answer
-        if not wanted or wanted == self.agent.datacenter or isinstance(answer, StreamingResponse):
-            return outcome
-        if not translates(route.path, route.suffix):
-            return outcome
-        return Outcome(translated(answer, route.path, route.suffix))
 
     def _page(self, path: str, method: str) -> Answer:
         from meshagent.agent.http.pages import ROBOTS, Page, page  # only where a page is shown

@@ -11,13 +11,18 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from meshagent.agent.http.request import parse_query
+from meshagent.agent.http.response import StreamingResponse
 from meshagent.agent.http.wire import Answer, compress
 
-__all__ = ["translated", "translates"]
+if TYPE_CHECKING:
+    from meshagent.agent.http.routes import Route
+
+__all__ = ["reached_from", "translated", "translates"]
 
 
 def _node(row: dict[str, Any]) -> None:
@@ -77,6 +82,17 @@ _SHAPES: dict[tuple[str, str], Callable[[Any], None]] = {
     ("/v1/health/ingress/", ""): _entries,
     ("/v1/query/", "/execute"): _executed,
 }
+
+
+def reached_from(
+    datacenter: str, answer: Answer | StreamingResponse, route: Route, query: str
+) -> Answer | StreamingResponse:
+    """The answer to a request at an agent of `datacenter`, translated if it is about another one."""
+    asked = parse_query(query)
+    wanted = asked.get("datacenter") or asked.get("dc")
+    if not wanted or wanted == datacenter or isinstance(answer, StreamingResponse):
+        return answer
+    return translated(answer, route.path, route.suffix) if translates(route.path, route.suffix) else answer
 
 
 def translates(path: str, suffix: str) -> bool:
