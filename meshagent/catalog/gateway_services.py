@@ -17,11 +17,19 @@ from meshagent.catalog.entries.ingress_gateway import IngressGateway
 from meshagent.catalog.entries.service_defaults import ServiceDefaults
 from meshagent.catalog.entries.terminating_gateway import LinkedService, TerminatingGateway
 from meshagent.catalog.model import always
+from meshagent.catalog.watch import Topic
 
 if TYPE_CHECKING:
     from meshagent.catalog.store import Store
 
-__all__ = ["GatewayService", "gateway_services", "gateways_of", "has_wildcard", "last_change"]
+__all__ = [
+    "GatewayService",
+    "gateway_services",
+    "gateways_of",
+    "has_wildcard",
+    "last_change",
+    "terminating_gateways_of",
+]
 
 #: The servers' own service is behind no gateway.
 _OWN = "consul"
@@ -89,6 +97,30 @@ def gateways_of(store: Store, service: str) -> list[str]:
         for gateway in store.config.lookup().all(IngressGateway)
         if any(row.service.name.lower() == service.lower() for row in _ingress(store, gateway))
     ]
+
+
+def terminating_gateways_of(store: Store, service: str) -> tuple[list[str], tuple[Topic, ...]]:
+    """(names of the terminating gateways that give mesh access to a service, what else to watch for a change of them).
+
+    A wildcard covers the plain services without mesh access of their own, here as in `gateway_services`.
+    """
+    lower = service.lower()
+    found, wildcard = [], False
+    for gateway in store.config.lookup().all(TerminatingGateway):
+        names = {one.name.lower() for one in gateway.services or ()}
+        if lower in names:
+            found.append(gateway.name)
+        elif "*" in names:
+            wildcard = True
+            if _is_plain(store, lower) and not store.registrations.has(lower, connect=True):
+                found.append(gateway.name)
+    topics: tuple[Topic, ...] = (("config-kind", "terminating-gateway"),)
+    return found, (*topics, ("service", lower)) if wildcard else topics
+
+
+def _is_plain(store: Store, lower: str) -> bool:
+    rows = store.registrations.entries(lower, checks=False)
+    return lower != _OWN and any(not row.service.kind for row in rows)
 
 
 def _ingress(store: Store, gateway: IngressGateway) -> list[GatewayService]:

@@ -105,7 +105,11 @@ def _instances(kind: str) -> Callable[[Store, str, str, str], tuple[Any, Topics]
 
     def read(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
         lower, peer = split_peer(name.lower())
-        return store.place(peer).entries(lower, connect=connect), (peer_topic(peer, (topic, lower)),)
+        found, own = store.place(peer).entries(lower, connect=connect), (peer_topic(peer, (topic, lower)),)
+        if not connect or peer:
+            return found, own
+        gateways = queries.gateways_for(store, lower)
+        return [*found, *gateways.rows], (*own, *gateways.topics)
 
     return read
 
