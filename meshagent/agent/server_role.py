@@ -34,6 +34,7 @@ from meshagent.agent.leadership import Duty, Leadership, drop_history, init_clus
 from meshagent.agent.mesh import Mesh
 from meshagent.agent.operator_calls import all_methods
 from meshagent.agent.peering.service import PeeringService
+from meshagent.agent.primary import PrimaryDatacenter
 from meshagent.agent.reconcile_keeper import ReconcileKeeper
 from meshagent.agent.rejoin import check_age, keep_seen
 from meshagent.agent.replication import Replicator
@@ -108,11 +109,6 @@ class ServerRole:
         agent.extras |= {"raft": cluster.raft, "leader_calls": cluster.leader_calls}
         if cluster.peers is not None:
             agent.extras["peers"] = cluster.peers
-        mesh = None
-        if self._config.connect.enabled or Issuer.wanted(self._config):
-            mesh = agent.extras["mesh"] = Mesh(agent, settings.authority_settings(self._config))
-        if self._config.peering.enabled and mesh is not None and mesh.authority is not None:
-            self.peering = PeeringService(agent, mesh.authority, settings.authority_settings(self._config).sealing)
         self.datacenters = agent.extras["datacenters"] = Datacenters(
             pools,
             identity=lambda: cluster.identity,
@@ -122,12 +118,16 @@ class ServerRole:
             rng=agent.rng,
             metrics=agent.metrics,
         )
-        replicator = None
+        replicator = primary = None
         if agent.config.primary_datacenter not in ("", agent.datacenter):
-            primary = agent.extras["primary"] = str(agent.config.primary_datacenter)
-            replicator = agent.extras["replicator"] = Replicator(
-                agent, self.datacenters, primary, token=lambda: _replication_token(agent)
-            )
+            name = agent.extras["primary"] = str(agent.config.primary_datacenter)
+            primary = PrimaryDatacenter(agent, self.datacenters, name, lambda: _replication_token(agent))
+            replicator = agent.extras["replicator"] = Replicator(agent, primary)
+        mesh = None
+        if self._config.connect.enabled or Issuer.wanted(self._config):
+            mesh = agent.extras["mesh"] = Mesh(agent, settings.authority_settings(self._config), primary=primary)
+        if self._config.peering.enabled and mesh is not None and mesh.authority is not None:
+            self.peering = PeeringService(agent, mesh.authority, settings.authority_settings(self._config).sealing)
         self.autopilot = agent.extras["autopilot"] = AutopilotKeeper(agent)
         self.reconcile = ReconcileKeeper(agent)
         self.bootstrap = BootstrapKeeper(agent, cluster.ask)

@@ -48,6 +48,7 @@ __all__ = [
     "AclTokensUsed",
     "Authored",
     "AutopilotSet",
+    "CAAdopt",
     "CADrop",
     "CASerials",
     "CASet",
@@ -245,6 +246,19 @@ class CADrop(msgspec.Struct, frozen=True, array_like=True, tag=102):  # since 0.
     roots: tuple[str, ...]
 
 
+class CAAdopt(msgspec.Struct, frozen=True, array_like=True, tag=103):  # since 0.3
+    """Trust the roots of the primary datacenter and no others, if the roots here are still those of index `expect`.
+
+    `roots` are all of them; among the intermediates of the active one is this datacenter's own, whose private key is
+    `key` (None: the one that is here). `cluster_id` is the primary's. Result: whether it was written.
+    """
+
+    cluster_id: str
+    roots: tuple[CARoot, ...]
+    expect: int
+    key: CAKey | None = None
+
+
 class ClusterInit(msgspec.Struct, frozen=True, array_like=True, tag=80):  # since 0.1
     """Give the cluster its id, unless it has one. Result: the id it has."""
 
@@ -337,6 +351,7 @@ Command = (
     | ConfigEntryDelete
     | CASet
     | CASerials
+    | CAAdopt
     | CADrop
     | ClusterInit
     | AutopilotSet

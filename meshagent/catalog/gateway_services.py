@@ -9,26 +9,27 @@ What may change here: fields of later Consul releases.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from meshagent.catalog.entries.entry import Entry, Part
 from meshagent.catalog.entries.graph import protocol_of
 from meshagent.catalog.entries.ingress_gateway import IngressGateway
 from meshagent.catalog.entries.service_defaults import ServiceDefaults
 from meshagent.catalog.entries.terminating_gateway import LinkedService, TerminatingGateway
-from meshagent.catalog.model import always
+from meshagent.catalog.model import ServiceEntry, always
 from meshagent.catalog.watch import Topic
 
 if TYPE_CHECKING:
     from meshagent.catalog.store import Store
 
 __all__ = [
+    "NO_GATEWAYS",
     "GatewayService",
     "gateway_services",
+    "gateways_for",
     "gateways_of",
     "has_wildcard",
     "last_change",
-    "terminating_gateways_of",
 ]
 
 #: The servers' own service is behind no gateway.
@@ -99,12 +100,33 @@ def gateways_of(store: Store, service: str) -> list[str]:
     ]
 
 
-def terminating_gateways_of(store: Store, service: str) -> tuple[list[str], tuple[Topic, ...]]:
-    """(names of the terminating gateways that give mesh access to a service, what else to watch for a change of them).
+class Gateways(NamedTuple):
+    """Gateways, the index of their last change (0 where there are none), and the topics of a change."""
 
-    A wildcard covers the plain services without mesh access of their own, here as in `gateway_services`.
-    """
-    lower = service.lower()
+    rows: list[ServiceEntry]
+    index: int
+    topics: tuple[Topic, ...]
+
+
+NO_GATEWAYS = Gateways([], 0, ())
+
+
+def gateways_for(store: Store, service: str, *, checks: bool = True) -> Gateways:
+    """The terminating gateways that give mesh access to a service, beside sidecars or in their place."""
+    names, topics = _speaking_for(store, service.lower())
+    index = store.config.gateway_index if names else 0
+    rows: list[ServiceEntry] = []
+    for name in names:
+        own: Topic = ("service-health" if checks else "service", name.lower())
+        entries = store.registrations.entries(name, checks=checks)
+        rows += [one for one in entries if one.service.kind == "terminating-gateway"]
+        index, topics = max(index, store.registrations.index(own)), (*topics, own)
+    return Gateways(rows, index, topics)
+
+
+def _speaking_for(store: Store, lower: str) -> tuple[list[str], tuple[Topic, ...]]:
+    """Names of the terminating gateways of a service. A wildcard covers the plain services without mesh access of
+    their own, here as in `gateway_services`."""
     found, wildcard = [], False
     for gateway in store.config.lookup().all(TerminatingGateway):
         names = {one.name.lower() for one in gateway.services or ()}

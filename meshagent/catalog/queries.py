@@ -15,11 +15,12 @@ import msgspec
 from meshagent.catalog.coordinates import sort_by_distance as _sort_by_distance
 from meshagent.catalog.entries.entry import Entry
 from meshagent.catalog.gateway_services import (
+    NO_GATEWAYS,
     GatewayService,
+    gateways_for,
     gateways_of,
     has_wildcard,
     last_change,
-    terminating_gateways_of,
 )
 from meshagent.catalog.gateway_services import gateway_services as _gateway_services
 from meshagent.catalog.model import (
@@ -45,7 +46,6 @@ __all__ = [
     "coordinate_node",
     "coordinate_nodes",
     "gateway_services",
-    "gateways_for",
     "health_checks",
     "health_ingress",
     "health_node",
@@ -146,20 +146,7 @@ def _tagged(service: Service, wanted: Sequence[str]) -> bool:
     return all(tag.lower() in have for tag in wanted)
 
 
-def _instances(
-    registrations: Registrations,
-    name: str,
-    tags: Sequence[str],
-    connect: bool,
-    node_meta: Mapping[str, str] | None,
-    checks: bool,
-) -> list[ServiceEntry]:
-    return _kept(registrations.entries(name, connect=connect, checks=checks), tags, node_meta)
-
-
-def _kept(
-    entries: list[ServiceEntry], tags: Sequence[str], node_meta: Mapping[str, str] | None
-) -> list[ServiceEntry]:
+def _kept(entries: list[ServiceEntry], tags: Sequence[str], node_meta: Mapping[str, str] | None) -> list[ServiceEntry]:
     if tags:
         entries = [entry for entry in entries if _tagged(entry.service, tags)]
     if node_meta:
@@ -202,39 +189,9 @@ def service_nodes(
     index, topics = _service_index(registrations, name, kind, ("services", "nodes"))
     if peer and not index:  # as Consul counts it: nothing is known of that peer, so the tables here stand in
         index = max(store.registrations.index("services"), store.registrations.index("nodes"))
-    found = Result(
-        _instances(registrations, name, tags, connect, node_meta, checks=False), index or 1, _topics(peer, *topics)
-    )
-    return _behind_gateways(store, name, found, tags, node_meta, checks=False) if connect and not peer else found
-
-
-def gateways_for(store: Store, service: str, *, checks: bool = True) -> Result[list[ServiceEntry]]:
-    """The terminating gateways that give mesh access to a service, beside sidecars or in their place. The index is 0
-    where there are none."""
-    names, topics = terminating_gateways_of(store, service)
-    kind = "service-health" if checks else "service"
-    found = Result([], store.config.gateway_index if names else 0, topics)
-    for name in names:
-        own: Topic = (kind, name.lower())
-        entries = store.registrations.entries(name, checks=checks)
-        rows = [*found.rows, *(one for one in entries if one.service.kind == "terminating-gateway")]
-        found = Result(rows, max(found.index, store.registrations.index(own)), (*found.topics, own))
-    return found
-
-
-def _behind_gateways(
-    store: Store,
-    name: str,
-    found: Result[list[ServiceEntry]],
-    tags: Sequence[str],
-    node_meta: Mapping[str, str] | None,
-    *,
-    checks: bool,
-) -> Result[list[ServiceEntry]]:
-    """Instances that give mesh access to a service, and the terminating gateways that do."""
-    gateways = gateways_for(store, name, checks=checks)
-    rows = _kept(gateways.rows, tags, node_meta)
-    return Result([*found.rows, *rows], max(found.index, gateways.index), (*found.topics, *gateways.topics))
+    gateways = gateways_for(store, name, checks=False) if connect and not peer else NO_GATEWAYS
+    rows = _kept([*registrations.entries(name, connect=connect, checks=False), *gateways.rows], tags, node_meta)
+    return Result(rows, max(index, gateways.index) or 1, (*_topics(peer, *topics), *gateways.topics))
 
 
 # --- health ----------------------------------------------------------------------------------------------------
@@ -254,14 +211,11 @@ def health_service(
     registrations = store.place(peer)
     kind = "connect" if connect else "service-health"
     index, topics = _service_index(registrations, name, kind, ("services", "nodes", "checks"))
-    entries = _instances(registrations, name, tags, connect, node_meta, checks=True)
-    found = Result(entries, index or 1, _topics(peer, *topics))
-    if connect and not peer:
-        found = _behind_gateways(store, name, found, tags, node_meta, checks=True)
+    gateways = gateways_for(store, name) if connect and not peer else NO_GATEWAYS
+    entries = _kept([*registrations.entries(name, connect=connect), *gateways.rows], tags, node_meta)
     if passing:
-        rows = [entry for entry in found.rows if all(check.status == "passing" for check in entry.checks)]
-        found = Result(rows, found.index, found.topics)
-    return found
+        entries = [entry for entry in entries if all(check.status == "passing" for check in entry.checks)]
+    return Result(entries, max(index, gateways.index) or 1, (*_topics(peer, *topics), *gateways.topics))
 
 
 def health_node(store: Store, node: str, peer: str = "") -> Result[list[Check]]:

@@ -20,6 +20,7 @@ from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.catalog import queries
 from meshagent.catalog.ca import CAState
 from meshagent.catalog.entries.table import ConfigEntry
+from meshagent.catalog.gateway_services import gateways_for
 from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES_TOPIC
 from meshagent.catalog.mesh_services import MeshService, mesh_services
 from meshagent.catalog.model import Node, ServiceEntry
@@ -108,8 +109,8 @@ def _instances(kind: str) -> Callable[[Store, str, str, str], tuple[Any, Topics]
         found, own = store.place(peer).entries(lower, connect=connect), (peer_topic(peer, (topic, lower)),)
         if not connect or peer:
             return found, own
-        gateways = queries.gateways_for(store, lower)
-        return [*found, *gateways.rows], (*own, *gateways.topics)
+        gateways, _, topics = gateways_for(store, lower)
+        return [*found, *gateways], (*own, *topics)
 
     return read
 
