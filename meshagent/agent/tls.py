@@ -10,6 +10,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from meshagent.catalog.rpc.tls import Credentials, load_chain
+from meshagent.connect.cipher_suites import openssl_name
 from meshagent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -65,20 +66,9 @@ def server_context(
             raise ConfigError(f"{name}: ca_file {tls.ca_file or tls.ca_path!r}: {error}") from error
         context.verify_mode = ssl.CERT_REQUIRED
     if tls.tls_cipher_suites:
-        names = ":".join(_openssl_name(suite) for suite in tls.tls_cipher_suites.split(","))
+        names = ":".join(openssl_name(suite) for suite in tls.tls_cipher_suites.split(","))
         try:
             context.set_ciphers(names)
         except ssl.SSLError as error:
             raise ConfigError(f"{name}: tls_cipher_suites {tls.tls_cipher_suites!r}: {error}") from error
     return context
-
-
-def _openssl_name(suite: str) -> str:
-    """OpenSSL's name of a suite given under its IANA name, as Go writes them; other names stay."""
-    suite = suite.strip()
-    if not suite.startswith("TLS_") or "_WITH_" not in suite:
-        return suite
-    key_exchange, cipher = suite.removeprefix("TLS_").split("_WITH_", 1)
-    short = cipher.replace("AES_128_", "AES128-").replace("AES_256_", "AES256-").replace("CBC_", "")
-    short = "CHACHA20-POLY1305" if short.startswith("CHACHA20_POLY1305") else short.replace("_", "-")
-    return short if key_exchange == "RSA" else f"{key_exchange.replace('_', '-')}-{short}"

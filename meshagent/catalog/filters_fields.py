@@ -88,6 +88,12 @@ def _item(name: str, of: FieldType) -> Callable[[Any], Any]:
     return lambda row: get(row) if name in row else empty
 
 
+def _of_entity(name: str, of: FieldType) -> Callable[[Any], Any]:
+    """A field of the principal of an AWS login."""
+    get = _item(name, of)
+    return lambda claims: get(claims.entity)
+
+
 _WEIGHTS = _struct(Passing=("passing", INT), Warning=("warning", INT))
 _ADDRESSES = Table(_struct(Address=("address", STRING), Port=("port", INT)))
 _CONNECT = _struct(Native=("native", BOOL))
@@ -279,6 +285,15 @@ KINDS: dict[str, Kind] = {
     "claims": Kind(_json(value=META, list=Table(Each(STRING)))),
     "config_entry": Kind(_json(Kind=STRING, Name=STRING, Namespace=STRING, Partition=STRING, Meta=META)),
     "acl_claims": Kind(_struct(value=("value", META), list=("list", Table(STRINGS)))),
+    "acl_entity": Kind(
+        _struct(
+            entity_name=(_of_entity("entity_name", STRING), STRING),
+            entity_id=(_of_entity("entity_id", STRING), STRING),
+            account_id=(_of_entity("account_id", STRING), STRING),
+            entity_path=(_of_entity("entity_path", STRING), STRING),
+            entity_tags=(_of_entity("entity_tags", META), META),
+        )
+    ),
     "acl_serviceaccount": Kind(
         _struct(serviceaccount=("serviceaccount", _json(namespace=STRING, name=STRING, uid=STRING)))
     ),

@@ -9,7 +9,8 @@ What may change here: fields of later Consul releases.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from meshagent.catalog.entries.entry import Entry, Part
 from meshagent.catalog.entries.graph import protocol_of
@@ -100,7 +101,8 @@ def gateways_of(store: Store, service: str) -> list[str]:
     ]
 
 
-class Gateways(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Gateways:
     """Gateways, the index of their last change (0 where there are none), and the topics of a change."""
 
     rows: list[ServiceEntry]

@@ -133,6 +133,9 @@ class SnapshotParts:
             mesh=self._part(("settings", name), lambda: self._settings(name)),
             transparent=transparent,
             trusts=self._trusts(name, {target.peer for target in targets if target.peer}),
+            kind=service.kind,
+            config=service.proxy.config or {},
+            extensions=service.proxy.envoy_extensions or (),
         )
         for key in self._parts.keys() - self._used:
             self._parts.pop(key).subscription.cancel()
@@ -264,14 +267,13 @@ class SnapshotParts:
         datacenter = upstream.datacenter or self._datacenter
         protocol = str((upstream.config or {}).get("protocol") or "")
         gateway = upstream.mesh_gateway.mode
-        key = ("chain", name, datacenter, protocol, gateway)
-        return self._part(key, lambda: self._compiled(name, datacenter, Overrides(protocol, "", gateway)))
+        timeout = _timeout_of(upstream)
+        key = ("chain", name, datacenter, protocol, timeout, gateway)
+        return self._part(key, lambda: self._compiled(name, datacenter, Overrides(protocol, timeout, gateway)))
 
     def _peer_chain(self, upstream: Upstream) -> Chain:
-        config = upstream.config or {}
-        protocol = str(config.get("protocol") or "tcp").lower()
-        milliseconds = config.get("connect_timeout_ms")
-        timeout = f"{milliseconds}ms" if isinstance(milliseconds, int) and milliseconds > 0 else DEFAULT_CONNECT_TIMEOUT
+        protocol = str((upstream.config or {}).get("protocol") or "tcp").lower()
+        timeout = _timeout_of(upstream) or DEFAULT_CONNECT_TIMEOUT
         domain = self._part(("trust-domain",), lambda: (self._store.ca.trust_domain, ("ca-roots",)))
         name, peer = upstream.destination_name, upstream.destination_peer.lower()
         return peer_chain(name, peer, self._datacenter, protocol, domain, timeout)
@@ -306,7 +308,7 @@ class SnapshotParts:
         trust_domain = self._store.ca.trust_domain
         identity = spiffe.format(spiffe.service_id(trust_domain, target.datacenter, target.service))
         rows, topics = self._instances(target.service)
-        return Cluster(target, (identity,), endpoints_of(rows, target)), (*topics, "ca-roots")
+        return Cluster(target, (identity,), *_sorted_out(rows, target)), (*topics, "ca-roots")
 
     def _peer_cluster(self, target: Target) -> tuple[Cluster, Iterable[Topic]]:
         """Instances of a peer are dialled directly; nobody is, before the peer has told its roots."""
@@ -316,9 +318,8 @@ class SnapshotParts:
         topics = (*topics, "peering-bundles")
         if bundle is None:
             return Cluster(target, ()), topics
-        return Cluster(
-            target, identities_of(target.service, bundle.trust_domain, rows), endpoints_of(rows, target)
-        ), topics
+        identities = identities_of(target.service, bundle.trust_domain, rows)
+        return Cluster(target, identities, *_sorted_out(rows, target)), topics
 
     def _stored(self, service: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
         name, peer = split_peer(service)
@@ -328,6 +329,11 @@ class SnapshotParts:
 
 def endpoints_of(rows: Iterable[ServiceEntry], target: Target) -> tuple[Endpoint, ...]:
     """The instances of a target that may be dialled: its subset, and no critical ones."""
+    return _sorted_out(rows, target)[0]
+
+
+def _sorted_out(rows: Iterable[ServiceEntry], target: Target) -> tuple[tuple[Endpoint, ...], tuple[Endpoint, ...]]:
+    """(the instances of a target that may be dialled, those that may not)."""
     subset = target.instances
     matches: Callable[[Any], Any] | None = None
     if subset.filter:
@@ -336,27 +342,39 @@ def endpoints_of(rows: Iterable[ServiceEntry], target: Target) -> tuple[Endpoint
         try:
             matches = compile_filter(subset.filter, "service_entry")
         except MeshError:
-            return ()
+            return (), ()
     allowed = {"passing"} if subset.only_passing else {"passing", "warning"}
-    found = []
+    good: list[Endpoint] = []
+    bad: list[Endpoint] = []
     for entry in rows:
-        usable = all(check.status in allowed for check in entry.checks)
-        if not usable or (matches is not None and not matches(entry)):
+        if matches is not None and not matches(entry):
             continue
         service = entry.service
-        warning = any(check.status == "warning" for check in entry.checks)
+        statuses = {check.status for check in entry.checks}
+        warning = "warning" in statuses
         weight = service.weights.warning if warning else service.weights.passing
-        if weight > 0:
-            address = service.address or entry.node.address
-            status = "warning" if warning else "passing"
-            place = service.locality or entry.node.locality or Locality()
-            found.append(
-                Endpoint(
-                    service.id, entry.node.name, address, service.port, status, min(weight, 65535),
-                    place.region, place.zone, _direct_port(service),
-                )
-            )  # fmt: skip
-    return tuple(sorted(found, key=lambda one: (one.node, one.id)))
+        place = service.locality or entry.node.locality or Locality()
+        found = Endpoint(
+            service.id, entry.node.name, service.address or entry.node.address, service.port,
+            "warning" if warning else "passing", min(max(weight, 1), 65535),
+            place.region, place.zone, _direct_port(service),
+        )  # fmt: skip
+        if weight > 0 and statuses <= allowed:
+            good.append(found)
+        else:
+            bad.append(msgspec.structs.replace(found, status="critical"))
+    return tuple(sorted(good, key=_at)), tuple(sorted(bad, key=_at))
+
+
+def _at(one: Endpoint) -> tuple[str, str]:
+    return one.node, one.id
+
+
+def _timeout_of(upstream: Upstream) -> str:
+    """The time to connect that a registration asks for, as entries write it; "" for none."""
+    milliseconds = (upstream.config or {}).get("connect_timeout_ms")
+    whole = isinstance(milliseconds, int) and not isinstance(milliseconds, bool) and 0 < milliseconds < 2**31
+    return f"{milliseconds}ms" if whole else ""
 
 
 def _direct_port(service: Service) -> int:

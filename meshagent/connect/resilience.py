@@ -15,7 +15,7 @@ import msgspec
 
 from meshagent.durations import parse_duration
 
-__all__ = ["ActiveCheck", "Ejection", "Limits", "Resilience", "resilience_of"]
+__all__ = ["ActiveCheck", "Ejection", "Limits", "Resilience", "given_of", "resilience_of"]
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -111,6 +111,18 @@ _KEYS: tuple[tuple[str, tuple[str, ...], str, type[msgspec.Struct], str], ...] =
 
 def resilience_of(config: dict[str, Any]) -> Resilience:
     """What the opaque configuration of an upstream says."""
+    found = given_of(config)
+    check = ActiveCheck(**found.get(ActiveCheck, {})) if isinstance(config.get("health_check"), dict) else None
+    return Resilience(
+        limits=Limits(**found.get(Limits, {})),
+        ejection=Ejection(**found.get(Ejection, {})),
+        check=check,
+        **found.get(Resilience, {}),
+    )
+
+
+def given_of(config: dict[str, Any]) -> dict[type[msgspec.Struct], dict[str, Any]]:
+    """The fields that the configuration sets, by the struct they are of: for who has defaults of its own."""
     found: dict[type[msgspec.Struct], dict[str, Any]] = {}
     for block, names, kind, struct, field in _KEYS:
         given = config.get(block) if block else config
@@ -120,13 +132,7 @@ def resilience_of(config: dict[str, Any]) -> Resilience:
         read = _read(kind, value)
         if read is not None:
             found.setdefault(struct, {})[field] = read
-    check = ActiveCheck(**found.get(ActiveCheck, {})) if isinstance(config.get("health_check"), dict) else None
-    return Resilience(
-        limits=Limits(**found.get(Limits, {})),
-        ejection=Ejection(**found.get(Ejection, {})),
-        check=check,
-        **found.get(Resilience, {}),
-    )
+    return found
 
 
 def _read(kind: str, value: Any) -> Any:

@@ -17,7 +17,7 @@ import msgspec
 
 from meshagent.catalog.entries.jwt_provider import JWTProvider
 from meshagent.catalog.entries.rate_limits import NO_LIMITS, RateLimits
-from meshagent.catalog.model import Service, Upstream
+from meshagent.catalog.model import EnvoyExtension, Service, Upstream
 from meshagent.connect.chain import Chain, Target
 from meshagent.connect.exposing import Exposed
 from meshagent.connect.intentions import Intention
@@ -41,7 +41,7 @@ __all__ = [
 
 
 class Endpoint(msgspec.Struct, frozen=True):
-    """One instance of a target, as others dial it. `status` is passing or warning; `weight` 1..65535.
+    """One instance of a target, as others dial it. `status` is passing, warning or critical; `weight` 1..65535.
 
     `direct_port` is the application's own, where the application may be dialled at its own address (0: it may not).
     """
@@ -63,6 +63,8 @@ class Cluster(msgspec.Struct, frozen=True):
     target: Target
     identities: tuple[str, ...]
     endpoints: tuple[Endpoint, ...] = ()
+    #: Instances that are not to be dialled: for who shows them, or waits for them to come back.
+    unhealthy: tuple[Endpoint, ...] = ()
 
 
 class Inbound(msgspec.Struct, frozen=True):
@@ -88,6 +90,8 @@ class Inbound(msgspec.Struct, frozen=True):
     proxy_protocol: str = ""
     #: From the end of a request to the end of its answer; 0 is no limit.
     request_timeout_ms: int = 15_000
+    #: As `Outbound.balance_connections`.
+    balance_connections: str = ""
 
 
 class Outbound(msgspec.Struct, frozen=True):
@@ -116,6 +120,15 @@ class Outbound(msgspec.Struct, frozen=True):
     resilience: Resilience = Resilience()
     extras: Extras = Extras()
     virtual_ips: tuple[str, ...] = ()
+    #: "service" or "prepared_query".
+    destination_type: str = "service"
+    #: Where it is, when another datacenter or a peer was asked for.
+    datacenter: str = ""
+    peer: str = ""
+    #: Accept on several threads evenly ("exact_balance"); of no meaning to a proxy of one thread.
+    balance_connections: str = ""
+    #: The opaque configuration, with the central one in it.
+    config: dict[str, Any] = {}
 
     @property
     def listens(self) -> bool:
@@ -172,6 +185,11 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
     transparent: Transparent | None = None
     #: Peers that this proxy has to do with.
     trusts: tuple[Trust, ...] = ()
+    #: As registered: connect-proxy, or a gateway's.
+    kind: str = "connect-proxy"
+    #: The opaque configuration of the proxy, with the central one in it.
+    config: dict[str, Any] = {}
+    extensions: tuple[EnvoyExtension, ...] = ()
 
     def shown(self) -> Any:
         """As builtins, without the private key."""
@@ -209,6 +227,7 @@ def inbound_of(service: Service) -> Inbound | None:
         min_body_rate=_whole(config, "min_body_rate", 100),
         proxy_protocol=version if version in {"v1", "v2"} else "",
         request_timeout_ms=_whole(config, "local_request_timeout_ms", 15_000),
+        balance_connections=_text(config, "balance_inbound_connections", ""),
     )
 
 
@@ -233,6 +252,11 @@ def outbound_of(
         resilience=resilience_of(config),
         extras=extras_of(config, chain.meta if chain is not None else {}),
         virtual_ips=virtual_ips,
+        destination_type=upstream.destination_type,
+        datacenter=upstream.datacenter,
+        peer=upstream.destination_peer,
+        balance_connections=_text(config, "balance_outbound_connections", ""),
+        config=config,
     )
 
 

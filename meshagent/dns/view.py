@@ -212,8 +212,8 @@ class CatalogView:
         entries = self._store.place(peer).entries(name, connect=connect)
         topics: Topics = (peer_topic(peer, ("connect" if connect else "service-health", name)),)
         if connect and not peer:
-            gateways, _, others = gateways_for(self._store, name)
-            entries, topics = [*entries, *gateways], (*topics, *others)
+            gateways = gateways_for(self._store, name)
+            entries, topics = [*entries, *gateways.rows], (*topics, *gateways.topics)
         return usable(entries, tag, only_passing=only_passing), topics
 
     def ingress(self, name: str, *, only_passing: bool) -> tuple[list[tuple[ServiceEntry, int]], Topics]:

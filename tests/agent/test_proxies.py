@@ -118,7 +118,9 @@ async def test_all_proxies_of_a_host_are_told_of_together(agent: InProcess) -> N
     await agent.put("/v1/agent/service/register", {"Name": "db", "Port": 1, "Connect": {"SidecarService": {}}})
     second = (await waiting).json
     assert sorted(second["Digests"]) == ["db-sidecar-proxy", "web-sidecar-proxy"]
-    waiting = asyncio.ensure_future(agent.ask("PUT", f"{ALL}?wait=60s", value={"Known": second["Digests"]}))
+    await agent.settle()  # the new instance has come to the catalog, where the other proxy finds it
+    known = (await agent.ask("PUT", ALL, value={})).json["Digests"]
+    waiting = asyncio.ensure_future(agent.ask("PUT", f"{ALL}?wait=60s", value={"Known": known}))
     await agent.settle()
     await agent.put("/v1/connect/intentions/exact?source=a&destination=db", {"Action": "deny"})
     third = (await waiting).json

@@ -10,19 +10,21 @@ What may change here: sizes and times.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
+from multidict import CIMultiDict
 
 from meshagent.agent.acl.assertions import Keys, parse_keys, static_keys
 from meshagent.agent.acl.methods import Claims
 from meshagent.clock import Clock
 from meshagent.errors import Denied, InternalError
 
-__all__ = ["Issuers"]
+__all__ = ["Answer", "Issuers", "send"]
 
 #: How long keys are kept, and the least time between two looks for a new one.
 KEYS_S = 300.0
@@ -152,28 +154,50 @@ async def _fetch(
     json: bytes | None = None,
 ) -> bytes:
     """The body of a successful answer of at most `MAX_BYTES`. Raises InternalError; no secret is in its text."""
+    sent = dict(headers or {})
+    if json is not None:
+        sent["Content-Type"] = "application/json"
+    answer = await send(method, url, ca, headers=tuple(sent.items()), body=form if json is None else json)
+    if not 200 <= answer.status < 300:
+        raise InternalError(f"{url} answers {answer.status}")
+    return answer.body
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said; `body` has at most `MAX_BYTES`."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+async def send(
+    method: str,
+    url: str,
+    ca: str = "",
+    *,
+    headers: Sequence[tuple[str, str]] = (),
+    body: Mapping[str, str] | bytes | str | None = None,
+) -> Answer:
+    """One request and its answer, of any status; `ca` is an authority in PEM. Raises InternalError; no secret is in its
+    text.
+    """
     try:
         tls = ssl.create_default_context(cadata=ca) if ca else ssl.create_default_context()
     except ssl.SSLError as error:
         raise InternalError(f"the authority of {url} cannot be read: {error.reason}") from error
-    sent = dict(headers or {})
-    if json is not None:
-        sent["Content-Type"] = "application/json"
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=tls)) as session,
-            session.request(
-                method, url, headers=sent, data=form if json is None else json, allow_redirects=False
-            ) as response,
+            session.request(method, url, headers=CIMultiDict(headers), data=body, allow_redirects=False) as response,
         ):
-            body = await response.content.read(MAX_BYTES + 1)
-            while len(body) <= MAX_BYTES and not response.content.at_eof():
-                body += await response.content.read(MAX_BYTES + 1 - len(body))
-            if len(body) > MAX_BYTES:
+            read = await response.content.read(MAX_BYTES + 1)
+            while len(read) <= MAX_BYTES and not response.content.at_eof():
+                read += await response.content.read(MAX_BYTES + 1 - len(read))
+            if len(read) > MAX_BYTES:
                 raise InternalError(f"{url} answers more than {MAX_BYTES} bytes")
-            if not 200 <= response.status < 300:
-                raise InternalError(f"{url} answers {response.status}")
-            return body
+            return Answer(response.status, response.headers.get("Content-Type", ""), read)
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
         raise InternalError(f"{url} cannot be asked: {type(error).__name__}: {error}") from error

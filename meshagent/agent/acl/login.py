@@ -54,6 +54,10 @@ class Logins:
             if not bearer:
                 raise InternalError("missing jwt")
             return await self._issuers.review(method.config, bearer)
+        if method.type == "aws-iam":
+            from meshagent.agent.acl.aws import aws_claims  # with expat: only where such a method is
+
+            return await aws_claims(bearer, method.config, self._agent.clock)
         raise BadRequest(f"auth method {method.name!r} of type {method.type} takes no bearer token: login -type=oidc")
 
     async def _verified(self, config: Mapping[str, Any], bearer: str, *, nonce: str = "") -> dict[str, Any]:

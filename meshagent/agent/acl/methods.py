@@ -26,19 +26,23 @@ _BEFORE = "Invalid Auth Method: "
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What is known of who logs in: `value.x` and `list.x` of tokens, `serviceaccount.x` of Kubernetes. `named` are the
-    values that a token may have."""
+    """What is known of who logs in: `value.x` and `list.x` of tokens, `serviceaccount.x` of Kubernetes, `entity_x` of
+    Amazon (whose tags are a map). `named` are the values that a token may have."""
 
     value: Mapping[str, str] = field(default_factory=dict)
     list: Mapping[str, Sequence[str]] = field(default_factory=dict)
     serviceaccount: Mapping[str, str] = field(default_factory=dict)
+    entity: Mapping[str, Any] = field(default_factory=dict)
     named: tuple[str, ...] = ()
 
     def variables(self) -> dict[str, str]:
         """What names may hold: `${value.user}`."""
         found = {f"value.{name}": "" for name in self.named}
         found |= {f"value.{name}": text for name, text in self.value.items()}
-        return found | {f"serviceaccount.{name}": text for name, text in self.serviceaccount.items()}
+        found |= {f"serviceaccount.{name}": text for name, text in self.serviceaccount.items()}
+        for name, held in self.entity.items():
+            found |= {name: held} if isinstance(held, str) else {f"{name}.{key}": text for key, text in held.items()}
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,14 +152,27 @@ def _check_kubernetes(config: Mapping[str, Any]) -> None:
 
 
 def _check_aws(config: Mapping[str, Any]) -> None:
-    if not config.get("BoundIAMPrincipalARNs"):
-        raise _refuse("BoundIAMPrincipalARNs is required and must have at least 1 entry")
-    raise _refuse("logging in by aws-iam is not built in meshagent: use jwt with the OIDC provider of the account")
+    from meshagent.agent.acl.aws_entity import check_principals  # with expat: only where such a method is
+
+    try:
+        check_principals(config)
+    except InternalError as error:
+        raise _refuse(str(error)) from None
+    for name in ("STSEndpoint", "IAMEndpoint"):
+        _check_url(name, config.get(name))
 
 
 def _jwt_example(config: Mapping[str, Any]) -> Claims:
     mappings, lists = config.get("ClaimMappings") or {}, config.get("ListClaimMappings") or {}
     return Claims(value=dict.fromkeys(mappings.values(), "a"), list=dict.fromkeys(lists.values(), ("a",)))
+
+
+def _aws_example(config: Mapping[str, Any]) -> Claims:
+    seen: dict[str, Any] = dict.fromkeys(("entity_name", "entity_id", "account_id"), "a")
+    if config.get("EnableIAMEntityDetails"):
+        seen["entity_path"] = "a"
+        seen["entity_tags"] = dict.fromkeys(config.get("IAMEntityTags") or (), "a")
+    return Claims(entity=seen)
 
 
 def _kubernetes_example(config: Mapping[str, Any]) -> Claims:
@@ -165,7 +182,7 @@ def _kubernetes_example(config: Mapping[str, Any]) -> Claims:
 METHODS: Mapping[str, Method] = {
     row.type: row
     for row in (
-        Method("aws-iam", _AWS_FIELDS, _check_aws, "acl_claims", _jwt_example),
+        Method("aws-iam", _AWS_FIELDS, _check_aws, "acl_entity", _aws_example),
         Method("jwt", _JWT_FIELDS, _check_jwt, "acl_claims", _jwt_example),
         Method("kubernetes", _KUBERNETES_FIELDS, _check_kubernetes, "acl_serviceaccount", _kubernetes_example),
         Method("oidc", _OIDC_FIELDS, _check_oidc, "acl_claims", _jwt_example),

@@ -1,7 +1,8 @@
 """I/O edge: `meshagent login` and `logout`: a token for a credential, kept in a file.
 
-`-type=oidc` (beyond Consul's free edition) sends the person to the issuer with a browser and waits for the redirect on
-a loopback port; PKCE and a secret of this process bind what comes back to it (RFC 8252, RFC 7636).
+`-aws-auto-bearer-token` signs the credential of an `aws-iam` method here (`login_aws.py`). `-type=oidc` (beyond
+Consul's free edition) sends the person to the issuer with a browser and waits for the redirect on a loopback port; PKCE
+and a secret of this process bind what comes back to it (RFC 8252, RFC 7636).
 
 Source: surface row CL16; developer.hashicorp.com/consul/commands/login. What may change here: nothing that a script
 parses.
@@ -17,18 +18,24 @@ from typing import Any
 from meshagent.agent.cli.client import ApiError, Client
 from meshagent.agent.cli.flags import api_command, expect, pairs, switch, text
 from meshagent.agent.cli.output import fail
+from meshagent.clock import SystemClock
 
 __all__ = ["login", "logout"]
 
 
 @api_command("login", short_help="Exchange a credential for a token")
 @text("method", "The auth method")
-@text("type", "oidc for a method of that type", default="")
+@text("type", "oidc or aws, for a method of that type", default="")
 @text("bearer-token-file", "File with the credential: a JSON Web Token")
 @text("token-sink-file", "File to put the token's secret into")
 @text("meta", "key=value, kept in the description of the token; may be repeated", multiple=True)
 @text("oidc-callback-listen-addr", "Where the redirect of the issuer is awaited", default="127.0.0.1:8550")
 @switch("no-browser", "Only print the address of the issuer")
+@switch("aws-auto-bearer-token", "Make the credential for an aws-iam method from the AWS credentials found here")
+@switch("aws-include-entity", "Let the method read the role or user that logs in, with its path and tags")
+@text("aws-region", "Region of STS; found as AWS' own tools find it", default="")
+@text("aws-server-id-header-value", "ServerIDHeaderValue of the method", default="")
+@text("aws-sts-endpoint", "Address of STS", default="")
 def login(
     client: Client,
     args: tuple[str, ...],
@@ -39,6 +46,11 @@ def login(
     meta: tuple[str, ...],
     oidc_callback_listen_addr: str,
     no_browser: bool,
+    aws_auto_bearer_token: bool,
+    aws_include_entity: bool,
+    aws_region: str,
+    aws_server_id_header_value: str,
+    aws_sts_endpoint: str,
 ) -> None:
     """Exchange a credential for a token, whose secret goes into a file that only you can read."""
     expect(args, 0, 0)
@@ -51,14 +63,29 @@ def login(
         from meshagent.agent.cli.login_oidc import oidc_login
 
         row = oidc_login(client, method, oidc_callback_listen_addr, browser=not no_browser)
-    elif type:
-        raise fail(f"Unknown -type {type!r}: oidc, or nothing for a method that takes a bearer token")
+    elif type not in {"", "aws", "aws-iam"}:
+        raise fail(f"Unknown -type {type!r}: oidc, aws, or nothing for a method that takes a bearer token")
+    elif aws_auto_bearer_token or type:
+        if bearer_token_file:
+            raise fail("Cannot use '-bearer-token-file' flag with '-aws-auto-bearer-token'")
+        from meshagent.agent.cli.login_aws import aws_bearer
+
+        bearer = aws_bearer(
+            SystemClock().now(),
+            region=aws_region,
+            sts_endpoint=aws_sts_endpoint,
+            server_id=aws_server_id_header_value,
+            entity=aws_include_entity,
+        )
+        row = _exchange(client, method, bearer, described)
     else:
-        row = _bearer_login(client, method, bearer_token_file, described)
+        if aws_include_entity or aws_region or aws_server_id_header_value or aws_sts_endpoint:
+            raise fail("Missing '-aws-auto-bearer-token' flag: the other -aws flags need it")
+        row = _exchange(client, method, _bearer(bearer_token_file), described)
     _keep(token_sink_file, row["SecretID"])
 
 
-def _bearer_login(client: Client, method: str, path: str, meta: dict[str, str]) -> dict[str, Any]:
+def _bearer(path: str) -> str:
     if not path:
         raise fail("Missing required '-bearer-token-file' flag")
     try:
@@ -68,6 +95,10 @@ def _bearer_login(client: Client, method: str, path: str, meta: dict[str, str]) 
         raise fail(f"Cannot read -bearer-token-file {path}: {error}") from None
     if not bearer:
         raise fail(f"No bearer token found in {path}")
+    return bearer
+
+
+def _exchange(client: Client, method: str, bearer: str, meta: dict[str, str]) -> dict[str, Any]:
     body: dict[str, Any] = {"AuthMethod": method, "BearerToken": bearer}
     if meta:
         body["Meta"] = meta

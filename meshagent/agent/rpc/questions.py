@@ -109,8 +109,8 @@ def _instances(kind: str) -> Callable[[Store, str, str, str], tuple[Any, Topics]
         found, own = store.place(peer).entries(lower, connect=connect), (peer_topic(peer, (topic, lower)),)
         if not connect or peer:
             return found, own
-        gateways, _, topics = gateways_for(store, lower)
-        return [*found, *gateways], (*own, *topics)
+        gateways = gateways_for(store, lower)
+        return [*found, *gateways.rows], (*own, *gateways.topics)
 
     return read
 

@@ -66,10 +66,18 @@ def decode(data: bytes, type_url: str) -> Resource:
     message = message_of(type_url.removeprefix(TYPE_PREFIX))
     try:
         message.ParseFromString(data)
-        found: Resource = json_format.MessageToDict(message, preserving_proto_field_name=True)
+        found = json_format.MessageToDict(message, preserving_proto_field_name=True)
     except (DecodeError, json_format.Error, TypeError, ValueError) as error:
         raise BadRequest(f"{type_url}: {error}") from error
-    return found
+    plain: Resource = _plain(found)
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    """The same of plain dicts: the library makes some that differ from each other by the order of their keys."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _load_nested(value: Any, depth: int) -> None:

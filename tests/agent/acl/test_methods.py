@@ -54,7 +54,24 @@ def test_good_ones(kind: str, config: dict[str, Any]) -> None:
         ("kubernetes", {}, "Config.Host is required"),
         ("kubernetes", {"Host": "https://k"}, "Config.CACert is required"),
         ("aws-iam", {}, "BoundIAMPrincipalARNs is required"),
-        ("aws-iam", {"BoundIAMPrincipalARNs": ["x"]}, "not built"),
+        ("aws-iam", {"BoundIAMPrincipalARNs": ["x"]}, 'Invalid principal ARN: "x"'),
+        ("aws-iam", {"BoundIAMPrincipalARNs": ["arn:aws:s3::1:role/a"]}, "Invalid principal ARN"),
+        ("aws-iam", {"BoundIAMPrincipalARNs": ["arn:aws:iam::1:role/*"]}, "EnableIAMEntityDetails=true to use wild"),
+        (
+            "aws-iam",
+            {"BoundIAMPrincipalARNs": ["arn:aws:iam::1:role/*/a"], "EnableIAMEntityDetails": True},
+            "Only one wildcard",
+        ),
+        (
+            "aws-iam",
+            {"BoundIAMPrincipalARNs": ["arn:aws:iam::1:role/a"], "IAMEntityTags": ["t"]},
+            "to use IAMUserTags",
+        ),
+        (
+            "aws-iam",
+            {"BoundIAMPrincipalARNs": ["arn:aws:iam::1:role/a"], "STSEndpoint": "http://elsewhere/"},
+            "STSEndpoint must be an https address",
+        ),
     ],
 )
 def test_bad_ones(kind: str, config: dict[str, Any], words: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import threading
 import urllib.request
+from base64 import b64decode
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +38,29 @@ def test_what_is_missing(cli: Any, stub: Any, tmp_path: Path) -> None:
         "-method ci -bearer-token-file y",
         f"-method ci -token-sink-file {tmp_path / 's'}",
         f"-method ci -token-sink-file {tmp_path / 's'} -bearer-token-file {tmp_path / 'empty'}",
-        f"-method ci -token-sink-file {tmp_path / 's'} -type aws",
+        f"-method ci -token-sink-file {tmp_path / 's'} -type ldap",
+        f"-method ci -token-sink-file {tmp_path / 's'} -aws-region x",
+        f"-method ci -token-sink-file {tmp_path / 's'} -aws-auto-bearer-token -bearer-token-file y",
     ):
         assert cli(f"login {words}").status == 1
     assert not (tmp_path / "s").exists()
+
+
+def test_aws_credentials_become_a_bearer_token(
+    cli: Any, stub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub.answer("acl/login", ROW, method="POST")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDX")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    flags = "-aws-auto-bearer-token -aws-region eu-west-1 -aws-server-id-header-value us"
+    done = cli(f"login -method ci -token-sink-file {tmp_path / 'token'} {flags}")
+    assert (done.status, done.out, (tmp_path / "token").read_text()) == (0, "", "the-secret")
+    bearer = json.loads(stub.last.json["BearerToken"])
+    assert bearer["iam_http_request_method"] == "POST"
+    assert b64decode(bearer["iam_request_url"]) == b"https://sts.eu-west-1.amazonaws.com/"
+    headers = json.loads(b64decode(bearer["iam_request_headers"]))
+    assert headers["X-Consul-IAM-ServerID"] == ["us"] and "hush" not in stub.last.json["BearerToken"]
+    assert "Credential=AKIDX/" in headers["Authorization"][0] and "x-consul-iam-serverid" in headers["Authorization"][0]
 
 
 def test_a_person_logs_in_with_a_browser(cli: Any, stub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

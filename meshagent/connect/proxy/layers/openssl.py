@@ -15,6 +15,7 @@ from typing import Any
 
 from cryptography.hazmat.bindings.openssl.binding import Binding
 
+from meshagent.connect.cipher_suites import openssl_name
 from meshagent.connect.mesh_settings import TlsBounds
 from meshagent.connect.peers import trust_domain_of
 from meshagent.errors import Unavailable
@@ -29,16 +30,13 @@ _TLS13_SUITES = b"TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POL
 #: Versions as entries name them. What is older than 1.2 is not spoken: an older lower bound means 1.2.
 _VERSIONS = {"TLSv1_2": lib.TLS1_2_VERSION, "TLSv1_3": lib.TLS1_3_VERSION}
 _OLD = frozenset({"TLSv1_0", "TLSv1_1"})
-#: Suites of TLS 1.2 as entries (and Go) name them -> as OpenSSL does. The leaf is ECDSA or RSA: the suites of the other
-#: are never agreed on. Those of a static RSA key or with CBC have no forward secrecy or no AEAD, and are not spoken.
-_SUITES = {
-    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": b"ECDHE-ECDSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": b"ECDHE-ECDSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": b"ECDHE-ECDSA-CHACHA20-POLY1305",
-    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": b"ECDHE-RSA-AES128-GCM-SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": b"ECDHE-RSA-AES256-GCM-SHA384",
-    "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": b"ECDHE-RSA-CHACHA20-POLY1305",
-}
+#: Suites of TLS 1.2 that are spoken. The leaf is ECDSA or RSA: the suites of the other are never agreed on. Those of a
+#: static RSA key or with CBC have no forward secrecy or no AEAD, and are not spoken.
+_SUITES = frozenset(
+    f"TLS_ECDHE_{key}_WITH_{cipher}"
+    for key in ("ECDSA", "RSA")
+    for cipher in ("AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256")
+)
 #: X25519 first: its key share is in the first flight. The hybrid with ML-KEM would double the cost of a handshake.
 _GROUPS = b"X25519:P-256:P-384:P-521"
 _NO_BOUNDS = TlsBounds()
@@ -121,7 +119,7 @@ class TlsContext:
         lib.SSL_CTX_set_min_proto_version(context, _VERSIONS.get(bounds.min_version, lib.TLS1_2_VERSION))
         if bounds.max_version in _VERSIONS:
             lib.SSL_CTX_set_max_proto_version(context, _VERSIONS[bounds.max_version])
-        known = [_SUITES[name] for name in bounds.cipher_suites if name in _SUITES]
+        known = [openssl_name(name).encode() for name in bounds.cipher_suites if name in _SUITES]
         if bounds.cipher_suites and not known and bounds.max_version == "TLSv1_2":
             raise Unavailable("none of the cipher suites of the mesh entry can be spoken")
         _must(lib.SSL_CTX_set_cipher_list(context, b":".join(known) or _TLS12_SUITES), "suites")
