@@ -138,16 +138,17 @@ class Mesh:
         if self._replica is not None:
             self._replica.follow()
 
-    async def known(self) -> None:
+    async def known(self, kinds: tuple[str, ...] = ()) -> None:
         """Return when this agent knows roots and the entries that decisions are made of, as new as the leader had them
-        since it started: who has just begun must not take what he has not heard yet for the default.
+        since it started: who has just begun must not take what he has not heard yet for the default. `kinds` are
+        further kinds of entries that are needed.
 
         Raises:
             Unavailable: no server has told them yet.
             NoLeader: nobody could say whether they are of now.
         """
         if self._replica is not None:
-            await self._replica.known()
+            await self._replica.known(kinds)
         if not self._current:
             await self._agent.log.read_barrier()
             self._current = True

@@ -1,9 +1,9 @@
 """What a client agent knows of the mesh: roots, config entries and instances of upstreams, as the servers tell.
 
 They are kept in the tables of the client's own store, with the topics of every change, so that decisions and snapshots
-of proxies work from a store on clients as on servers. Private keys never come here. Everything is followed from when it
-is first needed; until all entries have come there are no decisions: what is not known yet must not be taken for the
-default.
+of proxies work from a store on clients as on servers. Private keys of the authority never come here, those of an API
+gateway's certificates where one is registered. Everything is followed from when it is first needed; until all entries
+have come there are no decisions: what is not known yet must not be taken for the default.
 
 Source: our own; questions in agent/rpc/questions.py. What may change here: which tables are followed.
 """
@@ -73,20 +73,23 @@ class MeshReplica(Observer):
         """Follow the roots from now on."""
         self._follow(questions.ROOTS, "")
 
-    def follow(self) -> None:
-        """Follow roots and entries from now on."""
+    def follow(self, kinds: tuple[str, ...] = ()) -> None:
+        """Follow roots and entries from now on, those of `kinds` too."""
         self.follow_roots()
         self._follow(questions.PEER_ROOTS, "")
-        for kind in KINDS:
+        for kind in (*KINDS, *kinds):
+            if (questions.CONFIG_KIND, kind) not in self._pinned:
+                self._missing.add(kind)
             self._follow(questions.CONFIG_KIND, kind)
 
-    async def known(self) -> None:
-        """Return when roots and the entries that decisions are made of are here; they are followed from now on.
+    async def known(self, kinds: tuple[str, ...] = ()) -> None:
+        """Return when roots and the entries that decisions are made of are here, and those of `kinds`; they are
+        followed from now on.
 
         Raises:
             Unavailable: no server has told them yet.
         """
-        self.follow()
+        self.follow(kinds)
         await self._until(lambda: not self._missing, "the intentions")
 
     async def services_known(self) -> None:

@@ -153,11 +153,7 @@ class Proxies:
             self.waiters.discard(woken)
 
     def _registered_ids(self) -> list[str]:
-        return [
-            service_id
-            for service_id, entry in self.agent.local.services.items()
-            if entry.service.kind == "connect-proxy"
-        ]
+        return [id_ for id_, entry in self.agent.local.services.items() if _is_proxy(entry.service)]
 
     def _watch_services(self) -> None:
         if self._services is None or not self._services.active:
@@ -190,17 +186,20 @@ class Proxies:
 
     async def _current(self, proxy_id: str) -> tuple[ProxySnapshot, str]:
         service = self._registered(proxy_id)
-        await self._mesh.known()
-        from meshagent.connect.transparent import MODE
+        from meshagent.connect.kinds import KINDS, identity_of
 
-        if service.proxy.mode == MODE:
+        kind = KINDS[service.kind]
+        await self._mesh.known(kind.entries)
+        if kind.services(service):
             await self._mesh.services_known()
-        name = service.proxy.destination_service_name or service.name
+        name = identity_of(service)
         await self._mesh.require_intentions(name)
         leafs = self._mesh.leafs
-        if not leafs.index_of(name):
+        agent = self.agent
+        names = kind.leaf_names(agent.store.config.lookup(), name, agent.datacenter, agent.config.domain.rstrip("."))
+        if not leafs.index_of(name) or leafs.names_of(name) != names:
             try:
-                await leafs.get(name)
+                await leafs.get(name, names)
             except MeshError as error:
                 log.warning("no leaf certificate yet: proxy=%s service=%s error=%s", proxy_id, name, error)
         service = self._registered(proxy_id)
@@ -239,7 +238,7 @@ class Proxies:
         if given is not None:
             return given
         entry = self.agent.local.services.get(proxy_id)
-        if entry is None or entry.service.kind != "connect-proxy":
+        if entry is None or not _is_proxy(entry.service):
             held = self._proxies.pop(proxy_id, None)
             if held is not None:
                 held.close()
@@ -266,6 +265,14 @@ class Proxies:
         for proxy in self._proxies.values():
             if proxy.service == service:
                 proxy.changed()
+
+
+def _is_proxy(service: Service) -> bool:
+    if not service.kind:
+        return False
+    from meshagent.connect.kinds import KINDS
+
+    return service.kind in KINDS
 
 
 def _shown(seen: Seen | None, snapshot: ProxySnapshot, digest: str) -> tuple[ProxySnapshot, str]:

@@ -25,6 +25,7 @@ from meshagent.clock import Clock
 from meshagent.connect import ca, ca_config
 from meshagent.connect.ca import BuiltRoot, SignedLeaf, Vouched, build_root
 from meshagent.connect.ca_config import CASettings
+from meshagent.connect.gateways.names import may_bear
 from meshagent.connect.root_process import build_apart
 from meshagent.connect.sealing import SealingKey, open_key, seal_key
 from meshagent.connect.secondary import Primary, Secondary
@@ -250,7 +251,10 @@ class Authority:
             return ca.server_identity(request_pem, trust_domain, datacenter)
         if agent:
             return ca.agent_identity(request_pem, trust_domain, datacenter, agent)
-        return ca.service_identity(request_pem, trust_domain, datacenter)
+        entries = self._store.config.lookup()
+        return ca.service_identity(
+            request_pem, trust_domain, datacenter, lambda service, name: may_bear(entries, service, name)
+        )
 
     async def sign_intermediate(self, request_pem: bytes) -> str:
         """The certificate (PEM) that a secondary datacenter signs its leafs with, for its request.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -176,8 +176,13 @@ class Vouched:
     names: tuple[str, ...] = ()
 
 
-def service_identity(request_pem: bytes, trust_domain: str, datacenter: str) -> Vouched:
-    """The service that a request asks for.
+def service_identity(
+    request_pem: bytes,
+    trust_domain: str,
+    datacenter: str,
+    may_bear: Callable[[str, str], bool] = lambda *_: False,
+) -> Vouched:
+    """The service that a request asks for. `may_bear` says whether a service may bear a DNS name; others are left out.
 
     Raises:
         RemoteProtocolError: no usable request.
@@ -185,7 +190,7 @@ def service_identity(request_pem: bytes, trust_domain: str, datacenter: str) -> 
     """
     from meshagent.connect import certs
 
-    uri = certs.requested_uri(request_pem)
+    uri, names = certs.requested(request_pem)
     identity = spiffe.parse(uri)
     if identity.kind != spiffe.SERVICE:
         raise BadRequest("SPIFFE ID in CSR must be a service")
@@ -193,7 +198,7 @@ def service_identity(request_pem: bytes, trust_domain: str, datacenter: str) -> 
         raise BadRequest(f"SPIFFE ID in CSR is of the trust domain {identity.trust_domain}, not {trust_domain}")
     if identity.datacenter != datacenter:
         raise BadRequest(f"SPIFFE ID in CSR from a different datacenter: {identity.datacenter}, we are {datacenter}")
-    return Vouched(uri)
+    return Vouched(uri, tuple(name for name in names if may_bear(identity.name, name)))
 
 
 def agent_identity(request_pem: bytes, trust_domain: str, datacenter: str, node: str) -> Vouched:

@@ -49,6 +49,9 @@ class Leaf:
 @dataclass(slots=True)
 class _Entry:
     leaf: Leaf | None = None
+    #: DNS names that a leaf of it has, and those of the leaf that is here.
+    wanted: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     renewal: Renewal | None = None
     used: datetime = field(default_factory=lambda: datetime.min)
     waiters: set[asyncio.Future[None]] = field(default_factory=set)
@@ -93,6 +96,11 @@ class LeafStore:
         entry = self._entries.get(service)
         return entry.leaf.signed.index if entry is not None and entry.leaf is not None else 0
 
+    def names_of(self, service: str) -> tuple[str, ...]:
+        """The DNS names that were asked for with the leaf that is here."""
+        entry = self._entries.get(service)
+        return entry.names if entry is not None else ()
+
     def held(self, service: str) -> Leaf | None:
         """The leaf that is here, good or not; asking counts as use."""
         entry = self._entries.get(service)
@@ -101,16 +109,19 @@ class LeafStore:
         entry.used = self._clock.now()
         return entry.leaf
 
-    async def get(self, service: str) -> Leaf:
-        """The leaf of a service. One that a former root signed, or that has ended, is replaced first.
+    async def get(self, service: str, names: tuple[str, ...] | None = None) -> Leaf:
+        """The leaf of a service. One that a former root signed, that has ended or has other DNS names is replaced
+        first; without `names` they stay what they are.
 
         Raises:
             MeshError: none could be had, and none that is still good is here.
         """
         entry = self._entry(service)
+        entry.wanted = entry.wanted if names is None else names
         leaf = entry.leaf
         now = self._clock.now()
-        if leaf is not None and leaf.signed.root_id == self._authority()[1] and now < leaf.valid_before:
+        good = leaf is not None and leaf.signed.root_id == self._authority()[1] and now < leaf.valid_before
+        if leaf is not None and good and entry.names == entry.wanted:
             return leaf
         try:
             return await self._issue(service, entry)
@@ -232,8 +243,9 @@ class LeafStore:
 
     async def _ask(self, service: str, entry: _Entry) -> Leaf | MeshError:
         """A failure is a value: several may wait for it, and the task itself has not failed."""
+        names = entry.wanted
         try:
-            leaf = await self._asked(service)
+            leaf = await self._asked(service, names)
         except MeshError as error:
             if entry.renewal is not None:
                 entry.renewal.failed(self._clock.now(), limited=isinstance(error, TooManyRequests))
@@ -241,7 +253,7 @@ class LeafStore:
         finally:
             entry.issuing = None
             self._woken.set()
-        entry.leaf = leaf
+        entry.leaf, entry.names = leaf, names
         if entry.renewal is None:
             entry.renewal = Renewal(self._rng, leaf.valid_after, leaf.valid_before)
         else:
@@ -253,7 +265,7 @@ class LeafStore:
         log.debug("leaf certificate: service=%s serial=%s until=%s", service, leaf.signed.serial, leaf.valid_before)
         return leaf
 
-    async def _asked(self, service: str) -> Leaf:
+    async def _asked(self, service: str, names: tuple[str, ...]) -> Leaf:
         from meshagent.connect import certs
 
         trust_domain, root = self._authority()
@@ -262,7 +274,7 @@ class LeafStore:
         uri = spiffe.format(spiffe.service_id(trust_domain, self._datacenter, service))
         # A leaf's key is always EC P-256, whatever the root's is (surface row M62).
         key = certs.new_key("ec", 256)
-        signed = await self._sign(certs.request(key, uri))
+        signed = await self._sign(certs.request(key, uri, names))
         return Leaf(
             signed,
             key.decode("ascii"),

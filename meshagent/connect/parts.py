@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from meshagent.catalog import queries
+from meshagent.catalog.config_entries import WatchedEntries
+from meshagent.catalog.entries.entry import Entry
 from meshagent.catalog.entries.exported_services import ExportedServices
 from meshagent.catalog.entries.jwt_provider import JWTProvider
 from meshagent.catalog.entries.mesh import Mesh
@@ -33,13 +35,15 @@ from meshagent.connect import spiffe
 from meshagent.connect.central import merged_upstream
 from meshagent.connect.chain import DEFAULT_CONNECT_TIMEOUT, Chain, Overrides, Target, compile_chain
 from meshagent.connect.exposing import exposed_of
+from meshagent.connect.gateways.filling import Filling
+from meshagent.connect.instances import sorted_out
 from meshagent.connect.intentions import Default, Intention, matching, providers_of
+from meshagent.connect.kinds import KINDS, identity_of
 from meshagent.connect.mesh_settings import MeshSettings, mesh_settings
 from meshagent.connect.observing import observing_of
 from meshagent.connect.peers import Trust, identities_of, peer_chain, peer_sni
 from meshagent.connect.snapshot import (
     Cluster,
-    Endpoint,
     Outbound,
     ProxySnapshot,
     bind_address_of,
@@ -49,9 +53,10 @@ from meshagent.connect.snapshot import (
 from meshagent.connect.transparent import MODE, Transparent, addresses_of, reachable, transparent_of
 from meshagent.errors import MeshError
 
-__all__ = ["Instances", "Leaf", "Services", "SnapshotParts", "endpoints_of"]
+__all__ = ["Instances", "Leaf", "Services", "SnapshotParts"]
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Entry)
 #: Certificate chain and private key (PEM), when it began and ends (ISO 8601); "" without one.
 Leaf = tuple[str, str, str, str]
 #: The instances that give mesh access to a service, with the topics of their change.
@@ -81,9 +86,9 @@ class SnapshotParts:
     ) -> None:
         """`instances` gives those of a service in place of the store's, `services` the services of the mesh."""
         self._store = store
-        self._services = services or (lambda: mesh_services(store))
-        self._instances = instances or self._stored
-        self._datacenter = datacenter
+        self.services = services or (lambda: mesh_services(store))
+        self.instances = instances or self._stored
+        self.datacenter = datacenter
         self._on_change = on_change
         self._parts: dict[tuple[str, ...], _Part] = {}
         self._used: set[tuple[str, ...]] = set()
@@ -102,36 +107,38 @@ class SnapshotParts:
         """The snapshot of a registered proxy. `leaf` is (chain, private key, begin, end); `here` where the agent is,
         `checks` which ones of its checks go through the proxy, `host_address` where those come from."""
         self._used = set()
-        name = service.proxy.destination_service_name or service.name
-        transparent = self._transparent(service)
-        wanted: list[_Wanted] = [(one, ()) for one in service.proxy.upstreams or ()]
-        outbound, targets = self._outbound(wanted if transparent is None else self._with_virtual(name, default, wanted))
+        name = identity_of(service)
+        filled = KINDS[service.kind].fill(self, service, default)
+        targets = list(filled.targets)
         clusters = {target.id: self._cluster_of(target) for target in targets}
+        intentions = self.part(("intentions", name), lambda: self._intentions(name))
+        providers = tuple(dict.fromkeys((*providers_of(intentions), *filled.providers)))
         place = service.locality or here or Locality()
-        roots = self._part(("roots",), self._roots)
+        roots = self.part(("roots",), self._roots)
         snapshot = ProxySnapshot(
             proxy_id=service.id,
             service=name,
-            datacenter=self._datacenter,
+            datacenter=self.datacenter,
             trust_domain=self._store.ca.trust_domain,
             default_allow=default.allow,
             default_reason=default.reason,
-            intentions=(intentions := self._part(("intentions", name), lambda: self._intentions(name))),
+            intentions=intentions,
             roots=roots,
             leaf_chain=leaf[0],
             leaf_key=leaf[1],
-            inbound=inbound_of(service),
-            outbound=outbound,
+            inbound=filled.inbound,
+            outbound=filled.outbound,
             clusters=clusters,
             region=place.region,
             zone=place.zone,
-            jwt_providers=self._part(("jwt-providers", *providers_of(intentions)), lambda: self._providers(intentions)),
+            jwt_providers=self.part(("jwt-providers", *providers), lambda: self._providers(providers)),
             leaf_valid=leaf[2:],
             observing=observing_of(service.proxy.config or {}, service.proxy.access_logs),
             rate_limits=limits_of(service.proxy.config or {}),
             exposed=exposed_of(service, bind_address_of(service), checks, host_address),
-            mesh=self._part(("settings", name), lambda: self._settings(name)),
-            transparent=transparent,
+            mesh=self.part(("settings", name), lambda: self._settings(name)),
+            transparent=filled.transparent,
+            gateway=filled.gateway,
             trusts=self._trusts(name, {target.peer for target in targets if target.peer}),
             kind=service.kind,
             config=service.proxy.config or {},
@@ -147,9 +154,36 @@ class SnapshotParts:
             part.subscription.cancel()
         self._parts.clear()
 
-    # --- parts -------------------------------------------------------------------------------------------------
+    # --- what the kinds ask ------------------------------------------------------------------------------------
 
-    def _part(self, key: tuple[str, ...], make: Callable[[], tuple[T, Iterable[Topic]]]) -> T:
+    def sidecar(self, service: Service, default: Default) -> Filling:
+        """What a sidecar has."""
+        transparent = self._transparent(service)
+        wanted: list[_Wanted] = [(one, ()) for one in service.proxy.upstreams or ()]
+        if transparent is not None:
+            wanted = self._with_virtual(identity_of(service), default, wanted)
+        outbound, targets = self._outbound(wanted)
+        return Filling(outbound=outbound, targets=targets, inbound=inbound_of(service), transparent=transparent)
+
+    @property
+    def trust_domain(self) -> str:
+        """Of the mesh; whoever keeps it watches `ca-roots`."""
+        return self._store.ca.trust_domain
+
+    def watched(self) -> WatchedEntries:
+        """The config entries, which note what they were asked."""
+        return self._store.config.watched()
+
+    def entry(self, type_: type[E], name: str) -> E | None:
+        """One config entry."""
+
+        def make() -> tuple[E | None, Iterable[Topic]]:
+            entries = self.watched()
+            return entries.get(type_, name), entries.topics
+
+        return self.part(("entry", str(type_.__struct_config__.tag), name), make)
+
+    def part(self, key: tuple[str, ...], make: Callable[[], tuple[T, Iterable[Topic]]]) -> T:
         self._used.add(key)
         held = self._parts.get(key)
         if held is None:
@@ -159,6 +193,8 @@ class SnapshotParts:
             held = self._parts[key] = _Part(value, subscription)
         found: T = held.value
         return found
+
+    # --- parts -------------------------------------------------------------------------------------------------
 
     def _drop(self, key: tuple[str, ...]) -> None:
         self._parts.pop(key, None)
@@ -173,14 +209,14 @@ class SnapshotParts:
         found = matching(lambda wanted: entries.get(ServiceIntentions, wanted), name)
         return tuple(found), entries.topics
 
-    def _providers(self, intentions: Iterable[Intention]) -> tuple[tuple[JWTProvider, ...], Iterable[Topic]]:
+    def _providers(self, names: Iterable[str]) -> tuple[tuple[JWTProvider, ...], Iterable[Topic]]:
         entries = self._store.config.watched()
-        found = [entries.get(JWTProvider, name) for name in providers_of(intentions)]
+        found = [entries.get(JWTProvider, name) for name in names]
         return tuple(one for one in found if one is not None), entries.topics
 
     def _trusts(self, name: str, dialled: set[str]) -> tuple[Trust, ...]:
         """The peers that `name` is exported to, and those whose services it calls."""
-        found = self._part(("trusts", name), lambda: self._bundles(name))
+        found = self.part(("trusts", name), lambda: self._bundles(name))
         return tuple(one for one in found if one.incoming or one.peer in dialled)
 
     def _bundles(self, name: str) -> tuple[tuple[Trust, ...], Iterable[Topic]]:
@@ -204,7 +240,7 @@ class SnapshotParts:
         found: list[Outbound] = []
         targets: dict[str, Target] = {}
         for upstream, virtual_ips in upstreams:
-            chain, problem = self._chain_of(upstream)
+            chain, problem = self.chain_of(upstream)
             found.append(outbound_of(upstream, chain, problem, virtual_ips))
             if chain is not None:
                 targets.update(chain.targets)
@@ -215,7 +251,7 @@ class SnapshotParts:
     def _transparent(self, service: Service) -> Transparent | None:
         if service.proxy.mode != MODE:
             return None
-        return transparent_of(service, self._part(("mesh",), self._mesh))
+        return transparent_of(service, self.part(("mesh",), self._mesh))
 
     def _mesh(self) -> tuple[Mesh | None, Iterable[Topic]]:
         entries = self._store.config.watched()
@@ -224,11 +260,11 @@ class SnapshotParts:
     def _with_virtual(self, source: str, default: Default, upstreams: list[_Wanted]) -> list[_Wanted]:
         """Upstreams with their virtual addresses, and all other services that `source` may talk to."""
         key = ("reachable", source, str(default.allow))
-        services = self._part(key, lambda: self._reachable(source, default))
+        services = self.part(key, lambda: self._reachable(source, default))
         addresses = {one.name.lower(): self._addresses(one) for one in services}
         found: list[_Wanted] = []
         for upstream, _ in upstreams:
-            here = upstream.datacenter in {"", self._datacenter} and not upstream.destination_peer
+            here = upstream.datacenter in {"", self.datacenter} and not upstream.destination_peer
             plain = here and upstream.destination_type == "service"
             found.append((upstream, addresses.pop(upstream.destination_name.lower(), ()) if plain else ()))
         left = [one.name for one in services if one.name.lower() in addresses]
@@ -236,15 +272,15 @@ class SnapshotParts:
 
     def _reachable(self, source: str, default: Default) -> tuple[tuple[MeshService, ...], Iterable[Topic]]:
         entries = self._store.config.lookup()
-        found = reachable(self._services(), lambda name: entries.get(ServiceIntentions, name), source, default)
+        found = reachable(self.services(), lambda name: entries.get(ServiceIntentions, name), source, default)
         return found, (MESH_SERVICES, ("config-kind", "service-intentions"))
 
     def _addresses(self, service: MeshService) -> tuple[str, ...]:
         def make() -> tuple[tuple[str, ...], Iterable[Topic]]:
-            rows, topics = self._instances(service.name)
+            rows, topics = self.instances(service.name)
             return addresses_of(service, rows), topics
 
-        return self._part(("virtual", service.name, *service.addresses), make)
+        return self.part(("virtual", service.name, *service.addresses), make)
 
     def _implicit(self, source: str, name: str) -> Upstream:
         """An upstream that no registration lists."""
@@ -254,29 +290,29 @@ class SnapshotParts:
             own = entries.get(ServiceDefaults, source)
             return merged_upstream(Upstream(destination_name=name), own, entries), entries.topics
 
-        return self._part(("implicit", source, name), make)
+        return self.part(("implicit", source, name), make)
 
     # --- chains and instances ----------------------------------------------------------------------------------
 
-    def _chain_of(self, upstream: Upstream) -> tuple[Chain | None, str]:
+    def chain_of(self, upstream: Upstream) -> tuple[Chain | None, str]:
         name = upstream.destination_name
         if upstream.destination_type != "service":
             return None, f"upstreams of type {upstream.destination_type} are not built yet"
         if upstream.destination_peer:
             return self._peer_chain(upstream), ""
-        datacenter = upstream.datacenter or self._datacenter
+        datacenter = upstream.datacenter or self.datacenter
         protocol = str((upstream.config or {}).get("protocol") or "")
         gateway = upstream.mesh_gateway.mode
         timeout = _timeout_of(upstream)
         key = ("chain", name, datacenter, protocol, timeout, gateway)
-        return self._part(key, lambda: self._compiled(name, datacenter, Overrides(protocol, timeout, gateway)))
+        return self.part(key, lambda: self._compiled(name, datacenter, Overrides(protocol, timeout, gateway)))
 
     def _peer_chain(self, upstream: Upstream) -> Chain:
         protocol = str((upstream.config or {}).get("protocol") or "tcp").lower()
         timeout = _timeout_of(upstream) or DEFAULT_CONNECT_TIMEOUT
-        domain = self._part(("trust-domain",), lambda: (self._store.ca.trust_domain, ("ca-roots",)))
+        domain = self.part(("trust-domain",), lambda: (self._store.ca.trust_domain, ("ca-roots",)))
         name, peer = upstream.destination_name, upstream.destination_peer.lower()
-        return peer_chain(name, peer, self._datacenter, protocol, domain, timeout)
+        return peer_chain(name, peer, self.datacenter, protocol, domain, timeout)
 
     def _compiled(
         self, name: str, datacenter: str, overrides: Overrides
@@ -291,35 +327,35 @@ class SnapshotParts:
 
     def _cluster_of(self, target: Target) -> Cluster:
         if target.peer:  # a chain does not know how a peer is called
-            domain = self._part(("trust-domain",), lambda: (self._store.ca.trust_domain, ("ca-roots",)))
+            domain = self.part(("trust-domain",), lambda: (self._store.ca.trust_domain, ("ca-roots",)))
             target = msgspec.structs.replace(target, sni=peer_sni(target.service, domain))
         key = ("cluster", target.id)
         held = self._parts.get(key)
         if held is not None and held.value.target != target:  # the entries behind it say something else now
             self._parts.pop(key).subscription.cancel()
-        return self._part(key, lambda: self._cluster(target))
+        return self.part(key, lambda: self._cluster(target))
 
     def _cluster(self, target: Target) -> tuple[Cluster, Iterable[Topic]]:
         if target.peer:
             return self._peer_cluster(target)
-        if target.datacenter != self._datacenter:
+        if target.datacenter != self.datacenter:
             # Reached through mesh gateways, which are not built yet.
             return Cluster(target, ()), ("ca-roots",)
         trust_domain = self._store.ca.trust_domain
         identity = spiffe.format(spiffe.service_id(trust_domain, target.datacenter, target.service))
-        rows, topics = self._instances(target.service)
-        return Cluster(target, (identity,), *_sorted_out(rows, target)), (*topics, "ca-roots")
+        rows, topics = self.instances(target.service)
+        return Cluster(target, (identity,), *sorted_out(rows, target)), (*topics, "ca-roots")
 
     def _peer_cluster(self, target: Target) -> tuple[Cluster, Iterable[Topic]]:
         """Instances of a peer are dialled directly; nobody is, before the peer has told its roots."""
-        found, topics = self._instances(at_peer(target.service, target.peer))
+        found, topics = self.instances(at_peer(target.service, target.peer))
         rows = list(found)
         bundle = self._store.peerings.bundles.get(target.peer)
         topics = (*topics, "peering-bundles")
         if bundle is None:
             return Cluster(target, ()), topics
         identities = identities_of(target.service, bundle.trust_domain, rows)
-        return Cluster(target, identities, *_sorted_out(rows, target)), topics
+        return Cluster(target, identities, *sorted_out(rows, target)), topics
 
     def _stored(self, service: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
         name, peer = split_peer(service)
@@ -327,58 +363,8 @@ class SnapshotParts:
         return result.rows, result.topics
 
 
-def endpoints_of(rows: Iterable[ServiceEntry], target: Target) -> tuple[Endpoint, ...]:
-    """The instances of a target that may be dialled: its subset, and no critical ones."""
-    return _sorted_out(rows, target)[0]
-
-
-def _sorted_out(rows: Iterable[ServiceEntry], target: Target) -> tuple[tuple[Endpoint, ...], tuple[Endpoint, ...]]:
-    """(the instances of a target that may be dialled, those that may not)."""
-    subset = target.instances
-    matches: Callable[[Any], Any] | None = None
-    if subset.filter:
-        from meshagent.catalog.filters import compile_filter  # with re2: only where a filter is used
-
-        try:
-            matches = compile_filter(subset.filter, "service_entry")
-        except MeshError:
-            return (), ()
-    allowed = {"passing"} if subset.only_passing else {"passing", "warning"}
-    good: list[Endpoint] = []
-    bad: list[Endpoint] = []
-    for entry in rows:
-        if matches is not None and not matches(entry):
-            continue
-        service = entry.service
-        statuses = {check.status for check in entry.checks}
-        warning = "warning" in statuses
-        weight = service.weights.warning if warning else service.weights.passing
-        place = service.locality or entry.node.locality or Locality()
-        found = Endpoint(
-            service.id, entry.node.name, service.address or entry.node.address, service.port,
-            "warning" if warning else "passing", min(max(weight, 1), 65535),
-            place.region, place.zone, _direct_port(service),
-        )  # fmt: skip
-        if weight > 0 and statuses <= allowed:
-            good.append(found)
-        else:
-            bad.append(msgspec.structs.replace(found, status="critical"))
-    return tuple(sorted(good, key=_at)), tuple(sorted(bad, key=_at))
-
-
-def _at(one: Endpoint) -> tuple[str, str]:
-    return one.node, one.id
-
-
 def _timeout_of(upstream: Upstream) -> str:
     """The time to connect that a registration asks for, as entries write it; "" for none."""
     milliseconds = (upstream.config or {}).get("connect_timeout_ms")
     whole = isinstance(milliseconds, int) and not isinstance(milliseconds, bool) and 0 < milliseconds < 2**31
     return f"{milliseconds}ms" if whole else ""
-
-
-def _direct_port(service: Service) -> int:
-    proxy = service.proxy
-    block = proxy.transparent_proxy
-    directly = proxy.mode == MODE and block is not None and block.dialed_directly
-    return proxy.local_service_port if directly else 0

@@ -20,6 +20,7 @@ from meshagent.catalog.entries.rate_limits import NO_LIMITS, RateLimits
 from meshagent.catalog.model import EnvoyExtension, Service, Upstream
 from meshagent.connect.chain import Chain, Target
 from meshagent.connect.exposing import Exposed
+from meshagent.connect.gateways.edge import Edge
 from meshagent.connect.intentions import Intention
 from meshagent.connect.l7 import Extras, extras_of
 from meshagent.connect.mesh_settings import MeshSettings
@@ -31,6 +32,7 @@ from meshagent.connect.transparent import Transparent
 __all__ = [
     "Cluster",
     "Endpoint",
+    "Gateway",
     "Inbound",
     "Outbound",
     "ProxySnapshot",
@@ -38,6 +40,10 @@ __all__ = [
     "inbound_of",
     "outbound_of",
 ]
+
+
+#: What a gateway of any kind does; a kind is another tagged struct of `gateways/`.
+Gateway = Edge
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -120,6 +126,8 @@ class Outbound(msgspec.Struct, frozen=True):
     resilience: Resilience = Resilience()
     extras: Extras = Extras()
     virtual_ips: tuple[str, ...] = ()
+    #: Its key where the listener of a gateway hands over what is for it.
+    at: str = ""
     #: "service" or "prepared_query".
     destination_type: str = "service"
     #: Where it is, when another datacenter or a peer was asked for.
@@ -153,6 +161,8 @@ class Outbound(msgspec.Struct, frozen=True):
     @property
     def key(self) -> str:
         """Where it listens: its name among listeners. One without a listener is known by its service."""
+        if self.at:
+            return self.at
         return self.socket_path or (f"{self.address}:{self.port}" if self.port else f"virtual:{self.name}")
 
 
@@ -185,6 +195,8 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
     transparent: Transparent | None = None
     #: Peers that this proxy has to do with.
     trusts: tuple[Trust, ...] = ()
+    #: What a gateway does; None of a sidecar.
+    gateway: Gateway | None = None
     #: As registered: connect-proxy, or a gateway's.
     kind: str = "connect-proxy"
     #: The opaque configuration of the proxy, with the central one in it.
@@ -192,8 +204,10 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
     extensions: tuple[EnvoyExtension, ...] = ()
 
     def shown(self) -> Any:
-        """As builtins, without the private key."""
-        return {**msgspec.to_builtins(self), "leaf_key": "hidden" if self.leaf_key else ""}
+        """As builtins, without private keys."""
+        plain = msgspec.to_builtins(msgspec.structs.replace(self, gateway=None))
+        gateway = self.gateway.shown() if self.gateway is not None else None
+        return {**plain, "gateway": gateway, "leaf_key": "hidden" if self.leaf_key else ""}
 
     def digest(self) -> str:
         """Tells snapshots apart."""

@@ -10,6 +10,7 @@ import pytest
 from meshtest.inprocess import InProcess
 
 from meshagent.agent.proxies import UNUSED_S
+from meshagent.connect.certs import facts
 from meshagent.errors import Denied, NoLeader
 
 WEB = {
@@ -217,3 +218,25 @@ async def test_one_that_nothing_may_be_said_of_stays_as_it_is_and_the_others_go_
     fresh = (await agent.ask("PUT", ALL, value={})).json
     assert list(fresh["Digests"]) == ["db-sidecar-proxy"], "one that has nothing gets nothing"
     assert (await agent.ask("GET", PATH)).status == 403
+
+
+async def test_an_ingress_gateway_has_a_leaf_of_its_own_with_the_names_of_its_hosts(agent: InProcess) -> None:
+    gateway = {"Kind": "ingress-gateway", "Name": "edge", "Port": 27400, "Address": "127.0.0.1"}
+    await agent.put("/v1/agent/service/register", gateway)
+    await agent.put("/v1/config", {"Kind": "service-defaults", "Name": "web", "Protocol": "http"})
+    listener = {"Port": 27401, "Protocol": "http", "Services": [{"Name": "web", "Hosts": ["web.example.com"]}]}
+    entry = {"Kind": "ingress-gateway", "Name": "edge", "Listeners": [listener]}
+    await agent.put("/v1/config", entry)
+    path = "/v1/agent/connect/proxy/edge"
+    plain = (await agent.ask("GET", path)).json
+    assert (plain["service"], plain["inbound"], plain["gateway"]["addresses"]) == ("edge", None, ["127.0.0.1"])
+    assert [one["port"] for one in plain["gateway"]["listeners"]] == [27401]
+    assert facts(plain["leaf_chain"].encode()).dns_names == ()
+    await agent.put("/v1/config", {**entry, "TLS": {"Enabled": True}})
+    asking = asyncio.ensure_future(agent.ask("GET", path))
+    await agent.clock.advance(2.0)
+    names = facts((await asking).json["leaf_chain"].encode()).dns_names
+    assert names == ("*.ingress.consul", "*.ingress.dc1.consul", "web.example.com")
+    asking = asyncio.ensure_future(agent.ask("PUT", "/v1/agent/connect/proxies", {"Known": {}}))
+    await agent.clock.advance(2.0)
+    assert sorted((await asking).json["Digests"]) == ["edge", "web-sidecar-proxy"]

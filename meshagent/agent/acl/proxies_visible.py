@@ -6,8 +6,8 @@ nodes that it may not read are not there. So registering a proxy with an upstrea
 asking for it.
 
 Source: surface rows L6, L9, L10, M70; developer.hashicorp.com/consul/docs/security/acl (the token of a proxy needs
-service:write on its service, service:read and node:read for upstreams). Pure. What may change here: another part of the
-snapshot that speaks of others is another line of `seen_by`.
+service:write on its service, service:read and node:read for upstreams, an API gateway mesh:read too). Pure. What may
+change here: another part of the snapshot that speaks of others is another line of `seen_by`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from __future__ import annotations
 import msgspec
 
 from meshagent.agent.acl.access import Access
-from meshagent.connect.snapshot import Cluster, Outbound, ProxySnapshot
+from meshagent.connect.gateways.edge import Edge
+from meshagent.connect.snapshot import Cluster, Gateway, Outbound, ProxySnapshot
 
 __all__ = ["seen_by"]
 
@@ -27,24 +28,41 @@ def seen_by(access: Access, snapshot: ProxySnapshot) -> ProxySnapshot:
     if access.sees_all:
         return snapshot
     # A proxy in transparent mode has upstreams that nobody named: that they are there is what may not be seen.
-    named = [one for one in snapshot.outbound if one.listens or access.allows("service", "read", one.name)]
+    named = [one for one in snapshot.outbound if one.listens or one.at or access.allows("service", "read", one.name)]
     outbound = tuple(_outbound(access, one) for one in named)
     clusters = {
         name: _cluster(access, one)
         for name, one in snapshot.clusters.items()
         if snapshot.transparent is None or access.allows("service", "read", one.target.service)
     }
-    same = len(clusters) == len(snapshot.clusters) and len(outbound) == len(snapshot.outbound)
+    gateway = _gateway(access, snapshot.gateway)
+    same = gateway is snapshot.gateway
+    same = same and len(clusters) == len(snapshot.clusters) and len(outbound) == len(snapshot.outbound)
     same = same and all(new is old for new, old in zip(outbound, snapshot.outbound, strict=True))
     if same and all(clusters[name] is one for name, one in snapshot.clusters.items()):
         return snapshot
-    return msgspec.structs.replace(snapshot, outbound=outbound, clusters=clusters)
+    return msgspec.structs.replace(snapshot, outbound=outbound, clusters=clusters, gateway=gateway)
 
 
 def _outbound(access: Access, one: Outbound) -> Outbound:
-    if one.chain is None or access.allows("service", "read", one.name):
+    if one.chain is None:
+        return one
+    # The upstreams of an API gateway are host names, with the services that their routes lead to.
+    names = {target.service for target in one.chain.targets.values()} if one.at else {one.name}
+    if any(access.allows("service", "read", name) for name in names):
         return one
     return msgspec.structs.replace(one, chain=None, problem=_HIDDEN)
+
+
+def _gateway(access: Access, gateway: Gateway | None) -> Gateway | None:
+    """Private keys of certificates are entries of the mesh: who may not read those does without their listeners."""
+    if not isinstance(gateway, Edge) or access.allows("mesh", "read"):
+        return gateway
+    kept = tuple(one for one in gateway.listeners if one.tls is None or not one.tls.certificates)
+    if len(kept) == len(gateway.listeners):
+        return gateway
+    problems = (*gateway.problems, "the token may not read the certificates of listeners (mesh:read)")
+    return msgspec.structs.replace(gateway, listeners=kept, problems=problems)
 
 
 def _cluster(access: Access, cluster: Cluster) -> Cluster:

@@ -25,6 +25,7 @@ from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import JSON, Response, encode_json
 from meshagent.agent.http.routes import Route
 from meshagent.catalog import model
+from meshagent.connect.central import MERGED_KINDS
 from meshagent.connect.snapshot import ProxySnapshot
 from meshagent.errors import BadRequest, MeshError, NotFound
 
@@ -168,7 +169,7 @@ async def _proxies(agent: Agent, request: Request) -> Response:
         seen, wait_s = await _seen_by_registration(agent, guardian), min(wait_s, _OWN_WAIT_S)
     else:
         for id_, held_here in agent.local.services.items():
-            if held_here.service.kind == "connect-proxy":
+            if held_here.service.kind in MERGED_KINDS:
                 require_proxy(agent.local, request.access, id_)
         seen = _seen(agent, request)
     digests, snapshots = await mesh_of(agent).proxies.changed(held.Known, wait_s, seen)

@@ -9,7 +9,7 @@ developer.hashicorp.com/consul/docs/connect/manage-traffic/discovery-chain. What
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from meshagent.catalog.entries.entry import Entry
@@ -40,6 +40,10 @@ class Lookup:
     def all(self, type_: type[E]) -> list[E]:
         """All entries of a kind, by name."""
         return [one for one in self._kind(str(type_.__struct_config__.tag)) if isinstance(one, type_)]
+
+    def over(self, made: Mapping[tuple[str, str], Entry]) -> Lookup:
+        """These entries, those of `made` (by kind and name in lower case) in place of their own."""
+        return Lookup(lambda kind, name: made.get((kind, name.lower())) or self._get(kind, name), self._kind)
 
 
 def is_http(protocol: str) -> bool:

@@ -1,0 +1,65 @@
+"""Instances of a service as endpoints of a target: which may be dialled, and how. Pure.
+
+Source: surface rows M24, M44 (weights, checks); developer.hashicorp.com/consul/docs/connect/config-entries/
+service-resolver. What may change here: further facts of an instance, as fields of `Endpoint`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from meshagent.catalog.model import Locality, Service, ServiceEntry
+from meshagent.connect.chain import Target
+from meshagent.connect.snapshot import Endpoint
+from meshagent.connect.transparent import MODE
+from meshagent.errors import MeshError
+
+__all__ = ["sorted_out"]
+
+
+def sorted_out(rows: Iterable[ServiceEntry], target: Target) -> tuple[tuple[Endpoint, ...], tuple[Endpoint, ...]]:
+    """(the instances of a target that may be dialled: its subset, and no critical ones; those that may not)."""
+    subset = target.instances
+    matches: Callable[[Any], Any] | None = None
+    if subset.filter:
+        from meshagent.catalog.filters import compile_filter  # with re2: only where a filter is used
+
+        try:
+            matches = compile_filter(subset.filter, "service_entry")
+        except MeshError:
+            return (), ()
+    allowed = {"passing"} if subset.only_passing else {"passing", "warning"}
+    good: list[Endpoint] = []
+    bad: list[Endpoint] = []
+    for entry in rows:
+        if matches is not None and not matches(entry):
+            continue
+        service = entry.service
+        statuses = {check.status for check in entry.checks}
+        warning = "warning" in statuses
+        weight = service.weights.warning if warning else service.weights.passing
+        place = service.locality or entry.node.locality or Locality()
+        found = Endpoint(
+            service.id, entry.node.name, service.address or entry.node.address, service.port,
+            "warning" if warning else "passing", min(max(weight, 1), 65535),
+            place.region, place.zone, _direct_port(service),
+        )  # fmt: skip
+        if weight > 0 and statuses <= allowed:
+            good.append(found)
+        else:
+            bad.append(msgspec.structs.replace(found, status="critical"))
+    return tuple(sorted(good, key=_at)), tuple(sorted(bad, key=_at))
+
+
+def _at(one: Endpoint) -> tuple[str, str]:
+    return one.node, one.id
+
+
+def _direct_port(service: Service) -> int:
+    proxy = service.proxy
+    block = proxy.transparent_proxy
+    directly = proxy.mode == MODE and block is not None and block.dialed_directly
+    return proxy.local_service_port if directly else 0
