@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from meshagent.agent.mesh_replica import MeshReplica
     from meshagent.catalog.model import Service
     from meshagent.catalog.watch import Subscription
+    from meshagent.connect.parts import Leaf
 
 __all__ = ["Proxies", "Seen"]
 
@@ -44,12 +45,13 @@ class _Proxy:
         self._owner = owner
         self._id = proxy_id
         replica = owner.replica
-        told = (replica.instances, replica.services) if replica is not None else (None, None)
+        told = (replica.instances, replica.services, replica) if replica is not None else ()
         self.parts = SnapshotParts(owner.agent.store, owner.agent.datacenter, self.changed, *told)
         self.snapshot: ProxySnapshot | None = None
         self.digest = ""
         self.used = now
-        self.service = ""
+        #: The services whose leafs it shows.
+        self.services: tuple[str, ...] = ()
         self.waiters: set[asyncio.Event] = set()
         self._registration: Subscription | None = None
 
@@ -202,22 +204,38 @@ class Proxies:
                 await leafs.get(name, names)
             except MeshError as error:
                 log.warning("no leaf certificate yet: proxy=%s service=%s error=%s", proxy_id, name, error)
+        others = kind.speaks_for(self._entry(proxy_id).parts, name)
+        for other in others:
+            await self._mesh.require_intentions(other)
+        await asyncio.gather(*(self._leaf_of_other(proxy_id, other) for other in others))
         service = self._registered(proxy_id)
         proxy = self._entry(proxy_id)
-        proxy.service = name
+        proxy.services = (name, *others)
         proxy.watch()
         if proxy.snapshot is None:
-            leaf = leafs.held(name)
-            held = ("", "", "", "")
-            if leaf is not None:
-                held = (leaf.signed.chain, leaf.key, leaf.valid_after.isoformat(), leaf.valid_before.isoformat())
             local = self.agent.local
             checks = exposed_paths(local, service.proxy.destination_service_id)
             proxy.snapshot = proxy.parts.build(
-                service, default_in_force(self.agent), held, local.node.locality, checks, local.node.address
-            )
+                service, default_in_force(self.agent), self._held(name), local.node.locality, checks,
+                local.node.address, self._held,
+            )  # fmt: skip
             proxy.digest = proxy.snapshot.digest()
         return proxy.snapshot, proxy.digest
+
+    async def _leaf_of_other(self, proxy_id: str, service: str) -> None:
+        if self._mesh.leafs.index_of(service):
+            return
+        try:
+            await self._mesh.leafs.get(service)
+        except MeshError as error:
+            log.warning("no leaf certificate yet: proxy=%s service=%s error=%s", proxy_id, service, error)
+
+    def _held(self, service: str) -> Leaf:
+        """The leaf that is here, as snapshots have it."""
+        leaf = self._mesh.leafs.held(service)
+        if leaf is None:
+            return "", "", "", ""
+        return leaf.signed.chain, leaf.key, leaf.valid_after.isoformat(), leaf.valid_before.isoformat()
 
     async def _wait(self, proxy_id: str, timeout_s: float) -> None:
         proxy = self._entry(proxy_id)
@@ -263,7 +281,7 @@ class Proxies:
 
     def _new_leaf(self, service: str) -> None:
         for proxy in self._proxies.values():
-            if proxy.service == service:
+            if service in proxy.services:
                 proxy.changed()
 
 

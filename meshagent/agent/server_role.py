@@ -28,6 +28,7 @@ from meshagent.agent.datacenters import Datacenters
 from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.agent.entry_bootstrap import bootstrap_entries
 from meshagent.agent.event_wire import NEW_LEADER
+from meshagent.agent.federation import Federation, federation_methods
 from meshagent.agent.fsm_metrics import MeasuredStore
 from meshagent.agent.gossip.member import Status
 from meshagent.agent.leadership import Duty, Leadership, drop_history, init_cluster, init_federation, reap_tombstones
@@ -143,6 +144,7 @@ class ServerRole:
             ),
             duties=(
                 ("federation state", lambda: init_federation(agent)),
+                ("mesh gateways of other datacenters", Federation(agent, self.datacenters).run),
                 ("config entries", lambda: bootstrap_entries(agent, agent.config)),
                 ("history", lambda: drop_history(agent)),
                 ("reconcile", self.reconcile.run),
@@ -161,7 +163,7 @@ class ServerRole:
         cluster.serve({**server_methods(agent), **all_methods(agent), **self.bootstrap.methods()})
         cluster.serve({**self.serving.methods, **(mesh.rpc_methods() if mesh is not None else {})})
         everywhere = agent.extras["sidecars"] = Everywhere(agent, lambda: cluster.server.links, cluster.link)
-        cluster.serve(everywhere.methods())
+        cluster.serve({**everywhere.methods(), **federation_methods(agent)})
         if mesh is not None and mesh.authority is not None and Issuer.wanted(self._config):
             self.issuer = Issuer(agent, mesh.authority, pools)
             cluster.serve(self.issuer.methods())

@@ -28,7 +28,7 @@ from meshagent.catalog.acl.commands import (
 from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.ca import CAConfig, CAKey, CARoot
 from meshagent.catalog.entries.table import ConfigEntry
-from meshagent.catalog.model import Check, CoordinateRow, Node, PreparedQuery, Service, Session
+from meshagent.catalog.model import Check, CoordinateRow, Node, PreparedQuery, Service, ServiceEntry, Session
 from meshagent.catalog.peering.commands import PeeringCommand
 from meshagent.catalog.txn_ops import TxnCheck, TxnKV, TxnNode, TxnOp, TxnService
 from meshagent.errors import CorruptData
@@ -276,10 +276,14 @@ class AutopilotSet(msgspec.Struct, frozen=True, array_like=True, tag=90):  # sin
 
 
 class FederationStateSet(msgspec.Struct, frozen=True, array_like=True, tag=91):  # since 0.1
-    """Write what a datacenter says of itself, at the time `updated_at` (RFC 3339). Result: None."""
+    """Write what a datacenter says of itself, at the time `updated_at` (RFC 3339). Result: None.
+
+    `mesh_gateways` are those of another datacenter, with their checks.
+    """
 
     datacenter: str
     updated_at: str
+    mesh_gateways: tuple[ServiceEntry, ...] = ()
 
 
 class ManualIPsSet(msgspec.Struct, frozen=True, array_like=True, tag=92):  # since 0.1

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NO_GATEWAYS",
     "GatewayService",
+    "behind",
     "gateway_services",
     "gateways_for",
     "gateways_of",
@@ -73,6 +74,21 @@ def gateway_services(store: Store, gateway: str) -> list[GatewayService]:
         terminating = entries.get(TerminatingGateway, gateway)
         rows = _terminating(store, terminating) if terminating is not None else []
     return sorted(rows, key=lambda row: (row.service.name, row.port))
+
+
+def behind(store: Store, gateway: str) -> tuple[tuple[GatewayService, ...], tuple[Topic, ...]]:
+    """The services behind a terminating gateway, and the topics of a change."""
+    entry = store.config.lookup().get(TerminatingGateway, gateway)
+    topics: list[Topic] = [("config-entry", f"terminating-gateway/{gateway.lower()}")]
+    services = entry.services or () if entry is not None else ()
+    for service in services:
+        if service.name == "*":
+            topics.append("services")
+        else:
+            lower = service.name.lower()
+            topics += [("service", lower), ("config-entry", f"service-defaults/{lower}")]
+    rows = _terminating(store, entry) if entry is not None else []
+    return tuple(sorted(rows, key=lambda row: row.service.name)), tuple(topics)
 
 
 def last_change(store: Store) -> int:

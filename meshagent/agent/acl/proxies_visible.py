@@ -16,6 +16,7 @@ import msgspec
 
 from meshagent.agent.acl.access import Access
 from meshagent.connect.gateways.edge import Edge
+from meshagent.connect.gateways.linked import TerminatingGateway
 from meshagent.connect.snapshot import Cluster, Gateway, Outbound, ProxySnapshot
 
 __all__ = ["seen_by"]
@@ -55,7 +56,13 @@ def _outbound(access: Access, one: Outbound) -> Outbound:
 
 
 def _gateway(access: Access, gateway: Gateway | None) -> Gateway | None:
-    """Private keys of certificates are entries of the mesh: who may not read those does without their listeners."""
+    """Private keys of certificates are entries of the mesh: who may not read those does without their listeners. The
+    leaf of a service is for who may write it: without it a terminating gateway does not speak for it."""
+    if isinstance(gateway, TerminatingGateway):
+        services = tuple(one for one in gateway.services if access.allows("service", "write", one.service))
+        if len(services) == len(gateway.services):
+            return gateway
+        return msgspec.structs.replace(gateway, services=services)
     if not isinstance(gateway, Edge) or access.allows("mesh", "read"):
         return gateway
     kept = tuple(one for one in gateway.listeners if one.tls is None or not one.tls.certificates)
@@ -66,7 +73,8 @@ def _gateway(access: Access, gateway: Gateway | None) -> Gateway | None:
 
 
 def _cluster(access: Access, cluster: Cluster) -> Cluster:
-    if not access.allows("service", "read", cluster.target.service):
+    service = cluster.target.service  # "": the ways into another datacenter
+    if service and not access.allows("service", "read", service):
         return msgspec.structs.replace(cluster, endpoints=()) if cluster.endpoints else cluster
     kept = tuple(one for one in cluster.endpoints if access.allows("node", "read", one.node))
     return cluster if len(kept) == len(cluster.endpoints) else msgspec.structs.replace(cluster, endpoints=kept)
