@@ -1,7 +1,8 @@
 """Permissions of an intention: whether one HTTP request is allowed, and which permission says so.
 
 Pure: a request's method, path and headers come in. The first permission whose every condition matches decides; where
-none does, the default does. Regular expressions are RE2 and match the whole value, as Envoy's do.
+none does, the default does. Regular expressions are RE2 and match the whole value, and of several headers of one name
+it is enough that one fits, as in Envoy. `connect/envoy/rbac.py` renders the same decision.
 
 Source: surface rows M26, M51, M53; developer.hashicorp.com/consul/docs/connect/config-entries/service-intentions
 (permissions); Envoy's RouteMatcher and HeaderMatcher. What may change here: further conditions.
@@ -30,11 +31,11 @@ Tokens = Callable[[IntentionJWT], bool]
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """What is asked for. `path` has no query; header names are in lower case, several of one name are joined by `,`."""
+    """What is asked for. `path` has no query; headers by name in lower case: the value, or several in their order."""
 
     method: str = "GET"
     path: str = "/"
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str | tuple[str, ...]] = field(default_factory=dict)
 
 
 def decide_request(
@@ -59,19 +60,17 @@ def decide_request(
         return Decision(False, f"{decision.reason}: no valid token", one)
     if not one.permissions:
         return decision
-    wanting = False
     for at, permission in enumerate(one.permissions):
         if permission.http is None or matches(permission.http, request):
             allowed = permission.action == "allow"
             if tokens is not None and permission.jwt is not None and not tokens(permission.jwt):
-                wanting = wanting or allowed  # a later permission may ask for another token
-                continue
+                if allowed:
+                    return Decision(False, f"{decision.reason}: Permissions[{at}] matches: no valid token", one)
+                break  # a denial of those who have the token; what comes behind it is not asked either
             reason = (
                 f"{decision.reason}: Permissions[{at}] matches (Action: {permission.action.upper()}{_jwt(permission)})"
             )
             return Decision(allowed, reason, one)
-    if wanting:
-        return Decision(False, f"{decision.reason}: no valid token", one)
     return Decision(default.allow, f"{decision.reason}: no permission matches, {default.reason}", one)
 
 
@@ -94,21 +93,23 @@ def matches(http: PermissionHTTP, request: HttpRequest) -> bool:
     return all(header_matches(header, request.headers) for header in http.header)
 
 
-def header_matches(header: PermissionHeader, headers: dict[str, str]) -> bool:
-    """Whether the condition on one header holds. One that is not there fulfils only an inverted condition."""
-    value = headers.get(header.name.lower())
-    return _header(header, value) != header.invert
-
-
-def _header(header: PermissionHeader, value: str | None) -> bool:
-    if value is None:
-        return False
+def header_matches(header: PermissionHeader, headers: dict[str, str | tuple[str, ...]]) -> bool:
+    """Whether the condition on one header holds. One that is not there fulfils only "not present"."""
+    found = headers.get(header.name.lower())
     if header.present:
-        return True
+        return (found is not None) != header.invert
+    if found is None:
+        return False
+    return any(_value(header, value) for value in ((found,) if isinstance(found, str) else found)) != header.invert
+
+
+def _value(header: PermissionHeader, value: str) -> bool:
+    if header.regex:
+        return bool(_whole(header.regex)(value))
     wanted: Sequence[str] = (header.exact, header.prefix, header.suffix, header.contains)
     if header.ignore_case:
-        value = value.lower()
-        wanted = [text.lower() for text in wanted]
+        value = _lower(value)
+        wanted = [_lower(text) for text in wanted]
     exact, prefix, suffix, contains = wanted
     if exact:
         return value == exact
@@ -116,9 +117,12 @@ def _header(header: PermissionHeader, value: str | None) -> bool:
         return value.startswith(prefix)
     if suffix:
         return value.endswith(suffix)
-    if contains:
-        return contains in value
-    return bool(header.regex) and bool(_whole(header.regex)(value))
+    return bool(contains) and contains in value
+
+
+def _lower(text: str) -> str:
+    """ASCII alone: other letters keep their case, as in Envoy."""
+    return text.encode("utf-8", "surrogateescape").lower().decode("utf-8", "surrogateescape")
 
 
 @functools.lru_cache(maxsize=1024)

@@ -77,11 +77,16 @@ def test_methods() -> None:
         ({"Regex": "a.c"}, "abc", True),
         ({"Regex": "a.c"}, "abcd", False),
         ({"Exact": "a"}, None, False),
-        ({"Exact": "a", "Invert": True}, None, True),
+        ({"Exact": "a", "Invert": True}, None, False),
+        ({"Exact": "b"}, ("a", "b"), True),
+        ({"Exact": "a,b"}, ("a", "b"), False),
+        ({"Exact": "b", "Invert": True}, ("a", "b"), False),
+        ({"Regex": "A", "IgnoreCase": True}, "a", False),
+        ({"Exact": "\u00c9", "IgnoreCase": True}, "\u00e9", False),
     ],
 )
-def test_headers(header: dict[str, Any], value: str | None, expected: bool) -> None:
-    headers = {} if value is None else {"x-what": value}
+def test_headers(header: dict[str, Any], value: str | tuple[str, ...] | None, expected: bool) -> None:
+    headers: dict[str, str | tuple[str, ...]] = {} if value is None else {"x-what": value}
     assert allowed({"Header": [{"Name": "X-What", **header}]}, HttpRequest(headers=headers)) is expected
 
 
@@ -140,13 +145,19 @@ class TestTokens:
         assert not self.decided(one)
         assert not self.decided(Intention("web", "api", "deny", 9, jwt=self.JWT), "idp")
 
-    def test_of_permissions_in_turn(self) -> None:
+    def test_the_first_permission_that_matches_is_the_only_one_that_is_asked(self) -> None:
         http = PermissionHTTP(path_prefix="/")
         permissions = tuple(Permission(action="allow", http=http, jwt=jwt) for jwt in (self.JWT, self.OTHER))
         one = Intention("web", "api", "", 9, permissions)
         assert self.decided(one, "idp")
-        assert self.decided(one, "other")
-        assert not self.decided(one)
+        for default in (True, False):
+            assert not self.decided(one, "other", default)
+            assert not self.decided(one, default=default)
+
+    def test_a_denial_of_who_has_one_leaves_the_others_to_the_default(self) -> None:
+        http = PermissionHTTP(path_prefix="/")
+        denied = Permission(action="deny", http=http, jwt=self.JWT)
+        one = Intention("web", "api", "", 9, (denied, Permission(action="allow", http=http)))
         assert not self.decided(one, default=False)
 
     def test_a_denial_that_asks_for_one(self) -> None:

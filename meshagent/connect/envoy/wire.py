@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import json
 import pkgutil
 import re
 from typing import Any
@@ -66,18 +67,10 @@ def decode(data: bytes, type_url: str) -> Resource:
     message = message_of(type_url.removeprefix(TYPE_PREFIX))
     try:
         message.ParseFromString(data)
-        found = json_format.MessageToDict(message, preserving_proto_field_name=True)
+        found: Resource = json.loads(json_format.MessageToJson(message, preserving_proto_field_name=True))
     except (DecodeError, json_format.Error, TypeError, ValueError) as error:
         raise BadRequest(f"{type_url}: {error}") from error
-    plain: Resource = _plain(found)
-    return plain
-
-
-def _plain(value: Any) -> Any:
-    """The same of plain dicts: the library makes some that differ from each other by the order of their keys."""
-    if isinstance(value, dict):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list) else value
+    return found
 
 
 def _load_nested(value: Any, depth: int) -> None:

@@ -1,7 +1,8 @@
 """Which requests a route is for: path, headers, query parameters and methods of a `service-router`. Pure.
 
-A route's conditions are made into one function when the routes are put together; a request only calls it. Several
-headers of one name count as one, joined by commas. Regular expressions are RE2 and match the whole value.
+A route's conditions are made into one function when the routes are put together; a request only calls it. Of several
+headers of one name it is enough that one fits; one that is not there fulfils only "not present". Regular expressions
+are RE2, match the whole value, and heed case always. `connect/envoy/routes.py` renders the same.
 
 Source: surface row M23; Envoy's RouteMatch, HeaderMatcher and QueryParameterMatcher. What may change here: further
 conditions.
@@ -47,7 +48,7 @@ def matcher(match: HTTPMatch | None) -> Matcher | None:
 
 def _path(match: HTTPMatch) -> Matcher | None:
     if match.path_regex:
-        fits = _regex(f"(?i){match.path_regex}" if match.case_insensitive else match.path_regex)
+        fits = _regex(match.path_regex)
         return lambda path, _: fits(path)
     if match.path_exact:
         exact = match.path_exact.encode()
@@ -70,11 +71,23 @@ def _methods(methods: frozenset[bytes]) -> Matcher:
 
 def _header(name: bytes, test: _Test | None, invert: bool) -> Matcher:
     def fits(_: bytes, head: RequestHead) -> bool:
-        value = head.authority if name == b"host" else header_value(head.headers, name)
-        found = value is not None and (test is None or test(value))
-        return found != invert
+        values = _values(head, name)
+        if test is None:
+            return bool(values) != invert
+        return bool(values) and any(map(test, values)) != invert
 
     return fits
+
+
+def _values(head: RequestHead, name: bytes) -> list[bytes]:
+    """The values of a header in their order; `host` and Envoy's names of what stands in front of the headers too."""
+    if name in {b"host", b":authority"}:
+        return [head.authority]
+    if name == b":path":
+        return [head.path]
+    if name == b":method":
+        return [head.method]
+    return [value for key, value in head.headers if key == name]
 
 
 def _query(name: bytes, test: _Test | None) -> Matcher:

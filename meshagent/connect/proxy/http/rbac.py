@@ -104,16 +104,25 @@ def _seen(head: RequestHead) -> HttpRequest:
     path, _, _ = head.path.partition(b"?")
     authority = _text(head.authority)
     return HttpRequest(
-        _text(head.method), _text(path), {":authority": authority, "host": authority, **_joined(head.headers)}
+        _text(head.method),
+        _text(path),
+        {
+            ":method": _text(head.method),
+            ":path": _text(head.path),
+            ":authority": authority,
+            "host": authority,
+            **_by_name(head.headers),
+        },
     )
 
 
-def _joined(headers: Headers) -> dict[str, str]:
-    joined: dict[str, str] = {}
+def _by_name(headers: Headers) -> dict[str, str | tuple[str, ...]]:
+    found: dict[str, str | tuple[str, ...]] = {}
     for name, value in headers:
         key, text = _text(name), _text(value)
-        joined[key] = f"{joined[key]},{text}" if key in joined else text
-    return joined
+        before = found.get(key)
+        found[key] = text if before is None else (*((before,) if isinstance(before, str) else before), text)
+    return found
 
 
 def _text(value: bytes) -> str:

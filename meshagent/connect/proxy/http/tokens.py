@@ -25,7 +25,7 @@ from meshagent.connect.proxy.http.matching import query_value
 from meshagent.connect.proxy.http.messages import RequestHead, get
 from meshagent.errors import MeshError
 
-__all__ = ["Found", "Tokens", "local_keyset"]
+__all__ = ["Found", "Tokens", "claims_fit", "local_keyset"]
 
 #: The public keys of a provider; None while there are none.
 KeysOf = Callable[[JWTProvider], Sequence[Any] | None]
@@ -138,23 +138,20 @@ class Found:
         if ref.name not in self._used:
             self._used[ref.name] = self._tokens.claims(ref.name, self._head)
         found = self._used[ref.name]
-        return found is not None and all(_claim(found[0], one) for one in ref.verify_claims)
+        return found is not None and claims_fit(found[0], ref.verify_claims)
+
+
+def claims_fit(claims: dict[str, Any], wanted: Sequence[VerifyClaim]) -> bool:
+    """Whether all claims are there and are these texts; no number or list ever is, as in Consul's Envoy."""
+    return all(_claim(claims, one) for one in wanted)
 
 
 def _claim(claims: Any, wanted: VerifyClaim) -> bool:
-    """Whether a claim has the value; in a list it is enough that one has."""
     for step in wanted.path:
         if not isinstance(claims, dict) or step not in claims:
             return False
         claims = claims[step]
-    values = claims if isinstance(claims, list) else [claims]
-    return any(_text(value) == wanted.value for value in values)
-
-
-def _text(value: Any) -> str | None:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, str | int | float) else None
+    return isinstance(claims, str) and claims == wanted.value
 
 
 def _audiences(claims: dict[str, Any]) -> tuple[str, ...]:
