@@ -112,7 +112,7 @@ class InProcess:
             settings=local_settings(self.config),
             rng=rng,
         )
-        self.local.set_node(node_row(node_id=NODE_ID, name="n1", datacenter="dc1", address="127.0.0.1"))
+        self.local.set_node(node_row(node_id=NODE_ID, name=self.config.node_name, datacenter="dc1", address="127.0.0.1"))
         self.runner = CheckRunner(
             clock=self.clock,
             rng=rng,
@@ -125,7 +125,7 @@ class InProcess:
         metrics = Metrics()
         self.pools = Pools(
             config=self.config,
-            node_name="n1",
+            node_name=self.config.node_name,
             node_id=NODE_ID,
             data_dir=None,
             clock=self.clock,
@@ -134,7 +134,7 @@ class InProcess:
             metrics=metrics,
             connect=DeafTransport,
         )
-        events = UserEvents("n1", self.local.services, self.local.watches)
+        events = UserEvents(self.config.node_name, self.local.services, self.local.watches)
         extras: dict[str, Any] = {"checks": self.runner, "members": self.pools, "events": events}
         if data_dir is not None:
             extras["saver"] = Saver(data_dir, self.local, self.tasks)
@@ -148,7 +148,7 @@ class InProcess:
             store=self.store,
             log=MemoryLog(self.store),
             local=self.local,
-            node_name="n1",
+            node_name=self.config.node_name,
             node_id=NODE_ID,
             datacenter="dc1",
             lifecycle=Lifecycle(reload=self._reload, leave=self._leave),
@@ -180,7 +180,7 @@ class InProcess:
             self.agent.metrics,
             extras["acl_tokens"],
             datacenter="dc1",
-            node_name="n1",
+            node_name=self.config.node_name,
             default_allow=self.config.acl.default_policy == "allow",
         )
         resolver.note, resolver.used = self.usage.note, self.usage.used
@@ -204,7 +204,7 @@ class InProcess:
         self.left = True
 
     async def start(self) -> None:
-        facts = ServerFacts(node_id=NODE_ID, name="n1", address="127.0.0.1", datacenter="dc1", server_port=8300)
+        facts = ServerFacts(node_id=NODE_ID, name=self.config.node_name, address="127.0.0.1", datacenter="dc1", server_port=8300)
         await self.pools.start()
         gossip_events(self.agent.extras["events"], self.pools)
         if self._guarded:

@@ -1,0 +1,24 @@
+"""`render`: what an Envoy is to hold, from the snapshot of its proxy.
+
+Pure: the same snapshot gives the same resources. Source: design.md "One intermediate form for the mesh"; surface rows
+X5-X19. What may change here: a row of `RENDERERS` for a kind of proxy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from meshagent.connect.envoy.resources import Resources
+from meshagent.connect.envoy.sidecar import sidecar
+from meshagent.connect.snapshot import ProxySnapshot
+
+__all__ = ["RENDERERS", "render"]
+
+RENDERERS: dict[str, Callable[[ProxySnapshot], Resources]] = {
+    "connect-proxy": sidecar,
+}
+
+
+def render(snapshot: ProxySnapshot) -> Resources:
+    """The resources of a proxy. Raises KeyError for a kind that has none."""
+    return RENDERERS[snapshot.kind](snapshot)
