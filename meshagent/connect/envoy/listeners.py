@@ -68,9 +68,7 @@ def public(snapshot: ProxySnapshot, inbound: Inbound) -> Resource:
     if inbound.protocol in connection_manager.PROTOCOLS:
         filters = [*limit, connection_manager.inbound(snapshot)]
     else:
-        allowed = rbac.network(
-            snapshot.intentions, snapshot.default_allow, snapshot.trust_domain, snapshot.trusts
-        )
+        allowed = rbac.network(snapshot.intentions, snapshot.default_allow, snapshot.trust_domain, snapshot.trusts)
         filters = [allowed, *limit, tcp_proxy(snapshot, "public_listener", names.LOCAL_APP)]
     chains: list[Resource] = [
         {"filters": filters, "transport_socket": tls.downstream(snapshot, tls.alpn_of(inbound.protocol))}
@@ -119,7 +117,9 @@ def upstream_filter(snapshot: ProxySnapshot, outbound: Outbound, chain: Chain) -
     """What takes connections to an upstream on: by request, or at layer 4 to the one resolver that there is."""
     if outbound.is_http:
         return connection_manager.outbound(snapshot, outbound)
-    (target,) = (node.target for key, node in chain.nodes.items() if key == chain.start and isinstance(node, ResolverNode))
+    (target,) = (
+        node.target for key, node in chain.nodes.items() if key == chain.start and isinstance(node, ResolverNode)
+    )
     return tcp_proxy(snapshot, names.stat(outbound, snapshot.datacenter), names.cluster(chain, target))
 
 

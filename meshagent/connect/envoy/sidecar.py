@@ -6,7 +6,7 @@ Source: surface rows X5, X8, X11, X12, X14. What may change here: nothing that i
 from __future__ import annotations
 
 from meshagent.connect.chain import Chain, ResolverNode
-from meshagent.connect.envoy import clusters, connection_manager, endpoints, listeners, names, routes
+from meshagent.connect.envoy import clusters, endpoints, listeners, names, routes
 from meshagent.connect.envoy.endpoints import socket_address
 from meshagent.connect.envoy.resources import Resource, Resources
 from meshagent.connect.exposing import Exposed

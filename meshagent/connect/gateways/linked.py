@@ -34,7 +34,6 @@ class LinkedService(msgspec.Struct, frozen=True):
     sni: str = ""
     #: Requests name the instance's host in place of the caller's.
     rewrite_host: bool = True
-    request_timeout_ms: int = 0
 
 
 class TerminatingGateway(msgspec.Struct, frozen=True, tag="terminating"):

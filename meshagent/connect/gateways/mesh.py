@@ -27,6 +27,7 @@ from meshagent.connect.gateways.ways import MeshGateway
 from meshagent.connect.instances import through_gateways
 from meshagent.connect.intentions import Default
 from meshagent.connect.snapshot import Cluster, Outbound
+from meshagent.durations import parse_duration
 
 if TYPE_CHECKING:
     from meshagent.catalog.watch import Topic
@@ -106,10 +107,20 @@ def subset_targets(parts: SnapshotParts, name: str, timeout: str) -> tuple[Targe
     )
 
 
-def outbound_at(target: Target, protocol: str = "tcp") -> Outbound:
-    """An upstream with no listener of its own: what is for `target` is handed over under its server name."""
+def outbound_at(target: Target, protocol: str = "tcp", resolver: ServiceResolver | None = None) -> Outbound:
+    """An upstream with no listener of its own: what is for `target` is handed over under its server name. It balances
+    and waits as the resolver says."""
     key = f"resolver:{target.id}"
-    node = ResolverNode(target.id, target.id, target.connect_timeout, 0, True, None, None)
+    waits = resolver.request_timeout if resolver is not None else ""
+    node = ResolverNode(
+        name=target.id,
+        target=target.id,
+        connect_timeout=target.connect_timeout,
+        request_timeout_ns=parse_duration(waits) if waits else 0,
+        default=True,
+        failover=None,
+        load_balancer=resolver.load_balancer if resolver is not None else None,
+    )
     chain = Chain(target.service, target.datacenter, protocol, key, {key: node}, {target.id: target}, True)
     return Outbound(name=target.service, address="", port=0, chain=chain, at=f"sni:{target.sni}")
 

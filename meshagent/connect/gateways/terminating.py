@@ -13,14 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from meshagent.catalog.entries.graph import protocol_of
 from meshagent.catalog.entries.service_defaults import ServiceDefaults
-from meshagent.catalog.entries.service_resolver import LoadBalancer, ServiceResolver
+from meshagent.catalog.entries.service_resolver import ServiceResolver
 from meshagent.catalog.gateway_services import GatewayService
 from meshagent.catalog.model import Service
-from meshagent.connect.chain import Chain, ResolverNode, Target
+from meshagent.connect.chain import Target
 from meshagent.connect.gateways.addresses import binds_of
 from meshagent.connect.gateways.filling import Filling
 from meshagent.connect.gateways.linked import LinkedService, TerminatingGateway
@@ -28,7 +26,6 @@ from meshagent.connect.gateways.mesh import outbound_at, subset_targets, timeout
 from meshagent.connect.instances import sorted_out
 from meshagent.connect.intentions import Default, providers_of
 from meshagent.connect.snapshot import Cluster, Endpoint, Outbound
-from meshagent.durations import parse_duration
 
 if TYPE_CHECKING:
     from meshagent.catalog.watch import Topic
@@ -65,7 +62,7 @@ def fill(parts: SnapshotParts, service: Service, _: Default) -> Filling:
         resolver = parts.entry(ServiceResolver, name)
         upstreams = {}
         for target in subset_targets(parts, name, timeout):
-            one = _outbound(target, protocol, resolver)
+            one = outbound_at(target, protocol, resolver)
             outbound.append(one)
             clusters.append(_cluster_of(parts, row, target))
             upstreams[target.sni] = one.key
@@ -86,7 +83,6 @@ def fill(parts: SnapshotParts, service: Service, _: Default) -> Filling:
                 key_file=row.key_file,
                 sni=row.sni,
                 rewrite_host=row.auto_host_rewrite,
-                request_timeout_ms=_request_timeout_ms(resolver),
             )
         )
     return Filling(
@@ -100,28 +96,6 @@ def fill(parts: SnapshotParts, service: Service, _: Default) -> Filling:
 def _protocol(parts: SnapshotParts, name: str) -> tuple[str, Iterable[Topic]]:
     entries = parts.watched()
     return protocol_of(entries, name), entries.topics
-
-
-def _outbound(target: Target, protocol: str, resolver: ServiceResolver | None) -> Outbound:
-    """An upstream that balances as the resolver says."""
-    one = outbound_at(target, protocol)
-    balancer = resolver.load_balancer if resolver is not None else None
-    if balancer is None or one.chain is None:
-        return one
-    return msgspec.structs.replace(one, chain=_with(one.chain, balancer))
-
-
-def _with(chain: Chain, balancer: LoadBalancer) -> Chain:
-    nodes = {
-        key: msgspec.structs.replace(node, load_balancer=balancer) if isinstance(node, ResolverNode) else node
-        for key, node in chain.nodes.items()
-    }
-    return msgspec.structs.replace(chain, nodes=nodes)
-
-
-def _request_timeout_ms(resolver: ServiceResolver | None) -> int:
-    text = resolver.request_timeout if resolver is not None else ""
-    return parse_duration(text) // 1_000_000 if text else 0
 
 
 def _cluster_of(parts: SnapshotParts, row: GatewayService, target: Target) -> Cluster:

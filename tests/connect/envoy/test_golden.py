@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from meshtest.envoyreplay import Recorded, deviations, differences, scenarios, snapshots
 
 ALLOWED = deviations(Path(__file__).with_name("deviations.toml"))
@@ -13,8 +12,6 @@ ALLOWED = deviations(Path(__file__).with_name("deviations.toml"))
 WAITING = {
     "api-gateway": "gateways",
     "ingress": "gateways",
-    "mesh-gateway": "gateways",
-    "terminating": "gateways",
     "extensions": "extensions",
 }
 

@@ -7,6 +7,7 @@ chains, defaults that it fills in) is brought into one form. Source: tests/data/
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import re
@@ -87,9 +88,18 @@ async def snapshots(recorded: Recorded, folder: Path) -> dict[str, ProxySnapshot
             answer = await agent.ask(one["method"], one["path"], body)
             assert answer.status == 200, f"{one['path']}: {answer.text}"
             await agent.settle()
-        return {proxy: (await agent.mesh.proxies.get(proxy))[0] for proxy in recorded.proxies}
+        return {proxy: await _snapshot(agent, proxy) for proxy in recorded.proxies}
     finally:
         await agent.stop()
+
+
+async def _snapshot(agent: InProcess, proxy: str) -> ProxySnapshot:
+    """Several leafs at once wait for their turns to be signed."""
+    asked = asyncio.ensure_future(agent.mesh.proxies.get(proxy))
+    while not asked.done():
+        await asyncio.wait([asked], timeout=0.05)
+        await agent.clock.advance(0.1)
+    return asked.result()[0]
 
 
 def _concrete(body: Any, folder: Path) -> Any:
