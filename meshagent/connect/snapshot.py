@@ -128,8 +128,10 @@ class Outbound(msgspec.Struct, frozen=True):
     resilience: Resilience = Resilience()
     extras: Extras = Extras()
     virtual_ips: tuple[str, ...] = ()
-    #: Its key where the listener of a gateway hands over what is for it.
+    #: Its key where the listener of a gateway hands over what is for it, and whether those are connections whatever the
+    #: service speaks.
     at: str = ""
+    layer4: bool = False
     #: "service" or "prepared_query".
     destination_type: str = "service"
     #: Where it is, when another datacenter or a peer was asked for.
@@ -148,12 +150,12 @@ class Outbound(msgspec.Struct, frozen=True):
     @property
     def is_http(self) -> bool:
         """Whether requests are routed, not connections."""
-        return self.chain is not None and self.chain.is_http
+        return self.chain is not None and self.chain.is_http and not self.layer4
 
     @property
     def is_detected(self) -> bool:
         """Whether each connection tells itself whether it is HTTP."""
-        return self.chain is not None and self.chain.is_detected
+        return self.chain is not None and self.chain.is_detected and not self.layer4
 
     @property
     def kind(self) -> str:
@@ -217,8 +219,8 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
 
 
 def bind_address_of(service: Service) -> str:
-    """Where a proxy listens for others."""
-    return service.address or _text(service.proxy.config or {}, "bind_address", "0.0.0.0")
+    """Where a proxy listens for others: as its configuration says, else at its address."""
+    return _text(service.proxy.config or {}, "bind_address", service.address or "0.0.0.0")
 
 
 def inbound_of(service: Service) -> Inbound | None:

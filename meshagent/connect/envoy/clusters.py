@@ -64,7 +64,11 @@ def local_app(snapshot: ProxySnapshot, inbound: Inbound) -> Resource:
     found = static(names.LOCAL_APP, address, local_connect_timeout(snapshot, inbound))
     if inbound.max_connections:
         found["circuit_breakers"] = {"thresholds": [{"max_connections": inbound.max_connections}]}
-    return {**found, **http2_options(inbound.protocol)}
+    if inbound.protocol in _HTTP2:
+        found |= _http_options(
+            "use_downstream_protocol_config", {"http_protocol_options": {}, "http2_protocol_options": {}}
+        )
+    return found
 
 
 def local_connect_timeout(snapshot: ProxySnapshot, inbound: Inbound) -> str:
@@ -86,9 +90,10 @@ def static(name: str, address: Resource, connect_timeout: str) -> Resource:
     }
 
 
-def original_destination(name: str) -> Resource:
-    """A cluster of what a connection was meant for."""
-    return {"name": name, "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED", "connect_timeout": "5s"}
+def original_destination(name: str, socket: Resource | None = None) -> Resource:
+    """A cluster of what a connection was meant for, over a transport socket where there is one."""
+    found: Resource = {"name": name, "type": "ORIGINAL_DST", "lb_policy": "CLUSTER_PROVIDED", "connect_timeout": "5s"}
+    return {**found, "transport_socket": socket} if socket is not None else found
 
 
 def resolved(
@@ -149,8 +154,11 @@ def http2_options(protocol: str) -> Resource:
     """What makes a cluster speak HTTP/2, where the protocol of its services needs it."""
     if protocol not in _HTTP2:
         return {}
-    options = typed(_HTTP_OPTIONS, {"explicit_http_config": {"http2_protocol_options": {}}})
-    return {"typed_extension_protocol_options": {_HTTP_OPTIONS: options}}
+    return _http_options("explicit_http_config", {"http2_protocol_options": {}})
+
+
+def _http_options(choice: str, options: Resource) -> Resource:
+    return {"typed_extension_protocol_options": {_HTTP_OPTIONS: typed(_HTTP_OPTIONS, {choice: options})}}
 
 
 def _tuned(config: dict[str, Any], balancer: LoadBalancer | None) -> Resource:

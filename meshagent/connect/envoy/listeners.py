@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from meshagent.catalog.entries.graph import is_http
 from meshagent.connect.chain import Chain, ResolverNode
 from meshagent.connect.envoy import access_logs, connection_manager, names, rbac, tls
 from meshagent.connect.envoy.endpoints import socket_address
@@ -65,7 +66,7 @@ def prefix(network: str) -> Resource:
 def public(snapshot: ProxySnapshot, inbound: Inbound) -> Resource:
     """Where the mesh comes in: mutual TLS, who may, how many, and then the application."""
     limit = [_connection_limit(inbound.max_connections)] if inbound.max_connections else []
-    if inbound.protocol in connection_manager.PROTOCOLS:
+    if is_http(inbound.protocol):
         filters = [*limit, connection_manager.inbound(snapshot)]
     else:
         allowed = rbac.network(snapshot.intentions, snapshot.default_allow, snapshot.trust_domain, snapshot.trusts)

@@ -1,12 +1,12 @@
 """The resources of a sidecar: others call its service, its service calls others.
 
-Source: surface rows X5, X8, X11, X12, X14. What may change here: nothing that is a kind of resource of its own.
+Source: surface rows X5, X8, X11, X12, X14, M74. What may change here: nothing that is a kind of resource of its own.
 """
 
 from __future__ import annotations
 
 from meshagent.connect.chain import Chain, ResolverNode
-from meshagent.connect.envoy import clusters, endpoints, listeners, names, routes
+from meshagent.connect.envoy import clusters, endpoints, hatches, jwt, listeners, names, routes, transparent
 from meshagent.connect.envoy.endpoints import socket_address
 from meshagent.connect.envoy.resources import Resource, Resources
 from meshagent.connect.exposing import Exposed
@@ -16,7 +16,11 @@ __all__ = ["sidecar"]
 
 
 def sidecar(snapshot: ProxySnapshot) -> Resources:
-    """All resources of a `connect-proxy`. Before there is a leaf it has none."""
+    """All resources of a `connect-proxy`. Before there is a leaf it has none.
+
+    Raises:
+        BadRequest: an escape hatch cannot be read.
+    """
     found = Resources()
     if not snapshot.leaf_chain or not snapshot.roots:
         return found
@@ -25,12 +29,15 @@ def sidecar(snapshot: ProxySnapshot) -> Resources:
     for outbound in snapshot.outbound:
         if outbound.chain is not None:
             _outbound(found, snapshot, outbound, outbound.chain)
+    if snapshot.transparent is not None:
+        transparent.add(found, snapshot, snapshot.transparent)
     return found
 
 
 def _inbound(found: Resources, snapshot: ProxySnapshot, inbound: Inbound) -> None:
-    _add(found.clusters, clusters.local_app(snapshot, inbound))
-    _add(found.listeners, listeners.public(snapshot, inbound))
+    _add(found.clusters, hatches.local_cluster(snapshot) or clusters.local_app(snapshot, inbound))
+    _add(found.listeners, hatches.public_listener(snapshot, inbound) or listeners.public(snapshot, inbound))
+    found.clusters.update(jwt.clusters(snapshot))
     for exposed in snapshot.exposed:
         cluster = names.LOCAL_APP
         if exposed.local_port != inbound.local_port:
@@ -49,17 +56,29 @@ def _exposed(snapshot: ProxySnapshot, inbound: Inbound, exposed: Exposed) -> Res
 def _outbound(found: Resources, snapshot: ProxySnapshot, outbound: Outbound, chain: Chain) -> None:
     for node in chain.nodes.values():
         if isinstance(node, ResolverNode):
-            made, instances = clusters.resolved(snapshot, outbound, chain, node)
-            for name, cluster in made.items():
-                found.clusters.setdefault(name, cluster)
-            for name, held in instances.items():
-                _assign(found, snapshot, name, held)
+            _resolver(found, snapshot, outbound, chain, node)
     if outbound.is_http:
         route = routes.outbound(snapshot, outbound)
         if route is not None:
             _add(found.routes, route)
     if outbound.listens:
-        _add(found.listeners, listeners.upstream(snapshot, outbound, chain))
+        hatch = hatches.listener(outbound, chain)
+        _add(found.listeners, hatch or listeners.upstream(snapshot, outbound, chain))
+
+
+def _resolver(found: Resources, snapshot: ProxySnapshot, outbound: Outbound, chain: Chain, node: ResolverNode) -> None:
+    hatch = hatches.cluster(snapshot, outbound, chain, node)
+    if hatch is not None:
+        _add(found.clusters, hatch)
+        if hatch.get("type") == "EDS":
+            name = hatch.get("eds_cluster_config", {}).get("service_name") or hatch["name"]
+            _assign(found, snapshot, name, snapshot.clusters[node.target])
+        return
+    made, instances = clusters.resolved(snapshot, outbound, chain, node)
+    for name, cluster in made.items():
+        found.clusters.setdefault(name, cluster)
+    for name, held in instances.items():
+        _assign(found, snapshot, name, held)
 
 
 def _assign(found: Resources, snapshot: ProxySnapshot, name: str, held: Cluster) -> None:

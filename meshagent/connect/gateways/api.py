@@ -45,7 +45,7 @@ def fill(parts: SnapshotParts, service: Service, _: Default) -> Filling:
     return Filling(
         outbound=tuple(made.outbound),
         targets=tuple(targets[at] for at in sorted(targets)),
-        gateway=Edge(bind_addresses(service), tuple(made.listeners), tuple(made.problems)),
+        gateway=Edge(bind_addresses(service), _by_port(made.listeners), tuple(made.problems)),
         providers=tuple(dict.fromkeys(made.providers)),
     )
 
@@ -59,6 +59,20 @@ def _made(parts: SnapshotParts, name: str) -> tuple[_Gateway, Iterable[Topic]]:
         for listener in gateway.listeners or ():
             made.add(name, listener, by_name.get(listener.name, BoundListener(name=listener.name)))
     return made, (*entries.topics, "ca-roots")
+
+
+def _by_port(listeners: Iterable[EdgeListener]) -> tuple[EdgeListener, ...]:
+    """Listeners that share a port are one, with the hosts and certificates of all."""
+    found: dict[int, EdgeListener] = {}
+    for one in listeners:
+        held = found.setdefault(one.port, one)
+        if held is not one:
+            tls = held.tls
+            if tls is not None and one.tls is not None:
+                both = tuple(dict.fromkeys((*tls.certificates, *one.tls.certificates)))
+                tls = msgspec.structs.replace(tls, certificates=both)
+            found[one.port] = msgspec.structs.replace(held, hosts=held.hosts + one.hosts, tls=tls or one.tls)
+    return tuple(found.values())
 
 
 class _Gateway:
@@ -135,7 +149,8 @@ class _Gateway:
 
     def _outbound(self, listener: APIListener, name: str, chain: Chain) -> str:
         made = outbound_of(Upstream(destination_name=name), chain)
-        made = msgspec.structs.replace(made, at=upstream_key(listener.name, name))
+        at, layer4 = upstream_key(listener.name, name), listener.protocol == "tcp"
+        made = msgspec.structs.replace(made, at=at, layer4=layer4)
         self.outbound.append(made)
         return made.key
 

@@ -105,7 +105,8 @@ class _Ingress:
                 f'incompatible with the listener\'s "{listener.protocol}"'
             )
             return None
-        made = msgspec.structs.replace(outbound_of(upstream, chain), at=upstream_key(str(listener.port), service.name))
+        at, layer4 = upstream_key(str(listener.port), service.name), listener.protocol == "tcp"
+        made = msgspec.structs.replace(outbound_of(upstream, chain), at=at, layer4=layer4)
         self.outbound.append(made)
         self.targets.update(chain.targets)
         return made

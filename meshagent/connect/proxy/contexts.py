@@ -12,12 +12,12 @@ from meshagent.connect.proxy.layers.openssl import TlsContext
 from meshagent.connect.snapshot import ProxySnapshot
 from meshagent.errors import Unavailable
 
-__all__ = ["Contexts", "ContextsKey"]
+__all__ = ["ALPN", "Contexts", "ContextsKey"]
 
 ContextsKey = tuple[str, tuple[str, ...], str, TlsBounds, TlsBounds, tuple[Trust, ...]]
 
 #: What a listener of these protocols speaks inside TLS, in order of preference; others negotiate nothing.
-_ALPN = {"http": ("http/1.1",), "http2": ("h2", "http/1.1"), "grpc": ("h2", "http/1.1")}
+ALPN = {"http": ("http/1.1",), "http2": ("h2", "http/1.1"), "grpc": ("h2", "http/1.1")}
 
 
 class Contexts:
@@ -28,7 +28,7 @@ class Contexts:
         if not snapshot.leaf_chain or not snapshot.roots:
             raise Unavailable("there is no leaf certificate yet")
         chain, key, roots = snapshot.leaf_chain, snapshot.leaf_key, snapshot.roots
-        alpn = _ALPN.get(snapshot.inbound.protocol, ()) if snapshot.inbound is not None else ()
+        alpn = ALPN.get(snapshot.inbound.protocol, ()) if snapshot.inbound is not None else ()
         incoming, outgoing = snapshot.mesh.incoming, snapshot.mesh.outgoing
         callers = {
             trust.trust_domain: TlsContext(

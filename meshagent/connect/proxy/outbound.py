@@ -94,6 +94,11 @@ class OutboundListener:
         """What takes over a connection that the application itself made."""
         return Side(None, self._accepted, self._closed)
 
+    def take(self, side: Side) -> None:
+        """A connection whose client has shaken hands with a gateway."""
+        side.on_closed = self._closed
+        self._accepted(side)
+
     def _accept(self) -> asyncio.BaseProtocol:
         if self.outbound.accept_proxy_protocol:
             return with_header(self.told, self.refused, self._peeking)

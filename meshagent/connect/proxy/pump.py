@@ -1,4 +1,4 @@
-"""I/O edge: two sockets joined, one of them with TLS: bytes both ways, half-close kept, memory bounded.
+"""I/O edge: two sockets joined, at least one of them with TLS: bytes both ways, half-close kept, memory bounded.
 
 A side is the protocol of its transport until it is joined: connect, handshake, what comes early. From then on its
 socket is read by the relay (`relay.py`), the hot path of layer 4, and the transport only writes what the kernel did not
@@ -168,7 +168,10 @@ class Side(asyncio.BufferedProtocol):
             return
         while found:
             self.read_bytes += found
-            other.put(PLAIN, found)
+            if other.tls is None:
+                other.put(PLAIN, found)
+            else:
+                other.send(bytes(PLAIN[:found]))
             if found < BUFFER_BYTES:
                 break
             found = tls.more()

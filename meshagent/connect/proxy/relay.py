@@ -46,7 +46,7 @@ _TURN_EVENTS = 128
 _SMALL_BYTES = 16 * 1024
 
 #: A side, the TLS its bytes pass, whether that is its own (they are opened) or the other's (they are sealed), and where
-#: they are written.
+#: they are written: -1 where the other has TLS too, and seals them itself.
 _Line: TypeAlias = "tuple[Side, Tls | None, bool, int]"
 
 
@@ -72,7 +72,8 @@ class Relay:
         if side is None or side.other is None:
             return
         own = side.tls is not None
-        self._lines[fd] = (side, side.tls if own else side.other.tls, own, to)
+        both = own and side.other.tls is not None
+        self._lines[fd] = (side, side.tls if own else side.other.tls, own, -1 if both else to)
         self._poll.modify(fd, _MASK)  # what came meanwhile made its event already
 
     def hold(self, fd: int) -> None:
@@ -111,7 +112,7 @@ class Relay:
             try:
                 if own and tls is not None:
                     found = tls.take(size)
-                    if found >= _SMALL_BYTES or tls.eof:
+                    if found >= _SMALL_BYTES or tls.eof or to < 0:
                         side.pour(found)
                     elif found:
                         side.read_bytes += found

@@ -19,27 +19,28 @@ from typing import TYPE_CHECKING, TypeAlias
 from meshagent.catalog.entries.graph import is_http
 from meshagent.clock import Clock, Tasks
 from meshagent.connect.exposing import Exposed
+from meshagent.connect.gateways.edge import Edge
 from meshagent.connect.proxy.cluster.cluster import Cluster
 from meshagent.connect.proxy.cluster.clusters import Clusters
 from meshagent.connect.proxy.cluster.host import Host
 from meshagent.connect.proxy.contexts import Contexts, ContextsKey
 from meshagent.connect.proxy.dial import Dialler
+from meshagent.connect.proxy.ending_idle import EndingIdle
 from meshagent.connect.proxy.health_prober import HealthProber
-from meshagent.connect.proxy.idle import step_s
 from meshagent.connect.proxy.inbound import InboundListener
 from meshagent.connect.proxy.limits.limiter import RateLimiter
 from meshagent.connect.proxy.outbound import OutboundListener
-from meshagent.connect.proxy.pump import IDLE_TIMEOUT_S
 from meshagent.connect.proxy.reprober import Reprober
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.proxy.telemetry.sidecar import SidecarTelemetry
-from meshagent.connect.snapshot import Inbound, Outbound, ProxySnapshot
+from meshagent.connect.snapshot import Gateway, Inbound, Outbound, ProxySnapshot
 from meshagent.connect.transparent import Transparent
 from meshagent.errors import Unavailable
 
 if TYPE_CHECKING:  # imported where they are made: a sidecar of TCP alone does without the 3 MB of HTTP
     from meshagent.connect.proxy.detecting import DetectingListener
+    from meshagent.connect.proxy.edge import EdgeGateway, Listens
     from meshagent.connect.proxy.http.connection import Turn
     from meshagent.connect.proxy.http.exposed import ExposedListener
     from meshagent.connect.proxy.http.inbound import HttpInboundListener
@@ -49,9 +50,6 @@ if TYPE_CHECKING:  # imported where they are made: a sidecar of TCP alone does w
     from meshagent.connect.proxy.transparent import TransparentListener
 
     OutboundListeners: TypeAlias = OutboundListener | HttpOutboundListener | DetectingListener
-    Listener: TypeAlias = (
-        InboundListener | HttpInboundListener | OutboundListeners | ExposedListener | TransparentListener
-    )
 
 __all__ = ["Sidecar"]
 
@@ -83,20 +81,20 @@ class Sidecar:
         self.exposed: dict[Exposed, ExposedListener] = {}
         self.transparent: TransparentListener | None = None
         #: Listeners that were replaced, while they have connections.
-        self._leaving: list[Listener] = []
+        self._leaving: list[Listens] = []
         #: What connections of HTTP share; made with the first snapshot, when there is a loop.
         self._turn: Turn | None = None
         self._dialler = Dialler(clock, self._tasks, self.tallies)
         self._applying = asyncio.Lock()
-        self._idle: asyncio.Task[None] | None = None
-        self._idle_step_s = 0.0
+        self._ending_idle = EndingIdle(clock, self._tasks, self._listeners)
+        #: What opens the listeners of a gateway.
+        self.gateway: EdgeGateway | None = None
 
     @property
     def connections(self) -> int:
         """How many are open."""
-        one_each = (one for one in (self.inbound, self.transparent) if one is not None)
-        listeners: list[Listener] = [*self.outbound.values(), *self.exposed.values(), *one_each, *self._leaving]
-        return sum(listener.open_connections for listener in listeners)
+        own = self.gateway.open_connections if self.gateway is not None else 0
+        return own + sum(listener.open_connections for listener in self._listeners())
 
     @property
     def ready(self) -> bool:
@@ -107,8 +105,9 @@ class Sidecar:
             and self._contexts is not None
             and (snapshot.inbound is None or self.inbound is not None)
             and (snapshot.transparent is None or self.transparent is not None)
-            and all(one.key in self.outbound for one in snapshot.outbound if one.listens or one.virtual_ips)
+            and all(one.key in self.outbound for one in snapshot.outbound if _wanted(one))
             and all(one in self.exposed for one in snapshot.exposed)
+            and (snapshot.gateway is None or (self.gateway is not None and self.gateway.ready))
         )
 
     async def apply(self, snapshot: ProxySnapshot) -> None:
@@ -130,13 +129,15 @@ class Sidecar:
             await self._follow_exposed(snapshot.exposed)
             await self._follow_outbound(snapshot.outbound)
             await self._follow_transparent(snapshot.transparent)
+            await self._follow_gateway(snapshot.gateway)
             self._forget_empty()
-            self._watch_idle(snapshot)
+            self._ending_idle.follow(snapshot)
             await self.telemetry.apply(snapshot)
 
     async def withdraw(self) -> None:
         """The proxy is registered no more: take no new connections, let the open ones end."""
         async with self._applying:
+            await self._follow_gateway(None)
             await self._follow_inbound(None)
             await self._follow_exposed(())
             await self._follow_transparent(None)
@@ -155,6 +156,10 @@ class Sidecar:
         log.info("stopped: %s", self.tallies.text())
 
     # --- inside ------------------------------------------------------------------------------------------------
+
+    def _listeners(self) -> list[Listens]:
+        one_each = (one for one in (self.inbound, self.transparent) if one is not None)
+        return [*self.outbound.values(), *self.exposed.values(), *one_each, *self._leaving]
 
     def _recheck(self) -> None:
         """Cut what intentions no longer allow, before anything is waited for."""
@@ -248,7 +253,7 @@ class Sidecar:
             self.exposed[one] = made
 
     async def _follow_outbound(self, wanted: tuple[Outbound, ...]) -> None:
-        by_key = {one.key: one for one in wanted if one.listens or one.virtual_ips}
+        by_key = {one.key: one for one in wanted if _wanted(one)}
         for key in [key for key, held in self.outbound.items() if not _serves(held, by_key.get(key))]:
             listener = self.outbound.pop(key)
             listener.stop_accepting()
@@ -282,25 +287,19 @@ class Sidecar:
         self._observe(http.manager, "outbound", one.name)
         return http if one.is_http else DetectingListener(http, tcp)
 
-    def _watch_idle(self, snapshot: ProxySnapshot) -> None:
-        """Look for idle connections as often as the shortest limit needs it."""
-        limits_ms = [one.idle_timeout_ms for one in (snapshot.inbound, *snapshot.outbound) if one is not None]
-        step = step_s(IDLE_TIMEOUT_S if limit is None else limit / 1000.0 for limit in limits_ms)
-        if step == self._idle_step_s:
+    async def _follow_gateway(self, wanted: Gateway | None) -> None:
+        if wanted is None and self.gateway is None:
             return
-        self._idle_step_s = step
-        if self._idle is not None:
-            self._idle.cancel()
-        self._idle = self._tasks.start(self._end_idle(step), name="idle connections")
+        if self.gateway is None:
+            from meshagent.connect.proxy.edge import EdgeGateway, Surroundings
 
-    async def _end_idle(self, step: float) -> None:
-        while True:
-            await self._clock.sleep(step)
-            now = self._clock.monotonic()
-            for listener in (self.inbound, self.transparent, *self.outbound.values(), *self._leaving):
-                end_idle = getattr(listener, "end_idle", None)  # not those of HTTP that end idle connections themselves
-                if end_idle is not None:
-                    end_idle(now)
+            self.gateway = EdgeGateway(
+                Surroundings(
+                    self._clock, self._tasks, self._rng, self.tallies, self._now, lambda: self.turn, self.outbound.get,
+                    self._start, lambda gone: self._leaving.append(gone), self._observe,
+                )
+            )  # fmt: skip
+        await self.gateway.follow(wanted if wanted is not None else Edge(()))
 
     async def _follow_transparent(self, wanted: Transparent | None) -> None:
         held = self.transparent
@@ -369,7 +368,7 @@ class Sidecar:
     def _state(self) -> tuple[ProxySnapshot, Contexts | None]:
         return self._now(), self._contexts
 
-    async def _start(self, listener: Listener) -> None:
+    async def _start(self, listener: Listens) -> None:
         """Listen, also where a listener that is replaced has just left. Raises OSError."""
         for _ in range(_BIND_TRIES):
             try:
@@ -389,6 +388,11 @@ class Sidecar:
 
 def _place(inbound: Inbound) -> tuple[str, int, bool]:
     return inbound.address, inbound.port, is_http(inbound.protocol)
+
+
+def _wanted(one: Outbound) -> bool:
+    """Whether there is to be a listener for it, of its own or behind another one."""
+    return one.listens or bool(one.virtual_ips or one.at)
 
 
 def _serves(held: OutboundListeners, wanted: Outbound | None) -> bool:

@@ -81,7 +81,7 @@ def test_certificates_come_from_their_entries() -> None:
     world.entry(Kind="file-system-certificate", Name="file-s", Certificate="/etc/gw.pem", PrivateKey="/etc/gw.key")
     references = [
         {"Kind": "inline-certificate", "Name": "inline"},
-        {"Kind": "file-system-certificate", "Name": "files"},
+        {"Kind": "file-system-certificate", "Name": "file-s"},
     ]
     listener = {**PLAIN, "TLS": {"Certificates": references, "MinVersion": "TLSv1_2"}}
     world.entry(Kind="api-gateway", Name="gw", Listeners=[listener])

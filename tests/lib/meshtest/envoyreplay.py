@@ -60,7 +60,9 @@ class Difference:
 
     def __str__(self) -> str:
         texts = [json.dumps(one)[:400] for one in (self.golden, self.ours)]
-        return f"{self.proxy} {self.resource} at {self.path or 'its top'}:\n    golden {texts[0]}\n    ours   {texts[1]}"
+        return (
+            f"{self.proxy} {self.resource} at {self.path or 'its top'}:\n    golden {texts[0]}\n    ours   {texts[1]}"
+        )
 
 
 def scenarios() -> list[Recorded]:
@@ -88,18 +90,12 @@ async def snapshots(recorded: Recorded, folder: Path) -> dict[str, ProxySnapshot
             answer = await agent.ask(one["method"], one["path"], body)
             assert answer.status == 200, f"{one['path']}: {answer.text}"
             await agent.settle()
-        return {proxy: await _snapshot(agent, proxy) for proxy in recorded.proxies}
+        waiting = {proxy: asyncio.ensure_future(agent.mesh.proxies.get(proxy)) for proxy in recorded.proxies}
+        while not all(one.done() for one in waiting.values()):
+            await agent.clock.advance(0.1)  # certificates are signed at a bounded rate
+        return {proxy: one.result()[0] for proxy, one in waiting.items()}
     finally:
         await agent.stop()
-
-
-async def _snapshot(agent: InProcess, proxy: str) -> ProxySnapshot:
-    """Several leafs at once wait for their turns to be signed."""
-    asked = asyncio.ensure_future(agent.mesh.proxies.get(proxy))
-    while not asked.done():
-        await asyncio.wait([asked], timeout=0.05)
-        await agent.clock.advance(0.1)
-    return asked.result()[0]
 
 
 def _concrete(body: Any, folder: Path) -> Any:
@@ -154,8 +150,7 @@ def _hidden(value: Any) -> Any:
     """Certificates and keys as the recording shows them."""
     if isinstance(value, dict):
         return {
-            key: {"inline_string": "[redacted]"} if key == "private_key" else _hidden(one)
-            for key, one in value.items()
+            key: {"inline_string": "[redacted]"} if key == "private_key" else _hidden(one) for key, one in value.items()
         }
     if isinstance(value, list):
         return [_hidden(one) for one in value]
@@ -170,7 +165,7 @@ _FILLED: tuple[tuple[str, Any], ...] = (
     ("health_status", "HEALTHY"),
 )
 #: Lists whose order is of no meaning.
-_SETS = ("lb_endpoints", "filter_chains", "source_prefix_ranges", "prefix_ranges")
+_SETS = ("lb_endpoints", "filter_chains", "source_prefix_ranges", "prefix_ranges", "principals", "ids")
 
 
 def _one_form(value: Any) -> Any:

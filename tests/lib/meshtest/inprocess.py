@@ -27,6 +27,7 @@ from meshagent.agent.coordinate_batches import CoordinateBatches
 from meshagent.agent.core import Agent, Lifecycle
 from meshagent.agent.event_wire import gossip_events
 from meshagent.agent.events import UserEvents
+from meshagent.agent.exposed_checks import ExposedChecks
 from meshagent.agent.gossip.pools import Pools
 from meshagent.agent.http.dispatch import Dispatcher, Incoming
 from meshagent.agent.http.response import StreamingResponse
@@ -112,7 +113,9 @@ class InProcess:
             settings=local_settings(self.config),
             rng=rng,
         )
-        self.local.set_node(node_row(node_id=NODE_ID, name=self.config.node_name, datacenter="dc1", address="127.0.0.1"))
+        self.local.set_node(
+            node_row(node_id=NODE_ID, name=self.config.node_name, datacenter="dc1", address="127.0.0.1")
+        )
         self.runner = CheckRunner(
             clock=self.clock,
             rng=rng,
@@ -122,6 +125,7 @@ class InProcess:
             aliased=alias_source(self.local, self.store),
         )
         CheckRuns(self.local, self.runner, node_follower(self.store), self.clock, self.tasks)
+        ExposedChecks(self.local, self.runner)
         metrics = Metrics()
         self.pools = Pools(
             config=self.config,
@@ -204,7 +208,9 @@ class InProcess:
         self.left = True
 
     async def start(self) -> None:
-        facts = ServerFacts(node_id=NODE_ID, name=self.config.node_name, address="127.0.0.1", datacenter="dc1", server_port=8300)
+        facts = ServerFacts(
+            node_id=NODE_ID, name=self.config.node_name, address="127.0.0.1", datacenter="dc1", server_port=8300
+        )
         await self.pools.start()
         gossip_events(self.agent.extras["events"], self.pools)
         if self._guarded:

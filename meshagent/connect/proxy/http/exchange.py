@@ -171,7 +171,10 @@ class Exchange:
             self.reply(replies.NO_ROUTE)
             return
         self.route = route
-        if route.direct is not None:
+        reply = route.check(self) if route.check is not None else None
+        if reply is not None:
+            self.reply(reply)
+        elif route.direct is not None:
             self.reply(route.direct(self.head))
         elif route.fault is None or not self._fault(route.fault):
             self._forward()

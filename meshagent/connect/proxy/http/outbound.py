@@ -55,6 +55,9 @@ class HttpOutboundListener:
         self.manager = Manager("outbound", turn.timers, rng, None, lambda: request_id(rng))
         self.manager.filters = (from_the_application,)
         self._compiled: tuple[object, ...] = ()
+        #: The routes of the chain, and what whoever hands requests over makes of them.
+        self.compiled = Routes([])
+        self.finish: Callable[[Routes], Routes] = lambda routes: routes
         self._outbound = outbound
         self.outbound = outbound
 
@@ -78,9 +81,10 @@ class HttpOutboundListener:
         compiled = (chain, outbound.extras, mirror, idle_s, *clusters)
         if compiled != self._compiled:
             self._compiled = compiled
-            self.manager.routes = compile_routes(
+            self.compiled = compile_routes(
                 chain, lambda node: self._clusters.of(outbound.key, node), outbound.extras, mirror, idle_s
             )
+            self.manager.routes = self.finish(self.compiled)
 
     def _mirror(self, name: str) -> Cluster | None:
         """The cluster of the upstream that gets copies."""

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from meshagent.connect.proxy.http.hooks import Cluster, LocalReply
+from meshagent.connect.proxy.http.hooks import Cluster, Filter, LocalReply
 from meshagent.connect.proxy.http.messages import Headers, RequestHead
 
 __all__ = [
@@ -108,6 +108,8 @@ class Route(msgspec.Struct, frozen=True):
     mirror: Mirror | None = None
     hash_key: Callable[[RequestHead, str], tuple[int | None, bytes]] | None = None
     direct: Callable[[RequestHead], LocalReply] | None = None
+    #: Looks at the request once this is its route; a reply ends it.
+    check: Filter | None = None
     #: Labels for telemetry: what the operator calls it.
     labels: tuple[tuple[str, str], ...] = ()
 

@@ -17,6 +17,7 @@ __all__ = [
     "IDLE",
     "NO_HEALTHY_UPSTREAM",
     "NO_ROUTE",
+    "NO_TOKEN",
     "OVERFLOW",
     "SLOW",
     "SLOW_BODY",
@@ -41,6 +42,7 @@ DEADLINE = LocalReply(504, b"deadline exceeded", "DT", "grpc_timeout", (), DEADL
 IDLE = LocalReply(504, b"stream timeout", "SI", "stream_idle_timeout")
 SLOW = LocalReply(408, b"stream timeout", "SI", "stream_idle_timeout")
 SLOW_BODY = LocalReply(408, b"request timeout", "", "request_body_too_slow")
+NO_TOKEN = LocalReply(401, b"Jwt is missing", "UAEX", "jwt_authn_access_denied", ((b"www-authenticate", b"Bearer"),))
 DENIED = LocalReply(403, b"RBAC: access denied", "", "rbac_access_denied")
 
 _WORDS = {

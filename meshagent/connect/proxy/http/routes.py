@@ -58,6 +58,11 @@ class Routes:
         """All of them, in order."""
         return [route for _, route in self._routes]
 
+    @property
+    def rows(self) -> list[tuple[Matcher | None, Route]]:
+        """The same, each with what it is for."""
+        return self._routes
+
 
 def compile_routes(
     chain: Chain,

@@ -10,7 +10,7 @@ rows of the tables of names. All calls come from the one thread that owns the lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cryptography.hazmat.bindings.openssl.binding import Binding
@@ -37,6 +37,7 @@ _SUITES = frozenset(
     for key in ("ECDSA", "RSA")
     for cipher in ("AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256")
 )
+_ALL_SUITES = b":".join(openssl_name(name).encode() for name in sorted(_SUITES))
 #: X25519 first: its key share is in the first flight. The hybrid with ML-KEM would double the cost of a handshake.
 _GROUPS = b"X25519:P-256:P-384:P-521"
 _NO_BOUNDS = TlsBounds()
@@ -49,7 +50,8 @@ _SESSION_CONTEXT = b"meshagent"
 
 
 class TlsContext:
-    """What connections of one side share: leaf, key, roots, protocols. Both sides demand a certificate."""
+    """What connections of one side share: leaf, key, roots, protocols. Both sides demand a certificate, but a server
+    `for_all`."""
 
     def __init__(
         self,
@@ -62,13 +64,16 @@ class TlsContext:
         bounds: TlsBounds = _NO_BOUNDS,
         trust_domain: str = "",
         callers: Mapping[str, TlsContext] | None = None,
+        for_all: bool = False,
+        by_name: Callable[[str], TlsContext | None] | None = None,
     ) -> None:
         """`chain` is the leaf and what vouches for it, `roots` who is trusted, all PEM. `alpn`: a client offers these
         in order of preference; a server takes the first of its own that is offered, and none when none fits.
 
         `callers` verify those who say by the server name that they are of another trust domain, by domain; then
         `trust_domain` is the one that `roots` vouch for, and sessions are not resumed: a session does not say whose
-        roots verified it.
+        roots verified it. `for_all`: clients need no certificate; then RSA certificates may be shown, too. `by_name`
+        gives the context of another certificate for a server name.
 
         Raises:
             Unavailable: leaf, key or roots cannot be used, or nothing is left within the bounds.
@@ -86,9 +91,10 @@ class TlsContext:
             context,
             lib.SSL_MODE_RELEASE_BUFFERS | lib.SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | lib.SSL_MODE_AUTO_RETRY,
         )
-        self._bound(bounds)
+        self._bound(bounds, _ALL_SUITES if for_all else _TLS12_SUITES)
         _must(lib.SSL_CTX_set1_curves_list(context, _GROUPS), "groups")
-        lib.SSL_CTX_set_verify(context, lib.SSL_VERIFY_PEER | lib.SSL_VERIFY_FAIL_IF_NO_PEER_CERT, ffi.NULL)
+        if not for_all:
+            lib.SSL_CTX_set_verify(context, lib.SSL_VERIFY_PEER | lib.SSL_VERIFY_FAIL_IF_NO_PEER_CERT, ffi.NULL)
         lib.SSL_CTX_set_session_cache_mode(context, lib.SSL_SESS_CACHE_OFF)
         lib.SSL_CTX_set_session_id_context(context, _SESSION_CONTEXT, len(_SESSION_CONTEXT))
         lib.SSL_CTX_set_timeout(context, _SESSION_S)
@@ -97,7 +103,10 @@ class TlsContext:
         if self.alpn:
             self._negotiate()
         if self._callers:
-            self._tell_apart()
+            lib.SSL_CTX_set_options(context, lib.SSL_OP_NO_TICKET)
+            self._tell_apart(lambda name: self._callers.get(trust_domain_of(name)))
+        elif by_name is not None:
+            self._tell_apart(by_name)
 
     def vouched(self, server_name: str) -> str:
         """The one trust domain whose identities count on a connection with that server name; "": any."""
@@ -112,7 +121,7 @@ class TlsContext:
 
     # --- inside ------------------------------------------------------------------------------------------------
 
-    def _bound(self, bounds: TlsBounds) -> None:
+    def _bound(self, bounds: TlsBounds, suites: bytes) -> None:
         context = self._handle
         if bounds.max_version in _OLD:
             raise Unavailable(f"TLS up to {bounds.max_version} cannot be spoken: this proxy speaks 1.2 and 1.3")
@@ -122,7 +131,7 @@ class TlsContext:
         known = [openssl_name(name).encode() for name in bounds.cipher_suites if name in _SUITES]
         if bounds.cipher_suites and not known and bounds.max_version == "TLSv1_2":
             raise Unavailable("none of the cipher suites of the mesh entry can be spoken")
-        _must(lib.SSL_CTX_set_cipher_list(context, b":".join(known) or _TLS12_SUITES), "suites")
+        _must(lib.SSL_CTX_set_cipher_list(context, b":".join(known) or suites), "suites")
         _must(lib.SSL_CTX_set_ciphersuites(context, _TLS13_SUITES), "suites")
         if bounds.cipher_suites and not known:  # none of theirs, and others are not wanted: 1.3 has suites of its own
             lib.SSL_CTX_set_min_proto_version(context, lib.TLS1_3_VERSION)
@@ -154,14 +163,11 @@ class TlsContext:
             for one in certificates:
                 _must(lib.X509_STORE_add_cert(store, one), "root")
 
-    def _tell_apart(self) -> None:
-        lib.SSL_CTX_set_options(self._handle, lib.SSL_OP_NO_TICKET)
-        callers = self._callers
-
+    def _tell_apart(self, by_name: Callable[[str], TlsContext | None]) -> None:
         def choose(ssl: Any, _alert: Any, _: Any) -> int:
-            caller = callers.get(trust_domain_of(server_name_of(ssl)))
-            if caller is not None:
-                lib.SSL_set_SSL_CTX(ssl, caller._handle)
+            other = by_name(server_name_of(ssl))
+            if other is not None:
+                lib.SSL_set_SSL_CTX(ssl, other._handle)
             return int(lib.SSL_TLSEXT_ERR_OK)
 
         self._choose = ffi.callback("int(SSL *, int *, void *)", choose, error=_FATAL)
