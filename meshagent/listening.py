@@ -1,4 +1,4 @@
-"""What to tell a user when an address cannot be listened on: the same words for every listener.
+"""I/O edge: what listeners have in common: Unix sockets on disk, and what a user is told when one cannot listen.
 
 Source: bind(2) and listen(2) for the reasons; surface row G11 for the options. What may change here: advice, one row a
 reason.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+from pathlib import Path
 
 from meshagent.errors import ConfigError
 
-__all__ = ["cannot_listen"]
+__all__ = ["cannot_listen", "clear_way", "own_socket"]
 
 #: Why an address could not be bound -> what to do about it; `{option}` is the option that names the address.
 _ADVICE = {
@@ -30,3 +32,24 @@ def cannot_listen(option: str, place: str, error: OSError) -> ConfigError:
     reason = os.strerror(number).lower() if number > 0 else error.strerror or str(error)
     advice = _ADVICE.get(number, "change {option}").format(option=option)
     return ConfigError(f"{option}: cannot listen on {place}: {reason}: {advice}")
+
+
+def clear_way(path: Path) -> None:
+    """Remove a socket that was left there. Raises FileExistsError when something else is there."""
+    if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
+        raise FileExistsError(f"{path} exists and is not a socket")
+    path.unlink(missing_ok=True)
+
+
+def own_socket(path: Path, mode: int | None, user: str, group: str) -> None:
+    """Give a socket its permissions and owner (names or numbers). Raises OSError."""
+
+    def number(text: str) -> int | str | None:
+        return int(text) if text.isdigit() else text or None
+
+    if mode is not None:
+        os.chmod(path, mode)
+    if user or group:
+        import shutil  # brings archives with it
+
+        shutil.chown(path, number(user), number(group))  # type: ignore[arg-type]

@@ -33,27 +33,11 @@ WAITING: tuple[Waiting, ...] = (
     Waiting(
         feature="Envoy over xDS, and mesh gateways",
         options=(
-            "addresses.grpc",
             "connect.enable_mesh_gateway_wan_federation",
             "performance.enable_xds_load_balancing",
-            "performance.grpc_keepalive_interval",
-            "performance.grpc_keepalive_timeout",
-            "ports.grpc",
             "primary_gateways",
             "primary_gateways_interval",
-            "tls.grpc",
             "xds",
-        ),
-        commands=(("CL19", "connect envoy"),),
-    ),
-    Waiting(
-        feature="charts in the web page",
-        options=(
-            "ui_config.dashboard_url_templates",
-            "ui_config.metrics_provider",
-            "ui_config.metrics_provider_files",
-            "ui_config.metrics_provider_options_json",
-            "ui_config.metrics_proxy",
         ),
     ),
 )

@@ -33,6 +33,7 @@ from meshagent.agent.events import UserEvents
 from meshagent.agent.exposed_checks import ExposedChecks
 from meshagent.agent.file_registrations import apply_files
 from meshagent.agent.gossip.pools import Pools
+from meshagent.agent.grpc.listeners import GrpcListeners
 from meshagent.agent.host_id import make_node_id
 from meshagent.agent.http.inside import ask
 from meshagent.agent.http.server import HttpServer
@@ -228,6 +229,8 @@ class Daemon:
             await self._listen_http(listen, "ports.http", None)
         for listen in network.https:
             await self._listen_http(listen, "ports.https", self._https.context if self._https else None)
+        self.grpc = GrpcListeners(self.agent, self.role.certificate)
+        await self.grpc.start()
         self.dns = DnsServer(
             self.role.store,
             settings.dns_settings(config),
@@ -315,7 +318,10 @@ class Daemon:
             # What cannot be used is refused before anything has changed.
             settings.refuse_unusable(config)
             https = self._https.load(config.tls.https) if self._https is not None else None
+            grpc = self.grpc.load(config.tls.grpc) if config.network.grpc_tls else None
             self.role.reload(config)
+            if grpc is not None:
+                await self.grpc.take(config.tls.grpc, grpc)
             if self._https is not None and https is not None:
                 await self._https.take(config.tls.https, https)
             self.dns.reconfigure(settings.dns_settings(config))
@@ -366,7 +372,7 @@ class Daemon:
         """Stop everything, listeners first; what was acknowledged is on disk."""
         if hasattr(self, "agent") and not self._leaving:
             await self.role.hand_over()
-        for name in ("watches", "http", "dns", "sync"):
+        for name in ("watches", "http", "grpc", "dns", "sync"):
             part = getattr(self, name, None)
             if part is not None:
                 await part.stop()

@@ -44,6 +44,8 @@ _LEVELS = {
 }
 #: Lines kept for `recent` and lines a follower may lag behind; Consul's monitor buffers 512 too.
 _BUFFER_LINES = 512
+#: Libraries that log every header they read when they may, and so tokens.
+_SILENT = ("hpack", "h2", "hyperframe")
 
 
 def parse_level(name: str) -> int:
@@ -233,6 +235,8 @@ class LogHub(logging.Handler):
         """Take over what `logger` (the root by default) and its children log."""
         self._logger = logger or logging.getLogger()
         self._logger.addHandler(self)
+        for name in _SILENT:
+            logging.getLogger(name).setLevel(logging.WARNING)
         self._adjust()
 
     def detach(self) -> None:

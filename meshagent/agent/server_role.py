@@ -189,8 +189,6 @@ class ServerRole:
     async def start(self) -> None:
         """Listen on the RPC port, and bring the log up. Raises ConfigError, CorruptData."""
         await self.cluster.start()
-        if self.peering is not None:
-            await self.peering.listen()
         if self._data_dir is not None:
             self._tasks.start(keep_seen(self._data_dir, self._clock), name="last seen")
 
@@ -241,8 +239,6 @@ class ServerRole:
         """What was acknowledged is on disk."""
         if hasattr(self, "datacenters"):
             await self.datacenters.stop()
-        if self.peering is not None:
-            await self.peering.stop()
         await self.cluster.stop()
 
     # --- what else the agent asks of its role ------------------------------------------------------------------

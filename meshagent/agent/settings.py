@@ -7,6 +7,7 @@ calls the same functions again. Adding an option that a part needs: a field in t
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ from meshagent.metrics import MetricsSettings
 
 if TYPE_CHECKING:
     from meshagent.agent.config import Config
+    from meshagent.agent.config.serving import UIConfig
     from meshagent.catalog.autopilot.configuration import AutopilotConfig
     from meshagent.catalog.raft.settings import RaftSettings
     from meshagent.connect.authority import AuthoritySettings
@@ -44,6 +46,7 @@ __all__ = [
     "rpc_settings",
     "server_address",
     "tls_settings",
+    "ui_metrics",
 ]
 
 
@@ -218,6 +221,8 @@ def http_settings(config: Config) -> HttpSettings:
         ui_enabled=config.ui_config.enabled or bool(config.ui_config.dir),
         ui_dir=config.ui_config.dir,
         ui_path=config.ui_config.content_path,
+        ui_metrics=ui_metrics(config.ui_config),
+        ui_scripts=config.ui_config.metrics_provider_files,
         translate_wan_addrs=config.translate_wan_addrs,
         rates=RateSettings(
             mode=config.limits.request_limits.mode,
@@ -227,6 +232,21 @@ def http_settings(config: Config) -> HttpSettings:
         https_handshake_timeout_s=config.limits.https_handshake_timeout,
         use_streaming=config.use_streaming_backend and config.rpc.enable_streaming,
     )
+
+
+def ui_metrics(ui: UIConfig) -> str:
+    """What the web page is told of `ui_config.metrics_provider` and dashboards, as a JSON object."""
+    if not ui.metrics_provider and not ui.dashboard_url_templates:
+        return "{}"
+    options = json.loads(ui.metrics_provider_options_json or "{}")
+    about = {
+        "provider": ui.metrics_provider,
+        "options": options,
+        "proxied": bool(ui.metrics_proxy.base_url),
+        "scripts": bool(ui.metrics_provider_files),
+        "dashboards": dict(ui.dashboard_url_templates),
+    }
+    return json.dumps(about, separators=(",", ":"))
 
 
 def authority_settings(config: Config) -> AuthoritySettings:

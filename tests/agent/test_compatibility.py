@@ -11,7 +11,7 @@ from meshagent.agent.compatibility import WAITING, command_waits_for, waits_for
         ("cache.entry_fetch_rate", ""),
         ("auto_encrypt.tls", ""),
         ("gossip_lan.probe_interval", ""),
-        ("ui_config.metrics_proxy.base_url", "charts in the web page"),
+        ("xds.update_max_per_second", "Envoy over xDS, and mesh gateways"),
         ("limits.rpc_rate", ""),
         ("tls.internal_rpc.verify_server_hostname", ""),
         ("tls.https.cert_file", ""),

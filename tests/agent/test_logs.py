@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hpack import Decoder, Encoder
 
 from meshagent.agent.logs import (
     TRACE,
@@ -79,6 +80,18 @@ def test_an_exception_is_an_error_and_its_trace() -> None:
 def test_levels_are_known_by_name(name: str, level: int) -> None:
     assert parse_level(name) == level
     assert level_name(level) in {name.lower(), "error"}
+
+
+def test_tokens_in_headers_are_not_logged_at_any_level() -> None:
+    """The library logs each header that it reads."""
+    stream = io.StringIO()
+    hub = LogHub(LogSettings(level="TRACE"), stream)
+    hub.attach()
+    try:
+        Decoder().decode(Encoder().encode([("x-consul-token", "e95b599e-166e-7d80-08ad-aee76e7ddf19")]))
+    finally:
+        hub.detach()
+    assert "e95b599e" not in stream.getvalue()
 
 
 def test_an_unknown_level_is_refused_as_by_consul() -> None:  # A24

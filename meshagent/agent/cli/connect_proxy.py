@@ -21,8 +21,8 @@ import msgspec
 from meshagent.agent.cli.client import Answer, Client
 from meshagent.agent.cli.flags import api_command, expect, switch, text
 from meshagent.agent.cli.output import fail, say
+from meshagent.agent.cli.proxy_lookup import sidecar_of
 from meshagent.durations import parse_seconds
-from meshagent.errors import MeshError
 
 __all__ = ["proxy"]
 
@@ -93,7 +93,7 @@ def proxy(
             raise fail("-service or -proxy-id must be specified so that proxy can configure itself.")
         given = _from_flags(service, upstream, listen, service_addr)
     elif not proxy_id:
-        proxy_id = _sidecar_of(client, sidecar_for)
+        proxy_id = sidecar_of(client, sidecar_for)
     _banner(sidecar_for, proxy_id, given)
     _logs(log_level, log_json)
     from meshagent.agent.cli.proxy_process import run_one, snapshot_query
@@ -204,23 +204,3 @@ def _locked(path: str) -> IO[str] | None:
     file = os.fdopen(handle, "r+")
     logging.raiseExceptions = False  # the agent that reads what is written may have gone
     return file
-
-
-def _sidecar_of(client: Client, service_id: str) -> str:
-    try:
-        services = client.get("agent/services")
-    except MeshError as error:
-        raise fail(f"Failed looking up sidecar proxy info for {service_id}: {error}") from None
-    found = sorted(
-        one["ID"]
-        for one in services.values()
-        if one.get("Kind") == "connect-proxy" and one.get("Proxy", {}).get("DestinationServiceID") == service_id
-    )
-    if not found:
-        raise fail(f"No sidecar proxy registered for {service_id}")
-    if len(found) > 1:
-        raise fail(
-            f"More than one sidecar proxy registered for {service_id}.\n"
-            f"    Start proxy with -proxy-id and one of the following IDs: {', '.join(found)}"
-        )
-    return str(found[0])

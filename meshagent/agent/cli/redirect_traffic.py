@@ -21,6 +21,7 @@ from typing import Any
 from meshagent.agent.cli.client import Client
 from meshagent.agent.cli.flags import api_command, expect, switch, text
 from meshagent.agent.cli.output import fail, say
+from meshagent.agent.cli.proxy_lookup import registration
 from meshagent.connect.redirect import OUTBOUND_PORT, Redirection, network, port_number, ports, removal, rules
 from meshagent.errors import BadRequest, MeshError
 from meshagent.hostport import split_host_port
@@ -141,20 +142,15 @@ def _uid(flag: str, given: str) -> int:
 
 def _registered(client: Client, proxy_id: str, node: str) -> dict[str, Any]:
     """The registration of a proxy. Raises MeshError."""
-    if not node:
-        try:
-            found = client.get(f"agent/service/{proxy_id}")
-        except MeshError as error:
-            raise MeshError(f"failed to fetch proxy service from Consul Agent: {error}") from None
-    else:
-        listed = client.get(f"catalog/node-services/{node}", {"merge-central-config": ""})
-        services = [one for one in (listed or {}).get("Services") or () if one.get("ID") == proxy_id]
-        if not services:
-            raise MeshError(f"the node {node} has no service {proxy_id}")
-        found = services[0]
+    try:
+        found = registration(client, proxy_id, node)
+    except MeshError as error:
+        if node:
+            raise
+        raise MeshError(f"failed to fetch proxy service from Consul Agent: {error}") from None
     if not found.get("Proxy") or not found["Proxy"].get("DestinationServiceName"):
         raise MeshError(f"service {proxy_id} is not a proxy service")
-    return dict(found)
+    return found
 
 
 def _ports_of(client: Client, found: dict[str, Any], *, elsewhere: bool) -> tuple[int, int, tuple[int, ...]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import os.path
 import re
 from collections.abc import Callable, Iterable
@@ -19,6 +18,7 @@ from meshagent.agent.config.preset import DEV_PLACE
 from meshagent.agent.config.resolve import ANY_ADDRESSES, Host
 from meshagent.agent.config.resolved import Listen
 from meshagent.agent.config.root import Config
+from meshagent.agent.config.ui_rules import ui_findings
 from meshagent.agent.definitions.service import meta_problem
 from meshagent.errors import BadRequest
 from meshagent.ids import is_uuid
@@ -235,32 +235,7 @@ def _serving(config: Config) -> Findings:
         if recursor.partition("%")[0] in ANY_ADDRESSES:
             yield "recursors", "DNS recursor address cannot be 0.0.0.0, :: or [::]"
     yield from _networks("http_config.allow_write_http_from", config.http_config.allow_write_http_from)
-    ui = config.ui_config
-    if ui.enabled and ui.dir:
-        yield (
-            "ui_config.dir",
-            (
-                "Both the ui_config.enabled and ui_config.dir (or -ui and -ui-dir) were specified, "
-                "please provide only one."
-            ),
-        )
-    if ui.metrics_provider and not _LOWER.match(ui.metrics_provider):
-        yield (
-            "ui_config.metrics_provider",
-            "ui_config.metrics_provider can only contain lowercase alphanumeric, - or _ characters.",
-        )
-    if not re.match(r"[a-zA-Z0-9/_-]+\Z", ui.content_path):
-        yield "ui_config.content_path", "ui_config.content_path can only contain alphanumeric, -, _, or / characters."
-    if ui.metrics_provider_options_json:
-        try:
-            given = json.loads(ui.metrics_provider_options_json)
-        except ValueError:
-            given = None
-        if not isinstance(given, dict):
-            yield (
-                "ui_config.metrics_provider_options_json",
-                ("ui_config.metrics_provider_options_json must be empty or a string containing a valid JSON object."),
-            )
+    yield from ui_findings(config.ui_config)
     if config.cache.entry_fetch_rate is not None and config.cache.entry_fetch_rate <= 0:
         yield "cache.entry_fetch_rate", "cache.entry_fetch_rate must be strictly positive"
     if config.cache.entry_fetch_max_burst <= 0:

@@ -20,17 +20,16 @@ from meshagent.agent.http.response import Response, json_response
 from meshagent.agent.http.routes import Route
 from meshagent.agent.membership import Membership
 from meshagent.catalog.model import Row
+from meshagent.connect.envoy.versions import SUPPORTED
 from meshagent.errors import InternalError, MeshError, NotFound
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
 
-__all__ = ["ENVOY_VERSIONS", "ROUTES"]
+__all__ = ["ROUTES"]
 
 #: Consul's builds from source carry this moment.
 _BUILD_DATE = "1970-01-01T00:00:01Z"
-#: What the xDS server speaks to (surface row A1).
-ENVOY_VERSIONS = ("1.31.2", "1.30.6", "1.29.9", "1.28.7")
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -69,7 +68,7 @@ async def _self(agent: Agent, request: Request) -> Response:
             "Stats": _stats(agent, membership),
             "Meta": agent.local.node.meta or {},
             "xDS": {
-                "SupportedProxies": {"envoy": ENVOY_VERSIONS},
+                "SupportedProxies": {"envoy": SUPPORTED},
                 "Port": tls if tls > 0 else plaintext,
                 "Ports": {"Plaintext": plaintext, "TLS": tls},
             },

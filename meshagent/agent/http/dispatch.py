@@ -337,14 +337,17 @@ class Dispatcher:
         return error_answer(404, text, self._unrouted)
 
     def _page(self, path: str, method: str) -> Answer:
-        from meshagent.agent.http.pages import ROBOTS, page  # only where a page is shown
+        from meshagent.agent.http.pages import ROBOTS, Page, page  # only where a page is shown
 
         settings = self.settings
         if path == "/robots.txt":
             found = ROBOTS
         else:
             name = unquote(path.removeprefix(settings.ui_path))
-            found = page(name, settings.ui_path, self.agent.datacenter, settings.ui_dir)
+            about = Page(
+                settings.ui_path, self.agent.datacenter, settings.ui_dir, settings.ui_metrics, settings.ui_scripts
+            )
+            found = page(name, about)
         response = Response(found.status, b"" if method == "HEAD" else found.body, found.headers, found.content_type)
         return finish(response, header_block(settings.response_headers), gzip=False)
 

@@ -218,10 +218,9 @@ def _all_guard(agent: Agent, request: Request) -> None:
 
 
 async def _metrics_proxy(agent: Agent, request: Request) -> Response:
-    config = agent.config.ui_config
-    if not config.enabled:
-        return Response(404, b"UI is not enabled")
-    return Response(404, b"Metrics proxy is not enabled")
+    from meshagent.agent.http.metrics_proxy import metrics_proxy
+
+    return await metrics_proxy(agent, request)
 
 
 ROUTES = (

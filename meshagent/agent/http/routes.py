@@ -100,8 +100,8 @@ class Route:
 
     @property
     def local(self) -> bool:
-        """Whether a client agent answers it itself: what concerns this host, and gossip."""
-        return self.path.startswith(("/v1/agent/", "/v1/event/"))
+        """Whether a client agent answers it itself: what concerns this host, its web page, and gossip."""
+        return self.path.startswith(("/v1/agent/", "/v1/event/", "/v1/internal/ui/metrics-proxy/"))
 
     @property
     def built(self) -> bool:

@@ -11,7 +11,6 @@ import logging
 import os
 import socket
 import ssl
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +25,7 @@ from meshagent.agent.http.response import JSON, Response
 from meshagent.agent.http.tallies import Traffic
 from meshagent.agent.http.wire import Answer, DateLine, error_answer, finish
 from meshagent.errors import InternalError, MeshError
+from meshagent.listening import clear_way, own_socket
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
@@ -121,15 +121,12 @@ class HttpServer:
         Raises:
             OSError: something else is there, or the owner cannot be set.
         """
-        _clear_way(path)
+        clear_way(path)
         loop = asyncio.get_running_loop()
         listener = await loop.create_unix_server(self._connection, str(path), backlog=BACKLOG)
         self._listeners.append(listener)
         self._sockets.append(path)
-        if mode is not None:
-            os.chmod(path, mode)
-        if user or group:
-            _chown(path, user, group)
+        own_socket(path, mode, user, group)
 
     async def stop(self, drain_s: float = 3.0) -> None:
         """Stop listening, answer blocking queries now, let other requests end for up to `drain_s` seconds, close."""
@@ -254,18 +251,3 @@ class HttpServer:
 
 async def _serve(exchange: Exchange) -> Any:
     return await exchange.connection.serve(exchange)
-
-
-def _clear_way(path: Path) -> None:
-    if path.exists() and not stat.S_ISSOCK(path.stat().st_mode):
-        raise FileExistsError(f"{path} exists and is not a socket")
-    path.unlink(missing_ok=True)
-
-
-def _chown(path: Path, user: str, group: str) -> None:
-    def number(text: str) -> int | str | None:
-        return int(text) if text.isdigit() else text or None
-
-    import shutil  # brings archives with it
-
-    shutil.chown(path, number(user), number(group))  # type: ignore[arg-type]

@@ -46,6 +46,9 @@ class HttpSettings:
     ui_path: str = "/ui/"
     #: Files in place of our own page; "" for ours.
     ui_dir: str = ""
+    #: What the page knows of `ui_config.metrics_provider`, as JSON, and scripts of the user's that bring metrics.
+    ui_metrics: str = "{}"
+    ui_scripts: tuple[str, ...] = ()
     use_streaming: bool = True
     #: Say in every answer that addresses are translated (surface row C30).
     translate_wan_addrs: bool = False

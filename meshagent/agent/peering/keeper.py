@@ -14,9 +14,8 @@ import logging
 import ssl
 from typing import TYPE_CHECKING
 
-from meshagent.agent.peering.acceptor import SMALL
-from meshagent.agent.peering.channel import DIAL_S, Channel, dial
-from meshagent.agent.peering.grpc import OK, PERMISSION_DENIED, Closed, Finished, Received
+from meshagent.agent.grpc.channel import DIAL_S, Call, dial
+from meshagent.agent.grpc.connection import OK, PERMISSION_DENIED, Closed, Finished, Received
 from meshagent.agent.peering.messages import (
     EXCHANGE,
     EXCHANGE_METHOD,
@@ -28,6 +27,7 @@ from meshagent.agent.peering.messages import (
     encode_message,
 )
 from meshagent.agent.peering.purging import purge_ended
+from meshagent.agent.peering.serving import SMALL
 from meshagent.agent.peering.session import MAX_MESSAGE, Session
 from meshagent.agent.peering.status import Statuses
 from meshagent.catalog.peering.commands import PeeringActivate
@@ -89,14 +89,13 @@ async def exchange_secret(token: PeeringToken) -> str:
 async def _exchange_at(address: str, context: ssl.SSLContext, token: PeeringToken) -> str:
     channel = await dial(address, context, token.server_name, SMALL)
     try:
-        call = channel.grpc.call(EXCHANGE_METHOD, token.server_name)
-        channel.grpc.send(call, EXCHANGE.encode(Exchange(token.peer_id, token.establishment_secret)))
-        channel.grpc.end(call)
-        channel.flush()
+        call = channel.call(EXCHANGE_METHOD, token.server_name)
+        call.send(EXCHANGE.encode(Exchange(token.peer_id, token.establishment_secret)))
+        call.end()
         given = ""
         async with asyncio.timeout(DIAL_S):
             while True:
-                match await channel.next():
+                match await call.next():
                     case Received(_, message):
                         given = GIVEN.decode(message).secret
                     case Finished(_, code, _) if code == OK and given:
@@ -116,16 +115,15 @@ async def _exchange_at(address: str, context: ssl.SSLContext, token: PeeringToke
 class PeeringKeeper:
     """Streams of this server while it leads; `lead` is a duty of the leader."""
 
-    def __init__(self, agent: Agent, sealing: SealingKey | None, known: Callable[[Channel], None]) -> None:
-        """`known(channel)` is told when who is on an accepted connection has shown who it is."""
+    def __init__(self, agent: Agent, sealing: SealingKey | None) -> None:
         self._agent = agent
         self._sealing = sealing
-        self._known = known
         self._leading = False
         self._tasks = Tasks()
         self._running: dict[str, Session] = {}
         self._dialing: set[str] = set()
-        self._channels: set[Channel] = set()
+        #: Both sides': how each connection or call is ended.
+        self._open: set[Callable[[], None]] = set()
         self.statuses = Statuses()
 
     async def lead(self) -> None:
@@ -147,8 +145,8 @@ class PeeringKeeper:
         finally:
             self._leading = False
             self._agent.extras.pop("peering_status", None)
-            for channel in list(self._channels):
-                channel.close()
+            for end in list(self._open):
+                end()
             await self._tasks.cancel()
             self._dialing.clear()
             self.statuses.by_id.clear()
@@ -202,25 +200,24 @@ class PeeringKeeper:
         bundle = agent.store.peerings.bundles.get(row.name)
         authorities = tuple(dict.fromkeys((*row.ca_pems, *(bundle.roots if bundle is not None else ()))))
         channel = await dial(address, client_context(authorities), row.server_name, MAX_MESSAGE)
-        self._channels.add(channel)
+        self._open.add(channel.close)
         try:
-            call = channel.grpc.call(STREAM_METHOD, row.server_name)
-            channel.grpc.send(call, encode_message(Open(row.peer_id, secret, Place("", agent.datacenter))))
-            channel.flush()
-            first = await self._first(channel)
+            call = channel.call(STREAM_METHOD, row.server_name)
+            call.send(encode_message(Open(row.peer_id, secret, Place("", agent.datacenter))))
+            first = await self._first(call)
             await agent.write_as_leader(PeeringActivate(row.id))
-            channel.events.put_nowait(first)
-            return await self._run(row, channel, call, dials=True)
+            call.back(first)
+            return await self._run(row, call, dials=True)
         finally:
-            self._channels.discard(channel)
+            self._open.discard(channel.close)
             channel.close()
 
     @staticmethod
-    async def _first(channel: Channel) -> Received:
+    async def _first(call: Call) -> Received:
         """What the other side says first: then it has let us in."""
         try:
             async with asyncio.timeout(DIAL_S):
-                event = await channel.next()
+                event = await call.next()
         except TimeoutError:
             raise Unavailable("the other side says nothing") from None
         if isinstance(event, Received):
@@ -229,7 +226,7 @@ class PeeringKeeper:
 
     # --- serving -----------------------------------------------------------------------------------------------
 
-    async def serve(self, channel: Channel, call: int, opening: Open) -> None:
+    async def serve(self, call: Call, opening: Open) -> None:
         """A stream that a peer opened, until it ends.
 
         Raises:
@@ -243,25 +240,24 @@ class PeeringKeeper:
         row = peerings.of_id(opening.peer_id)
         if not peerings.may_open(opening.peer_id, digest) or row is None:
             raise Denied("invalid peering stream secret")
-        self._known(channel)
-        channel.grpc.max_message = MAX_MESSAGE
+        call.known()
+        call.allow(MAX_MESSAGE)
         remote = opening.remote
         await self._agent.write_as_leader(PeeringActivate(row.id, digest, remote.partition, remote.datacenter))
-        self._channels.add(channel)
+        self._open.add(call.close)
         try:
-            await self._run(row, channel, call, dials=False)
+            await self._run(row, call, dials=False)
         finally:
-            self._channels.discard(channel)
-        channel.grpc.finish(call)
+            self._open.discard(call.close)
 
-    async def _run(self, row: Peering, channel: Channel, call: int, *, dials: bool) -> str:
+    async def _run(self, row: Peering, call: Call, *, dials: bool) -> str:
         status = self.statuses.of(row.id)
-        session = Session(self._agent, row, channel, call, status, dials=dials)
+        session = Session(self._agent, row, call, status, dials=dials)
         before = self._running.get(row.id)
         if before is not None:  # the peer has come back before it was missed
             before.leave("the peer has opened another stream")
         self._running[row.id] = session
-        log.info("the stream to a peer is open: peer=%s remote=%s", row.name, channel.remote)
+        log.info("the stream to a peer is open: peer=%s remote=%s", row.name, call.remote)
         try:
             ended = await session.run()
         finally:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from meshagent.agent.peering.protobuf import BYTES, INT, MANY, TEXT, Field, Schema, nested
+from meshagent.agent.grpc.protobuf import BYTES, INT, MANY, TEXT, Field, Schema, nested
 from meshagent.errors import RemoteProtocolError
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "EXPORTED_SERVICE_LIST",
     "GIVEN",
     "SERVER_ADDRESSES",
+    "SERVICE_NAME",
     "STREAM_METHOD",
     "TRUST_BUNDLE",
     "Exchange",
@@ -47,9 +48,9 @@ __all__ = [
     "encode_roots",
 ]
 
-_SERVICE = "/hashicorp.consul.internal.peerstream.PeerStreamService/"
-STREAM_METHOD = _SERVICE + "StreamResources"
-EXCHANGE_METHOD = _SERVICE + "ExchangeSecret"
+SERVICE_NAME = "hashicorp.consul.internal.peerstream.PeerStreamService"
+STREAM_METHOD = f"/{SERVICE_NAME}/StreamResources"
+EXCHANGE_METHOD = f"/{SERVICE_NAME}/ExchangeSecret"
 
 #: Kinds of resources.
 EXPORTED_SERVICE = "type.googleapis.com/hashicorp.consul.internal.peerstream.ExportedService"

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
+from meshagent.agent.grpc.protobuf import BOOL, INT, MANY, MAP, TEXT, Field, Schema, nested
 from meshagent.agent.peering.messages import EXPORTED_SERVICE, Packed
-from meshagent.agent.peering.protobuf import BOOL, INT, MANY, MAP, TEXT, Field, Schema, nested
 from meshagent.catalog.model import Check, Connect, Node, Proxy, Service, ServiceAddress, ServiceEntry, Weights
 from meshagent.errors import RemoteProtocolError
 

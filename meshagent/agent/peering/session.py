@@ -12,8 +12,8 @@ import logging
 import re
 from typing import TYPE_CHECKING
 
+from meshagent.agent.grpc.connection import MAX_UNSENT, Closed, Finished, Received
 from meshagent.agent.peering.exporting import SIDECAR_SUFFIX, Exporter
-from meshagent.agent.peering.grpc import MAX_UNSENT, Closed, Event, Finished, Received
 from meshagent.agent.peering.messages import (
     EXPORTED_SERVICE,
     EXPORTED_SERVICE_LIST,
@@ -41,7 +41,7 @@ from meshagent.hostport import split_host_port
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
-    from meshagent.agent.peering.channel import Channel
+    from meshagent.agent.grpc.channel import Call, Heard
     from meshagent.agent.peering.status import StreamStatus
     from meshagent.catalog.watch import Subscription
 
@@ -69,12 +69,9 @@ _TICK, _CHANGED = Received(-1, b"tick"), Received(-2, b"changed")
 class Session:
     """One stream. `run` returns why it ended."""
 
-    def __init__(
-        self, agent: Agent, row: Peering, channel: Channel, call: int, status: StreamStatus, *, dials: bool
-    ) -> None:
+    def __init__(self, agent: Agent, row: Peering, call: Call, status: StreamStatus, *, dials: bool) -> None:
         self._agent = agent
         self._id, self._name = row.id, row.name
-        self._channel = channel
         self._call = call
         self._status = status
         self._dials = dials
@@ -93,7 +90,7 @@ class Session:
             await self._do(self._stream.start())
             await self._offer()
             while self._ended is None:
-                await self._handle(await self._channel.next())
+                await self._handle(await self._call.next())
         except MeshError as error:
             self._ended = Ended(str(error))
         finally:
@@ -101,17 +98,16 @@ class Session:
             if self._subscription is not None:
                 self._subscription.cancel()
             await self._tasks.cancel()
-            self._channel.flush()
         return self._ended
 
     def leave(self, reason: str) -> None:
         """End it: another one has taken its place."""
-        self._channel.events.put_nowait(Closed(reason))
+        self._call.events.put_nowait(Closed(reason))
 
     async def _tick(self) -> None:
         while True:
             await self._agent.clock.sleep(TICK_S)
-            self._channel.events.put_nowait(_TICK)
+            self._call.events.put_nowait(_TICK)
 
     def _wake(self) -> None:
         if not self._gathering:
@@ -120,7 +116,7 @@ class Session:
 
     async def _gather(self) -> None:
         await self._agent.clock.sleep(GATHER_S)
-        self._channel.events.put_nowait(_CHANGED)
+        self._call.events.put_nowait(_CHANGED)
 
     async def _offer(self) -> None:
         """Offer all there is, and watch what it came from."""
@@ -129,7 +125,7 @@ class Session:
         if row is None or row.state == DELETING:
             await self._do(self._stream.terminate())
             return
-        if self._channel.grpc.unsent(self._call) >= MAX_UNSENT:  # the peer reads slowly: it will be told of more later
+        if self._call.unsent >= MAX_UNSENT:  # the peer reads slowly: it will be told of more later
             self._wake()
             return
         for kind, id, resource in self._exporter.refresh():
@@ -141,19 +137,19 @@ class Session:
         topics = (*self._exporter.topics, ("peering", self._name))
         self._subscription = self._agent.store.watches.subscribe(topics, self._wake)
 
-    async def _handle(self, event: Event) -> None:
+    async def _handle(self, event: Heard) -> None:
         clock = self._agent.clock
         if event is _TICK:
             await self._do(self._stream.tick(clock.monotonic()))
         elif event is _CHANGED:
             await self._offer()
-        elif isinstance(event, Received) and event.call == self._call:
+        elif isinstance(event, Received):
             message = decode_message(event.message)
             self._status.last_receive = clock.now()
             if isinstance(message, Heartbeat):
                 self._status.last_heartbeat = self._status.last_receive
             await self._do(self._stream.received(message, clock.monotonic()))
-        elif isinstance(event, Finished) and event.call == self._call:
+        elif isinstance(event, Finished):
             self._ended = Ended(event.text or "the other side ended the stream")
         elif isinstance(event, Closed):
             self._ended = Ended(event.reason)
@@ -162,8 +158,7 @@ class Session:
         for command in commands:
             match command:
                 case Send(message):
-                    self._channel.grpc.send(self._call, encode_message(message))
-                    self._channel.flush()
+                    self._call.send(encode_message(message))
                     self._status.last_send = self._agent.clock.now()
                 case Take():
                     await self._do(self._stream.taken(command, await self._take(command)))

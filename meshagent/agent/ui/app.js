@@ -1,6 +1,9 @@
 // The web page of an agent: reads the HTTP API and shows it, live. No framework, no build; text is never parsed as HTML.
 "use strict";
 
+import { figure, last, sparkline } from "./charts.js";
+import { configured, dashboard, provider } from "./metrics.js";
+
 const meta = (name) => document.querySelector(`meta[name="meshagent-${name}"]`).content;
 const base = meta("path");
 const local = meta("datacenter");
@@ -169,10 +172,16 @@ function services() {
 }
 
 function service(name) {
+  const board = dashboard(name, datacenter());
+  const elsewhere = board && make("p", null, make("a", { href: board, rel: "noopener noreferrer", target: "_blank" }, "Open dashboard"));
   const instances = make("div", null, empty("…"));
+  const traffic = make("div");
   const around = make("div");
   const rules = make("div");
-  show(name, instances, around, rules);
+  show(name, elsewhere, traffic, instances, around, rules);
+  let topology = null;
+  let edgeCharts = null;
+  const measure = configured ? measured(name, () => topology?.Protocol, traffic, (found) => { edgeCharts = found; drawEdges(); }) : null;
   follow(`health/service/${seg(name)}`, (rows) => instances.replaceChildren(table(
     ["Instance", "Node", "Address", "Tags", "Checks"],
     rows.map(({ Node, Service, Checks }) => [
@@ -184,23 +193,65 @@ function service(name) {
     ]),
     "It has no instances.",
   )));
+  const cell = (charts) => (charts ?? []).map(edgeFigure);
+  const edges = (title, rows, word, charts) => rows.length && [
+    make("h2", null, title),
+    table(["Service", "Connection", "Known by", ...(configured ? ["Traffic"] : [])], rows.map((row) => [
+      [dot(state(row)), link(at("services", row.Name), row.Name)],
+      make("span", { class: row.Intention.Allowed ? "allow" : "deny" },
+        row.Intention.HasPermissions ? "by request" : row.Intention.Allowed ? "allowed" : "denied"),
+      make("span", { class: "soft" }, row.Source.replaceAll("-", " ")),
+      ...(configured ? [make("div", { class: "figures" }, cell(charts?.get(row.Name)))] : []),
+    ]), word),
+  ];
+  function drawEdges() {
+    if (!topology) return;
+    around.replaceChildren(...[
+      edges("Calls", topology.Upstreams, "", edgeCharts?.upstreams),
+      edges("Is called by", topology.Downstreams, "", edgeCharts?.downstreams),
+    ].flat(2).filter(Boolean));
+  }
   follow(`internal/ui/service-topology/${seg(name)}`, (found) => {
-    const edges = (title, rows, word) => rows.length && [
-      make("h2", null, title),
-      table(["Service", "Connection", "Known by"], rows.map((row) => [
-        [dot(state(row)), link(at("services", row.Name), row.Name)],
-        make("span", { class: row.Intention.Allowed ? "allow" : "deny" },
-          row.Intention.HasPermissions ? "by request" : row.Intention.Allowed ? "allowed" : "denied"),
-        make("span", { class: "soft" }, row.Source.replaceAll("-", " ")),
-      ]), word),
-    ];
-    around.replaceChildren(...[edges("Calls", found.Upstreams), edges("Is called by", found.Downstreams)].flat(2).filter(Boolean));
+    const first = topology === null;
+    topology = found;
+    drawEdges();
+    if (first) measure?.();
   }, { query: { kind: "" } });
   follow("connect/intentions", (found) => {
     const mine = (found ?? []).filter((one) => [one.SourceName, one.DestinationName].some((who) => who === name || who === "*"));
     rules.replaceChildren(make("h2", null, "Intentions"), intentionTable(mine));
   });
 }
+
+// Draws the charts of a service now and every 15 seconds, and hands those of its edges to `onEdges`.
+function measured(name, protocol, box, onEdges) {
+  const signal = leaving.signal;
+  const asked = async (path, query) => (await ask("GET", path, { query, signal })).value;
+  return async () => {
+    while (!signal.aborted) {
+      try {
+        const source = await provider(base, asked);
+        const [own, edges] = await Promise.all([source.service(name, protocol()), source.edges(name, protocol())]);
+        if (signal.aborted) return;
+        box.replaceChildren(make("div", { class: "charts" }, (own.charts ?? []).map(chart), (own.stats ?? []).map(stat)));
+        onEdges(edges);
+      } catch (error) {
+        if (signal.aborted) return;
+        box.replaceChildren(make("p", { class: "soft" }, `No metrics: ${error.message}`));
+        if (error.status === 403 || error.status === 404) return;
+      }
+      await sleep(15000, signal);
+    }
+  };
+}
+
+const chart = ({ label, unit, tone, points }) => make("figure", { class: "chart" },
+  make("figcaption", null, label, make("b", null, figure(last(points), unit))),
+  points?.length ? sparkline(points, { label, unit, tone }) : make("span", { class: "soft" }, "no traffic in 15 minutes"));
+const stat = ({ label, desc, value }) => make("figure", { class: "chart", title: desc }, make("figcaption", null, label, make("b", null, value)));
+const edgeFigure = (one) => make("span", { class: "figure", title: one.desc ?? one.label },
+  one.points ? sparkline(one.points, { ...one, width: 90, height: 22 }) : null,
+  make("b", null, one.points ? figure(last(one.points), one.unit) : one.value ?? "–"), make("span", { class: "soft" }, one.label));
 
 function checkLine(check) {
   return make("details", { class: check.Status }, make("summary", null, dot(check.Status), check.Name || check.CheckID),

@@ -22,7 +22,7 @@ from google.protobuf.message import DecodeError, Message
 from meshagent.connect.envoy.resources import TYPE_PREFIX, Resource
 from meshagent.errors import BadRequest
 
-__all__ = ["decode", "encode", "message_of", "read"]
+__all__ = ["decode", "encode", "is_message", "message_of", "read"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*\.[A-Z][A-Za-z0-9]*(\.[A-Z][A-Za-z0-9]*)*")
 #: The packages whose messages may be named.
@@ -38,6 +38,11 @@ def message_of(name: str) -> Message:
         raise BadRequest(f"Envoy has no message {name!r}")
     message: Message = kind()
     return message
+
+
+def is_message(name: str) -> bool:
+    """Whether Envoy has a message of that full name."""
+    return _kind(name) is not None
 
 
 def read(resource: Resource, type_url: str = "") -> Message:

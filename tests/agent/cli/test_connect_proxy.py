@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from meshagent.agent.cli.client import Client, Endpoint
-from meshagent.agent.cli.connect_proxy import _from_flags, _locked, _sidecar_of
+from meshagent.agent.cli.connect_proxy import _from_flags, _locked
 
 
 def sidecar(name: str, destination: str) -> dict[str, Any]:
@@ -52,11 +51,6 @@ def test_the_environment_names_it_too(cli: Any, stub: Any, monkeypatch: pytest.M
     stub.answer("agent/services", {})
     monkeypatch.setenv("CONNECT_SIDECAR_FOR", "db")
     assert cli("connect proxy").err == "No sidecar proxy registered for db\n"
-
-
-def test_the_sidecar_of_a_service_is_found_by_its_destination(stub: Any) -> None:
-    stub.answer("agent/services", {"x": sidecar("x", "web"), "web": {"ID": "web"}, "y": sidecar("y", "api")})
-    assert _sidecar_of(Client(Endpoint(stub.address)), "web") == "x"
 
 
 def test_flags_describe_a_proxy() -> None:

@@ -63,13 +63,6 @@ from meshagent.agent.config import Host
         ("tls { https { verify_incoming = true } }", "VerifyIncoming set but no CA certificates were provided"),
         ('recursors = ["0.0.0.0"]', "DNS recursor address cannot be 0.0.0.0, :: or [::]"),
         ('http_config { allow_write_http_from = ["x"] }', "http_config.allow_write_http_from: 'x' is not a network"),
-        ('ui_config { enabled = true dir = "d" }', "Both the ui_config.enabled and ui_config.dir"),
-        ('ui_config { metrics_provider = "A B" }', "ui_config.metrics_provider can only contain lowercase"),
-        ('ui_config { content_path = "a b" }', "ui_config.content_path can only contain"),
-        (
-            'ui_config { metrics_provider_options_json = "[]" }',
-            "must be empty or a string containing a valid JSON object",
-        ),
         ("cache { entry_fetch_rate = 0 }", "cache.entry_fetch_rate must be strictly positive"),
         ("cache { entry_fetch_max_burst = 0 }", "cache.entry_fetch_max_burst must be strictly positive"),
         ("service {}", "service '': Missing service name"),

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 from meshtest.peer_clusters import PeerCluster, joined
 
+from meshagent.agent.grpc.channel import Call, Channel
+from meshagent.agent.grpc.connection import Received
 from meshagent.agent.peering import session as sessions
-from meshagent.agent.peering.channel import Channel
-from meshagent.agent.peering.grpc import Received
 from meshagent.agent.peering.messages import (
     EXPORTED_SERVICE,
     EXPORTED_SERVICE_LIST,
@@ -42,14 +42,19 @@ class Talk:
 
     def __init__(self, cluster: PeerCluster) -> None:
         self.cluster = cluster
-        own, self.other = Channel(dials=True, max_message=1 << 24), Channel(dials=False, max_message=1 << 24)
-        joined(own, self.other)
-        self.call = own.grpc.call("/a.B/C", "server")
-        own.flush()
+        own, other = Channel(dials=True, max_message=1 << 24), Channel(dials=False, max_message=1 << 24)
+        self.accepted: list[Call] = []
+        other.on_call = self.accepted.append
+        joined(own, other)
         self.status = StreamStatus()
         row = cluster.store.peerings.rows["alpha"]
-        self.session = Session(cluster.agent, row, own, self.call, self.status, dials=True)
+        self.session = Session(cluster.agent, row, own.call("/a.B/C", "server"), self.status, dials=True)
         self.running = cluster.tasks.start(self.session.run(), name="session")
+
+    @property
+    def other(self) -> Call:
+        """The other end."""
+        return self.accepted[0]
 
     async def heard(self) -> list[Message]:
         """What the session said meanwhile."""
@@ -62,8 +67,7 @@ class Talk:
         return found
 
     async def say(self, message: Message) -> list[Message]:
-        self.other.grpc.send(self.call, encode_message(message))
-        self.other.flush()
+        self.other.send(encode_message(message))
         return await self.heard()
 
     async def told(self, kind: str, id: str, resource: Packed | None, operation: int = 1) -> str:
@@ -169,8 +173,7 @@ async def test_services_of_a_peer_are_bounded(talk: Talk, monkeypatch: pytest.Mo
 
 
 async def test_a_message_that_is_none_ends_the_stream(talk: Talk) -> None:
-    talk.other.grpc.send(talk.call, b"\xff")
-    talk.other.flush()
+    talk.other.send(b"\xff")
     await talk.heard()
     ended = await talk.running
     assert ended.reason == "protobuf: a number is cut off or too long"
@@ -178,8 +181,7 @@ async def test_a_message_that_is_none_ends_the_stream(talk: Talk) -> None:
 
 
 async def test_the_end_of_the_call_ends_the_stream(talk: Talk) -> None:
-    talk.other.grpc.finish(talk.call, 9, "not the leader")
-    talk.other.flush()
+    talk.other.finish(9, "not the leader")
     await talk.heard()
     assert (await talk.running).reason == "not the leader"
 

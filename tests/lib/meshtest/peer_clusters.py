@@ -6,14 +6,14 @@ What may change here: further faults of the wire.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from typing import Any
 
+from meshagent.agent.grpc.channel import Channel
+from meshagent.agent.grpc.server import GrpcServer
 from meshagent.agent.peering import keeper as keeping
-from meshagent.agent.peering.acceptor import Acceptor
-from meshagent.agent.peering.channel import Channel
 from meshagent.agent.peering.keeper import PeeringKeeper
 from meshagent.agent.peering.operations import Dialer
+from meshagent.agent.peering.serving import SERVICE
 from meshagent.clock import Tasks
 from meshagent.errors import Unavailable
 from meshtest.inprocess import InProcess
@@ -84,8 +84,9 @@ class PeerCluster:
         self.inside = InProcess()
         self.agent = self.inside.agent
         self.store = self.inside.store
-        self.keeper = PeeringKeeper(self.agent, None, lambda channel: self.acceptor.known(channel))
-        self.acceptor = Acceptor(self.agent, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self.keeper.serve)
+        self.keeper = PeeringKeeper(self.agent, None)
+        self.agent.extras["peering"] = self
+        self.server = GrpcServer(self.agent, [SERVICE])
         self.agent.extras["peering_dialer"] = Dialer(keeping.exchange_secret)
         self.wires: list[MemoryTransport] = []
         self.tasks = Tasks()
@@ -106,7 +107,7 @@ class PeerCluster:
 
     async def stop(self) -> None:
         await self.tasks.cancel()
-        await self.acceptor.stop()
+        await self.server.stop()
         await self.inside.stop()
 
     async def dial(self, address: str, context: object, server_name: str, max_message: int) -> Channel:
@@ -115,8 +116,7 @@ class PeerCluster:
         if not self.reachable:
             raise Unavailable(f"{address} cannot be reached: cut")
         dialing = Channel(dials=True, max_message=max_message)
-        accepting = Channel(dials=False, max_message=16 * 1024, on_open=self.acceptor._opened)
-        self.wires += joined(dialing, accepting)
+        self.wires += joined(dialing, self.server.accept())
         return dialing
 
     def cut(self) -> None:

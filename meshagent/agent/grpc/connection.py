@@ -1,16 +1,18 @@
 """gRPC on one HTTP/2 connection: bytes in, calls and messages out, and back. No I/O; both sides.
 
-Source: github.com/grpc/grpc, "gRPC over HTTP2" (paths, length-prefixed messages, trailers); RFC 9113. Messages are
-bytes, uncompressed; a compressed one ends its call. HTTP/2 is the library `h2`'s. Bounds: one message `max_message`
-bytes, what waits to be sent `MAX_UNSENT` (ask `unsent` before sending more), calls of one connection `MAX_CALLS`.
+Source: github.com/grpc/grpc, "gRPC over HTTP2" (paths, metadata, length-prefixed messages, trailers); RFC 9113.
+Messages are bytes; a caller may compress his with gzip, we never do. HTTP/2 is the library `h2`'s, imported with the
+first connection. Bounds: one message `max_message` bytes (as `limit_of` says for the method), what waits to be sent
+`MAX_UNSENT` (ask `unsent` before sending more), calls of one connection `max_calls`.
 
-What may change here: compression, metadata of calls.
+What may change here: further encodings.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
@@ -22,26 +24,37 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_CALLS", "MAX_UNSENT", "Called", "Closed", "Event", "Finished", "GrpcConnection", "Received"]
 
-#: Calls at one time on a connection that we accept: a stream, and exchanges of secrets beside it.
-MAX_CALLS = 8
+#: Calls at one time on one connection, unless its owner says otherwise: an Envoy has one, a dataplane several.
+MAX_CALLS = 100
 #: What may wait to be sent before the sender should wait.
 MAX_UNSENT = 1024 * 1024
-#: Header lists; a call of a peer has about 300 bytes.
+#: Header lists; a call has about 300 bytes, tokens included.
 MAX_HEADERS = 16 * 1024
 #: How much may be under way towards us on one call.
 WINDOW = 1024 * 1024
 
 #: Status codes of gRPC that are used here.
-OK, UNKNOWN, INVALID_ARGUMENT, PERMISSION_DENIED, RESOURCE_EXHAUSTED = 0, 2, 3, 7, 8
-FAILED_PRECONDITION, UNIMPLEMENTED, INTERNAL, UNAVAILABLE = 9, 12, 13, 14
+OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, RESOURCE_EXHAUSTED = 0, 1, 2, 3, 5, 7, 8
+FAILED_PRECONDITION, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, UNAUTHENTICATED = 9, 12, 13, 14, 16
+#: What HTTP/2 calls a call that nobody waits for any more.
+_CANCEL = 8
+_GZIP = 16 + zlib.MAX_WBITS
+
+
+_ANSWERED = (
+    (":status", "200"),
+    ("content-type", "application/grpc"),
+    ("grpc-accept-encoding", "identity,gzip"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """The other side calls a method."""
+    """The other side calls a method. `metadata` by name in lower case; of several of one name the last."""
 
     call: int
     method: str
+    metadata: dict[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +86,8 @@ Event = Called | Received | Finished | Closed
 
 @dataclass(slots=True)
 class _Call:
+    max_message: int
+    gzip: bool = False
     partial: bytearray = field(default_factory=bytearray)
     unsent: deque[bytes] = field(default_factory=deque)
     ends: tuple[tuple[str, str], ...] | None = None
@@ -81,20 +96,29 @@ class _Call:
 
 
 class GrpcConnection:
-    """One connection. `max_message` may be raised once the other side is known."""
+    """One connection."""
 
-    def __init__(self, *, dials: bool, max_message: int) -> None:
+    def __init__(
+        self,
+        *,
+        dials: bool,
+        max_message: int,
+        max_calls: int = MAX_CALLS,
+        limit_of: Callable[[str], int] | None = None,
+    ) -> None:
+        """`limit_of(method)`: how long messages of a call may be, where not `max_message`."""
         from h2.config import H2Configuration
         from h2.connection import H2Connection
         from h2.settings import SettingCodes, Settings
 
-        self.max_message = max_message
+        self._max_message = max_message
+        self._limit_of = limit_of
         self._dials = dials
         self._h2: H2Connection = H2Connection(H2Configuration(client_side=dials, header_encoding="utf-8"))
         self._calls: dict[int, _Call] = {}
         self._closed = False
         settings = {
-            SettingCodes.MAX_CONCURRENT_STREAMS: MAX_CALLS,
+            SettingCodes.MAX_CONCURRENT_STREAMS: max_calls,
             SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
             SettingCodes.MAX_HEADER_LIST_SIZE: MAX_HEADERS,
         }
@@ -106,22 +130,25 @@ class GrpcConnection:
 
     # --- what this side does -----------------------------------------------------------------------------------
 
-    def call(self, method: str, authority: str) -> int:
+    def call(
+        self, method: str, authority: str, metadata: Sequence[tuple[str, str]] = (), *, scheme: str = "https"
+    ) -> int:
         """Call a method; the number of the call. Raises LocalProtocolError when the connection is closed."""
         if self._closed:
             raise LocalProtocolError("the connection is closed")
         number: int = self._h2.get_next_available_stream_id()
         headers = [
             (":method", "POST"),
-            (":scheme", "https"),
+            (":scheme", scheme),
             (":path", method),
             (":authority", authority),
             ("content-type", "application/grpc"),
             ("te", "trailers"),
             ("user-agent", "meshagent"),
+            *metadata,
         ]
         self._h2.send_headers(number, headers)
-        self._calls[number] = _Call()
+        self._calls[number] = _Call(self._max_message)
         return number
 
     def send(self, call: int, message: bytes) -> None:
@@ -147,6 +174,31 @@ class GrpcConnection:
         if held is not None and held.ends is None:
             held.ends = trailers
             self._flush(call, held)
+
+    def cancel(self, call: int) -> None:
+        """The caller wants no more of it."""
+        from h2.exceptions import ProtocolError
+
+        if self._calls.pop(call, None) is not None and not self._closed:
+            try:
+                self._h2.reset_stream(call, error_code=_CANCEL)
+            except ProtocolError:  # it has just ended
+                return
+
+    def allow(self, call: int, max_message: int) -> None:
+        """Messages of a call may be so long from now on."""
+        held = self._calls.get(call)
+        if held is not None:
+            held.max_message = max_message
+
+    def is_open(self, call: int) -> bool:
+        """Whether something may still be sent on it."""
+        return call in self._calls
+
+    def ping(self) -> None:
+        """Ask the other side for a sign of life."""
+        if not self._closed:
+            self._h2.ping(b"meshping")
 
     def close(self) -> None:
         """Say goodbye."""
@@ -215,9 +267,12 @@ class GrpcConnection:
         if headers.get(":method") != "POST" or not headers.get("content-type", "").startswith("application/grpc"):
             self._h2.send_headers(call, [(":status", "415")], end_stream=True)
             return
-        self._calls[call] = _Call()
-        self._h2.send_headers(call, [(":status", "200"), ("content-type", "application/grpc")])
-        events.append(Called(call, headers.get(":path", "")))
+        method = headers.get(":path", "")
+        limit = self._max_message if self._limit_of is None else self._limit_of(method)
+        self._calls[call] = _Call(limit, gzip=headers.get("grpc-encoding") == "gzip")
+        self._h2.send_headers(call, _ANSWERED)
+        metadata = {name: value for name, value in headers.items() if not name.startswith(":")}
+        events.append(Called(call, method, metadata))
 
     def _answered(self, event: Any, events: list[Event]) -> None:
         headers = dict(event.headers)
@@ -242,20 +297,29 @@ class GrpcConnection:
             return
         held.partial += data
         while len(held.partial) >= 5:
-            length = int.from_bytes(held.partial[1:5], "big")
-            if held.partial[0] != 0 or length > self.max_message:
-                code = RESOURCE_EXHAUSTED if held.partial[0] == 0 else UNIMPLEMENTED
-                words = f"a message of {length} bytes; at most {self.max_message} are taken, uncompressed"
-                self._refuse(call, code, words, events)
+            packed, length = held.partial[0], int.from_bytes(held.partial[1:5], "big")
+            if packed > held.gzip:
+                self._refuse(call, UNIMPLEMENTED, "messages may be compressed with gzip only, as grpc-encoding", events)
+                return
+            if length > held.max_message:
+                words = f"a message of {length} bytes; at most {held.max_message} are taken"
+                self._refuse(call, RESOURCE_EXHAUSTED, words, events)
                 return
             if len(held.partial) < 5 + length:
                 return
-            events.append(Received(call, bytes(held.partial[5 : 5 + length])))
+            message: bytes | None = bytes(held.partial[5 : 5 + length])
             del held.partial[: 5 + length]
+            if packed and message is not None:
+                message = _unpacked(message, held.max_message)
+            if message is None:
+                words = f"a compressed message that is broken or has more than {held.max_message} bytes"
+                self._refuse(call, RESOURCE_EXHAUSTED, words, events)
+                return
+            events.append(Received(call, message))
 
     def _refuse(self, call: int, code: int, text: str, events: list[Event]) -> None:
         if self._dials:
-            self._h2.reset_stream(call, error_code=8)  # CANCEL
+            self._h2.reset_stream(call, error_code=_CANCEL)
         else:
             self.finish(call, code, text)
         self._calls.pop(call, None)
@@ -288,3 +352,13 @@ class GrpcConnection:
                     self._calls.pop(call, None)
         except ProtocolError:  # the call was reset meanwhile: its end is told when it is read
             held.over = True
+
+
+def _unpacked(message: bytes, limit: int) -> bytes | None:
+    """What was packed with gzip; None when it is broken or longer than `limit`."""
+    stream = zlib.decompressobj(_GZIP)
+    try:
+        whole = stream.decompress(message, limit + 1)
+    except zlib.error:
+        return None
+    return whole if stream.eof and len(whole) <= limit else None

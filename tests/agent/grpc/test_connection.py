@@ -1,12 +1,15 @@
-"""gRPC over HTTP/2, both sides against each other; tests/interop/test_peering_grpc.py has grpcio for the other side."""
+"""gRPC over HTTP/2, both sides against each other; tests/interop has grpcio for the other side."""
 
 from __future__ import annotations
 
+import gzip
+
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given, settings
 
-from meshagent.agent.peering import grpc
-from meshagent.agent.peering.grpc import Called, Closed, Event, Finished, GrpcConnection, Received
+from meshagent.agent.grpc import connection as grpc
+from meshagent.agent.grpc.connection import Called, Closed, Event, Finished, GrpcConnection, Received
 
 METHOD = "/a.B/C"
 
@@ -94,7 +97,90 @@ def test_a_message_that_is_too_long_is_refused_before_it_is_held() -> None:
     wire.run()
     assert messages(wire.at_called) == []
     (ended,) = [event for event in wire.at_caller if isinstance(event, Finished)]
-    assert (ended.code, ended.text) == (8, "a message of 1001 bytes; at most 1000 are taken, uncompressed")
+    assert (ended.code, ended.text) == (8, "a message of 1001 bytes; at most 1000 are taken")
+
+
+def framed(flag: int, body: bytes) -> bytes:
+    return bytes([flag]) + len(body).to_bytes(4, "big") + body
+
+
+def compressed(wire: Wire, flag: int, body: bytes, encoding: str = "gzip") -> list[Event]:
+    """What the called side makes of a message with that flag."""
+    call = wire.caller.call(METHOD, "server", [("grpc-encoding", encoding)] if encoding else [])
+    wire.run()
+    wire.caller._h2.send_data(call, framed(flag, body))
+    wire.run()
+    return wire.at_called[1:]
+
+
+def test_a_caller_may_compress() -> None:
+    (received,) = compressed(Wire(), 1, gzip.compress(b"x" * 5000))
+    assert isinstance(received, Received)
+    assert received.message == b"x" * 5000
+    (received,) = compressed(Wire(), 0, b"plain all the same")
+    assert isinstance(received, Received)
+
+
+@pytest.mark.parametrize(
+    ("flag", "body", "encoding", "code"),
+    [
+        (1, gzip.compress(bytes(20_000)), "gzip", 8),
+        (1, gzip.compress(b"cut")[:-3], "gzip", 8),
+        (1, b"none of it", "gzip", 8),
+        (1, gzip.compress(b"x"), "", 12),
+        (1, b"x", "br", 12),
+        (2, b"x", "gzip", 12),
+    ],
+)
+def test_what_cannot_be_unpacked_is_refused(flag: int, body: bytes, encoding: str, code: int) -> None:
+    (ended,) = compressed(Wire(max_message=10_000), flag, body, encoding)
+    assert isinstance(ended, Finished)
+    assert ended.code == code
+
+
+def test_metadata_arrives_with_the_call() -> None:
+    wire = Wire()
+    wire.caller.call(METHOD, "server", [("x-consul-token", "secret")])
+    wire.run()
+    (called,) = wire.at_called
+    assert isinstance(called, Called)
+    assert called.metadata["x-consul-token"] == "secret"
+    assert called.metadata["content-type"] == "application/grpc"
+
+
+def test_a_method_has_its_own_limit() -> None:
+    wire = Wire()
+    wire.called = GrpcConnection(dials=False, max_message=10, limit_of=lambda method: 100 if method == METHOD else 5)
+    call = wire.caller.call(METHOD, "server")
+    wire.caller.send(call, bytes(90))
+    wire.run()
+    assert messages(wire.at_called) == [bytes(90)]
+    wire.called.allow(call, 1000)
+    wire.caller.send(call, bytes(900))
+    wire.run()
+    assert messages(wire.at_called) == [bytes(90), bytes(900)]
+
+
+def test_a_caller_that_leaves_is_told_of_as_unavailable() -> None:
+    wire = Wire()
+    call = wire.caller.call(METHOD, "server")
+    wire.run()
+    wire.caller.cancel(call)
+    wire.run()
+    assert isinstance(wire.at_called[-1], Finished)
+    assert not wire.called.is_open(call)
+    assert not wire.caller.is_open(call)
+    wire.caller.cancel(call)
+
+
+def test_a_ping_is_answered() -> None:
+    wire = Wire()
+    wire.run()
+    wire.called.ping()
+    data = wire.called.output()
+    assert data
+    assert wire.caller.received(data) == []
+    assert wire.caller.output(), "the library answers it"
 
 
 def test_calls_at_one_time_are_bounded() -> None:

@@ -144,7 +144,7 @@ class Schema(Generic[T]):
 
     def __init__(self, make: Callable[..., T], fields: Sequence[Field]) -> None:
         self._make = make
-        self._fields = tuple(fields)
+        self.fields = self._fields = tuple(fields)
         self._by_number = {field.number: field for field in fields}
 
     def encode(self, value: T) -> bytes:

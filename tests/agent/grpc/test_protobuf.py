@@ -8,8 +8,8 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from hypothesis import given
 
-from meshagent.agent.peering import protobuf
-from meshagent.agent.peering.protobuf import BOOL, BYTES, INT, MANY, MAP, TEXT, Field, Schema, nested
+from meshagent.agent.grpc import protobuf
+from meshagent.agent.grpc.protobuf import BOOL, BYTES, INT, MANY, MAP, TEXT, Field, Schema, nested
 from meshagent.errors import RemoteProtocolError
 
 

@@ -1,0 +1,1 @@
+"""gRPC: one connection as a machine, channels, the table of methods, listeners."""
