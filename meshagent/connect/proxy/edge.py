@@ -99,9 +99,12 @@ class EdgeGateway:
         """How many there are."""
         return sum(one.open_connections for one in self.listeners.values())
 
-    async def follow(self, wanted: Edge) -> None:
+    def origin_of(self, key: str) -> None:
+        """Instances of upstreams are those of the mesh."""
+
+    async def follow(self, wanted: Edge | None) -> None:
         """Open, change and close listeners."""
-        self._wanted = wanted
+        wanted = self._wanted = wanted if wanted is not None else Edge(())
         self._certificates(wanted)
         places = self._places(wanted)
         for place in [place for place in self.listeners if place not in places]:
