@@ -9,7 +9,6 @@ import pytest
 from meshtest.process import AgentProcess, free_ports
 from meshtest.sidecars import Echo, Sidecars, dial, exchange, free_port, sidecars
 
-
 #: Which service is reached in which mode.
 SERVICES = {"local": "api", "remote": "db"}
 

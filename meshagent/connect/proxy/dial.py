@@ -147,7 +147,7 @@ class Dial:
         if far is not self._far or host is None:
             far.abort()
             return
-        wrong = self._wrong(tls, host) if self._origin is None else ""
+        wrong = self._wrong(tls, host) if self._origin is None else self._origin.wrong(tls)
         if wrong:
             tallies.failed_handshakes += 1
             self._failed(far, wrong, CONNECT_FAILED)

@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from meshagent.connect.gateways.edge import Edge
+from meshagent.connect.gateways.linked import TerminatingGateway
 from meshagent.connect.gateways.ways import MeshGateway
 from meshagent.connect.proxy.edge import EdgeGateway, Surroundings
 from meshagent.connect.proxy.mesh_gateway import MeshGatewayProxy
 from meshagent.connect.proxy.origins import Origin
+from meshagent.connect.proxy.terminating import TerminatingProxy
 from meshagent.connect.snapshot import Gateway
 
 __all__ = ["GatewayProxy", "gateway_of"]
@@ -36,7 +38,11 @@ class GatewayProxy(Protocol):
         """How the instances of an upstream are reached; None is the TLS of the mesh."""
 
 
-_PROXIES: dict[type[Any], Any] = {Edge: EdgeGateway, MeshGateway: MeshGatewayProxy}
+_PROXIES: dict[type[Any], Any] = {
+    Edge: EdgeGateway,
+    MeshGateway: MeshGatewayProxy,
+    TerminatingGateway: TerminatingProxy,
+}
 
 
 def gateway_of(wanted: Gateway, around: Surroundings) -> GatewayProxy:

@@ -298,7 +298,7 @@ class Sidecar:
 
             around = Surroundings(
                 self._clock, self._tasks, self._rng, self.tallies, self._now, lambda: self.turn, self.outbound.get,
-                self._start, lambda gone: self._leaving.append(gone), self._observe,
+                self._start, lambda gone: self._leaving.append(gone), self._observe, self._seen, self.limiter,
             )  # fmt: skip
             self.gateway = gateway_of(wanted, around)
         if self.gateway is not None:
@@ -368,7 +368,7 @@ class Sidecar:
     def _pool(self, host: Host, cluster: Cluster, outbound: Outbound) -> HostPool:
         from meshagent.connect.proxy.http.opening import Opener
 
-        opener = Opener(self.turn, self._dialler, outbound, host, self._state)
+        opener = Opener(self.turn, self._dialler, outbound, host, self._state, lambda: self._origin(outbound.key))
         return opener.pool(cluster)
 
     def _state(self) -> tuple[ProxySnapshot, Contexts | None]:
