@@ -26,6 +26,12 @@ __all__ = ["ExposedChecks", "exposed_paths"]
 
 log = logging.getLogger("agent")
 
+
+def _turn(entry: LocalCheck) -> bool:
+    """Ports are given to HTTP checks before gRPC ones, as in Consul."""
+    return entry.definition is not None and bool(entry.definition.grpc)
+
+
 _GRPC_PATH = "/grpc.health.v1.Health/Check"
 
 
@@ -75,7 +81,7 @@ class ExposedChecks(Observer):
 
     def _follow(self, service_id: str) -> None:
         proxy = self._exposing(service_id)
-        for entry in self._local.checks_of(service_id):
+        for entry in sorted(self._local.checks_of(service_id), key=_turn):
             self._route(entry, proxy)
 
     def _route(self, entry: LocalCheck, proxy: Service | None) -> None:

@@ -45,7 +45,9 @@ KINDS = (
     "service-splitter",
 )
 #: What is kept as it is told.
-_TOLD = frozenset({questions.SERVICE, questions.GATEWAY_SERVICES, questions.MESH_GATEWAYS})
+_TOLD = frozenset(
+    {questions.SERVICE, questions.GATEWAY_SERVICES, questions.MESH_GATEWAYS, questions.QUERY_CONNECT}
+)
 #: How long somebody waits for the first entries, and how often he looks.
 FIRST_S, LOOK_S = 4.0, 0.02
 
@@ -130,6 +132,10 @@ class MeshReplica(Observer):
     def gateways(self, datacenter: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
         """As `connect.told.Told.gateways`."""
         return self._told(questions.MESH_GATEWAYS, datacenter)
+
+    def query(self, name: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
+        """What a prepared query finds that gives mesh access."""
+        return self._told(questions.QUERY_CONNECT, name)
 
     # --- inside ------------------------------------------------------------------------------------------------
 

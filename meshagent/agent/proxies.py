@@ -1,10 +1,11 @@
-"""I/O edge: the snapshots of the proxies registered here, kept while somebody asks for them.
+"""I/O edge: the snapshots of the proxies registered here, kept while somebody asks for them. A server has those of
+proxies that are registered in the catalog alone, too.
 
 A proxy asks with the digest of what it has and is answered when that is no longer true. Changes that come together make
 one snapshot: who waits is woken in the next turn of the loop.
 
-Source: surface row M70; design.md "One intermediate form for the mesh". What may change here: where leafs and entries
-come from on an agent without a store.
+Source: surface rows M70, P6; design.md "One intermediate form for the mesh". What may change here: where leafs and
+entries come from on an agent without a store.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from meshagent.agent.exposed_checks import exposed_paths
 from meshagent.agent.http.intention_shapes import default_in_force
+from meshagent.agent.proxy_places import Here, InCatalog, Place, Registered
+from meshagent.catalog.query_execution import connect_rows
 from meshagent.connect.snapshot import ProxySnapshot
 from meshagent.errors import Denied, MeshError, NotFound
 
@@ -27,48 +29,54 @@ if TYPE_CHECKING:
     from meshagent.catalog.watch import Subscription
     from meshagent.connect.parts import Leaf
 
-__all__ = ["Proxies", "Seen"]
+__all__ = ["Key", "Proxies", "Seen"]
 
 log = logging.getLogger("agent.proxycfg")
 
 #: What of a snapshot who asks may see; asked anew after every wait. Raises Denied.
 Seen = Callable[[ProxySnapshot], ProxySnapshot]
 
+#: A proxy: the node whose catalog has it, in lower case, "" for one that is registered here; its id.
+Key = tuple[str, str]
+
 #: A proxy that nobody has asked about for so long is forgotten.
 UNUSED_S = 900.0
 
 
 class _Proxy:
-    def __init__(self, owner: Proxies, proxy_id: str, now: float) -> None:
+    def __init__(self, owner: Proxies, place: Place, now: float) -> None:
         from meshagent.connect.parts import SnapshotParts  # an idle agent has no proxies
 
         self._owner = owner
-        self._id = proxy_id
+        self.place = place
         replica = owner.replica
-        told = (replica.instances, replica.services, replica) if replica is not None else ()
-        self.parts = SnapshotParts(owner.agent.store, owner.agent.datacenter, self.changed, *told)
+        agent = owner.agent
+        self.parts = SnapshotParts(
+            agent.store,
+            agent.datacenter,
+            self.changed,
+            replica.instances if replica is not None else None,
+            replica.services if replica is not None else None,
+            replica.query
+            if replica is not None
+            else lambda name: connect_rows(agent.store, name, agent.node_name, agent.datacenter),
+            replica,
+        )
         self.snapshot: ProxySnapshot | None = None
         self.digest = ""
         self.used = now
         #: The services whose leafs it shows.
         self.services: tuple[str, ...] = ()
         self.waiters: set[asyncio.Event] = set()
-        self._registration: Subscription | None = None
 
     def changed(self) -> None:
         self.snapshot = None
         for waiter in (*self.waiters, *self._owner.waiters):
             waiter.set()
 
-    def watch(self) -> None:
-        if self._registration is None or not self._registration.active:
-            topic = ("agent-service", self._id)
-            self._registration = self._owner.agent.local.watches.subscribe([topic], self.changed)
-
     def close(self) -> None:
         self.parts.close()
-        if self._registration is not None:
-            self._registration.cancel()
+        self.place.close()
         for waiter in self.waiters:
             waiter.set()
 
@@ -81,7 +89,7 @@ class Proxies:
         self.agent = agent
         self.replica = replica
         self._mesh = mesh
-        self._proxies: dict[str, _Proxy] = {}
+        self._proxies: dict[Key, _Proxy] = {}
         #: Who waits for a change of any.
         self.waiters: set[asyncio.Event] = set()
         self._services: Subscription | None = None
@@ -93,22 +101,32 @@ class Proxies:
             agent.upstream.on_default.append(self._new_default)
 
     async def get(
-        self, proxy_id: str, digest: str = "", timeout_s: float = 0.0, seen: Seen | None = None
+        self, proxy_id: str, digest: str = "", timeout_s: float = 0.0, seen: Seen | None = None, node: str = ""
     ) -> tuple[ProxySnapshot, str]:
         """(the snapshot of a proxy, its digest), as soon as it is another than `digest`, or after `timeout_s` seconds.
-        With `seen` both are of what that leaves.
+        With `seen` both are of what that leaves. With `node` it is the proxy that the catalog has on that node.
 
         Raises:
-            NotFound: no such proxy is registered here.
+            NotFound: no such proxy is registered here (or there).
         """
         clock = self.agent.clock
         deadline = clock.monotonic() + timeout_s
         while True:
-            snapshot, found = _shown(seen, *await self._current(proxy_id))
+            key = self._key(proxy_id, node)
+            snapshot, found = _shown(seen, *await self._current(key))
             left_s = deadline - clock.monotonic()
             if not digest or found != digest or left_s <= 0 or self._released:
                 return snapshot, found
-            await self._wait(proxy_id, left_s)
+            await self._wait(key, left_s)
+
+    def registered(self, proxy_id: str, node: str = "") -> Service:
+        """The registration of a proxy with the central configuration in it. Raises NotFound, as `get`."""
+        return self._registered(self._key(proxy_id, node)).service
+
+    def _key(self, proxy_id: str, node: str) -> Key:
+        """A proxy on this agent's own node is looked for here first, as Consul does."""
+        own = node.lower() == self.agent.node_name.lower() and proxy_id in self.agent.local.services
+        return ("", proxy_id) if not node or own else (node.lower(), proxy_id)
 
     async def changed(
         self, known: Mapping[str, str], timeout_s: float, seen: Seen | None = None
@@ -127,7 +145,7 @@ class Proxies:
                 snapshots: dict[str, ProxySnapshot] = {}
                 for proxy_id in self._registered_ids():
                     try:
-                        current = await self._current(proxy_id)
+                        current = await self._current(("", proxy_id))
                     except NotFound:  # it went while another was put together
                         continue
                     except Denied as error:  # nothing may be said of this one: it goes on with what it has
@@ -186,8 +204,8 @@ class Proxies:
         self._given[service.id] = service
         return await self.get(service.id, digest, timeout_s, seen)
 
-    async def _current(self, proxy_id: str) -> tuple[ProxySnapshot, str]:
-        service = self._registered(proxy_id)
+    async def _current(self, key: Key) -> tuple[ProxySnapshot, str]:
+        service = self._registered(key).service
         from meshagent.connect.kinds import KINDS, identity_of
 
         kind = KINDS[service.kind]
@@ -203,32 +221,34 @@ class Proxies:
             try:
                 await leafs.get(name, names)
             except MeshError as error:
-                log.warning("no leaf certificate yet: proxy=%s service=%s error=%s", proxy_id, name, error)
-        others = kind.speaks_for(self._entry(proxy_id).parts, name)
+                log.warning("no leaf certificate yet: proxy=%s service=%s error=%s", key[1], name, error)
+        others = kind.speaks_for(self._entry(key).parts, name)
         for other in others:
             await self._mesh.require_intentions(other)
-        await asyncio.gather(*(self._leaf_of_other(proxy_id, other) for other in others))
-        service = self._registered(proxy_id)
-        proxy = self._entry(proxy_id)
+        await asyncio.gather(*(self._leaf_of_other(key, other) for other in others))
+        registered = self._registered(key)
+        proxy = self._entry(key)
         proxy.services = (name, *others)
-        proxy.watch()
         if proxy.snapshot is None:
-            local = self.agent.local
-            checks = exposed_paths(local, service.proxy.destination_service_id)
             proxy.snapshot = proxy.parts.build(
-                service, default_in_force(self.agent), self._held(name), local.node.locality, checks,
-                local.node.address, self._held,
-            )  # fmt: skip
+                registered.service,
+                default_in_force(self.agent),
+                self._held(name),
+                registered.locality,
+                registered.checks,
+                registered.host_address,
+                self._held,
+            )
             proxy.digest = proxy.snapshot.digest()
         return proxy.snapshot, proxy.digest
 
-    async def _leaf_of_other(self, proxy_id: str, service: str) -> None:
+    async def _leaf_of_other(self, key: Key, service: str) -> None:
         if self._mesh.leafs.index_of(service):
             return
         try:
             await self._mesh.leafs.get(service)
         except MeshError as error:
-            log.warning("no leaf certificate yet: proxy=%s service=%s error=%s", proxy_id, service, error)
+            log.warning("no leaf certificate yet: proxy=%s service=%s error=%s", key[1], service, error)
 
     def _held(self, service: str) -> Leaf:
         """The leaf that is here, as snapshots have it."""
@@ -237,8 +257,8 @@ class Proxies:
             return "", "", "", ""
         return leaf.signed.chain, leaf.key, leaf.valid_after.isoformat(), leaf.valid_before.isoformat()
 
-    async def _wait(self, proxy_id: str, timeout_s: float) -> None:
-        proxy = self._entry(proxy_id)
+    async def _wait(self, key: Key, timeout_s: float) -> None:
+        proxy = self._entry(key)
         if proxy.snapshot is None:
             return
         woken = asyncio.Event()
@@ -251,28 +271,42 @@ class Proxies:
             timer.cancel()
             proxy.waiters.discard(woken)
 
-    def _registered(self, proxy_id: str) -> Service:
-        given = self._given.get(proxy_id)
+    def _registered(self, key: Key) -> Registered:
+        """Raises NotFound."""
+        node, proxy_id = key
+        given = self._given.get(proxy_id) if not node else None
         if given is not None:
-            return given
-        entry = self.agent.local.services.get(proxy_id)
-        if entry is None or not _is_proxy(entry.service):
-            held = self._proxies.pop(proxy_id, None)
+            return Registered(given, self.agent.local.node.locality, (), self.agent.local.node.address)
+        held = self._proxies.get(key)
+        found = (held.place if held is not None else self._place(key)).find()
+        if found is None or not _is_proxy(found.service):
             if held is not None:
-                held.close()
-            raise NotFound(f"unknown proxy ID: {proxy_id}")
-        return entry.service
+                self._proxies.pop(key).close()
+            where = f" on node {node}" if node else ""
+            raise NotFound(f"unknown proxy ID: {proxy_id}{where}")
+        return found
 
-    def _entry(self, proxy_id: str) -> _Proxy:
+    def _place(self, key: Key) -> Place:
+        node, proxy_id = key
+        if not node:
+            return Here(self.agent.local, proxy_id)
+        if self.agent.upstream is not None:
+            raise NotFound(f"unknown proxy ID: {proxy_id} (node {node}: ask a server, this is a client agent)")
+        return InCatalog(self.agent.store, node, proxy_id)
+
+    def _entry(self, key: Key) -> _Proxy:
+        """What is held of a proxy, watched from now on."""
         now = self.agent.clock.monotonic()
         for other, held in list(self._proxies.items()):
-            if not held.waiters and now - held.used > UNUSED_S and other != proxy_id:
+            if not held.waiters and now - held.used > UNUSED_S and other != key:
                 self._proxies.pop(other).close()
-                self._given.pop(other, None)
-        found = self._proxies.get(proxy_id)
+                if not other[0]:
+                    self._given.pop(other[1], None)
+        found = self._proxies.get(key)
         if found is None:
-            found = self._proxies[proxy_id] = _Proxy(self, proxy_id, now)
+            found = self._proxies[key] = _Proxy(self, self._place(key), now)
         found.used = now
+        found.place.watch(found.changed)
         return found
 
     def _new_default(self) -> None:

@@ -20,7 +20,7 @@ from meshagent.catalog.peering.imported import peer_topic
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic
 
-__all__ = ["Execution", "Source", "execute"]
+__all__ = ["Execution", "Source", "connect_rows", "execute"]
 
 #: How deep a sorted answer is searched for the asker's own node, to put it first.
 _OWN_NODE_DEPTH = 10
@@ -90,6 +90,16 @@ def execute(
         del entries[limit:]
     place = "" if peer else datacenter
     return Execution(query, entries, place, peer, failovers, by_distance, tuple(topics))
+
+
+def connect_rows(store: Store, name: str, node: str, datacenter: str) -> tuple[list[ServiceEntry], tuple[Topic, ...]]:
+    """What the query of a name or id finds that gives mesh access, asked on a node, nothing drawn; none without such a
+    query."""
+    query = store.prepared_queries.named(name)
+    if query is None:
+        return [], ("prepared-queries",)
+    done = execute(store, query, Source(node), None, datacenter=datacenter, connect=True)
+    return done.entries, done.topics
 
 
 def _usable(store: Store, wanted: QueryService, connect: bool, peer: str) -> list[ServiceEntry]:

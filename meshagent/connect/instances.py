@@ -47,7 +47,7 @@ def sorted_out(rows: Iterable[ServiceEntry], target: Target) -> tuple[tuple[Endp
         found = Endpoint(
             service.id, entry.node.name, service.address or entry.node.address, service.port,
             "warning" if warning else "passing", min(max(weight, 1), 65535),
-            place.region, place.zone, _direct_port(service),
+            place.region, place.zone, _direct_port(service, target),
         )  # fmt: skip
         if weight > 0 and statuses <= allowed:
             good.append(found)
@@ -79,8 +79,9 @@ def _at(one: Endpoint) -> tuple[str, str]:
     return one.node, one.id
 
 
-def _direct_port(service: Service) -> int:
+def _direct_port(service: Service, target: Target) -> int:
+    """The application's own port where it may be dialled: its registration says so, or what entries say of it."""
     proxy = service.proxy
-    block = proxy.transparent_proxy
-    directly = proxy.mode == MODE and block is not None and block.dialed_directly
+    block = proxy.transparent_proxy or target.transparent_proxy
+    directly = block.dialed_directly and proxy.mode in {"", MODE}
     return proxy.local_service_port if directly else 0

@@ -29,9 +29,10 @@ from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
 from meshagent.catalog.mesh_services import MeshService, mesh_services
 from meshagent.catalog.model import ExposePath, Locality, MeshGateway, Service, ServiceEntry, Upstream
 from meshagent.catalog.peering.imported import at_peer, split_peer
+from meshagent.catalog.query_execution import connect_rows
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Subscription, Topic
-from meshagent.connect import spiffe
+from meshagent.connect import query_upstreams, spiffe
 from meshagent.connect.central import merged_upstream
 from meshagent.connect.chain import DEFAULT_CONNECT_TIMEOUT, Chain, Overrides, Target, compile_chain
 from meshagent.connect.exposing import exposed_of
@@ -42,6 +43,7 @@ from meshagent.connect.kinds import KINDS, identity_of
 from meshagent.connect.mesh_settings import MeshSettings, mesh_settings
 from meshagent.connect.observing import observing_of
 from meshagent.connect.peers import Trust, identities_of, peer_chain, peer_sni
+from meshagent.connect.query_upstreams import QUERY, is_query, query_chain
 from meshagent.connect.snapshot import (
     Cluster,
     Outbound,
@@ -86,16 +88,18 @@ class SnapshotParts:
         on_change: Callable[[], None],
         instances: Instances | None = None,
         services: Services | None = None,
+        queried: Instances | None = None,
         told: Told | None = None,
     ) -> None:
-        """`instances` gives those of a service in place of the store's, `services` the services of the mesh, `told`
-        what else is asked of the catalog."""
+        """`instances` gives those of a service in place of the store's, `services` the services of the mesh, `queried`
+        what a prepared query finds, `told` what else is asked of the catalog."""
         self._store = store
         self.told: Told = told or FromStore(store, datacenter)
         #: The leafs of services that a gateway speaks for.
         self.leaf_of: LeafOf = _no_leaf
         self.services = services or (lambda: mesh_services(store))
         self.instances = instances or self._stored
+        self._queried = queried or (lambda name: connect_rows(store, name, "", datacenter))
         self.datacenter = datacenter
         self._on_change = on_change
         self._parts: dict[tuple[str, ...], _Part] = {}
@@ -321,8 +325,10 @@ class SnapshotParts:
 
     def chain_of(self, upstream: Upstream) -> tuple[Chain | None, str]:
         name = upstream.destination_name
+        if upstream.destination_type == QUERY:
+            return self._query_chain(upstream), ""
         if upstream.destination_type != "service":
-            return None, f"upstreams of type {upstream.destination_type} are not built yet"
+            return None, f"there are no upstreams of type {upstream.destination_type}"
         if upstream.destination_peer:
             return self._peer_chain(upstream), ""
         datacenter = upstream.datacenter or self.datacenter
@@ -331,6 +337,12 @@ class SnapshotParts:
         timeout = _timeout_of(upstream)
         key = ("chain", name, datacenter, protocol, timeout, gateway)
         return self.part(key, lambda: self._compiled(name, datacenter, Overrides(protocol, timeout, gateway)))
+
+    def _query_chain(self, upstream: Upstream) -> Chain:
+        protocol = str((upstream.config or {}).get("protocol") or "tcp").lower()
+        timeout = _timeout_of(upstream) or DEFAULT_CONNECT_TIMEOUT
+        domain = self.part(("trust-domain",), lambda: (self._store.ca.trust_domain, ("ca-roots",)))
+        return query_chain(upstream.destination_name, upstream.datacenter or self.datacenter, protocol, domain, timeout)
 
     def _peer_chain(self, upstream: Upstream) -> Chain:
         protocol = str((upstream.config or {}).get("protocol") or "tcp").lower()
@@ -360,6 +372,11 @@ class SnapshotParts:
         if target.peer:
             return self._peer_cluster(target)
         trust_domain = self._store.ca.trust_domain
+        if is_query(target):
+            rows, topics = self._queried(target.service)
+            rows = list(rows)
+            identities = query_upstreams.identities_of(rows, trust_domain, target.datacenter)
+            return Cluster(target, identities, *sorted_out(rows, target)), (*topics, "ca-roots")
         identity = spiffe.format(spiffe.service_id(trust_domain, target.datacenter, target.service))
         if target.datacenter != self.datacenter:
             return self._remote_cluster(target, identity)

@@ -59,19 +59,19 @@ def world() -> World:
 
 def test_http_and_grpc_go_through_the_sidecar(world: World) -> None:
     world.register(address="10.0.0.5")
-    assert world.ports() == {"g": 21500, "h": 21501, "s": 0, "t": 0}
-    assert world.runs.targets == {"g": "10.0.0.5:21500/pkg.Svc", "h": "http://10.0.0.5:21501/health?x"}
+    assert world.ports() == {"h": 21500, "g": 21501, "s": 0, "t": 0}
+    assert world.runs.targets == {"g": "10.0.0.5:21501/pkg.Svc", "h": "http://10.0.0.5:21500/health?x"}
     paths = {one.path: one for one in exposed_paths(world.local, "web")}
     assert set(paths) == {"/health", "/grpc.health.v1.Health/Check"}
     health, grpc = paths["/health"], paths["/grpc.health.v1.Health/Check"]
-    assert (health.listener_port, health.local_path_port, health.protocol) == (21501, 8080, "http")
-    assert (grpc.listener_port, grpc.local_path_port, grpc.protocol) == (21500, 9090, "http2")
+    assert (health.listener_port, health.local_path_port, health.protocol) == (21500, 8080, "http")
+    assert (grpc.listener_port, grpc.local_path_port, grpc.protocol) == (21501, 9090, "http2")
     assert health.parsed_from_check
 
 
 def test_without_an_address_the_sidecar_is_here(world: World) -> None:
     world.register(http="http://localhost")
-    assert world.runs.targets["h"] == "http://127.0.0.1:21501"
+    assert world.runs.targets["h"] == "http://127.0.0.1:21500"
     assert {one.path: one.local_path_port for one in exposed_paths(world.local, "web")}["/"] == 80
 
 
@@ -79,9 +79,9 @@ def test_registering_again_keeps_the_ports_and_the_status(world: World) -> None:
     world.register()
     world.local.update_check("h", "critical", "down")
     world.register()
-    assert world.ports() == {"g": 21500, "h": 21501, "s": 0, "t": 0}
+    assert world.ports() == {"h": 21500, "g": 21501, "s": 0, "t": 0}
     assert world.local.checks["h"].check.status == "critical"
-    assert world.runs.targets["h"].startswith("http://127.0.0.1:21501")
+    assert world.runs.targets["h"].startswith("http://127.0.0.1:21500")
 
 
 def test_a_change_elsewhere_restarts_nothing(world: World) -> None:
@@ -121,7 +121,7 @@ def test_the_sidecar_is_told_of_new_ports(world: World) -> None:
 
 
 def test_without_a_free_port_the_check_stays(world: World) -> None:
-    world.local.settings = replace(world.local.settings, expose_min_port=21500, expose_max_port=21500)
+    world.local.settings = replace(world.local.settings, expose_min_port=21501, expose_max_port=21501)
     world.register()
-    assert sorted(world.ports().values()) == [0, 0, 0, 21500]
+    assert sorted(world.ports().values()) == [0, 0, 0, 21501]
     assert len(exposed_paths(world.local, "web")) == 1

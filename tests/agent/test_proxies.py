@@ -101,7 +101,7 @@ async def test_what_nobody_asks_about_is_forgotten(agent: InProcess) -> None:
     await agent.get(PATH)
     await agent.clock.advance(UNUSED_S + 1)
     await agent.get("/v1/agent/connect/proxy/api-sidecar-proxy")
-    assert list(agent.mesh.proxies._proxies) == ["api-sidecar-proxy"]
+    assert list(agent.mesh.proxies._proxies) == [("", "api-sidecar-proxy")]
 
 
 ALL = "/v1/agent/connect/proxies"

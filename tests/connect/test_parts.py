@@ -10,7 +10,17 @@ import pytest
 from meshagent.catalog import commands as c
 from meshagent.catalog.ca import CAConfig, CARoot
 from meshagent.catalog.entries.table import parse
-from meshagent.catalog.model import Check, Node, Proxy, Service, ServiceEntry, TransparentProxy, Upstream
+from meshagent.catalog.model import (
+    Check,
+    Node,
+    PreparedQuery,
+    Proxy,
+    QueryService,
+    Service,
+    ServiceEntry,
+    TransparentProxy,
+    Upstream,
+)
 from meshagent.catalog.peering import commands as p
 from meshagent.catalog.peering.model import Peering, TrustBundle
 from meshagent.catalog.store import Store
@@ -85,7 +95,7 @@ def test_it_holds_what_the_proxy_needs(world: World) -> None:
     assert cluster.identities == ("spiffe://td.consul/ns/default/dc/dc1/svc/db",)
     assert [(one.source, one.action) for one in snapshot.intentions] == [("api", "deny")]
     assert snapshot.roots == ("pem",)
-    assert snapshot.outbound[1].problem == "upstreams of type prepared_query are not built yet"
+    assert (snapshot.outbound[1].problem, snapshot.clusters["prepared_query:q"].endpoints) == ("", ())
 
 
 def test_only_what_changed_is_made_anew(world: World) -> None:
@@ -119,8 +129,24 @@ def test_subsets_and_redirects_choose_the_instances(world: World) -> None:
     assert [one.id for one in cluster.endpoints] == ["db-2"]
     world.entry(Kind="service-resolver", Name="db", Redirect={"Service": "other"})
     snapshot = world.build()
-    assert list(snapshot.clusters) == ["other.default.default.dc1"]
+    assert list(snapshot.clusters) == ["other.default.default.dc1", "prepared_query:q"]
     assert snapshot.clusters["other.default.default.dc1"].identities[0].endswith("/svc/other")
+
+
+def test_a_prepared_query_is_an_upstream(world: World) -> None:
+    world.instance("db", 1)
+    world.build()
+    query = PreparedQuery(id="11111111-2222-3333-4444-555555555555", name="q", service=QueryService(service="db"))
+    world.run(c.PreparedQuerySet(query))
+    assert world.changes
+    cluster = world.build().clusters["prepared_query:q"]
+    assert [one.id for one in cluster.endpoints] == ["db-1"]
+    assert cluster.identities == ("spiffe://td.consul/ns/default/dc/dc1/svc/db",)
+    assert cluster.target.sni == "q.default.dc1.query.td.consul"
+    changes = world.changes
+    world.instance("db", 2)
+    assert world.changes > changes
+    assert len(world.build().clusters["prepared_query:q"].endpoints) == 2
 
 
 def test_what_is_not_used_any_more_is_not_watched(world: World) -> None:

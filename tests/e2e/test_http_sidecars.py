@@ -201,7 +201,8 @@ class TestRoutes:
         )
         mesh.await_config("the routes", lambda: mesh.get("/old/x").headers.get("x-app") == "v2")
         assert mesh.seen("/old/x?y=1")["path"] == "/new/x?y=1"
-        assert mesh.seen("/RE/12")["app"] == "v2"
+        assert mesh.seen("/re/12")["app"] == "v2"
+        assert mesh.seen("/RE/12")["app"] == "v1", "expressions heed case always"
         assert mesh.seen("/re/12x")["app"] == "v1"
         assert mesh.seen("/", headers={"X-Version": "2"})["app"] == "v2"
         assert mesh.seen("/?a=1&v=2")["app"] == "v2"

@@ -13,7 +13,7 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2
 
-from meshagent.agent.grpc.protobuf import BOOL, BYTES, INT, MANY, MAP, TEXT, Field, Schema
+from meshagent.agent.grpc.protobuf import BOOL, BYTES, INT, MANY, MAP, TEXT, UINT, Field, Kind, Schema
 
 __all__ = ["Enum", "Rpc", "described"]
 
@@ -23,6 +23,7 @@ _TYPES: tuple[tuple[Any, Any], ...] = (
     (BYTES, _Type.TYPE_BYTES),
     (BOOL, _Type.TYPE_BOOL),
     (INT, _Type.TYPE_INT32),
+    (UINT, _Type.TYPE_UINT64),
 )
 
 
@@ -52,16 +53,28 @@ def described(
     rpcs: Sequence[Rpc],
     messages: Mapping[str, Schema[Any]],
     enums: Sequence[Enum] = (),
+    imports: Mapping[Kind, Any] | None = None,
 ) -> dict[str, bytes]:
-    """{path: the serialized file}. `messages` by name, those that are in others too."""
+    """{path: the serialized file}. `messages` by name, those that are in others too; `imports` are kinds that are a
+    message of another file, with its class: those files are given, too, first."""
     package, _, name = service.rpartition(".")
     file = descriptor_pb2.FileDescriptorProto(name=path, package=package, syntax="proto3")
     named = {enum.field: enum for enum in enums}
-    names = {id(schema): message for message, schema in messages.items()}
+    names = {id(schema): f".{package}.{message}" for message, schema in messages.items()}
+    foreign = {kind: message.DESCRIPTOR for kind, message in (imports or {}).items()}
     for message, schema in messages.items():
         made = file.message_type.add(name=message)
         for field in schema.fields:
-            _add(made, field, package, names, named.get(f"{message}.{field.attribute}"))
+            if field.kind in foreign:
+                made.field.add(
+                    name=field.attribute,
+                    number=field.number,
+                    label=_Type.LABEL_OPTIONAL,
+                    type=_Type.TYPE_MESSAGE,
+                    type_name=f".{foreign[field.kind].full_name}",
+                )
+            else:
+                _add(made, field, package, names, named.get(f"{message}.{field.attribute}"))
     listed = file.service.add(name=name)
     for rpc in rpcs:
         listed.method.add(
@@ -71,7 +84,9 @@ def described(
             client_streaming=rpc.asks,
             server_streaming=rpc.answers,
         )
-    return {path: file.SerializeToString()}
+    others = {one.file.name: one.file.serialized_pb for one in foreign.values()}
+    file.dependency.extend(sorted(others))
+    return {**others, path: file.SerializeToString()}
 
 
 def _add(message: Any, field: Field, package: str, names: Mapping[int, str], enum: Enum | None) -> None:
@@ -93,6 +108,6 @@ def _add(message: Any, field: Field, package: str, names: Mapping[int, str], enu
             made.type = found
         else:
             schema = getattr(field.kind.encode, "__self__", None)
-            made.type, made.type_name = _Type.TYPE_MESSAGE, f".{package}.{names[id(schema)]}"
+            made.type, made.type_name = _Type.TYPE_MESSAGE, names[id(schema)]
     if field.form in {MANY, MAP}:
         made.label = _Type.LABEL_REPEATED

@@ -24,10 +24,13 @@ __all__ = [
     "MAP",
     "MAX_ITEMS",
     "TEXT",
+    "UINT",
     "Field",
     "Kind",
     "Schema",
     "nested",
+    "tagged",
+    "varint",
 ]
 
 T = TypeVar("T")
@@ -52,7 +55,8 @@ class Kind:
     empty: Callable[[Any], bool]
 
 
-def _varint(value: int) -> bytes:
+def varint(value: int) -> bytes:
+    """A number of up to 64 bits, as it travels."""
     value &= _MASK
     out = bytearray()
     while value > 0x7F:
@@ -101,9 +105,10 @@ def _fields(data: bytes) -> Iterator[tuple[int, int, Any]]:
         yield number, wire, value
 
 
-def _tagged(number: int, wire: int, encoded: bytes) -> bytes:
-    head = _varint(number << 3 | wire)
-    return head + _varint(len(encoded)) + encoded if wire == _LENGTH else head + encoded
+def tagged(number: int, wire: int, encoded: bytes) -> bytes:
+    """A field: its number, how it is written, and its bytes."""
+    head = varint(number << 3 | wire)
+    return head + varint(len(encoded)) + encoded if wire == _LENGTH else head + encoded
 
 
 def _text(raw: bytes) -> str:
@@ -125,8 +130,10 @@ def _never(_: Any) -> bool:
 
 TEXT = Kind(_LENGTH, str.encode, _text, lambda value: not value)
 BYTES = Kind(_LENGTH, bytes, bytes, lambda value: not value)
-BOOL = Kind(_VARINT, lambda value: _varint(int(value)), bool, lambda value: not value)
-INT = Kind(_VARINT, _varint, _int32, lambda value: not value)
+BOOL = Kind(_VARINT, lambda value: varint(int(value)), bool, lambda value: not value)
+INT = Kind(_VARINT, varint, _int32, lambda value: not value)
+#: A number of 64 bits without a sign.
+UINT = Kind(_VARINT, varint, int, lambda value: not value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,11 +161,11 @@ class Schema(Generic[T]):
             held = getattr(value, field.attribute)
             kind, number = field.kind, field.number
             if field.form == MANY:
-                out += [_tagged(number, kind.wire, kind.encode(one)) for one in held or ()]
+                out += [tagged(number, kind.wire, kind.encode(one)) for one in held or ()]
             elif field.form == MAP:
-                out += [_tagged(number, _LENGTH, _entry(kind, key, held[key])) for key in sorted(held or ())]
+                out += [tagged(number, _LENGTH, _entry(kind, key, held[key])) for key in sorted(held or ())]
             elif held is not None and not kind.empty(held):
-                out.append(_tagged(number, kind.wire, kind.encode(held)))
+                out.append(tagged(number, kind.wire, kind.encode(held)))
         return b"".join(out)
 
     def decode(self, data: bytes) -> T:
@@ -198,7 +205,7 @@ def _bound(items: Any) -> None:
 
 def _entry(kind: Kind, key: str, value: Any) -> bytes:
     """An entry of a map is a message of key and value."""
-    return _tagged(1, _LENGTH, key.encode()) + _tagged(2, kind.wire, kind.encode(value))
+    return tagged(1, _LENGTH, key.encode()) + tagged(2, kind.wire, kind.encode(value))
 
 
 def _read_entry(kind: Kind, raw: bytes) -> tuple[str, Any]:

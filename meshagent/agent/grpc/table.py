@@ -6,6 +6,7 @@ loads protobuf and what else is large where it uses it.
 
 from __future__ import annotations
 
+from meshagent.agent.dataplane import table as dataplane
 from meshagent.agent.grpc import health, reflection
 from meshagent.agent.peering import serving as peering
 
@@ -15,4 +16,5 @@ SERVICES = (
     health.SERVICE,
     *reflection.SERVICES,
     peering.SERVICE,
+    *dataplane.SERVICES,
 )

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from meshagent.agent.acl import shapes
+from meshagent.agent.acl.now import now_text
 from meshagent.agent.decode import decode_body
 from meshagent.agent.http.acl_rows import acl_needs, enabled, missing
-from meshagent.agent.http.acl_tokens import now_text
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import Response, json_response
 from meshagent.agent.http.routes import Route

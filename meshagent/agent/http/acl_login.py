@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from meshagent.agent.acl import shapes
+from meshagent.agent.acl import logins, shapes
 from meshagent.agent.acl.access import Refused
+from meshagent.agent.acl.now import now_text
 from meshagent.agent.decode import decode_body
 from meshagent.agent.http.acl_rows import AclDisabled, done, enabled
-from meshagent.agent.http.acl_tokens import now_text
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import Response, json_response
 from meshagent.agent.http.routes import Route
-from meshagent.catalog import commands
 from meshagent.catalog.acl.model import AuthMethod, Token
 from meshagent.catalog.model import Row
 from meshagent.errors import BadRequest, Denied, MeshError
@@ -74,24 +73,21 @@ def _logins(agent: Agent) -> Logins:
 
 
 async def _method(agent: Agent, name: str) -> AuthMethod:
-    await agent.log.read_barrier()
-    found = agent.store.acl.methods.get(name)
+    found = await logins.find_method(agent, name)
     if found is None:
         raise Denied(f'ACL not found: auth method "{name}" not found')
     return found
 
 
-async def _written(agent: Agent, row: Token) -> Response:
-    created, modified = await agent.write(commands.AclTokenSet(row, create=True))
-    written = msgspec.structs.replace(row, create_index=created, modify_index=modified)
-    return json_response(shapes.token(agent.store.acl, written, secret=True))
+def _shown(agent: Agent, row: Token) -> Response:
+    return json_response(shapes.token(agent.store.acl, row, secret=True))
 
 
 async def _login(agent: Agent, request: Request) -> Response:
-    logins = _logins(agent)
+    _logins(agent)
     body = decode_body(_LoginBody, request.body, prefix=_DECODE)
     method = await _method(agent, body.auth_method)
-    return await _written(agent, await logins.login(method, body.bearer_token, body.meta or {}, now_text(agent)))
+    return _shown(agent, await logins.log_in(agent, method, body.bearer_token, body.meta or {}))
 
 
 async def _logout(agent: Agent, request: Request) -> Response:
@@ -104,29 +100,27 @@ async def _logout(agent: Agent, request: Request) -> Response:
     row = agent.store.acl.tokens.get(access.accessor)
     if row is None:
         raise Denied("ACL not found")
-    if not row.auth_method:
-        raise Denied("Permission denied: token wasn't created via login")
-    await agent.write(commands.AclTokensDelete((row.accessor_id,)))
+    await logins.log_out(agent, row)
     return done()
 
 
 async def _auth_url(agent: Agent, request: Request) -> Response:
-    logins = _logins(agent)
+    found = _logins(agent)
     body = decode_body(_UrlBody, request.body, prefix=_DECODE)
     method = await _method(agent, body.auth_method)
     state = os.urandom(24).hex()
-    return json_response({"AuthURL": await logins.auth_url(method, body.redirect_uri, state, body.client_nonce)})
+    return json_response({"AuthURL": await found.auth_url(method, body.redirect_uri, state, body.client_nonce)})
 
 
 async def _callback(agent: Agent, request: Request) -> Response:
-    logins = _logins(agent)
+    found = _logins(agent)
     body = decode_body(_CallbackBody, request.body, prefix=_DECODE)
     for name, given in (("State", body.state), ("Code", body.code)):
         if not given:
             raise BadRequest(f"{name} must be given: it comes with the redirect of the issuer")
     method = await _method(agent, body.auth_method)
-    row = await logins.callback(method, body.code, body.redirect_uri, body.state, body.client_nonce, now_text(agent))
-    return await _written(agent, row)
+    row = await found.callback(method, body.code, body.redirect_uri, body.state, body.client_nonce, now_text(agent))
+    return _shown(agent, await logins.write_login(agent, row))
 
 
 ROUTES = (

@@ -7,13 +7,13 @@ client of Consul reads.
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
 from meshagent.agent.acl import shapes
 from meshagent.agent.acl.access import Refused
+from meshagent.agent.acl.now import now_text
 from meshagent.agent.decode import Nanoseconds, decode_body
 from meshagent.agent.http.acl_rows import (
     GrantingBody,
@@ -42,7 +42,7 @@ from meshagent.ids import is_uuid
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
 
-__all__ = ["ROUTES", "now_text"]
+__all__ = ["ROUTES"]
 
 _PREFIX = "Token decoding failed: "
 _TOPICS = ("acl-tokens", "acl-policies", "acl-roles")
@@ -66,11 +66,6 @@ class _CloneBody(Row, frozen=True, kw_only=True):
     go_alias: ClassVar[bool] = True
 
     description: str = ""
-
-
-def now_text(agent: Agent) -> str:
-    """The time of now in RFC 3339."""
-    return agent.clock.now().astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -50,10 +50,16 @@ async def _proxy(agent: Agent, request: Request) -> Response:
     if not request.name:
         raise BadRequest("Missing proxy ID")
     proxies = mesh_of(agent).proxies
-    require_proxy(agent.local, request.access, request.name)
-    if proxies.is_given(request.name):  # only who may write its service gets it, by describing it
-        raise NotFound(f"unknown proxy ID: {request.name}")
-    found = await proxies.get(request.name, request.options.hash, _wait_s(agent, request), _seen(agent, request))
+    node = request.query.get("node") or ""
+    if node:
+        service = proxies.registered(request.name, node)
+        request.access.require("service", "write", service.proxy.destination_service_name or service.name)
+    else:
+        require_proxy(agent.local, request.access, request.name)
+        if proxies.is_given(request.name):  # only who may write its service gets it, by describing it
+            raise NotFound(f"unknown proxy ID: {request.name}")
+    wait_s = _wait_s(agent, request)
+    found = await proxies.get(request.name, request.options.hash, wait_s, _seen(agent, request), node)
     return _shown(request, *found)
 
 
@@ -214,7 +220,8 @@ ROUTES = (
         row="M70", method="GET", path="/v1/agent/connect/proxy/",
         asks=True,
         acl="service:write", flags="H", handle=_proxy,
-        summary="what a proxy registered here works from (ours; ?secrets: with the key of its leaf)",
+        summary="what a proxy registered here works from (ours; ?secrets: with the key of its leaf; ?node=: one that a"
+        " server has in the catalog, without an agent)",
         example="curl localhost:8500/v1/agent/connect/proxy/web-sidecar-proxy",
     ),
 )  # fmt: skip

@@ -17,7 +17,18 @@ from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import JSON, Response
 from meshagent.agent.http.routes import Route
 from meshagent.catalog import commands
-from meshagent.catalog.model import Check, CheckDefinition, Locality, Node, Proxy, Row, Service, Upstream, always
+from meshagent.catalog.model import (
+    Check,
+    CheckDefinition,
+    Locality,
+    Node,
+    Proxy,
+    Row,
+    Service,
+    Upstream,
+    Weights,
+    always,
+)
 from meshagent.durations import format_duration
 from meshagent.errors import InternalError
 
@@ -223,7 +234,8 @@ def registration(body: RegisterBody, datacenter: str) -> commands.Register:
 
 
 def instance_row(service: Service | None) -> Service | None:
-    """The row of an instance, with its id; None for an empty one. Raises InternalError in Consul's words."""
+    """The row of an instance, with its id; None for an empty one. Weights that cannot be are left at their default, as
+    Consul's store does: the zeros that Go's clients send. Raises InternalError in Consul's words."""
     if service is None or not (service.id or service.name):
         return None
     if not service.name:
@@ -232,9 +244,17 @@ def instance_row(service: Service | None) -> Service | None:
         problems = service_problems(service)
         if problems:
             raise InternalError(multierror(problems))
-    if service.id and service.meta is not None and not service.create_index and not service.modify_index:
+    weights = service.weights
+    fit = 1 <= weights.passing <= 65535 and 0 <= weights.warning <= 65535
+    if fit and service.id and service.meta is not None and not service.create_index and not service.modify_index:
         return service
-    return msgspec.structs.replace(service, id=service.id or service.name, create_index=0, modify_index=0)
+    return msgspec.structs.replace(
+        service,
+        id=service.id or service.name,
+        weights=weights if fit else Weights(),
+        create_index=0,
+        modify_index=0,
+    )
 
 
 def _require_datacenter(agent: Agent, datacenter: str) -> None:

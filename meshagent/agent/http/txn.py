@@ -22,7 +22,7 @@ from meshagent.agent.http.response import Response, json_response
 from meshagent.agent.http.routes import Route
 from meshagent.catalog import commands, txn
 from meshagent.catalog.commands import TxnCheck, TxnKV, TxnNode, TxnOp, TxnService
-from meshagent.catalog.model import Check, KVEntry, Node, Row, Service, Weights
+from meshagent.catalog.model import Check, KVEntry, Node, Row, Service
 from meshagent.catalog.txn import Failure, Outcome
 from meshagent.errors import BadRequest, InternalError, MeshError, TooLarge
 
@@ -165,7 +165,7 @@ def _op(agent: Agent, body: OpBody) -> TxnOp | None:
     if body.node is not None:
         return TxnNode(body.node.verb, _node_row(agent, body.node.node))
     if body.service is not None:
-        return TxnService(body.service.verb, body.service.node, _service_row(body.service.service))
+        return TxnService(body.service.verb, body.service.node, _plain(Service, body.service.service))
     if body.check is not None:
         row = body.check.check
         check = msgspec.structs.replace(row.row(row.node), type=row.type, modify_index=row.modify_index)
@@ -190,14 +190,6 @@ def _node_row(agent: Agent, body: Node) -> Node:
         tagged_addresses=row.tagged_addresses or None,
         meta=row.meta or None,
     )
-
-
-def _service_row(body: Service) -> Service:
-    """Weights that cannot be are left at their default, as Consul's store does."""
-    row: Service = _plain(Service, body)
-    weights = row.weights
-    fit = 1 <= weights.passing <= 65535 and 0 <= weights.warning <= 65535
-    return row if fit else msgspec.structs.replace(row, weights=Weights())
 
 
 def _plain(kind: type[Any], body: Any) -> Any:

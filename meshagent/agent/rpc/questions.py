@@ -27,7 +27,7 @@ from meshagent.catalog.mesh_services import MeshService, mesh_services
 from meshagent.catalog.model import Node, ServiceEntry
 from meshagent.catalog.peering.imported import peer_topic, split_peer
 from meshagent.catalog.peering.model import TrustBundle
-from meshagent.catalog.query_execution import Source, execute
+from meshagent.catalog.query_execution import Source, connect_rows, execute
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic
 from meshagent.errors import MeshError, RemoteProtocolError
@@ -45,6 +45,7 @@ __all__ = [
     "NODE_ROWS",
     "PEER_ROOTS",
     "QUERY",
+    "QUERY_CONNECT",
     "QUESTIONS",
     "ROOTS",
     "SERVICE",
@@ -63,6 +64,7 @@ CONNECT = "connect"
 INGRESS = "ingress"
 VIRTUAL_IP = "virtual-ip"
 QUERY = "query"
+QUERY_CONNECT = "query-connect"
 NODE = "node"
 ADDRESS = "address"
 NODE_ROWS = "node-rows"
@@ -143,6 +145,10 @@ def _query(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, T
     return rows, done.topics
 
 
+def _query_connect(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
+    return connect_rows(store, name, asker, datacenter)
+
+
 def _node(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
     found = queries.node(store, *split_peer(name))
     return found.rows, _own(found.topics)
@@ -201,6 +207,13 @@ QUESTIONS: dict[str, RowQuestion] = {
         RowQuestion(INGRESS, tuple[ServiceEntry, ...], _ingress, visible=rows_visible.instances),
         RowQuestion(VIRTUAL_IP, str, _virtual_ip),
         RowQuestion(QUERY, QueryRows | None, _query, by_asker=True, visible=rows_visible.query),
+        RowQuestion(
+            QUERY_CONNECT,
+            tuple[ServiceEntry, ...],
+            _query_connect,
+            by_asker=True,
+            visible=rows_visible.instances,
+        ),
         RowQuestion(NODE, Node | None, _node, visible=rows_visible.node),
         RowQuestion(ADDRESS, AtAddress, _address, visible=rows_visible.at_address),
         RowQuestion(NODE_ROWS, NodeRows, _node_rows, visible=rows_visible.node_rows),

@@ -91,8 +91,16 @@ class RemoteJWKS(Part, frozen=True, kw_only=True):
     def problem(self) -> str:
         if not self.uri:
             return "Remote JWKS URI is required"
-        if " " in self.uri or not (self.uri.startswith("/") or urlsplit(self.uri).scheme):
+        if " " in self.uri or not (self.uri.startswith("/") or _scheme(self.uri)):
             return f'Remote JWKS URI is invalid: parse "{self.uri}": invalid URI for request, uri: {self.uri}'
+        return ""
+
+
+def _scheme(uri: str) -> str:
+    """What a URI begins with, "" for what is none."""
+    try:
+        return urlsplit(uri).scheme
+    except ValueError:  # a bracket without its other one
         return ""
 
 

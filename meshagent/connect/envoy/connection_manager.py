@@ -95,12 +95,12 @@ def inbound(snapshot: ProxySnapshot) -> Resource:
             snapshot.jwt_providers,
         ),
         who_asks() if told else None,
-        rate_limits.http(snapshot.rate_limits, told=told),
+        *rate_limits.http(snapshot.rate_limits, told=told),
     ]
     return Manager(
         "public_listener",
         one.protocol,
-        route_config=routes.public(snapshot, one, told=told),
+        route_config=routes.public(snapshot, one),
         config=snapshot.config,
         filters=tuple(it for it in filters if it is not None),
         logs=snapshot.observing.access_logs,

@@ -10,7 +10,7 @@ import ipaddress
 
 from meshagent.catalog.entries.graph import is_http
 from meshagent.connect.chain import Chain, ResolverNode
-from meshagent.connect.envoy import access_logs, connection_manager, names, rbac, tls
+from meshagent.connect.envoy import access_logs, connection_manager, names, rate_limits, rbac, tls
 from meshagent.connect.envoy.endpoints import socket_address
 from meshagent.connect.envoy.resources import Resource, typed
 from meshagent.connect.exposing import Exposed
@@ -70,7 +70,9 @@ def public(snapshot: ProxySnapshot, inbound: Inbound) -> Resource:
         filters = [*limit, connection_manager.inbound(snapshot)]
     else:
         allowed = rbac.network(snapshot.intentions, snapshot.default_allow, snapshot.trust_domain, snapshot.trusts)
-        filters = [allowed, *limit, tcp_proxy(snapshot, "public_listener", names.LOCAL_APP)]
+        rate = rate_limits.connections(snapshot.rate_limits)
+        first = [rate] if rate is not None else []
+        filters = [*first, allowed, *limit, tcp_proxy(snapshot, "public_listener", names.LOCAL_APP)]
     chains: list[Resource] = [
         {"filters": filters, "transport_socket": tls.downstream(snapshot, tls.alpn_of(inbound.protocol))}
     ]

@@ -20,25 +20,32 @@ from meshagent.connect.envoy.resources import Resource, typed
 __all__ = ["connections", "http", "of_route", "route_match"]
 
 _HTTP = "envoy.filters.http.local_ratelimit"
+#: The filter of callers has a name of its own: what a route says of the other one does not change it.
+_CALLERS = "meshagent.callers"
 _MESSAGE = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit"
 _STATS = "http_local_rate_limiter"
 _ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+#: What callers' proxies go by when they are to try again (`envoy-ratelimited`).
+_TOLD = {"header": {"key": "x-envoy-ratelimited", "value": "true"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 #: As many callers have a bucket of their own as with the built-in proxy.
 _MOST_CALLERS = 4096
 _CALLER = "caller"
 
 
-def http(limits: RateLimits, *, told: bool = True) -> Resource | None:
-    """The filter of requests, None without a limit. `told`: the metadata says who asks."""
-    callers = limits.identity if told else None
-    if not (limits.instance or limits.routes or callers):
-        return None
-    return {"name": _HTTP, "typed_config": _limit(limits.instance, callers)}
+def http(limits: RateLimits, *, told: bool = True) -> tuple[Resource, ...]:
+    """The filters of requests: callers first, so that who is over his own rate takes nothing of what all share. `told`:
+    the metadata says who asks."""
+    found: list[Resource] = []
+    if limits.identity is not None and told:
+        found.append({"name": _CALLERS, "typed_config": _of_callers(limits.identity)})
+    if limits.instance is not None or limits.routes:
+        found.append({"name": _HTTP, "typed_config": _limit(_STATS, limits.instance)})
+    return tuple(found)
 
 
-def of_route(rule: RouteRate, limits: RateLimits, *, told: bool = True) -> Resource:
+def of_route(rule: RouteRate) -> Resource:
     """What the route of such paths has in `typed_per_filter_config`."""
-    return {_HTTP: _limit(rule.rate, limits.identity if told else None)}
+    return {_HTTP: _limit(_STATS, rule.rate)}
 
 
 def route_match(rule: RouteRate) -> Resource:
@@ -59,21 +66,26 @@ def connections(limits: RateLimits) -> Resource | None:
     return {"name": "envoy.filters.network.local_ratelimit", "typed_config": message}
 
 
-def _limit(rate: Rate | None, callers: Rate | None) -> Resource:
+def _limit(stats: str, rate: Rate | None) -> Resource:
     fields: Resource = {
-        "stat_prefix": _STATS,
+        "stat_prefix": stats,
         "filter_enabled": _ALWAYS,
         "filter_enforced": _ALWAYS,
         "enable_x_ratelimit_headers": "DRAFT_VERSION_03",
+        "response_headers_to_add": [_TOLD],
     }
     if rate is not None:
         fields["token_bucket"] = _bucket(rate)
-    if callers is not None:
-        entries = [{"key": _CALLER}]
-        fields["descriptors"] = [{"entries": entries, "token_bucket": _bucket(callers)}]
-        fields["max_dynamic_descriptors"] = _MOST_CALLERS
-        fields["rate_limits"] = [{"actions": [_by_caller()]}]
     return typed(_MESSAGE, fields)
+
+
+def _of_callers(rate: Rate) -> Resource:
+    return {
+        **_limit("callers", None),
+        "descriptors": [{"entries": [{"key": _CALLER}], "token_bucket": _bucket(rate)}],
+        "max_dynamic_descriptors": _MOST_CALLERS,
+        "rate_limits": [{"actions": [_by_caller()]}],
+    }
 
 
 def _by_caller() -> Resource:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from meshagent.connect.envoy.edge import edge
 from meshagent.connect.envoy.mesh_gateway import mesh_gateway
 from meshagent.connect.envoy.resources import Resources
 from meshagent.connect.envoy.sidecar import sidecar
@@ -20,6 +21,8 @@ RENDERERS: dict[str, Callable[[ProxySnapshot], Resources]] = {
     "connect-proxy": sidecar,
     "mesh-gateway": mesh_gateway,
     "terminating-gateway": terminating,
+    "ingress-gateway": edge,
+    "api-gateway": edge,
 }
 
 

@@ -20,6 +20,7 @@ from meshagent.catalog.entries.service_router import HTTPMatch, QueryMatch, Redi
 from meshagent.connect.chain import Chain, NextSplit, Node, ResolverNode, RouterNode
 from meshagent.connect.envoy import durations, faults, names, rate_limits, request_matchers
 from meshagent.connect.envoy.resources import Resource
+from meshagent.connect.header_edits import usable
 from meshagent.connect.l7 import Extras
 from meshagent.connect.snapshot import Inbound, Outbound, ProxySnapshot
 from meshagent.durations import parse_duration
@@ -76,7 +77,7 @@ def options_of(snapshot: ProxySnapshot, one: Outbound) -> Options:
     """What an upstream of a sidecar adds to its chain."""
 
     def mirror_of(name: str) -> str:
-        chain = next((other.chain for other in snapshot.outbound if other.name == name and other is not one), None)
+        chain = next((other.chain for other in snapshot.outbound if other.name == name and other.is_http), None)
         target = _first_target(chain) if chain is not None else ""
         return names.cluster(chain, target) if chain is not None and target else ""
 
@@ -100,21 +101,20 @@ def inline(snapshot: ProxySnapshot, one: Outbound) -> Resource:
     return configuration(names.upstream(one), [host])
 
 
-def public(snapshot: ProxySnapshot, inbound: Inbound, *, told: bool = True) -> Resource:
-    """The `route_config` of a sidecar's public listener. `told`: the metadata says who asks."""
+def public(snapshot: ProxySnapshot, inbound: Inbound) -> Resource:
+    """The `route_config` of a sidecar's public listener."""
     action: Resource = {"cluster": names.LOCAL_APP}
     if inbound.request_timeout_ms != _DEFAULT_TIMEOUT_MS:
         action["timeout"] = durations.of_milliseconds(inbound.request_timeout_ms)
     if inbound.idle_timeout_ms is not None:
         action["idle_timeout"] = durations.of_milliseconds(inbound.idle_timeout_ms)
-    limits = snapshot.rate_limits
     found: list[Resource] = [
         {
             "match": rate_limits.route_match(rule),
             "route": action,
-            "typed_per_filter_config": rate_limits.of_route(rule, limits, told=told),
+            "typed_per_filter_config": rate_limits.of_route(rule),
         }
-        for rule in limits.routes
+        for rule in snapshot.rate_limits.routes
     ]
     name = "public_listener"
     return configuration(name, [virtual_host(name, ["*"], [*found, {"match": EVERYTHING, "route": action}])])
@@ -142,19 +142,30 @@ def virtual_host(
 
 
 def header_edits(request: HeaderModifiers | None, response: HeaderModifiers | None) -> Resource:
-    """Header changes of a route, a virtual host or a weighted cluster: first what is added, then what is set."""
+    """Header changes of a route, a virtual host or a weighted cluster: first what is added, then what is set. Envoy
+    changes the authority elsewhere (`_authority`)."""
     found: Resource = {}
-    for way, modifiers in (("request", request), ("response", response)):
-        if modifiers is None:
-            continue
-        added: list[Resource] = [{"header": _pair(name, value)} for name, value in (modifiers.add or {}).items()]
+    for way, modifiers in (("request", usable(request)), ("response", usable(response))):
+        added: list[Resource] = [{"header": _pair(*one)} for one in (modifiers.add or {}).items() if _is_header(one[0])]
         for name, value in (modifiers.set or {}).items():
-            added.append({"header": _pair(name, value), "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"})
+            if _is_header(name):
+                added.append({"header": _pair(name, value), "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"})
         if added:
             found[f"{way}_headers_to_add"] = added
         if modifiers.remove:
             found[f"{way}_headers_to_remove"] = list(modifiers.remove)
     return found
+
+
+def _is_header(name: str) -> bool:
+    return name.lower() != "host"
+
+
+def _authority(modifiers: HeaderModifiers | None) -> str:
+    """The authority that requests get, "" for the one they have."""
+    made = usable(modifiers)
+    given = {name.lower(): value for name, value in ((made.add or {}) | (made.set or {})).items()}
+    return given.get("host", "")
 
 
 def _pair(name: str, value: str) -> Resource:
@@ -201,7 +212,10 @@ class _Compiler:
     def _forwarded(self, match: Resource, node: Node, to: RouteDestination | None, timeout_ns: int) -> Resource:
         options, extras = self._options, self._options.extras
         action = self._clusters(node)
-        if options.auto_host_rewrite:
+        authority = _authority(to.request_headers) if to is not None else ""
+        if authority:
+            action["host_rewrite_literal"] = authority
+        elif options.auto_host_rewrite:
             action["auto_host_rewrite"] = True
         own_ns = parse_duration(to.request_timeout) if to is not None and to.request_timeout else 0
         if own_ns or timeout_ns:
@@ -235,8 +249,12 @@ class _Compiler:
         to = self._chain.nodes[one.next]
         if not isinstance(to, ResolverNode):
             raise TypeError(one.next)
-        edits = header_edits(one.definition.request_headers, one.definition.response_headers)
-        return {"name": names.cluster(self._chain, to.target), "weight": round(one.weight * 100), **edits}
+        definition = one.definition
+        found = {"name": names.cluster(self._chain, to.target), "weight": round(one.weight * 100)}
+        authority = _authority(definition.request_headers)
+        if authority:
+            found["host_rewrite_literal"] = authority
+        return {**found, **header_edits(definition.request_headers, definition.response_headers)}
 
     def _hashing(self, node: Node) -> Iterable[HashPolicy]:
         """The hash policies that count for a node."""

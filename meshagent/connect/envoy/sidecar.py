@@ -12,7 +12,7 @@ from meshagent.connect.envoy.resources import Resource, Resources
 from meshagent.connect.exposing import Exposed
 from meshagent.connect.snapshot import Cluster, Inbound, Outbound, ProxySnapshot
 
-__all__ = ["sidecar"]
+__all__ = ["resolvers", "sidecar"]
 
 
 def sidecar(snapshot: ProxySnapshot) -> Resources:
@@ -54,9 +54,7 @@ def _exposed(snapshot: ProxySnapshot, inbound: Inbound, exposed: Exposed) -> Res
 
 
 def _outbound(found: Resources, snapshot: ProxySnapshot, outbound: Outbound, chain: Chain) -> None:
-    for node in chain.nodes.values():
-        if isinstance(node, ResolverNode):
-            _resolver(found, snapshot, outbound, chain, node)
+    resolvers(found, snapshot, outbound, chain)
     if outbound.is_http:
         route = routes.outbound(snapshot, outbound)
         if route is not None:
@@ -64,6 +62,13 @@ def _outbound(found: Resources, snapshot: ProxySnapshot, outbound: Outbound, cha
     if outbound.listens:
         hatch = hatches.listener(outbound, chain)
         _add(found.listeners, hatch or listeners.upstream(snapshot, outbound, chain))
+
+
+def resolvers(found: Resources, snapshot: ProxySnapshot, outbound: Outbound, chain: Chain) -> None:
+    """The clusters and instances that a chain leads to."""
+    for node in chain.nodes.values():
+        if isinstance(node, ResolverNode):
+            _resolver(found, snapshot, outbound, chain, node)
 
 
 def _resolver(found: Resources, snapshot: ProxySnapshot, outbound: Outbound, chain: Chain, node: ResolverNode) -> None:

@@ -112,3 +112,15 @@ async def test_m70_the_agents_own_process_sees_what_registrations_may(guarded: I
             await guarded.ask("DELETE", f"/v1/acl/token/{row['AccessorID']}")
     answer = await guarded.ask("PUT", "/v1/agent/connect/proxies?wait=1ms", {"Known": {"x": ""}}, headers=own)
     assert (answer.status, answer.json["Snapshots"]) == (200, {})
+
+
+async def test_p6_without_an_agent_a_token_needs_the_service_that_the_proxy_stands_for(guarded: InProcess) -> None:
+    proxy = {"DestinationServiceName": "web"}
+    sidecar = {"Kind": "connect-proxy", "Service": "web-proxy", "Port": 20000, "Proxy": proxy}
+    await guarded.put("/v1/catalog/register", {"Node": "k8s-virtual", "Address": "10.0.0.1", "Service": sidecar})
+    path = "/v1/agent/connect/proxy/web-proxy?node=k8s-virtual"
+    _, own = await guarded.token('service "web" { policy = "write" }')
+    _, other = await guarded.token('service "api" { policy = "write" }')
+    assert (await guarded.ask("GET", path, headers={"X-Consul-Token": own})).status == 200
+    refused = await guarded.ask("GET", path, headers={"X-Consul-Token": other})
+    assert (refused.status, "service:write" in refused.text) == (403, True)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from meshtest.httpapi import Api
+from meshtest.inprocess import InProcess
 
 NODE = {"Node": "x", "Address": "1.1.1.1"}
 BAD_ID = "zzzzzzzz-2192-161a-0510-9bf59fe950b5"
@@ -130,3 +131,12 @@ async def test_o6_no_destination_type_is_filled_in(api: Api) -> None:
     assert (await api.put("/v1/catalog/register", body)).json is True
     found = (await api.get("/v1/catalog/service/web-proxy")).json[0]["ServiceProxy"]["Upstreams"]
     assert [upstream["DestinationType"] for upstream in found] == ["", "service"]
+
+
+@pytest.mark.parametrize(("passing", "warning"), [(0, 0), (0, 5), (1, -1), (65536, 1), (1, 65536)])
+async def test_weights_that_cannot_be_are_the_default(live: InProcess, passing: int, warning: int) -> None:
+    """Go's client always sends weights, zeros where nobody gave any: consul-k8s registers every pod so."""
+    service = {"Service": "web", "Port": 80, "Weights": {"Passing": passing, "Warning": warning}}
+    await live.put("/v1/catalog/register", {"Node": "n", "Address": "10.0.0.1", "Service": service})
+    [row] = await live.get("/v1/catalog/service/web")
+    assert row["ServiceWeights"] == {"Passing": 1, "Warning": 1}

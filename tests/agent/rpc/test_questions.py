@@ -28,7 +28,7 @@ def store() -> Store:
 def read(store: Store, kind: str, name: str) -> object:
     value, topics = QUESTIONS[kind].read(store, name, "a", "dc1")
     assert topics
-    tables = {"ingress", "mesh-services", "peer-roots", "query", "roots"}
+    tables = {"ingress", "mesh-services", "peer-roots", "query", "query-connect", "roots"}
     assert all(type(topic) is tuple for topic in topics) or kind in tables
     found = decode_rows(kind, encode_rows(value))
     assert found == (tuple(value) if isinstance(value, list) else value)

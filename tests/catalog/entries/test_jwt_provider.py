@@ -20,3 +20,8 @@ def test_the_clock_skew_has_a_default() -> None:
     assert isinstance(entry, JWTProvider)
     assert entry.clock_skew_seconds == 30
     assert entry.problem() == ""
+
+
+def test_a_bracket_in_the_uri_of_keys_is_an_answer() -> None:
+    made = parse({"Kind": "jwt-provider", "Name": "a", "JSONWebKeySet": {"Remote": {"URI": "https://["}}})
+    assert made.problem().startswith("Remote JWKS URI is invalid")

@@ -10,8 +10,6 @@ from meshtest.envoyreplay import Recorded, deviations, differences, scenarios, s
 ALLOWED = deviations(Path(__file__).with_name("deviations.toml"))
 #: Scenarios that are not rendered yet, each with its reason. One that is equal has to go from here.
 WAITING = {
-    "api-gateway": "gateways",
-    "ingress": "gateways",
     "extensions": "extensions",
 }
 

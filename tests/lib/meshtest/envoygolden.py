@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from meshagent.catalog.entries.entry import Entry
+from meshagent.catalog.entries.graph import Lookup
 from meshagent.catalog.entries.table import parse
 from meshtest import ROOT
 
-__all__ = ["TRUST_DOMAIN", "entries", "filters", "recorded", "unordered"]
+__all__ = ["TRUST_DOMAIN", "entries", "filters", "lookup", "recorded", "unordered"]
 
 TRUST_DOMAIN = "<td>.consul"
 
@@ -59,3 +60,11 @@ def unordered(value: Any) -> Any:
             for key, part in value.items()
         }
     return [unordered(one) for one in value] if isinstance(value, list) else value
+
+
+def lookup(known: dict[tuple[str, str], Entry]) -> Lookup:
+    """Entries as the compiler of chains finds them."""
+    return Lookup(
+        lambda kind, name: known.get((kind, name)),
+        lambda kind: [one for key, one in sorted(known.items()) if key[0] == kind],
+    )

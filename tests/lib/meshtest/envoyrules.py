@@ -14,7 +14,7 @@ from typing import Any
 
 import re2
 
-__all__ = ["Asked", "rbac_allows", "route_of"]
+__all__ = ["Asked", "edited", "forwarded", "rbac_allows", "route_of", "shares"]
 
 
 @dataclass(frozen=True)
@@ -138,3 +138,40 @@ def _parameter(matcher: dict[str, Any], asked: Asked) -> bool:
     if value is None:
         return False
     return bool(matcher.get("present_match")) or _text(matcher["string_match"], value)
+
+
+def shares(route: dict[str, Any]) -> list[tuple[str, float, dict[str, Any]]]:
+    """(cluster, share of 0..1, the weighted cluster's own fields) of a route that forwards."""
+    action = route["route"]
+    if "cluster" in action:
+        return [(action["cluster"], 1.0, {})]
+    given = action["weighted_clusters"]["clusters"]
+    total = sum(one["weight"] for one in given)
+    return [(one["name"], one["weight"] / total, one) for one in given if one["weight"]]
+
+
+def forwarded(asked: Asked, route: dict[str, Any], cluster: dict[str, Any]) -> Asked:
+    """A request as it goes to the cluster: the cluster's changes before the route's."""
+    headers = list(asked.headers)
+    for level in (cluster, route):
+        headers = edited(headers, level, "request")
+    action = route["route"]
+    authority = action.get("host_rewrite_literal") or cluster.get("host_rewrite_literal") or asked.authority
+    path = asked.path
+    if "prefix_rewrite" in action:
+        matched = route["match"].get("prefix", route["match"].get("path", ""))
+        path = action["prefix_rewrite"] + path[len(matched) :]
+    return Asked(asked.uri, asked.method, path, tuple(headers), asked.tokens, authority)
+
+
+def edited(headers: list[tuple[str, str]], level: dict[str, Any], way: str) -> list[tuple[str, str]]:
+    """Headers after the changes of one level: removed first, then added or set in order."""
+    gone = {name.lower() for name in level.get(f"{way}_headers_to_remove", ())}
+    found = [one for one in headers if one[0] not in gone]
+    for one in level.get(f"{way}_headers_to_add", ()):
+        name, value = one["header"]["key"].lower(), one["header"]["value"].replace("%%", "%")
+        assert name != "host"
+        if one.get("append_action") == "OVERWRITE_IF_EXISTS_OR_ADD":
+            found = [kept for kept in found if kept[0] != name]
+        found.append((name, value))
+    return found

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -30,11 +32,14 @@ class Answer:
 
 def ask(
     port: int, path: str = "/", method: str = "GET", body: Any = None, headers: dict[str, str] | None = None,
-    timeout_s: float = 30.0,
+    timeout_s: float = 30.0, tls: ssl.SSLContext | None = None, server_name: str = "",
 ) -> Answer:  # fmt: skip
-    """One request on a connection of its own."""
+    """One request on a connection of its own; with `tls` over TLS, with that server name."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout_s)
     try:
+        if tls is not None:
+            plain = socket.create_connection(("127.0.0.1", port), timeout=timeout_s)
+            connection.sock = tls.wrap_socket(plain, server_hostname=server_name or None)
         connection.request(method, path, body=body, headers=headers or {})
         answer = connection.getresponse()
         found = {name.lower(): value for name, value in answer.getheaders()}

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from jwt.algorithms import ECAlgorithm
 
 from meshagent.catalog.acl import jwt_tokens
@@ -16,12 +16,13 @@ __all__ = ["Issuer"]
 
 
 class Issuer:
-    """Signs tokens with a key of its own; `jwks` is its public key set."""
+    """Signs tokens with a key of its own; `jwks` is its public key set, `public_pem` the public key."""
 
     def __init__(self, name: str = "issuer") -> None:
         self.name = name
         key = ec.generate_private_key(ec.SECP256R1())
         self._pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        self.public_pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
         public: dict[str, Any] = json.loads(ECAlgorithm.to_jwk(key.public_key()))
         self.jwks = json.dumps({"keys": [{**public, "kid": "1", "alg": "ES256"}]}).encode()
 

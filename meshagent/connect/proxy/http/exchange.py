@@ -225,10 +225,10 @@ class Exchange:
         if route.rewrite is not None:
             prefix, new = route.rewrite
             head.path = rewritten(head.path, prefix, new)
-        if route.request:
-            edit_request(head, route.request.apply(head.headers))
         if destination.request:
             edit_request(head, destination.request.apply(head.headers))
+        if route.request:
+            edit_request(head, route.request.apply(head.headers))
         mirror = route.mirror
         if mirror is not None and not head.upgrade and self.manager.rng.random() * 100.0 < mirror.percent:
             self._mirror = MirrorCopy(self.manager, mirror.cluster, head, self._request_done)

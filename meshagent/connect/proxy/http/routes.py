@@ -15,6 +15,7 @@ from typing import Any
 from meshagent.catalog.entries.entry import HeaderModifiers
 from meshagent.catalog.entries.service_router import RouteDestination
 from meshagent.connect.chain import Chain, ResolverNode, RouterNode, SplitterNode
+from meshagent.connect.header_edits import usable
 from meshagent.connect.l7 import Extras
 from meshagent.connect.proxy.http.hooks import Cluster
 from meshagent.connect.proxy.http.matching import Matcher, header_value, matcher, query_value
@@ -29,10 +30,6 @@ __all__ = ["DEFAULT_TIMEOUT_S", "IDLE_TIMEOUT_S", "Routes", "compile_routes", "e
 DEFAULT_TIMEOUT_S = 15.0
 #: Envoy's longest silence of a stream.
 IDLE_TIMEOUT_S = 300.0
-_SAFE_TO_EDIT = frozenset(
-    {"connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "keep-alive"}
-)
-
 ClusterOf = Callable[[str], Cluster | None]
 
 
@@ -89,7 +86,8 @@ class _Compiler:
     def compile(self) -> Routes:
         start = self._chain.nodes[self._chain.start]
         if not isinstance(start, RouterNode):
-            return Routes([(None, self._route("default", None, None, self._chain.start))])
+            own_ns = start.request_timeout_ns if isinstance(start, ResolverNode) else 0
+            return Routes([(None, self._route("default", None, None, self._chain.start, own_ns))])
         found: list[tuple[Matcher | None, Route]] = []
         for at, route in enumerate(start.routes):
             definition = route.definition
@@ -102,8 +100,10 @@ class _Compiler:
                 break
         return Routes(found)
 
-    def _route(self, name: str, to: RouteDestination | None, prefix: str | None, next_: str) -> Route:
-        splits, resolvers = self._splits(next_)
+    def _route(
+        self, name: str, to: RouteDestination | None, prefix: str | None, next_: str, timeout_ns: int = 0
+    ) -> Route:
+        splits = self._splits(next_)
         extras = self._extras
         fault = extras.fault
         made = Fault(
@@ -116,8 +116,10 @@ class _Compiler:
         return Route(
             name=name,
             splits=splits,
-            timeout_s=_timeout(to, resolvers),
-            idle_timeout_s=_seconds(to.idle_timeout) if to is not None and to.idle_timeout else self._idle_timeout_s,
+            timeout_s=_timeout(to, timeout_ns),
+            idle_timeout_s=max(0.0, _seconds(to.idle_timeout))
+            if to is not None and to.idle_timeout
+            else self._idle_timeout_s,
             request=edits_of(to.request_headers if to is not None else None),
             response=edits_of(to.response_headers if to is not None else None),
             rewrite=rewrite,
@@ -128,15 +130,14 @@ class _Compiler:
             direct=redirecting(to.redirect, prefix or "") if to is not None and to.redirect is not None else None,
         )
 
-    def _splits(self, key: str) -> tuple[tuple[tuple[float, Destination], ...], list[ResolverNode]]:
+    def _splits(self, key: str) -> tuple[tuple[float, Destination], ...]:
         node = self._chain.nodes[key]
         if isinstance(node, ResolverNode):
             cluster = self._cluster_of(key)
-            return (((1.0, Destination(cluster)),) if cluster is not None else ()), [node]
+            return ((1.0, Destination(cluster)),) if cluster is not None else ()
         if not isinstance(node, SplitterNode):
             raise TypeError(key)
         found: list[tuple[float, Destination]] = []
-        resolvers: list[ResolverNode] = []
         up_to = 0.0
         for split in node.splits:
             cluster = self._cluster_of(split.next)
@@ -144,49 +145,34 @@ class _Compiler:
             if cluster is None or not isinstance(to, ResolverNode) or not split.weight:
                 continue
             up_to += split.weight / 100.0
-            resolvers.append(to)
             definition = split.definition
             edits = edits_of(definition.request_headers), edits_of(definition.response_headers)
             found.append((up_to, Destination(cluster, *edits)))
         if found:  # rounding must not leave a gap at the end
             found[-1] = (1.0, found[-1][1])
-        return tuple(found), resolvers
+        return tuple(found)
 
 
 def edits_of(modifiers: HeaderModifiers | None) -> HeaderEdits:
-    """Header changes as bytes. Headers that frame a message, and values that would make another line, are left out."""
+    """Header changes as bytes."""
     if modifiers is None:
         return NO_EDITS
+    made = usable(modifiers)
 
     def pairs(values: dict[str, str] | None) -> tuple[tuple[bytes, bytes], ...]:
-        return tuple(
-            (name.lower().encode(), value.strip(" \t").encode())
-            for name, value in (values or {}).items()
-            if _may_edit(name) and not {"\r", "\n", "\0"} & set(value)
-        )
+        return tuple((name.lower().encode(), value.encode()) for name, value in (values or {}).items())
 
-    removed = frozenset(
-        name.lower().encode() for name in modifiers.remove if _may_edit(name) and name.lower() != "host"
-    )
-    return HeaderEdits(pairs(modifiers.add), pairs(modifiers.set), removed)
-
-
-def _may_edit(name: str) -> bool:
-    return name.lower() not in _SAFE_TO_EDIT and name.isascii() and name.replace("-", "a").replace("_", "a").isalnum()
+    return HeaderEdits(pairs(made.add), pairs(made.set), frozenset(name.lower().encode() for name in made.remove))
 
 
 def _seconds(duration: str) -> float:
     return parse_duration(duration) / 1e9
 
 
-def _timeout(to: RouteDestination | None, resolvers: list[ResolverNode]) -> float:
-    """The route's own, else the resolver's, else Envoy's; a negative one is none."""
-    if to is not None and to.request_timeout:
-        own = _seconds(to.request_timeout)
-        if own:
-            return max(0.0, own)
-    given = [node.request_timeout_ns / 1e9 for node in resolvers if node.request_timeout_ns]
-    return max(given) if given else DEFAULT_TIMEOUT_S
+def _timeout(to: RouteDestination | None, resolver_ns: int) -> float:
+    """The route's own, else that of the resolver that the chain begins with, else Envoy's; a negative one is none."""
+    own = _seconds(to.request_timeout) if to is not None and to.request_timeout else 0.0
+    return max(0.0, own or resolver_ns / 1e9) if own or resolver_ns else DEFAULT_TIMEOUT_S
 
 
 def _retry(to: RouteDestination | None, extras: Extras) -> RetryPolicy | None:
@@ -231,10 +217,10 @@ class _Hashed:
 def _hashing(
     splits: tuple[tuple[float, Destination], ...],
 ) -> Callable[[RequestHead, str], tuple[int | None, bytes]] | None:
-    """Sticky keys, where the first cluster has policies for them."""
-    cluster: Any = splits[0][1].cluster if splits else None
-    settings = getattr(cluster, "settings", None)
-    if settings is None or not settings.hash_policies:
+    """Sticky keys, by the policies of the first cluster that has some."""
+    clusters: list[Any] = [destination.cluster for _, destination in splits]
+    cluster = next((one for one in clusters if getattr(one, "settings", None) and one.settings.hash_policies), None)
+    if cluster is None:
         return None
 
     def key(head: RequestHead, address: str) -> tuple[int | None, bytes]:

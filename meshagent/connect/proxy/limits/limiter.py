@@ -55,25 +55,28 @@ class RateLimiter:
 
     def check(self, now: float, path: str, identity: str) -> Verdict | None:
         """A request for a path (without its query) by a caller; None lets it go on."""
+        if self._is_over_its_own(now, identity):
+            return _verdict("identity", self._identities[identity])
         bucket, what = self._instance, "instance"
         for matches, own in self._routes:
             if matches(path):
                 bucket, what = own, "route"
                 break
-        if bucket is not None and not bucket.take(now):
-            return _verdict(what, bucket)
+        return _verdict(what, bucket) if bucket is not None and not bucket.take(now) else None
+
+    def _is_over_its_own(self, now: float, identity: str) -> bool:
+        """Asked first: who is over his own rate takes nothing of what the others share, as in Envoy."""
         rate = self.limits.identity
-        if rate is not None and identity:
-            identities = self._identities
-            held = identities.pop(identity, None)
-            if held is None:
-                if len(identities) >= MAX_IDENTITIES:
-                    del identities[next(iter(identities))]
-                held = Bucket(rate, now)
-            identities[identity] = held  # the last one again
-            if not held.take(now):
-                return _verdict("identity", held)
-        return None
+        if rate is None or not identity:
+            return False
+        identities = self._identities
+        held = identities.pop(identity, None)
+        if held is None:
+            if len(identities) >= MAX_IDENTITIES:
+                del identities[next(iter(identities))]
+            held = Bucket(rate, now)
+        identities[identity] = held  # the last one again
+        return not held.take(now)
 
     def may_connect(self, now: float) -> bool:
         """Whether one more connection may come in."""

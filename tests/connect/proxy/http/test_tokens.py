@@ -81,9 +81,11 @@ def test_audiences() -> None:
 
 def test_claims() -> None:
     head = bearer(ISSUER.token(role={"name": "admin"}, groups=["a", "b"], level=3, on=True))
-    for path, value in ((("role", "name"), "admin"), (("groups",), "b"), (("level",), "3"), (("on",), "true")):
-        assert good(head, required((path, value)))
-    for path, value in ((("role",), "admin"), (("role", "other"), "x"), (("groups",), "c"), (("sub",), "")):
+    assert good(head, required((("role", "name"), "admin")))
+    for path, value in (
+        (("role",), "admin"), (("role", "other"), "x"), (("sub",), ""),
+        (("groups",), "b"), (("level",), "3"), (("on",), "true"),  # not text: no match in Consul's Envoy
+    ):  # fmt: skip
         assert not good(head, required((path, value)))
 
 

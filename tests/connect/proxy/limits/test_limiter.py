@@ -35,6 +35,11 @@ def test_callers_have_buckets_of_their_own() -> None:
     assert [passed(limiter, "/", who) for who in ("web", "shop", "web", "")] == [3, 3, 0, 20]
 
 
+def test_who_is_over_his_own_rate_takes_nothing_of_what_all_share() -> None:
+    limiter = RateLimiter(RateLimits(Rate(1, 6), identity=Rate(1, 3)))
+    assert [passed(limiter, "/", who) for who in ("web", "shop")] == [3, 3]
+
+
 def test_many_callers_are_bounded() -> None:
     limiter = RateLimiter(RateLimits(identity=Rate(1, 1)))
     for at in range(MAX_IDENTITIES + 10):

@@ -1,0 +1,1 @@
+"""What a server offers to dataplanes over gRPC: bootstrap, servers, login, certificates, names."""

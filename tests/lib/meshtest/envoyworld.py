@@ -1,0 +1,20 @@
+"""Snapshots to be rendered: the smallest that a sidecar may have, and chains without entries."""
+
+from __future__ import annotations
+
+from meshagent.catalog.store import Store
+from meshagent.connect.chain import Chain, compile_chain
+from meshagent.connect.snapshot import Inbound, ProxySnapshot
+
+
+def snapshot_of() -> ProxySnapshot:
+    """The sidecar of `web` without upstreams."""
+    return ProxySnapshot(
+        "web-proxy", "web", "dc1", "td", True, "", roots=("root",), leaf_chain="leaf", leaf_key="key",
+        inbound=Inbound("127.0.0.1", 21000, "127.0.0.1", 8080),
+    )  # fmt: skip
+
+
+def chain_of(service: str) -> Chain:
+    """The chain of a service that no entry speaks of."""
+    return compile_chain(Store().config.lookup(), service, "dc1", "td")
