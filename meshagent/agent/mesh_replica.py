@@ -45,9 +45,7 @@ KINDS = (
     "service-splitter",
 )
 #: What is kept as it is told.
-_TOLD = frozenset(
-    {questions.SERVICE, questions.GATEWAY_SERVICES, questions.MESH_GATEWAYS, questions.QUERY_CONNECT}
-)
+_TOLD = frozenset({questions.SERVICE, questions.GATEWAY_SERVICES, questions.MESH_GATEWAYS, questions.QUERY_CONNECT})
 #: How long somebody waits for the first entries, and how often he looks.
 FIRST_S, LOOK_S = 4.0, 0.02
 

@@ -28,22 +28,21 @@ from meshagent.catalog.entries.service_intentions import ServiceIntentions
 from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
 from meshagent.catalog.mesh_services import MeshService, mesh_services
 from meshagent.catalog.model import ExposePath, Locality, MeshGateway, Service, ServiceEntry, Upstream
-from meshagent.catalog.peering.imported import at_peer, split_peer
+from meshagent.catalog.peering.imported import split_peer
+from meshagent.catalog.peering.model import TrustBundle
 from meshagent.catalog.query_execution import connect_rows
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Subscription, Topic
-from meshagent.connect import query_upstreams, spiffe
 from meshagent.connect.central import merged_upstream
 from meshagent.connect.chain import DEFAULT_CONNECT_TIMEOUT, Chain, Overrides, Target, compile_chain
 from meshagent.connect.exposing import exposed_of
 from meshagent.connect.gateways.filling import Filling
-from meshagent.connect.instances import sorted_out, through_gateways
 from meshagent.connect.intentions import Default, Intention, matching, providers_of
 from meshagent.connect.kinds import KINDS, identity_of
 from meshagent.connect.mesh_settings import MeshSettings, mesh_settings
 from meshagent.connect.observing import observing_of
-from meshagent.connect.peers import Trust, identities_of, peer_chain, peer_sni
-from meshagent.connect.query_upstreams import QUERY, is_query, query_chain
+from meshagent.connect.peers import Trust, peer_chain
+from meshagent.connect.query_upstreams import QUERY, query_chain
 from meshagent.connect.snapshot import (
     Cluster,
     Outbound,
@@ -52,6 +51,7 @@ from meshagent.connect.snapshot import (
     inbound_of,
     outbound_of,
 )
+from meshagent.connect.target_instances import cluster_of
 from meshagent.connect.told import FromStore, Told
 from meshagent.connect.transparent import MODE, Transparent, addresses_of, reachable, transparent_of
 from meshagent.errors import MeshError
@@ -99,7 +99,7 @@ class SnapshotParts:
         self.leaf_of: LeafOf = _no_leaf
         self.services = services or (lambda: mesh_services(store))
         self.instances = instances or self._stored
-        self._queried = queried or (lambda name: connect_rows(store, name, "", datacenter))
+        self.queried = queried or (lambda name: connect_rows(store, name, "", datacenter))
         self.datacenter = datacenter
         self._on_change = on_change
         self._parts: dict[tuple[str, ...], _Part] = {}
@@ -125,7 +125,7 @@ class SnapshotParts:
         name = identity_of(service)
         filled = KINDS[service.kind].fill(self, service, default)
         targets = list(filled.targets)
-        clusters = {target.id: self._cluster_of(target) for target in targets}
+        clusters = {target.id: cluster_of(self, target) for target in targets}
         clusters |= {cluster.target.id: cluster for cluster in filled.clusters}
         intentions = self.intentions_of(name)
         providers = tuple(dict.fromkeys((*providers_of(intentions), *filled.providers)))
@@ -186,6 +186,10 @@ class SnapshotParts:
     def trust_domain(self) -> str:
         """Of the mesh; whoever keeps it watches `ca-roots`."""
         return self._store.ca.trust_domain
+
+    def bundle(self, peer: str) -> TrustBundle | None:
+        """What a peer trusts; whoever keeps it watches `peering-bundles`."""
+        return self._store.peerings.bundles.get(peer)
 
     def watched(self) -> WatchedEntries:
         """The config entries, which note what they were asked."""
@@ -361,47 +365,6 @@ class SnapshotParts:
         except MeshError as error:
             return (None, str(error)), (*entries.topics, "ca-roots")
         return (chain, ""), (*entries.topics, "ca-roots")
-
-    def _cluster_of(self, target: Target) -> Cluster:
-        if target.peer:  # a chain does not know how a peer is called
-            domain = self.part(("trust-domain",), lambda: (self._store.ca.trust_domain, ("ca-roots",)))
-            target = msgspec.structs.replace(target, sni=peer_sni(target.service, domain))
-        return self.cluster(target, lambda: self._cluster(target))
-
-    def _cluster(self, target: Target) -> tuple[Cluster, Iterable[Topic]]:
-        if target.peer:
-            return self._peer_cluster(target)
-        trust_domain = self._store.ca.trust_domain
-        if is_query(target):
-            rows, topics = self._queried(target.service)
-            rows = list(rows)
-            identities = query_upstreams.identities_of(rows, trust_domain, target.datacenter)
-            return Cluster(target, identities, *sorted_out(rows, target)), (*topics, "ca-roots")
-        identity = spiffe.format(spiffe.service_id(trust_domain, target.datacenter, target.service))
-        if target.datacenter != self.datacenter:
-            return self._remote_cluster(target, identity)
-        rows, topics = self.instances(target.service)
-        return Cluster(target, (identity,), *sorted_out(rows, target)), (*topics, "ca-roots")
-
-    def _remote_cluster(self, target: Target, identity: str) -> tuple[Cluster, Iterable[Topic]]:
-        """A service of another datacenter is reached through gateways: those here, or those there."""
-        mode = target.mesh_gateway.mode
-        if mode not in {"local", "remote"}:
-            return Cluster(target, (identity,)), ("ca-roots",)
-        rows, topics = self.told.gateways(self.datacenter if mode == "local" else target.datacenter)
-        found = through_gateways(rows, target, remote=mode == "remote")
-        return Cluster(target, (identity,), *found), (*topics, "ca-roots")
-
-    def _peer_cluster(self, target: Target) -> tuple[Cluster, Iterable[Topic]]:
-        """Instances of a peer are dialled directly; nobody is, before the peer has told its roots."""
-        found, topics = self.instances(at_peer(target.service, target.peer))
-        rows = list(found)
-        bundle = self._store.peerings.bundles.get(target.peer)
-        topics = (*topics, "peering-bundles")
-        if bundle is None:
-            return Cluster(target, ()), topics
-        identities = identities_of(target.service, bundle.trust_domain, rows)
-        return Cluster(target, identities, *sorted_out(rows, target)), topics
 
     def _stored(self, service: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
         name, peer = split_peer(service)

@@ -68,7 +68,9 @@ class _Compiler:
         layer4: list[Resource] = []
         policies: Resource = {}
         above: list[Intention] = []
-        layer7 = 0
+        intentions = tuple(intentions)
+        # As Consul numbers them: those of layer 4 together are one.
+        layer7 = -1 if all(one.permissions for one in intentions) else 0
         for one in intentions:
             if not self._is_covered(one, above):
                 principal = self._principal(one, above)

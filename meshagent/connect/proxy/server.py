@@ -335,15 +335,8 @@ class Sidecar:
 
     def _host_event(self, what: str, host: Host, reason: str) -> None:
         level = logging.INFO if host.usable else logging.WARNING
-        log.log(
-            level,
-            "instance %s: target=%s id=%s address=%s reason=%s",
-            what,
-            host.target,
-            host.endpoint.id,
-            host.key,
-            reason,
-        )
+        told = (what, host.target, host.endpoint.id, host.key, reason)
+        log.log(level, "instance %s: target=%s id=%s address=%s reason=%s", *told)
         if what == "ejected":
             self._reprober.look()
 
