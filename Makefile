@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check lint bench bench-cluster chaos py-consul docs soak soak-stack soak-points soak-agents go-client fmt lock venv venv-dev
+.PHONY: run test check lint bench bench-cluster chaos py-consul docs soak soak-stack soak-points soak-agents go-client tools fmt lock venv venv-dev
 
 run: $(VENV)/.run-stamp
 	$(BIN)/meshagent demo
@@ -62,6 +62,11 @@ soak-agents: $(VENV)/.dev-stamp
 # The tests of Consul's own Go client against this agent (needs go; 5 to 10 minutes).
 go-client: $(VENV)/.dev-stamp
 	$(BIN)/python tests/interop/go_client.py $(ARGS)
+
+# Traefik, consul-esm, Fabio and registrator, built with go and run against this agent (minutes; SOURCES=folder with
+# checkouts of the last three, or they are cloned).
+tools: $(VENV)/.dev-stamp
+	$(BIN)/python tests/interop/tools/run.py $(if $(SOURCES),--sources $(SOURCES)) $(ARGS)
 
 fmt: $(VENV)/.dev-stamp
 	$(BIN)/ruff format .

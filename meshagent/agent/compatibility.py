@@ -37,7 +37,6 @@ WAITING: tuple[Waiting, ...] = (
             "performance.enable_xds_load_balancing",
             "primary_gateways",
             "primary_gateways_interval",
-            "xds",
         ),
     ),
 )

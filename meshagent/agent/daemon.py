@@ -320,6 +320,7 @@ class Daemon:
             https = self._https.load(config.tls.https) if self._https is not None else None
             grpc = self.grpc.load(config.tls.grpc) if config.network.grpc_tls else None
             self.role.reload(config)
+            self.grpc.pace.per_second = config.xds.update_max_per_second
             if grpc is not None:
                 await self.grpc.take(config.tls.grpc, grpc)
             if self._https is not None and https is not None:

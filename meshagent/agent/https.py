@@ -11,6 +11,7 @@ import logging
 import ssl
 from typing import TYPE_CHECKING
 
+from meshagent.agent.http.door import ALPN
 from meshagent.agent.tls import server_context
 from meshagent.catalog.rpc.tls import Credentials
 from meshagent.errors import ConfigError
@@ -45,7 +46,7 @@ class HttpsSecurity:
         if self._keeper is not None:
             kept = self._keeper.kept
             given = Credentials() if kept is None else Credentials(kept.chain, kept.key, kept.authorities)
-        return server_context(tls, "tls.https", given=given)
+        return server_context(tls, "tls.https", alpn=ALPN, given=given)
 
     async def take(self, tls: TLSProtocol, context: ssl.SSLContext) -> None:
         """New handshakes use what `load` made of `tls`."""

@@ -189,6 +189,11 @@ class Proxies:
         for waiter in (*self.waiters, *(waiter for proxy in self._proxies.values() for waiter in proxy.waiters)):
             waiter.set()
 
+    @property
+    def released(self) -> bool:
+        """The agent ends, and nobody waits any more."""
+        return self._released
+
     def is_given(self, proxy_id: str) -> bool:
         """Whether this proxy is described by its process and registered nowhere."""
         return proxy_id in self._given

@@ -120,6 +120,8 @@ class Chain(msgspec.Struct, frozen=True):
     default: bool
     meta: dict[str, str] = {}
     customization: str = ""
+    #: Of the mesh it was compiled in.
+    trust_domain: str = ""
 
     @property
     def is_http(self) -> bool:
@@ -195,6 +197,7 @@ class _Compiler:
             default=isinstance(first, ResolverNode) and first.default and first.target == own,
             meta=dict(defaults.meta or {}) if defaults is not None else {},
             customization=customization(self._overrides, self._customized),
+            trust_domain=self._trust_domain,
         )
 
     # --- nodes ---------------------------------------------------------------------------------------------------

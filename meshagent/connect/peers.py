@@ -64,7 +64,9 @@ def peer_chain(service: str, peer: str, datacenter: str, protocol: str, own_trus
     )
     start = f"resolver:{id_}"
     node = ResolverNode(id_, id_, timeout, 0, True, None, None)
-    return Chain(service, datacenter, protocol, start, {start: node}, {id_: target}, True)
+    return Chain(
+        service, datacenter, protocol, start, {start: node}, {id_: target}, True, trust_domain=own_trust_domain
+    )
 
 
 def identities_of(service: str, trust_domain: str, rows: Iterable[ServiceEntry]) -> tuple[str, ...]:

@@ -40,7 +40,7 @@ def query_chain(name: str, datacenter: str, protocol: str, trust_domain: str, ti
     )
     start = f"resolver:{target.id}"
     node = ResolverNode(target.id, target.id, timeout, 0, True, None, None)
-    return Chain(name, datacenter, protocol, start, {start: node}, {target.id: target}, True)
+    return Chain(name, datacenter, protocol, start, {start: node}, {target.id: target}, True, trust_domain=trust_domain)
 
 
 def is_query(target: Target) -> bool:

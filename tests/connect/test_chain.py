@@ -7,6 +7,7 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
+from meshtest.meshdraws import chain_entries, names
 
 from meshagent.catalog.entries.entry import Entry
 from meshagent.catalog.entries.graph import Lookup, chain_problem
@@ -193,35 +194,7 @@ def test_what_does_not_fit_is_refused(raws: list[dict[str, Any]], text: str) -> 
         chain("a", *raws)
 
 
-names = st.sampled_from(["a", "b", "c"])
-subsets = st.sampled_from(["", "v1"])
-defaults = st.builds(
-    lambda name, protocol: {"Kind": "service-defaults", "Name": name, "Protocol": protocol},
-    names, st.sampled_from(["tcp", "http", "http", "http"]),
-)  # fmt: skip
-places = st.builds(lambda service, subset: {"Service": service, "ServiceSubset": subset}, names, subsets)
-resolvers = st.builds(
-    lambda name, body: {"Kind": "service-resolver", "Name": name, **body},
-    names,
-    st.one_of(
-        st.just({"Subsets": {"v1": {}}}),
-        st.just({"Subsets": {"v1": {}}, "DefaultSubset": "v1"}),
-        places.map(lambda place: {"Redirect": place}),
-        places.map(lambda place: {"Subsets": {"v1": {}}, "Failover": {"*": {"Targets": [place]}}}),
-    ),
-)
-splitters = st.builds(
-    lambda name, one, other: {
-        "Kind": "service-splitter", "Name": name, "Splits": [{"Weight": 30, **one}, {"Weight": 70, **other}],
-    },
-    names, places, places,
-)  # fmt: skip
-routers = st.builds(
-    lambda name, place: {"Kind": "service-router", "Name": name, "Routes": [{"Destination": place}]}, names, places
-)
-
-
-@given(st.lists(st.one_of(defaults, resolvers, splitters, routers), max_size=8), names)
+@given(st.lists(chain_entries, max_size=8), names)
 def test_whatever_the_write_check_lets_through_compiles_into_a_chain_that_ends_in_targets(
     raws: list[dict[str, Any]], service: str
 ) -> None:

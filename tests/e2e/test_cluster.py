@@ -44,6 +44,16 @@ def test_what_is_written_anywhere_is_read_everywhere_at_once(servers: Servers) -
                 assert (answer.headers["x-consul-knownleader"], answer.headers["x-consul-lastcontact"]) == ("true", "0")
 
 
+def test_values_of_megabytes_where_the_limits_allow_them() -> None:
+    """E12: an entry of the log may be as large as the limits; followers take it and have it at once."""
+    value = bytes(range(256)) * (3 << 12)
+    with Servers(3, {"limits": {"kv_max_value_size": 4 << 20, "txn_max_req_len": 8 << 20}}) as servers:
+        assert servers.followers()[0].http("PUT", "/v1/kv/large", body=value).body == b"true"
+        assert all(server.http("GET", "/v1/kv/large?raw").body == value for server in servers.all)
+        refused = servers.followers()[0].http("PUT", "/v1/kv/larger", body=value + value)
+        assert refused.status == 413
+
+
 def test_transactions_and_errors_come_back_as_from_the_leader(servers: Servers) -> None:
     leader, follower = servers.leader(), servers.followers()[0]
     ops = [{"KV": {"Verb": "set", "Key": "a", "Value": "MQ=="}}, {"KV": {"Verb": "get", "Key": "a"}}]

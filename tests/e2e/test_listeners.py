@@ -7,6 +7,7 @@ import http.client
 import json
 import ssl
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from meshtest.clients import http_request
+from meshtest.peers import output, program
 from meshtest.process import AgentProcess, free_ports
 
 from meshagent import CONSUL_VERSION, __version__
@@ -125,3 +127,39 @@ def test_response_headers_of_the_configuration_are_sent() -> None:
     with AgentProcess.server(extra) as agent:
         headers = agent.http("GET", "/v1/status/leader").headers
         assert (headers["access-control-allow-origin"], headers["x-site"]) == ("*", "a")
+
+
+def _blocking(agent: AgentProcess) -> bool:
+    gauges = agent.get("/v1/agent/metrics")["Gauges"]
+    return any(one["Name"].endswith("rpc.queries_blocking") and one["Value"] >= 1 for one in gauges)
+
+
+def test_https_speaks_http_2(certificates: dict[str, str], tmp_path: Path) -> None:
+    """C31: curl and Go's clients take HTTP/2 where it is offered; a blocking query is answered when the agent stops."""
+    ports = free_ports(["http", "https", "dns", "server", "serf_lan", "serf_wan", "grpc", "grpc_tls"])
+    tls = {"ca_file": certificates["ca"], "cert_file": certificates["server"], "key_file": certificates["server-key"]}
+    url = f"https://localhost:{ports['https']}/v1"
+    curl = [
+        program("curl"),
+        "-sS",
+        "--http2",
+        "--cacert",
+        certificates["ca"],
+        "--max-time",
+        "60",
+        "-w",
+        " HTTP/%{http_version}",
+    ]
+    value = tmp_path / "value"
+    value.write_bytes(b"v" * 400_000)
+    with AgentProcess.server({"tls": {"https": tls}}, ports=ports) as agent:
+        assert output([*curl, "-T", str(value), f"{url}/kv/large"]) == "true HTTP/2"
+        assert output([*curl, f"{url}/kv/large?raw"]) == "v" * 400_000 + " HTTP/2"
+        assert output([*curl, f"{url}/status/leader", f"{url}/status/peers"]).count("HTTP/2") == 2
+        assert output([*curl, "--http1.1", f"{url}/kv/none"]) == " HTTP/1.1"
+        index = agent.http("GET", "/v1/kv/none").headers["x-consul-index"]
+        argv = [*curl, f"{url}/kv/none?index={index}&wait=300s"]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as waiting:
+            agent.wait("a blocking query", lambda: _blocking(agent), within_s=60)
+            agent.stop()
+            assert waiting.stdout is not None and waiting.stdout.read() == " HTTP/2"

@@ -151,6 +151,7 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("peering list", "peering", "list_peerings", "CL23", "List the peerings"),
     Subcommand("peering read", "peering", "read", "CL23", "Show a peering"),
     Subcommand("proxy config", "proxy_config", "config", "", "Show what a proxy works from"),
+    Subcommand("proxy envoys", "proxy_envoys", "envoys", "", "List the Envoys that the agent serves over xDS"),
     Subcommand(
         "reference", "reference", "reference", "", "Print a reference as Markdown: config, http, cli or metrics"
     ),

@@ -20,6 +20,7 @@ from meshagent.agent import settings
 from meshagent.agent.grpc.channel import ALPN, Channel, Keepalive
 from meshagent.agent.grpc.server import GrpcServer
 from meshagent.agent.tls import server_context
+from meshagent.agent.xds.pacing import Pace
 from meshagent.catalog.rpc.tls import Credentials
 from meshagent.errors import ConfigError
 from meshagent.listening import cannot_listen
@@ -53,6 +54,7 @@ class GrpcListeners:
         self.server = GrpcServer(agent, SERVICES, keepalive)
         self.server.admit = self._admit
         agent.extras["grpc"] = self
+        agent.extras["xds_pace"] = self.pace = Pace(agent.config.xds.update_max_per_second)
         if keeper is not None:
             keeper.on_change.append(self._certified)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from meshagent.agent.dataplane import table as dataplane
 from meshagent.agent.grpc import health, reflection
 from meshagent.agent.peering import serving as peering
+from meshagent.agent.xds import service as xds
 
 __all__ = ["SERVICES"]
 
@@ -16,5 +17,6 @@ SERVICES = (
     health.SERVICE,
     *reflection.SERVICES,
     peering.SERVICE,
+    xds.SERVICE,
     *dataplane.SERVICES,
 )

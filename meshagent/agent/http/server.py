@@ -19,6 +19,7 @@ from aiohttp.web_server import Server as Manager
 
 from meshagent.agent.http.connection import Connection
 from meshagent.agent.http.dispatch import Dispatcher, Outcome
+from meshagent.agent.http.door import Door
 from meshagent.agent.http.exchange import Exchange
 from meshagent.agent.http.hot import HotEntry, HotReads
 from meshagent.agent.http.response import JSON, Response
@@ -29,6 +30,7 @@ from meshagent.listening import clear_way, own_socket
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
+    from meshagent.agent.http.http2_connection import Http2Connection
     from meshagent.agent.http.reads import Reads
     from meshagent.agent.http.routes import Route
     from meshagent.agent.http.settings import HttpSettings
@@ -52,6 +54,8 @@ class HttpServer:
         self._routes = routes
         self._reads: Reads | None = None
         self._per_client: dict[str, int] = {}
+        #: Connections of HTTP/2; those of HTTP/1 are aiohttp's `manager`'s.
+        self.http2: set[Http2Connection] = set()
         self._listeners: list[asyncio.Server] = []
         self._secured: list[asyncio.Server] = []
         self._sockets: list[Path] = []
@@ -137,7 +141,10 @@ class HttpServer:
         if "mesh" in self.dispatcher.agent.extras:
             self.dispatcher.agent.extras["mesh"].proxies.release()
         self.manager.pre_shutdown()
+        for connection in list(self.http2):
+            connection.drain()
         await self.manager.shutdown(drain_s)
+        await self._end_http2(drain_s)
         self._listeners.clear()
         self._secured.clear()
         if self._tick is not None:
@@ -150,7 +157,7 @@ class HttpServer:
     @property
     def connections(self) -> Sequence[Any]:
         """The open connections."""
-        return self.manager.connections
+        return (*self.manager.connections, *self.http2)
 
     # --- what connections ask ----------------------------------------------------------------------------------
 
@@ -213,7 +220,7 @@ class HttpServer:
     async def _accept(self, held: socket.socket, context: ssl.SSLContext | None) -> Any:
         """Serve who connects to this socket; its address."""
         listener = await asyncio.get_running_loop().create_server(
-            self._connection,
+            self._connection if context is None else self._door,
             sock=held,
             ssl=context,
             backlog=BACKLOG,
@@ -224,8 +231,19 @@ class HttpServer:
             self._secured.append(listener)
         return listener.sockets[0].getsockname()
 
+    async def _end_http2(self, drain_s: float) -> None:
+        """Close what is left when its requests have had time to end."""
+        open_ = [request.task for connection in self.http2 for request in connection.requests if request.task]
+        if open_:
+            await asyncio.wait(open_, timeout=drain_s)
+        for connection in list(self.http2):
+            connection.close()
+
     def _connection(self) -> Connection:
         return Connection(self, asyncio.get_running_loop())
+
+    def _door(self) -> Door:
+        return Door(self)
 
     def _plain_answer(self, done: bool) -> Answer:
         body = b"true" if done else b"false"

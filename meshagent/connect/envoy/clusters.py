@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from meshagent.catalog.entries.graph import is_http
 from meshagent.catalog.entries.service_resolver import LoadBalancer
 from meshagent.connect.chain import Chain, ResolverNode
 from meshagent.connect.envoy import durations, names, tls
@@ -138,13 +139,16 @@ def eds(
     """A cluster whose instances are told over EDS, reached over the TLS of the mesh."""
     target = cluster.target
     protocol = outbound.chain.protocol if outbound.chain is not None else "tcp"
+    check = outbound.resilience.check
+    if check is not None and check.grpc and not is_http(protocol):
+        protocol = "grpc"  # of no meaning for bytes that are pumped, and what the check needs
     return {
         "name": name,
         "alt_stat_name": name,
         "type": "EDS",
         "eds_cluster_config": {"eds_config": ads(snapshot.config)},
         "connect_timeout": connect_timeout,
-        **_tuned(outbound.config, balancer),
+        **_tuned(outbound.config, balancer, protocol),
         **http2_options(protocol),
         "transport_socket": tls.upstream(snapshot, target.sni or name, cluster.identities, target.peer),
     }
@@ -161,7 +165,7 @@ def _http_options(choice: str, options: Resource) -> Resource:
     return {"typed_extension_protocol_options": {_HTTP_OPTIONS: typed(_HTTP_OPTIONS, {choice: options})}}
 
 
-def _tuned(config: dict[str, Any], balancer: LoadBalancer | None) -> Resource:
+def _tuned(config: dict[str, Any], balancer: LoadBalancer | None, protocol: str) -> Resource:
     """Limits, ejection, checks and balancing; what nobody set is left to Envoy."""
     given = given_of(config)
     rest = given.get(Resilience, {})
@@ -172,7 +176,7 @@ def _tuned(config: dict[str, Any], balancer: LoadBalancer | None) -> Resource:
         **_balancing(rest.get("policy", ""), balancer, rest.get("slow_start_s", 0.0)),
     }
     if isinstance(config.get("health_check"), dict):
-        found["health_checks"] = [_check(ActiveCheck(**given.get(ActiveCheck, {})))]
+        found["health_checks"] = [_check(ActiveCheck(**given.get(ActiveCheck, {})), protocol)]
     return found
 
 
@@ -225,16 +229,17 @@ def _balancing(policy: str, balancer: LoadBalancer | None, slow_start_s: float) 
     return found
 
 
-def _check(check: ActiveCheck) -> Resource:
+def _check(check: ActiveCheck, protocol: str) -> Resource:
+    """An active check. An Envoy asks over gRPC only where its cluster speaks HTTP/2; elsewhere it connects."""
     found: Resource = {
         "timeout": durations.of_seconds(check.timeout_s),
         "interval": durations.of_seconds(check.interval_s),
         "unhealthy_threshold": check.unhealthy,
         "healthy_threshold": check.healthy,
     }
-    if check.grpc:
+    if check.grpc and protocol in _HTTP2:
         service = {"service_name": check.grpc_service} if check.grpc_service else {}
         return {**found, "grpc_health_check": service}
-    if check.path:
+    if check.path and not check.grpc:
         return {**found, "http_health_check": {"path": check.path}}
     return {**found, "tcp_health_check": {}}

@@ -63,14 +63,16 @@ def stat(outbound: Outbound, datacenter: str) -> str:
     if outbound.destination_type == _QUERY:
         return f"upstream.{_QUERY}_{outbound.name}"
     if outbound.peer:
-        return f"upstream.{outbound.name}.default.{outbound.peer}.external"
+        return f"upstream_peered.{outbound.name}.default.{outbound.peer}"
     return f"upstream.{outbound.name}.default.default.{outbound.datacenter or datacenter}"
 
 
 def cluster(chain: Chain, target: str) -> str:
     """The cluster of a target, by the target's id."""
     found = chain.targets[target]
-    return customized(chain, found.name if not found.peer else found.sni)
+    if found.peer:
+        return customized(chain, f"{found.service}.default.{found.peer}.external.{chain.trust_domain}")
+    return customized(chain, found.name)
 
 
 def customized(chain: Chain, name: str) -> str:

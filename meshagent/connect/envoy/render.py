@@ -1,7 +1,7 @@
 """`render`: what an Envoy is to hold, from the snapshot of its proxy.
 
 Pure: the same snapshot gives the same resources. Source: design.md "One intermediate form for the mesh"; surface rows
-X5-X19. What may change here: a row of `RENDERERS` for a kind of proxy.
+X5, X8, X12. What may change here: a row of `RENDERERS` for a kind of proxy.
 """
 
 from __future__ import annotations

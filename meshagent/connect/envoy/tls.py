@@ -15,6 +15,8 @@ from meshagent.connect.snapshot import ProxySnapshot
 
 __all__ = ["alpn_of", "certificate", "downstream", "params", "roots_for", "socket", "upstream", "validation"]
 
+#: The path of an identity that no certificate has.
+_NOBODY = "/nobody"
 _TLS = "envoy.extensions.transport_sockets.tls.v3."
 
 
@@ -70,8 +72,16 @@ def downstream(snapshot: ProxySnapshot, alpn: Sequence[str] = ()) -> Resource:
 
 
 def upstream(snapshot: ProxySnapshot, sni: str, identities: Iterable[str], peer: str = "") -> Resource:
-    """The socket towards services of the mesh, or of a peer: only instances with one of the identities count."""
-    common = _common(snapshot, snapshot.mesh.outgoing, validation(roots_for(snapshot, peer), identities))
+    """The socket towards services of the mesh, or of a peer: only instances with one of the identities count.
+
+    Without an identity nobody does: an Envoy that is told no names takes everybody whom the roots vouch for, and one
+    that is told no roots takes everybody.
+    """
+    nobody = f"spiffe://{snapshot.trust_domain}{_NOBODY}"
+    roots = roots_for(snapshot, peer)
+    wanted = tuple(identities) if roots else ()
+    whose = validation(roots or snapshot.roots, wanted or (nobody,))
+    common = _common(snapshot, snapshot.mesh.outgoing, whose)
     return socket("UpstreamTlsContext", {"common_tls_context": common, "sni": sni})
 
 

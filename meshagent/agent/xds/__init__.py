@@ -1,0 +1,1 @@
+"""xDS: the streams of the Envoys that are served by this agent."""
