@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from meshagent.agent.exposed_checks import exposed_paths
 from meshagent.catalog.watch import Subscription
 from meshagent.connect.central import merged
@@ -116,7 +118,8 @@ class InCatalog:
             self._subscription.cancel()
 
     def _row(self) -> Service | None:
-        return self._store.registrations.services.get((self._node.lower(), self._id.lower()))
+        row = self._store.registrations.services.get((self._node.lower(), self._id.lower()))
+        return _typed(row) if row is not None else None
 
     def _fired(self) -> None:
         changed, before = self._changed, self._told
@@ -126,3 +129,13 @@ class InCatalog:
             self.watch(changed)
         else:
             changed()
+
+
+def _typed(service: Service) -> Service:
+    """The catalog keeps upstreams as they were sent, an agent fills in their type."""
+    upstreams = service.proxy.upstreams or ()
+    if all(one.destination_type for one in upstreams):
+        return service
+    replace = msgspec.structs.replace
+    filled = tuple(one if one.destination_type else replace(one, destination_type="service") for one in upstreams)
+    return replace(service, proxy=replace(service.proxy, upstreams=filled))

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import msgspec
 
-from meshagent.catalog.entries.entry import HeaderModifiers, changed
+from meshagent.catalog.entries.entry import changed
+from meshagent.catalog.entries.experiments import Fault, Mirror, percent_of
 from meshagent.catalog.entries.graph import Lookup, is_http, protocol_of
 from meshagent.catalog.entries.proxy_defaults import ProxyDefaults
 from meshagent.catalog.entries.service_defaults import ServiceDefaults
@@ -22,6 +23,7 @@ from meshagent.catalog.entries.service_resolver import Failover, LoadBalancer, S
 from meshagent.catalog.entries.service_router import HTTPMatch, Route, RouteDestination, RouteMatch, ServiceRouter
 from meshagent.catalog.entries.service_splitter import ServiceSplitter, Split
 from meshagent.catalog.model import MeshGateway, TransparentProxy
+from meshagent.connect.header_edits import joined
 from meshagent.connect.overrides import Overrides, customization
 from meshagent.durations import parse_duration
 from meshagent.errors import InternalError
@@ -74,6 +76,10 @@ class ResolverNode(msgspec.Struct, frozen=True, tag="resolver"):
     default: bool
     failover: tuple[str, ...] | None
     load_balancer: LoadBalancer | None
+    #: The resolver node that gets copies, "" for none; faults on purpose (both ours).
+    mirror: str = ""
+    mirror_percent: float = 100.0
+    fault: Fault | None = None
 
 
 class NextSplit(msgspec.Struct, frozen=True):
@@ -92,10 +98,11 @@ class SplitterNode(msgspec.Struct, frozen=True, tag="splitter"):
 
 
 class NextRoute(msgspec.Struct, frozen=True):
-    """A route and the node it leads to."""
+    """A route and the node it leads to; `mirror` is the resolver node that gets copies, "" for none."""
 
     definition: Route
     next: str
+    mirror: str = ""
 
 
 class RouterNode(msgspec.Struct, frozen=True, tag="router"):
@@ -213,7 +220,8 @@ class _Compiler:
                 next_ = self._resolver(to, destination.service_subset, self._datacenter)
             else:
                 next_ = self._splitter_or_resolver(to)
-            routes.append(NextRoute(route, next_))
+            copied = destination.mirror if destination is not None else None
+            routes.append(NextRoute(route, next_, self._copies(to, copied) if copied is not None else ""))
         everything = Route(
             match=RouteMatch(http=HTTPMatch(path_prefix="/")),
             destination=RouteDestination(service=service, namespace="default", partition="default"),
@@ -264,8 +272,13 @@ class _Compiler:
             default=resolver is None,
             failover=None,
             load_balancer=resolver.load_balancer if resolver is not None else None,
+            fault=resolver.fault if resolver is not None else None,
         )
         self.nodes[key] = node
+        if resolver is not None and resolver.mirror is not None:
+            copies = self._copies(target.service, resolver.mirror)
+            node = msgspec.structs.replace(node, mirror=copies, mirror_percent=percent_of(resolver.mirror.percent))
+            self.nodes[key] = node
         failovers = (resolver.failover or {}) if resolver is not None else {}
         failover = failovers.get(target.subset) or failovers.get("*")
         if failover is not None:
@@ -273,6 +286,10 @@ class _Compiler:
             if places:
                 self.nodes[key] = msgspec.structs.replace(node, failover=places)
         return key
+
+    def _copies(self, service: str, mirror: Mirror) -> str:
+        """The key of the resolver node that copies go to; splits are not looked at."""
+        return self._resolver(mirror.service or service, mirror.service_subset, self._datacenter)
 
     def _failover_targets(self, own: Target, failover: Failover) -> tuple[str, ...]:
         places: list[tuple[str, str, str, str]] = []
@@ -377,17 +394,7 @@ class _Compiler:
 def _inherited(definition: Split, parent: Split) -> Split:
     """An inner split with the header changes of the split above it; its own come last."""
     both = {
-        "request_headers": _joined(parent.request_headers, definition.request_headers),
-        "response_headers": _joined(parent.response_headers, definition.response_headers),
+        "request_headers": joined(parent.request_headers, definition.request_headers),
+        "response_headers": joined(parent.response_headers, definition.response_headers),
     }
     return changed(definition, **both)  # type: ignore[no-any-return]
-
-
-def _joined(outer: HeaderModifiers | None, inner: HeaderModifiers | None) -> HeaderModifiers | None:
-    if outer is None or inner is None:
-        return inner or outer
-    return HeaderModifiers(
-        add={**(outer.add or {}), **(inner.add or {})} or None,
-        set={**(outer.set or {}), **(inner.set or {})} or None,
-        remove=tuple(dict.fromkeys((*outer.remove, *inner.remove))),
-    )

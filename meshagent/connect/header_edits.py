@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from meshagent.catalog.entries.entry import HeaderModifiers
 
-__all__ = ["usable"]
+__all__ = ["joined", "usable"]
 
 _FRAMING = frozenset({"connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "keep-alive"})
 _NOT_IN_VALUES = frozenset("\r\n\0")
@@ -28,6 +28,17 @@ def usable(modifiers: HeaderModifiers | None) -> HeaderModifiers:
         add=_values({name: value for name, value in (modifiers.add or {}).items() if name.lower() not in replaced}),
         set=_values(given),
         remove=tuple(name for name in modifiers.remove if _may_edit(name) and name.lower() != "host"),
+    )
+
+
+def joined(outer: HeaderModifiers | None, inner: HeaderModifiers | None) -> HeaderModifiers | None:
+    """The changes of two levels as one; the inner one's come last."""
+    if outer is None or inner is None:
+        return inner or outer
+    return HeaderModifiers(
+        add={**(outer.add or {}), **(inner.add or {})} or None,
+        set={**(outer.set or {}), **(inner.set or {})} or None,
+        remove=tuple(dict.fromkeys((*outer.remove, *inner.remove))),
     )
 
 

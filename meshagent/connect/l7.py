@@ -1,8 +1,10 @@
 """What our proxy does to requests beyond what Consul's entries have fields for: faults, mirrors, limits of a try.
 
-They come from two places, the second wins: the `Meta` of the destination's `service-defaults` (for all who call it),
-under `l7_` keys, and the opaque configuration of an upstream (for one caller), under the same words in a block `l7`.
-A value that cannot be read counts as left out, as in Consul's opaque configuration.
+Faults and mirrors are fields of `service-router` (one route) and `service-resolver` (requests that come to it by no
+split); `experiments_of` says which counts. Below them, and for limits of a try, they come from two places, the second
+wins: the `Meta` of the destination's `service-defaults` (for all who call it), under `l7_` keys, and the opaque
+configuration of an upstream (for one caller), under the same words in a block `l7`. A value that cannot be read counts
+as left out, as in Consul's opaque configuration.
 
     Meta { l7_fault_delay = "100ms"  l7_fault_delay_percent = "10" }
     config { l7 { fault_abort_status = 503  fault_abort_percent = 5  mirror = "api-next"  mirror_percent = 10 } }
@@ -17,9 +19,11 @@ from typing import Any
 
 import msgspec
 
+from meshagent.catalog.entries.experiments import Fault, percent_of
+from meshagent.connect.chain import NextRoute, Node, ResolverNode
 from meshagent.durations import parse_duration
 
-__all__ = ["Extras", "FaultSettings", "extras_of"]
+__all__ = ["Experiments", "Extras", "FaultSettings", "experiments_of", "extras_of"]
 
 
 class FaultSettings(msgspec.Struct, frozen=True):
@@ -103,3 +107,36 @@ def _read(kind: str, value: Any) -> Any:
     whole = int(number) if number == number and abs(number) < 1e6 else -1
     low, high = (200, 599) if kind == "status" else (0, 100)
     return whole if low <= whole <= high else None
+
+
+class Experiments(msgspec.Struct, frozen=True):
+    """What happens on purpose to the requests of one route. `mirror` is the resolver node that gets copies; "" leaves
+    both to the upstream's `Extras`, as `fault` does when it is None."""
+
+    mirror: str = ""
+    mirror_percent: float = 100.0
+    fault: FaultSettings | None = None
+
+
+def experiments_of(node: Node, route: NextRoute | None = None) -> Experiments:
+    """Those of requests that a route (None without a router) leads to a node: the route's own, else the resolver's."""
+    resolver = node if isinstance(node, ResolverNode) else None
+    to = route.definition.destination if route is not None else None
+    found: dict[str, Any] = {}
+    if route is not None and route.mirror and to is not None and to.mirror is not None:
+        found = {"mirror": route.mirror, "mirror_percent": percent_of(to.mirror.percent)}
+    elif resolver is not None and resolver.mirror:
+        found = {"mirror": resolver.mirror, "mirror_percent": resolver.mirror_percent}
+    fault = to.fault if to is not None and to.fault is not None else resolver.fault if resolver is not None else None
+    return Experiments(**found, fault=_settings(fault) if fault is not None else None)
+
+
+def _settings(fault: Fault) -> FaultSettings:
+    return FaultSettings(
+        delay_s=parse_duration(fault.delay) / 1e9 if fault.delay else 0.0,
+        delay_percent=percent_of(fault.delay_percent),
+        abort_status=fault.abort_status,
+        abort_percent=percent_of(fault.abort_percent),
+        header=fault.header,
+        header_value=fault.header_value,
+    )

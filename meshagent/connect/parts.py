@@ -19,6 +19,7 @@ from meshagent.catalog import queries
 from meshagent.catalog.config_entries import WatchedEntries
 from meshagent.catalog.entries.entry import Entry
 from meshagent.catalog.entries.exported_services import ExportedServices
+from meshagent.catalog.entries.extensions.names import OF_A_SERVICE
 from meshagent.catalog.entries.jwt_provider import JWTProvider
 from meshagent.catalog.entries.mesh import Mesh
 from meshagent.catalog.entries.proxy_defaults import ProxyDefaults
@@ -27,9 +28,14 @@ from meshagent.catalog.entries.service_defaults import ServiceDefaults
 from meshagent.catalog.entries.service_intentions import ServiceIntentions
 from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
 from meshagent.catalog.mesh_services import MeshService, mesh_services
+<<<<<<< HEAD
 from meshagent.catalog.model import ExposePath, Locality, MeshGateway, Service, ServiceEntry, Upstream
 from meshagent.catalog.peering.imported import split_peer
 from meshagent.catalog.peering.model import TrustBundle
+=======
+from meshagent.catalog.model import EnvoyExtension, ExposePath, Locality, Service, ServiceEntry, Upstream
+from meshagent.catalog.peering.imported import at_peer, split_peer
+>>>>>>> main
 from meshagent.catalog.query_execution import connect_rows
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Subscription, Topic
@@ -159,6 +165,7 @@ class SnapshotParts:
             kind=service.kind,
             config=service.proxy.config or {},
             extensions=service.proxy.envoy_extensions or (),
+            service_extensions=self._service_extensions(filled.outbound),
         )
         for key in self._parts.keys() - self._used:
             self._parts.pop(key).subscription.cancel()
@@ -246,6 +253,16 @@ class SnapshotParts:
         entries = self._store.config.watched()
         found = [entries.get(JWTProvider, name) for name in names]
         return tuple(one for one in found if one is not None), entries.topics
+
+    def _service_extensions(self, outbound: Iterable[Outbound]) -> dict[str, tuple[EnvoyExtension, ...]]:
+        """What `service-defaults` of upstreams ask of those who call them."""
+        found = {}
+        for name in dict.fromkeys(one.name for one in outbound if one.chain is not None and not one.peer):
+            own = self.entry(ServiceDefaults, name)
+            asked = tuple(one for one in own.envoy_extensions if one.name in OF_A_SERVICE) if own is not None else ()
+            if asked:
+                found[name] = asked
+        return found
 
     def _trusts(self, name: str, dialled: set[str]) -> tuple[Trust, ...]:
         """The peers that `name` is exported to, and those whose services it calls."""

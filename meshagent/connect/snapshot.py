@@ -206,6 +206,8 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
     #: The opaque configuration of the proxy, with the central one in it.
     config: dict[str, Any] = {}
     extensions: tuple[EnvoyExtension, ...] = ()
+    #: Those of services that it calls, by service: what their `service-defaults` ask of callers.
+    service_extensions: dict[str, tuple[EnvoyExtension, ...]] = {}
 
     def shown(self) -> Any:
         """As builtins, without private keys."""

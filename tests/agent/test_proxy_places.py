@@ -70,7 +70,7 @@ async def test_p6_what_changes_in_the_catalog_is_told_and_a_neighbour_is_none_of
     assert made.snapshot is not None, "nothing was made anew"
     await register(agent, "web", "10.1.0.7", {"DestinationName": "api", "LocalBindPort": 1234})
     second = await waiting
-    assert [one["name"] for one in second.json["outbound"]] == ["api"]
+    assert [(one["name"], one["problem"]) for one in second.json["outbound"]] == [("api", "")]
     digest = second.headers["x-consul-contenthash"]
     waiting = asyncio.ensure_future(agent.ask("GET", f"{PATH}&hash={digest}&wait=60s"))
     await agent.settle()

@@ -144,6 +144,25 @@ def test_the_router_ends_with_a_route_for_everything() -> None:
     assert match.http.path_prefix == "/"
 
 
+def test_copies_lead_to_resolvers_of_their_own() -> None:
+    found = chain(
+        "a",
+        *http("a", "b", "c"),
+        {"Kind": "service-router", "Name": "a", "Routes": [{"Destination": {"Mirror": {"Service": "b"}}}]},
+        {"Kind": "service-resolver", "Name": "b", "Mirror": {"Service": "c", "Percent": 5}, "Redirect": None},
+        {"Kind": "service-resolver", "Name": "c", "Mirror": {"Service": "b"}, "Fault": {"AbortStatus": 503}},
+    )
+    router = found.nodes["router:a.default.default"]
+    assert isinstance(router, RouterNode)
+    assert [one.mirror for one in router.routes] == ["resolver:b.default.default.dc1", ""]
+    copied = resolver(found, "resolver:b.default.default.dc1")
+    assert (copied.mirror, copied.mirror_percent) == ("resolver:c.default.default.dc1", 5)
+    other = resolver(found, "resolver:c.default.default.dc1")
+    assert (other.mirror, other.mirror_percent) == ("resolver:b.default.default.dc1", 100)
+    assert other.fault is not None
+    assert set(found.targets) == {f"{name}.default.default.dc1" for name in "abc"}
+
+
 def test_overrides_make_another_chain_only_where_they_change_something() -> None:
     raws = [
         *http("a", "b"),
@@ -213,9 +232,10 @@ def test_whatever_the_write_check_lets_through_compiles_into_a_chain_that_ends_i
             assert node.target in found.targets
             assert set(node.failover or ()) <= set(found.targets)
             assert node.target not in (node.failover or ())
+            waiting += [node.mirror] if node.mirror else []
         elif isinstance(node, SplitterNode):
             assert sum(one.weight for one in node.splits) == pytest.approx(100)
             waiting += [one.next for one in node.splits]
         else:
-            waiting += [one.next for one in node.routes]
+            waiting += [to for one in node.routes for to in (one.next, one.mirror) if to]
     assert reached == set(found.nodes)

@@ -45,7 +45,7 @@ def test_what_is_written_anywhere_is_read_everywhere_at_once(servers: Servers) -
 
 
 def test_values_of_megabytes_where_the_limits_allow_them() -> None:
-    """E12: an entry of the log may be as large as the limits; followers take it and have it at once."""
+    """Surface row E12: an entry of the log may be as large as the limits; followers take it and have it at once."""
     value = bytes(range(256)) * (3 << 12)
     with Servers(3, {"limits": {"kv_max_value_size": 4 << 20, "txn_max_req_len": 8 << 20}}) as servers:
         assert servers.followers()[0].http("PUT", "/v1/kv/large", body=value).body == b"true"

@@ -189,6 +189,11 @@ class TestRoutes:
                     "Match": {"HTTP": {"PathPrefix": "/flaky/"}},
                     "Destination": {"NumRetries": 3, "RetryOnStatusCodes": [503]},
                 },
+                {"Match": {"HTTP": {"PathExact": "/broken"}}, "Destination": {"Fault": {"AbortStatus": 418}}},
+                {
+                    "Match": {"HTTP": {"PathPrefix": "/copied"}},
+                    "Destination": {"Mirror": {"Service": "api", "ServiceSubset": "v2"}},
+                },
                 {"Match": {"HTTP": {"PathPrefix": "/lost"}}, "Destination": {"Service": "nowhere"}},
                 {
                     "Match": {"HTTP": {"PathPrefix": "/moved/"}},
@@ -218,6 +223,9 @@ class TestRoutes:
         assert (answer.status, answer.body) == (504, b"upstream request timeout")
         mesh.v1.failures = 0
         assert mesh.get("/flaky/2").text == "v1 3"
+        assert mesh.get("/broken").status == 418
+        assert mesh.seen("/copied/1")["app"] == "v1"
+        mesh.await_config("the copy", lambda: "/copied/1" in mesh.v2.seen)
         answer = mesh.get("/lost")
         assert (answer.status, answer.body) == (503, b"no healthy upstream")
         seen = len(mesh.v1.seen)

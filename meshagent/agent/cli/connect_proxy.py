@@ -32,6 +32,7 @@ _LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERR", "ERROR")
 @api_command("proxy", short_help="Run the built-in sidecar of a service")
 @text("sidecar-for", "Id of the service at this agent whose sidecar it is [CONNECT_SIDECAR_FOR]")
 @text("proxy-id", "Id of the registration of the proxy itself [CONNECT_PROXY_ID]")
+@text("node-name", "Node of the registration, when it is in the catalog only: a server is asked; needs -proxy-id")
 @text("service", "Name of the service it stands for, without a registration")
 @text("upstream", "With -service: name:port or name:address:port of an upstream; repeatable", multiple=True)
 @text("listen", "With -service: address:port at which others come in; needs -service-addr")
@@ -50,6 +51,7 @@ def proxy(
     args: tuple[str, ...],
     sidecar_for: str,
     proxy_id: str,
+    node_name: str,
     service: str,
     upstream: tuple[str, ...],
     listen: str,
@@ -64,7 +66,8 @@ def proxy(
     pprof_addr: str,
     drain_time: str,
 ) -> int:
-    """Run the sidecar of a service that is registered at the local agent: mutual TLS with intentions."""
+    """Run the sidecar of a service that is registered at the local agent: mutual TLS with intentions. With -node-name
+    it needs no agent: -http-addr is a server's."""
     if args:
         raise fail("Should have no non-flag arguments.")
     expect(args, 0, 0)
@@ -87,6 +90,8 @@ def proxy(
         return 0
     sidecar_for = sidecar_for or os.environ.get("CONNECT_SIDECAR_FOR", "")
     proxy_id = proxy_id or os.environ.get("CONNECT_PROXY_ID", "")
+    if node_name and not proxy_id:
+        raise fail("'-node-name' requires '-proxy-id'")
     given: dict[str, Any] | None = None
     if not proxy_id and not sidecar_for:
         if not service:
@@ -102,7 +107,8 @@ def proxy(
         name = proxy_id
 
         def ask(digest: str) -> Answer:
-            return client.request("GET", f"agent/connect/proxy/{proxy_id}", snapshot_query(digest))
+            where = {"node": node_name} if node_name else {}
+            return client.request("GET", f"agent/connect/proxy/{proxy_id}", {**snapshot_query(digest), **where})
     else:
         name, body = service, msgspec.json.encode(given)
 

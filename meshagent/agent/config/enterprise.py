@@ -5,7 +5,7 @@ A key leaves this list only when it is built.
 
 from __future__ import annotations
 
-__all__ = ["ENTERPRISE"]
+__all__ = ["ALREADY_OFF", "ENTERPRISE"]
 
 #: Full key -> what it would do.
 ENTERPRISE = {
@@ -23,5 +23,7 @@ ENTERPRISE = {
     "acl.msp_disable_bootstrap": "managed service providers",
     "autopilot.redundancy_zone_tag": "redundancy zones",
     "autopilot.upgrade_version_tag": "upgrade migration",
-    "autopilot.disable_upgrade_migration": "upgrade migration",
 }
+
+#: Keys that switch off what is not here: whatever they say is so. Consul's Helm chart writes them.
+ALREADY_OFF = frozenset({"autopilot.disable_upgrade_migration"})

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from meshagent.agent.config.convert import convert
-from meshagent.agent.config.enterprise import ENTERPRISE
+from meshagent.agent.config.enterprise import ALREADY_OFF, ENTERPRISE
 from meshagent.agent.config.option import Group, Option
 from meshagent.agent.config.root import Config
 from meshagent.agent.decode import Problem
@@ -81,7 +81,7 @@ class Draft:
             self.problems.append(
                 f"{place}: {full} belongs to Consul Enterprise ({ENTERPRISE[full]}), which this agent does not offer"
             )
-        else:
+        elif full not in ALREADY_OFF:
             self.problems.append(f"{place}: invalid config key {prefix}{key}{_nearest(full, type_, prefix)}")
 
     def _value(self, table: Table, key: str, full: str, option: Option, place: Place) -> None:

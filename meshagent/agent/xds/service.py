@@ -33,6 +33,8 @@ __all__ = ["SERVICE", "XdsService"]
 #: A first request has the extensions of its Envoy; one of who comes back the version of each resource.
 MAX_REQUEST = 4 * 1024 * 1024
 VERSION = (("version", "v3"),)
+#: What a bootstrap says beside the proxy's id when its registration is in the catalog only (surface row X1).
+NODE = "node_name"
 
 
 class XdsService:
@@ -84,14 +86,17 @@ class XdsService:
     async def registered(self, peer: Peer, timeout_s: float) -> None:
         """Return when something has happened to the registration of a proxy, or after a while."""
         woken = asyncio.Event()
-        subscription = self.agent.local.watches.subscribe([("agent-service", peer.id)], woken.set)
+        subscriptions = [self.agent.local.watches.subscribe([("agent-service", peer.id)], woken.set)]
+        if node := peer.metadata.get(NODE, ""):
+            subscriptions.append(self.agent.store.watches.subscribe([("node", node.lower())], woken.set))
         timer = self.agent.tasks.start(self.agent.clock.sleep(timeout_s), name="xDS registration")
         timer.add_done_callback(lambda _: woken.set())
         try:
             await woken.wait()
         finally:
             timer.cancel()
-            subscription.cancel()
+            for subscription in subscriptions:
+                subscription.cancel()
 
     async def turn(self) -> None:
         """Wait for a turn to make resources of a snapshot."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from meshagent.catalog.entries.entry import Entry
+from meshagent.catalog.entries.experiments import Mirror
 from meshagent.catalog.entries.proxy_defaults import ProxyDefaults
 from meshagent.catalog.entries.service_defaults import ServiceDefaults
 from meshagent.catalog.entries.service_resolver import Failover, ServiceResolver
@@ -93,6 +94,8 @@ class Chain:
                     self._resolve(service, destination.service_subset, ())
                 else:
                     self._split(service, ())
+                if destination is not None and destination.mirror is not None:
+                    self._copy(service, destination.mirror)
         elif self._entries.get(ServiceSplitter, self.service) is not None:
             self.top = "splitter"
             self._take_protocol(self.service)
@@ -151,9 +154,15 @@ class Chain:
         if failing_over:
             return
         self._done.add((service, subset))
+        if resolver.mirror is not None:
+            self._copy(service, resolver.mirror)
         failover = (resolver.failover or {}).get(subset) or (resolver.failover or {}).get("*")
         if failover is not None:
             self._fail_over(service, subset, failover)
+
+    def _copy(self, service: str, mirror: Mirror) -> None:
+        """Copies go to instances like requests, by no splits."""
+        self._resolve(mirror.service or service, mirror.service_subset, ())
 
     def _fail_over(self, service: str, subset: str, failover: Failover) -> None:
         for target in failover.targets:

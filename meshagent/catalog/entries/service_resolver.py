@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from meshagent.catalog.entries.entry import Entry, GoDuration, Nanoseconds, Part, required
+from meshagent.catalog.entries.experiments import Fault, Mirror
 from meshagent.durations import parse_duration
 from meshagent.errors import MeshError
 
@@ -188,6 +189,9 @@ class ServiceResolver(Entry, frozen=True, kw_only=True, tag="service-resolver"):
     request_timeout: GoDuration = ""
     load_balancer: LoadBalancer | None = None
     prioritize_by_locality: PrioritizeByLocality | None = None
+    #: Ours, for requests that come here by no split and whose route says nothing of its own.
+    mirror: Mirror | None = None
+    fault: Fault | None = None
 
     def has_subset(self, name: str) -> bool:
         """Whether a subset exists; the unnamed one always does."""
@@ -202,6 +206,7 @@ class ServiceResolver(Entry, frozen=True, kw_only=True, tag="service-resolver"):
             or _timeout_problem("ConnectTimeout", self.connect_timeout)
             or _timeout_problem("RequestTimeout", self.request_timeout)
             or (self.load_balancer.problem() if self.load_balancer is not None else "")
+            or self._experiment_problem()
         )
 
     def _subset_problem(self) -> str:
@@ -242,8 +247,17 @@ class ServiceResolver(Entry, frozen=True, kw_only=True, tag="service-resolver"):
                 return f'Bad Failover["{subset}"]{found}'
         return ""
 
+    def _experiment_problem(self) -> str:
+        for experiment in (self.mirror, self.fault):
+            found = experiment.problem() if experiment is not None else ""
+            if found:
+                return found.strip()
+        return ""
+
     def related(self) -> frozenset[str]:
         names = {self.redirect.service} if self.redirect is not None else set()
+        if self.mirror is not None:
+            names.add(self.mirror.service)
         for failover in (self.failover or {}).values():
             names.add(failover.service)
             names.update(target.service for target in failover.targets if not target.peer)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from meshagent.catalog.entries.entry import Entry, GoDuration, HeaderModifiers, Part, changed, required
+from meshagent.catalog.entries.experiments import Fault, Mirror
 
 __all__ = ["Redirect", "Route", "RouteDestination", "RouteMatch", "ServiceRouter"]
 
@@ -155,6 +156,9 @@ class RouteDestination(Part, frozen=True, kw_only=True):
     response_headers: HeaderModifiers | None = None
     #: Ours: nothing is sent on; of the others only `response_headers` goes with it.
     redirect: Redirect | None = None
+    #: Ours; an empty service of a mirror is the one that the route leads to.
+    mirror: Mirror | None = None
+    fault: Fault | None = None
 
 
 class Route(Part, frozen=True, kw_only=True):
@@ -173,6 +177,10 @@ class Route(Part, frozen=True, kw_only=True):
             if changed(destination, redirect=None, response_headers=None) != RouteDestination():
                 return " Redirect cannot be combined with other fields of Destination than ResponseHeaders"
             return destination.redirect.problem(http)
+        for experiment in (destination.mirror, destination.fault):
+            found = experiment.problem() if experiment is not None else ""
+            if found:
+                return found
         if destination.prefix_rewrite and not (http is not None and (http.path_exact or http.path_prefix)):
             return " cannot make use of PrefixRewrite without configuring either PathExact or PathPrefix"
         for condition in destination.retry_on:
@@ -201,7 +209,9 @@ class ServiceRouter(Entry, frozen=True, kw_only=True, tag="service-router"):
         return ""
 
     def related(self) -> frozenset[str]:
-        names = {route.destination.service for route in self.routes or () if route.destination is not None}
+        destinations = [route.destination for route in self.routes or () if route.destination is not None]
+        names = {one.service for one in destinations}
+        names |= {one.mirror.service for one in destinations if one.mirror is not None}
         return frozenset(names - {"", self.name})
 
 

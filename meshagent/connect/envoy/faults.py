@@ -10,9 +10,11 @@ from meshagent.connect.envoy import durations
 from meshagent.connect.envoy.resources import Resource, typed
 from meshagent.connect.l7 import FaultSettings
 
-__all__ = ["NAME", "fault", "http", "mirror", "share"]
+__all__ = ["NAME", "OFF", "fault", "http", "mirror", "share"]
 
 NAME = "envoy.filters.http.fault"
+#: On a route to which the filter does nothing.
+OFF: Resource = {NAME: typed("envoy.config.route.v3.FilterConfig", {"disabled": True})}
 
 
 def http(settings: FaultSettings | None) -> Resource:

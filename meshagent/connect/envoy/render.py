@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from meshagent.connect.envoy.edge import edge
+<<<<<<< HEAD
 from meshagent.connect.envoy.mesh_gateway import mesh_gateway
+=======
+from meshagent.connect.envoy.extensions import apply
+>>>>>>> main
 from meshagent.connect.envoy.resources import Resources
 from meshagent.connect.envoy.sidecar import sidecar
 from meshagent.connect.envoy.terminating import terminating
@@ -26,6 +30,11 @@ RENDERERS: dict[str, Callable[[ProxySnapshot], Resources]] = {
 }
 
 
-def render(snapshot: ProxySnapshot) -> Resources:
-    """The resources of a proxy. Raises KeyError for a kind that has none."""
-    return RENDERERS[snapshot.kind](snapshot)
+def render(snapshot: ProxySnapshot, envoy_version: str = "") -> Resources:
+    """The resources of a proxy; `envoy_version` ("1.40.0") is "" when it is not known.
+
+    Raises:
+        KeyError: a kind that has none.
+        ExtensionFailed: an extension that is required cannot be applied: nothing is to be sent.
+    """
+    return apply(RENDERERS[snapshot.kind](snapshot), snapshot, envoy_version=envoy_version)

@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from meshagent.catalog.entries.entry import HeaderModifiers
 from meshagent.catalog.entries.service_resolver import HashPolicy, LoadBalancer
 from meshagent.catalog.entries.service_router import HTTPMatch, QueryMatch, Redirect, RouteDestination
-from meshagent.connect.chain import Chain, NextSplit, Node, ResolverNode, RouterNode
+from meshagent.connect.chain import Chain, NextRoute, NextSplit, Node, ResolverNode, RouterNode
 from meshagent.connect.envoy import durations, faults, names, rate_limits, request_matchers
 from meshagent.connect.envoy.resources import Resource
 from meshagent.connect.header_edits import usable
-from meshagent.connect.l7 import Extras
+from meshagent.connect.l7 import Experiments, Extras, experiments_of
 from meshagent.connect.snapshot import Inbound, Outbound, ProxySnapshot
 from meshagent.durations import parse_duration
 
@@ -30,6 +30,7 @@ __all__ = [
     "Options",
     "configuration",
     "exposed",
+    "has_faults",
     "header_edits",
     "inline",
     "of_chain",
@@ -66,6 +67,17 @@ class Options:
 
 
 _PLAIN = Options()
+
+
+def has_faults(chain: Chain) -> bool:
+    """Whether a route of the chain has faults of its own."""
+    return any(
+        node.fault is not None
+        if isinstance(node, ResolverNode)
+        else isinstance(node, RouterNode)
+        and any(one.definition.destination is not None and one.definition.destination.fault for one in node.routes)
+        for node in chain.nodes.values()
+    )
 
 
 def uses_rds(one: Outbound) -> bool:
@@ -203,14 +215,18 @@ class _Compiler:
             http = definition.match.http if definition.match is not None else None
             to = definition.destination
             if to is not None and to.redirect is not None:
-                edits = header_edits(None, to.response_headers)
-                found.append({"match": matched(http), "redirect": redirect(to.redirect), **edits})
+                more = header_edits(None, to.response_headers)
+                if self._options.extras.fault is not None:
+                    more["typed_per_filter_config"] = faults.OFF
+                found.append({"match": matched(http), "redirect": redirect(to.redirect), **more})
             else:
-                found.append(self._forwarded(matched(http), self._chain.nodes[route.next], to, 0))
+                found.append(self._forwarded(matched(http), self._chain.nodes[route.next], route, 0))
         return found
 
-    def _forwarded(self, match: Resource, node: Node, to: RouteDestination | None, timeout_ns: int) -> Resource:
+    def _forwarded(self, match: Resource, node: Node, route: NextRoute | None, timeout_ns: int) -> Resource:
         options, extras = self._options, self._options.extras
+        to = route.definition.destination if route is not None else None
+        experiments = experiments_of(node, route)
         action = self._clusters(node)
         authority = _authority(to.request_headers) if to is not None else ""
         if authority:
@@ -232,11 +248,21 @@ class _Compiler:
         hashed = [hash_policy(one) for one in self._hashing(node)]
         if hashed:
             action["hash_policy"] = hashed
-        mirror = options.mirror_of(extras.mirror) if extras.mirror else ""
-        if mirror:
-            action["request_mirror_policies"] = [faults.mirror(mirror, extras.mirror_percent)]
-        edits = header_edits(to.request_headers, to.response_headers) if to is not None else {}
-        return {"match": match, "route": action, **edits}
+        mirror = self._mirrored(experiments)
+        if mirror is not None:
+            action["request_mirror_policies"] = [mirror]
+        more = header_edits(to.request_headers, to.response_headers) if to is not None else {}
+        if experiments.fault is not None:
+            more["typed_per_filter_config"] = {faults.NAME: faults.fault(experiments.fault)}
+        return {"match": match, "route": action, **more}
+
+    def _mirrored(self, experiments: Experiments) -> Resource | None:
+        options = self._options
+        node = self._chain.nodes[experiments.mirror] if experiments.mirror else None
+        if isinstance(node, ResolverNode):
+            return faults.mirror(names.cluster(self._chain, node.target), experiments.mirror_percent)
+        cluster = options.mirror_of(options.extras.mirror) if options.extras.mirror else ""
+        return faults.mirror(cluster, options.extras.mirror_percent) if cluster else None
 
     def _clusters(self, node: Node) -> Resource:
         if isinstance(node, ResolverNode):

@@ -24,6 +24,7 @@ def sidecar(name: str, destination: str) -> dict[str, Any]:
             "Invalid log level: loud. Valid log levels are: [TRACE DEBUG INFO WARN ERR ERROR]",
         ),
         ("connect proxy -proxy-id x -drain-time zz", '-drain-time: time: invalid duration "zz"'),
+        ("connect proxy -node-name n -sidecar-for web", "'-node-name' requires '-proxy-id'"),
         ("connect proxy web", "Should have no non-flag arguments."),
         (
             "connect proxy -service x -listen :1",

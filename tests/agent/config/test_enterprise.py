@@ -20,3 +20,9 @@ def test_a_key_that_asks_for_nothing_is_as_good_as_none(configure: Any, value: s
     assert configure.problems('segments = [{ name = "a" }]') == [
         "b.hcl:1:1: segments belongs to Consul Enterprise (network segments), which this agent does not offer"
     ]
+
+
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_what_switches_off_what_is_not_here_is_taken(configure: Any, value: str) -> None:
+    """Consul's Helm chart writes it for every server."""
+    assert configure.warnings(f"autopilot {{ disable_upgrade_migration = {value} }}") == []

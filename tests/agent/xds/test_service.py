@@ -61,3 +61,28 @@ async def test_updates_have_a_pace_over_all_streams() -> None:
     await world.inside.clock.advance(2)
     assert await served() == 3
     await world.stop()
+
+
+async def test_one_that_says_its_node_is_found_in_the_catalog(world: XdsWorld) -> None:
+    """As on Kubernetes, where no agent is beside the proxy (surface row P7): waited for, served, told of its end."""
+    client = XdsClient(world, "web-1-proxy")
+    client.metadata = {"node_name": "k8s-virtual", "namespace": "default", "partition": "default"}
+    client.begin()
+    await client.hear()
+    assert client.held == {}
+    sidecar = {"Service": "web-sidecar-proxy", "ID": "web-1-proxy", "Kind": "connect-proxy", "Port": 20000}
+    proxy = {"DestinationServiceName": "web", "LocalServicePort": 80}
+    where = {"Node": "k8s-virtual", "Address": "10.0.0.1"}
+    await world.inside.put("/v1/catalog/register", {**where, "Service": {**sidecar, "Proxy": proxy}})
+    await client.hear()
+    assert set(client.held[CLUSTER]) == {"local_app"}
+    upstreams = [{"DestinationName": "db", "LocalBindPort": 9191}]
+    changed = {**sidecar, "Proxy": {**proxy, "Upstreams": upstreams}}
+    await world.inside.put("/v1/catalog/register", {**where, "Service": changed})
+    await world.inside.clock.advance(2)
+    await client.hear()
+    assert {name.partition(".")[0] for name in client.held[CLUSTER]} == {"local_app", "db"}
+    await world.inside.put("/v1/catalog/deregister", {"Node": "k8s-virtual"})
+    ended = await client.hear()
+    assert ended is not None
+    assert (ended.code, ended.text) == (5, "unknown proxy ID: web-1-proxy on node k8s-virtual")

@@ -11,7 +11,8 @@ def test_a_good_one() -> None:
 
 
 def test_property_override_sets_plain_values_only() -> None:
-    patch = {"ResourceFilter": {}, "Op": "add", "Path": "/connect_timeout", "Value": "1s"}
+    chosen = {"ResourceType": "cluster", "TrafficDirection": "outbound"}
+    patch = {"ResourceFilter": chosen, "Op": "add", "Path": "/connect_timeout", "Value": "1s"}
     problems = extension_problems((EnvoyExtension(name="builtin/property-override", arguments={"Patches": [patch]}),))
     assert problems == [
         "invalid EnvoyExtensions[0][builtin/property-override]: 1 error occurred:\n\t* invalid Patches[0]: "
@@ -21,3 +22,14 @@ def test_property_override_sets_plain_values_only() -> None:
 
 def test_lambda_needs_its_arn() -> None:
     assert "ARN is required" in extension_problems((EnvoyExtension(name="builtin/aws/lambda"),))[0]
+
+
+def test_shapes_and_constraints_are_looked_at() -> None:
+    wrong = EnvoyExtension(
+        name="builtin/ext-authz", arguments={"Config": 5}, envoy_version="nope", consul_version="> 1"
+    )
+    assert extension_problems((wrong, EnvoyExtension())) == [
+        "invalid EnvoyExtensions[0][builtin/ext-authz]: 1 error occurred:\n\t* Config: a map is wanted\n\n",
+        "invalid EnvoyExtensions[0].EnvoyVersion: Malformed constraint: nope",
+        "invalid EnvoyExtensions[1]: Name is required",
+    ]

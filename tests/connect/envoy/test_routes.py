@@ -16,9 +16,9 @@ from meshagent.catalog.entries.service_router import Redirect
 from meshagent.catalog.entries.table import parse
 from meshagent.catalog.model import Upstream
 from meshagent.connect.chain import Chain, ResolverNode, compile_chain
-from meshagent.connect.envoy import names, routes, wire
+from meshagent.connect.envoy import faults, names, routes, wire
 from meshagent.connect.envoy.resources import ROUTES
-from meshagent.connect.l7 import Extras
+from meshagent.connect.l7 import Extras, FaultSettings
 from meshagent.connect.proxy.http.exchange import edit_request, rewritten
 from meshagent.connect.proxy.http.messages import RequestHead
 from meshagent.connect.proxy.http.policy import Route
@@ -141,6 +141,16 @@ EDITS = st.fixed_dictionaries(
 )
 
 
+PERCENT = st.sampled_from([None, 0, 12.5, 100])
+MIRRORS = st.fixed_dictionaries({"Service": st.sampled_from(["third", "other"]), "Percent": PERCENT})
+FAULTS = st.fixed_dictionaries(
+    {"AbortStatus": st.sampled_from([418, 503]), "AbortPercent": PERCENT},
+    optional={
+        "Delay": st.just("250ms"), "DelayPercent": PERCENT, "Header": st.just("X-Try"), "HeaderValue": st.just("yes"),
+    },
+).filter(lambda one: "Header" in one or "HeaderValue" not in one)  # fmt: skip
+
+
 @st.composite
 def matches(draw: st.DrawFn) -> dict[str, Any]:
     way = draw(st.sampled_from(["", "PathExact", "PathPrefix", "PathPrefix", "PathRegex"]))
@@ -181,6 +191,10 @@ def destinations(draw: st.DrawFn, http: dict[str, Any]) -> dict[str, Any]:
         "RetryOn": st.just(["5xx", "reset"]),
     }
     found |= {key: draw(value) for key, value in optional.items() if draw(st.integers(0, 3)) == 0}
+    if draw(st.integers(0, 2)) == 0:
+        found["Mirror"] = draw(MIRRORS)
+    if draw(st.integers(0, 2)) == 0:
+        found["Fault"] = draw(FAULTS)
     if rewritable and draw(st.booleans()):
         found["PrefixRewrite"] = draw(st.sampled_from(["/", "/new", "/n/"]))
     return found
@@ -204,7 +218,12 @@ def entry_sets(draw: st.DrawFn) -> list[dict[str, Any]]:
             ]
             raws.append({"Kind": "service-splitter", "Name": name, "Splits": splits})
         if draw(st.booleans()):
-            raws.append({"Kind": "service-resolver", "Name": name, "RequestTimeout": draw(st.sampled_from(["", "9s"]))})
+            resolver: dict[str, Any] = {"RequestTimeout": draw(st.sampled_from(["", "9s"]))}
+            if draw(st.booleans()):
+                resolver["Mirror"] = draw(MIRRORS)
+            if draw(st.booleans()):
+                resolver["Fault"] = draw(FAULTS)
+            raws.append({"Kind": "service-resolver", "Name": name, **resolver})
     return raws
 
 
@@ -240,19 +259,51 @@ def sorted_headers(headers: Any) -> list[tuple[str, list[str]]]:
 
 
 @settings(max_examples=150)
-@given(entry_sets(), st.lists(REQUESTS, min_size=6, max_size=6))
-def test_both_proxies_send_requests_the_same_way(raws: list[dict[str, Any]], requested: list[Asked]) -> None:
+@given(entry_sets(), st.lists(REQUESTS, min_size=6, max_size=6), st.booleans())
+def test_both_proxies_send_requests_the_same_way(
+    raws: list[dict[str, Any]], requested: list[Asked], faulty: bool
+) -> None:
     chain = chain_of(*raws)
-    rendered = routes.of_chain(chain)
+    extras = Extras(fault=FaultSettings(abort_status=500)) if faulty else Extras()
+    rendered = routes.of_chain(chain, routes.Options(extras))
     assert wire.encode(routes.configuration("x", [routes.virtual_host("x", ["*"], rendered)]), ROUTES)
-    table = built_in(chain)
+    table = built_in(chain, extras)
     for asked in requested:
         envoys, ours = route_of(rendered, asked), table.match(head(asked))
         assert envoys is not None
         if ours.direct is not None:
             assert envoys["redirect"]["host_redirect"].encode() in dict(ours.direct(head(asked)).headers)[b"location"]
+            assert (envoys.get("typed_per_filter_config") == faults.OFF) is faulty
             continue
+        check_experiments(ours, envoys, extras, routes.has_faults(chain))
         check_forwarding(ours, envoys, asked)
+
+
+def check_experiments(ours: Route, envoys: dict[str, Any], extras: Extras, has_faults: bool) -> None:
+    policies = envoys["route"].get("request_mirror_policies", [])
+    expected = [] if ours.mirror is None else [(ours.mirror.cluster.name, ours.mirror.percent)]
+    assert [(one["cluster"], percent(one["runtime_fraction"]["default_value"])) for one in policies] == expected
+    fault = envoys.get("typed_per_filter_config", {}).get(faults.NAME)
+    if fault is None:
+        fault = faults.fault(extras.fault)
+    else:
+        assert has_faults, "the filter is there"
+    mine = ours.fault
+    abort, delay = fault.get("abort"), fault.get("delay")
+    assert (abort is None) == (mine is None or not mine.abort_status)
+    assert (delay is None) == (mine is None or not mine.delay_s)
+    if mine is not None and abort is not None:
+        assert (abort["http_status"], percent(abort["percentage"])) == (mine.abort_status, mine.abort_percent)
+    if mine is not None and delay is not None:
+        assert (seconds(delay["fixed_delay"]), percent(delay["percentage"])) == (mine.delay_s, mine.delay_percent)
+    wanted = [] if mine is None or mine.header is None else [(mine.header[0].decode(), mine.header[1].decode())]
+    assert [
+        (one["name"].lower(), one.get("string_match", {}).get("exact", "")) for one in fault.get("headers", [])
+    ] == wanted
+
+
+def percent(share: dict[str, Any]) -> float:
+    return float(share["numerator"] / {"HUNDRED": 1, "MILLION": 10_000}[share["denominator"]])
 
 
 def check_forwarding(ours: Route, envoys: dict[str, Any], asked: Asked) -> None:

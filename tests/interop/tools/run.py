@@ -26,15 +26,15 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2] / "lib"))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from build import build  # noqa: E402
-from meshtest import ROOT  # noqa: E402
-from meshtest.backends import backends  # noqa: E402
-from meshtest.callrecorder import CallRecorder  # noqa: E402
-from meshtest.httpapp import HttpApp  # noqa: E402
-from meshtest.peers import running  # noqa: E402
-from meshtest.process import AgentProcess, free_ports  # noqa: E402
-from meshtest.register import http_checked, register  # noqa: E402
-from meshtest.sidecars import free_port, sidecars  # noqa: E402
+from build import build
+from meshtest import ROOT
+from meshtest.backends import backends
+from meshtest.callrecorder import CallRecorder
+from meshtest.httpapp import HttpApp
+from meshtest.peers import running
+from meshtest.process import AgentProcess, free_ports
+from meshtest.register import http_checked, register
+from meshtest.sidecars import free_port, sidecars
 
 RECORDINGS = ROOT / "tests" / "data" / "tool_calls"
 

@@ -49,6 +49,7 @@ resolvers = st.builds(
         st.just({"Subsets": {"v1": {}}, "DefaultSubset": "v1"}),
         places.map(lambda place: {"Redirect": place}),
         places.map(lambda place: {"Subsets": {"v1": {}}, "Failover": {"*": {"Targets": [place]}}}),
+        places.map(lambda place: {"Subsets": {"v1": {}}, "Mirror": place}),
     ),
 )
 splitters = st.builds(
@@ -58,8 +59,11 @@ splitters = st.builds(
     names, places, places,
 )  # fmt: skip
 routers = st.builds(
-    lambda name, place: {"Kind": "service-router", "Name": name, "Routes": [{"Destination": place}]}, names, places
-)
+    lambda name, place, more: {
+        "Kind": "service-router", "Name": name, "Routes": [{"Destination": {**place, **more}}],
+    },
+    names, places, st.one_of(st.just({}), places.map(lambda place: {"Mirror": place})),
+)  # fmt: skip
 #: Entries that chains are made of; they may not fit together.
 chain_entries = st.one_of(defaults, resolvers, splitters, routers)
 

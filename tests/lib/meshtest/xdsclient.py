@@ -59,6 +59,8 @@ class XdsClient:
         self.held: dict[str, dict[str, Any]] = {}
         self.refuses: set[str] = set()
         self.first = True
+        #: What its bootstrap says beside the id.
+        self.metadata: dict[str, str] = {}
 
     def ask(self, type_url: str, *names: str, nonce: str = "", error: str = "") -> None:
         """Send a request; the first one says who asks."""
@@ -67,6 +69,7 @@ class XdsClient:
         )
         if self.first and self.proxy_id:
             message.node.id = self.proxy_id
+            message.node.metadata.update(self.metadata)
             found = message.node.user_agent_build_version.version
             found.major_number, found.minor_number, found.patch = self.version
         self.first = False

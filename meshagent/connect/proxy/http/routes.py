@@ -14,9 +14,9 @@ from typing import Any
 
 from meshagent.catalog.entries.entry import HeaderModifiers
 from meshagent.catalog.entries.service_router import RouteDestination
-from meshagent.connect.chain import Chain, ResolverNode, RouterNode, SplitterNode
+from meshagent.connect.chain import Chain, NextRoute, ResolverNode, RouterNode, SplitterNode
 from meshagent.connect.header_edits import usable
-from meshagent.connect.l7 import Extras
+from meshagent.connect.l7 import Experiments, Extras, experiments_of
 from meshagent.connect.proxy.http.hooks import Cluster
 from meshagent.connect.proxy.http.matching import Matcher, header_value, matcher, query_value
 from meshagent.connect.proxy.http.messages import RequestHead
@@ -95,17 +95,17 @@ class _Compiler:
             name = "default" if at == len(start.routes) - 1 else str(at)
             prefix = (http.path_exact or http.path_prefix) if http is not None else ""
             fits = matcher(http)
-            found.append((fits, self._route(name, definition.destination, prefix, route.next)))
+            found.append((fits, self._route(name, route, prefix, route.next)))
             if fits is None:
                 break
         return Routes(found)
 
-    def _route(
-        self, name: str, to: RouteDestination | None, prefix: str | None, next_: str, timeout_ns: int = 0
-    ) -> Route:
+    def _route(self, name: str, routed: NextRoute | None, prefix: str | None, next_: str, timeout_ns: int = 0) -> Route:
         splits = self._splits(next_)
         extras = self._extras
-        fault = extras.fault
+        to = routed.definition.destination if routed is not None else None
+        experiments = experiments_of(self._chain.nodes[next_], routed)
+        fault = experiments.fault or extras.fault
         made = Fault(
             fault.delay_s, fault.delay_percent, fault.abort_status, fault.abort_percent,
             (fault.header.lower().encode(), fault.header_value.encode()) if fault.header else None,
@@ -125,10 +125,16 @@ class _Compiler:
             rewrite=rewrite,
             retry=_retry(to, extras),
             fault=made,
-            mirror=Mirror(self._mirror, extras.mirror_percent) if self._mirror is not None else None,
+            mirror=self._copies(experiments),
             hash_key=_hashing(splits),
             direct=redirecting(to.redirect, prefix or "") if to is not None and to.redirect is not None else None,
         )
+
+    def _copies(self, experiments: Experiments) -> Mirror | None:
+        if experiments.mirror:
+            cluster = self._cluster_of(experiments.mirror)
+            return Mirror(cluster, experiments.mirror_percent) if cluster is not None else None
+        return Mirror(self._mirror, self._extras.mirror_percent) if self._mirror is not None else None
 
     def _splits(self, key: str) -> tuple[tuple[float, Destination], ...]:
         node = self._chain.nodes[key]

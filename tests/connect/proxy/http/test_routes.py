@@ -113,6 +113,46 @@ def test_extras() -> None:
     assert route.retry == RetryPolicy(4, frozenset({"5xx"}), per_try_timeout_s=1.5)
 
 
+class TestExperiments:
+    """What entries say of copies and faults goes before what an upstream or `Meta` says."""
+
+    MIRROR = {"Service": "other", "Percent": 25}
+    FAULT = {"Delay": "1s", "DelayPercent": 0, "AbortStatus": 503, "Header": "X-Try"}
+    EXTRAS = Extras(fault=FaultSettings(abort_status=500))
+
+    def of(self, *raws: dict[str, Any]) -> tuple[str, float, int]:
+        route = found(routes(*raws, extras=self.EXTRAS), b"/")
+        fault = route.fault or Fault()
+        mirror = (route.mirror.cluster.name, route.mirror.percent) if route.mirror is not None else ("", 0.0)
+        return *mirror, fault.abort_status
+
+    def router(self, **to: Any) -> dict[str, Any]:
+        return {"Kind": "service-router", "Name": "api", "Routes": [{"Destination": to}]}
+
+    def resolver(self, **fields: Any) -> dict[str, Any]:
+        return {"Kind": "service-resolver", "Name": "api", **fields}
+
+    def test_of_a_route(self) -> None:
+        other = "resolver:other.default.default.dc1"
+        assert self.of(self.router(Mirror=self.MIRROR, Fault=self.FAULT)) == (other, 25.0, 503)
+        route = found(routes(self.router(Fault=self.FAULT)), b"/")
+        assert route.fault == Fault(1.0, 0.0, 503, 100.0, (b"x-try", b""))
+
+    def test_of_a_resolver_where_the_route_says_nothing(self) -> None:
+        resolver = self.resolver(Mirror=self.MIRROR, Fault=self.FAULT)
+        other = "resolver:other.default.default.dc1"
+        assert self.of(resolver) == (other, 25.0, 503)
+        assert self.of(resolver, self.router(NumRetries=1)) == (other, 25.0, 503)
+        assert self.of(resolver, self.router(Fault={"AbortStatus": 418})) == (other, 25.0, 418)
+
+    def test_not_behind_a_split(self) -> None:
+        split = {"Kind": "service-splitter", "Name": "api", "Splits": [{"Weight": 100}]}
+        assert self.of(self.resolver(Mirror=self.MIRROR, Fault=self.FAULT), split) == ("", 0.0, 500)
+
+    def test_nobody_says_anything(self) -> None:
+        assert self.of() == ("", 0.0, 500)
+
+
 def test_edits_cannot_break_a_message() -> None:
     edits = edits_of(
         HeaderModifiers(
