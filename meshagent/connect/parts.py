@@ -28,14 +28,9 @@ from meshagent.catalog.entries.service_defaults import ServiceDefaults
 from meshagent.catalog.entries.service_intentions import ServiceIntentions
 from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
 from meshagent.catalog.mesh_services import MeshService, mesh_services
-<<<<<<< HEAD
-from meshagent.catalog.model import ExposePath, Locality, MeshGateway, Service, ServiceEntry, Upstream
+from meshagent.catalog.model import EnvoyExtension, ExposePath, Locality, MeshGateway, Service, ServiceEntry, Upstream
 from meshagent.catalog.peering.imported import split_peer
 from meshagent.catalog.peering.model import TrustBundle
-=======
-from meshagent.catalog.model import EnvoyExtension, ExposePath, Locality, Service, ServiceEntry, Upstream
-from meshagent.catalog.peering.imported import at_peer, split_peer
->>>>>>> main
 from meshagent.catalog.query_execution import connect_rows
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Subscription, Topic

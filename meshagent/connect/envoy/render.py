@@ -9,11 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from meshagent.connect.envoy.edge import edge
-<<<<<<< HEAD
-from meshagent.connect.envoy.mesh_gateway import mesh_gateway
-=======
 from meshagent.connect.envoy.extensions import apply
->>>>>>> main
+from meshagent.connect.envoy.mesh_gateway import mesh_gateway
 from meshagent.connect.envoy.resources import Resources
 from meshagent.connect.envoy.sidecar import sidecar
 from meshagent.connect.envoy.terminating import terminating

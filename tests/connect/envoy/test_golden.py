@@ -9,14 +9,7 @@ from meshtest.envoyreplay import Recorded, deviations, differences, scenarios, s
 
 ALLOWED = deviations(Path(__file__).with_name("deviations.toml"))
 #: Scenarios that are not rendered yet, each with its reason. One that is equal has to go from here.
-WAITING = {
-<<<<<<< HEAD
-    "extensions": "extensions",
-=======
-    "mesh-gateway": "gateways",
-    "terminating": "gateways",
->>>>>>> main
-}
+WAITING = {}
 
 
 @pytest.mark.parametrize("recorded", [one for one in scenarios() if one.name not in WAITING], ids=lambda one: one.name)
