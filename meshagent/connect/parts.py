@@ -296,11 +296,7 @@ class SnapshotParts:
     def _transparent(self, service: Service) -> Transparent | None:
         if service.proxy.mode != MODE:
             return None
-        return transparent_of(service, self.part(("mesh",), self._mesh))
-
-    def _mesh(self) -> tuple[Mesh | None, Iterable[Topic]]:
-        entries = self._store.config.watched()
-        return entries.get(Mesh, "mesh"), entries.topics
+        return transparent_of(service, self.entry(Mesh, "mesh"))
 
     def _with_virtual(self, source: str, default: Default, upstreams: list[_Wanted]) -> list[_Wanted]:
         """Upstreams with their virtual addresses, and all other services that `source` may talk to."""
