@@ -18,7 +18,7 @@ from meshagent.connect.snapshot import Endpoint
 from meshagent.connect.transparent import MODE
 from meshagent.errors import MeshError
 
-__all__ = ["sorted_out", "through_gateways"]
+__all__ = ["at_wan", "sorted_out", "through_gateways"]
 
 
 def sorted_out(rows: Iterable[ServiceEntry], target: Target) -> tuple[tuple[Endpoint, ...], tuple[Endpoint, ...]]:
@@ -61,10 +61,10 @@ def through_gateways(
 ) -> tuple[tuple[Endpoint, ...], tuple[Endpoint, ...]]:
     """The same for mesh gateways that lead to a target: `remote` ones are dialled at their WAN address."""
     everyone = msgspec.structs.replace(target, instances=Subset())
-    return sorted_out([_wide(row) for row in rows] if remote else rows, everyone)
+    return sorted_out([at_wan(row) for row in rows] if remote else rows, everyone)
 
 
-def _wide(row: ServiceEntry) -> ServiceEntry:
+def at_wan(row: ServiceEntry) -> ServiceEntry:
     """A gateway at its WAN address, else at its node's."""
     service = row.service
     tagged = (service.tagged_addresses or {}).get("wan")

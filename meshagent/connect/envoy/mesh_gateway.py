@@ -34,12 +34,15 @@ def mesh_gateway(snapshot: ProxySnapshot) -> Resources:
     for cluster in snapshot.clusters.values():
         by_name.add_cluster(found, snapshot, cluster, more=_kept_alive(snapshot.config) if cluster in remote else None)
     for bind in gateway.binds:
-        made = by_name.listener(snapshot, bind, _chains(snapshot, bind, remote), "")
+        made = by_name.listener(snapshot, bind, _chains(snapshot, gateway, bind, remote), "")
         found.listeners[made["name"]] = made
     return found
 
 
-def _chains(snapshot: ProxySnapshot, bind: Bind, remote: list[Cluster]) -> list[Resource]:
+def _chains(snapshot: ProxySnapshot, gateway: MeshGateway, bind: Bind, remote: list[Cluster]) -> list[Resource]:
+    upstreams = {
+        one.key: target.name for one in snapshot.outbound if one.chain for target in one.chain.targets.values()
+    }
     chains: list[Resource] = []
     for cluster in remote:
         target = cluster.target
@@ -50,6 +53,16 @@ def _chains(snapshot: ProxySnapshot, bind: Bind, remote: list[Cluster]) -> list[
                 "filters": [listeners.tcp_proxy(snapshot, stat, target.name)],
             }
         )
+    for name, key in gateway.routes.items():
+        cluster_name = upstreams[key]
+        if name != cluster_name:  # how callers of peers name it
+            stat = f"mesh_gateway_local_peered.{bind.name}.{name}"
+            chains.append(
+                {
+                    "filter_chain_match": {"server_names": [name]},
+                    "filters": [listeners.tcp_proxy(snapshot, stat, cluster_name)],
+                }
+            )
     return [*chains, by_name.everything_else(snapshot, f"mesh_gateway_local.{bind.name}")]
 
 

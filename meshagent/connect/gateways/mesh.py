@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from meshagent.catalog.entries.exported_services import ExportedServices
 from meshagent.catalog.entries.service_resolver import ServiceResolver, Subset
 from meshagent.catalog.federation import OTHERS
 from meshagent.catalog.mesh_services import TOPIC
@@ -26,6 +27,7 @@ from meshagent.connect.gateways.filling import Filling
 from meshagent.connect.gateways.ways import MeshGateway
 from meshagent.connect.instances import through_gateways
 from meshagent.connect.intentions import Default
+from meshagent.connect.peers import peer_sni
 from meshagent.connect.snapshot import Cluster, Outbound
 from meshagent.durations import parse_duration
 
@@ -46,6 +48,7 @@ def fill(parts: SnapshotParts, service: Service, _: Default) -> Filling:
             outbound.append(outbound_at(target))
             targets.append(target)
     routes = {one.sni: key for one, key in zip(targets, (row.key for row in outbound), strict=True)}
+    routes |= _from_peers(parts, {one.service: routes[one.sni] for one in targets if not one.subset})
     suffixes: dict[str, str] = {}
     clusters = []
     for cluster in parts.part(("mesh-remote",), lambda: _others(parts)):
@@ -60,6 +63,19 @@ def fill(parts: SnapshotParts, service: Service, _: Default) -> Filling:
         clusters=clusters,
         gateway=MeshGateway(binds_of(service), routes, suffixes),
     )
+
+
+def _from_peers(parts: SnapshotParts, here: dict[str, str]) -> dict[str, str]:
+    """How services that are exported are called by the callers of each peer, who name their trust domain."""
+    exported = parts.entry(ExportedServices, "default")
+    told = exported.to_peers() if exported is not None else {}
+    found: dict[str, str] = {}
+    for name, key in here.items():
+        for peer in {*told.get(name, ()), *told.get("*", ())}:
+            bundle = parts.part(("bundle", peer), lambda peer=peer: (parts.bundle(peer), ("peering-bundles",)))  # type: ignore[misc]
+            if bundle is not None:
+                found[peer_sni(name, bundle.trust_domain)] = key
+    return dict(sorted(found.items()))
 
 
 def _present(parts: SnapshotParts) -> tuple[tuple[str, ...], Iterable[Topic]]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from meshtest.gateways import World
 
-from meshagent.catalog.model import ServiceAddress
+from meshagent.catalog.model import Proxy, ServiceAddress
+from meshagent.catalog.peering import commands as p
+from meshagent.catalog.peering.model import Peering, TrustBundle
 from meshagent.connect.gateways.addresses import Bind
 from meshagent.connect.gateways.ways import MeshGateway
 
@@ -56,8 +58,6 @@ def test_other_datacenters_are_reached_at_their_wan_addresses_by_the_end_of_a_na
 
 
 def _timeout(milliseconds: int) -> object:
-    from meshagent.catalog.model import Proxy
-
     return Proxy(config={"connect_timeout_ms": milliseconds})
 
 
@@ -72,9 +72,22 @@ def test_a_service_that_comes_or_goes_is_heard_of() -> None:
 
 def test_it_binds_where_it_is_told_to() -> None:
     wan = {"wan": ServiceAddress(address="5.5.5.5", port=443)}
-    from meshagent.catalog.model import Proxy
-
     config = Proxy(config={"envoy_gateway_bind_tagged_addresses": True})
     found = gateway_of(World(), tagged_addresses=wan, proxy=config)
     assert found.binds == (Bind("default", "127.0.0.1", 1), Bind("wan", "5.5.5.5", 443))
     assert found.shown()["binds"][1]["name"] == "wan"
+
+
+def test_callers_of_peers_name_their_trust_domain() -> None:
+    world = World("api", "hidden")
+    consumers = [{"Peer": "east"}, {"Peer": "west"}]
+    world.entry(Kind="exported-services", Name="default", Services=[{"Name": "api", "Consumers": consumers}])
+    gateway = gateway_of(world)
+    assert gateway.upstream("api.external.east-td.consul") == ""
+    changes = world.changes
+    world.run(p.PeeringSet(Peering(id="i", name="east")))
+    world.run(p.TrustBundleSet(TrustBundle(peer="east", trust_domain="east-td.consul", roots=("pem",))))
+    assert world.changes > changes
+    gateway = gateway_of(world)
+    assert gateway.upstream("api.external.east-td.consul") == "sni:api.default.dc1.internal.td.consul"
+    assert gateway.upstream("hidden.external.east-td.consul") == ""
