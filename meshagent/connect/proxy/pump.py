@@ -291,7 +291,7 @@ class Side(asyncio.BufferedProtocol):
             self._flush()
             return
         self._ready()
-        if not tls.context.server_side:
+        if not tls.context.server_side or tls.speaks_last:
             self._flush()  # unless it went with a request; a server's tickets go with its first answer
         if tls.eof:
             self.ended()

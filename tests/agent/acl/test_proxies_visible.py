@@ -1,4 +1,6 @@
 import msgspec
+from meshtest.certificates import make_ca, make_leaf
+from meshtest.gateways import World
 
 from meshagent.agent.acl.access import OPEN, Access
 from meshagent.agent.acl.proxies_visible import seen_by
@@ -28,3 +30,42 @@ def test_what_a_transparent_proxy_may_reach_is_left_out_where_it_may_not_be_read
 def test_who_sees_everything_and_who_misses_nothing_get_the_same_object() -> None:
     assert seen_by(OPEN, SNAPSHOT) is SNAPSHOT
     assert seen_by(Access(Authorizer((Rule("service", "web", False, "write"),))), SNAPSHOT) is SNAPSHOT
+
+
+def gateway_snapshot() -> ProxySnapshot:
+    world = World("api", "shop")
+    chain, key = (one.decode() for one in make_leaf(make_ca(), "gw.example.com"))
+    world.entry(Kind="inline-certificate", Name="c", Certificate=chain, PrivateKey=key)
+    tls = {"Certificates": [{"Kind": "inline-certificate", "Name": "c"}]}
+    listeners = [
+        {"Name": "plain", "Port": 80, "Protocol": "http"},
+        {"Name": "secure", "Port": 443, "Protocol": "http", "TLS": tls},
+    ]
+    world.entry(Kind="api-gateway", Name="gw", Listeners=listeners)
+    for name in ("api", "shop"):
+        world.entry(
+            Kind="http-route", Name=name, Hostnames=[name], Parents=[{"Kind": "api-gateway", "Name": "gw"}],
+            Rules=[{"Services": [{"Name": name}]}],
+        )  # fmt: skip
+    return world.build("api-gateway", "gw")
+
+
+def test_a_gateway_is_shown_the_services_that_its_token_may_read() -> None:
+    found = gateway_snapshot()
+    services = (Rule("service", "gw", True, "write"), Rule("service", "api", True, "read"))
+    rules = (*services, Rule("mesh", "", True, "read"))
+    shown = seen_by(Access(Authorizer(rules)), found)
+    readable = [bool(one.chain) for one in shown.outbound]
+    assert sorted(readable) == [False, False, True, True]
+    assert len(shown.gateway.listeners) == 2  # type: ignore[union-attr]
+
+
+def test_private_keys_of_certificates_are_for_who_may_read_the_mesh() -> None:
+    found = gateway_snapshot()
+    rules = (Rule("service", "", False, "write"), Rule("node", "", False, "read"))
+    shown = seen_by(Access(Authorizer(rules)), found)
+    assert shown.gateway is not None
+    assert [one.port for one in shown.gateway.listeners] == [80]
+    assert "mesh:read" in shown.gateway.problems[0]
+    mesh = seen_by(Access(Authorizer((*rules, Rule("mesh", "", True, "read")))), found)
+    assert mesh is found
