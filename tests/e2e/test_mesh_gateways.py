@@ -25,7 +25,9 @@ class World:
             far.start(name)
         self.gateways = {"near": free_port(), "far": free_port()}
         far.gateway("mesh-gateway", "far-gateway", self.gateways["far"], TaggedAddresses=_wan(self.gateways["far"]))
-        near.gateway("mesh-gateway", "near-gateway", self.gateways["near"], TaggedAddresses=_wan(self.gateways["near"]))
+        at = f"127.0.0.1:{self.gateways['near']}"
+        flags = ("-register", "-service", "near-gateway", "-address", at, "-wan-address", at)
+        near.start("mesh", *flags, by="-gateway")
         upstreams = [
             {
                 "DestinationName": SERVICES[mode],
