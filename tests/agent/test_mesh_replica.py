@@ -116,8 +116,9 @@ def test_instances_are_followed_from_the_first_question_on(world: Any) -> None:
 def test_what_a_prepared_query_finds_is_followed_from_the_first_question_on(world: Any) -> None:
     server, rows, client, replica = world
     woken: list[int] = []
-    assert replica.query("geo") == ((), (("query-connect", "geo"),))
-    client.watches.subscribe([("query-connect", "geo")], lambda: woken.append(1))
+    found, topics = replica.query("geo")
+    assert found == ()
+    client.watches.subscribe(topics, lambda: woken.append(1))
     proxy = Service(kind="connect-proxy", id="p", name="p", port=1, proxy=Proxy(destination_service_name="db"))
     server.execute(c.Register(Node(name="n", address="10.0.0.1"), proxy))
     query = PreparedQuery(id="11111111-2222-3333-4444-555555555555", name="geo", service=QueryService(service="db"))
