@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,6 +104,33 @@ def test_intentions_of_the_other_datacenter_decide(world: World) -> None:
     _waits(world, "local", b"")
     world.near.intention("web", "api", "allow")
     _waits(world, "local")
+
+
+def test_gateways_are_replaced_without_losing_a_connection(world: World) -> None:
+    _waits(world, "local")
+    check = {"Name": "up", "TTL": "1h", "Status": "passing"}
+    second = {"Kind": "mesh-gateway", "Name": "second", "Address": "127.0.0.1", "Port": free_port(), "Check": check}
+    assert world.near.agent.put("/v1/agent/service/register", second).status == 200
+    process = world.near.start("second", "-drain-time", "60s", by="-proxy-id")
+
+    def known() -> bool:
+        snapshot = world.near.agent.get("/v1/agent/connect/proxy/web-sidecar-proxy")
+        return len(snapshot["clusters"]["api.default.default.dc2"]["endpoints"]) == 2
+
+    world.near.agent.wait("both gateways", known)
+    with contextlib.ExitStack() as stack:
+        live = [stack.enter_context(dial(world.ports["local"], 60.0)) for _ in range(6)]
+        for connection in live:
+            connection.sendall(b"a")
+            assert connection.recv(1) == b"a"
+        process.terminate()
+        for _ in range(30):
+            assert exchange(world.ports["local"]) == b"hello"
+        for connection in live:
+            connection.sendall(b"b")
+            assert connection.recv(1) == b"b"
+    assert process.wait(60) == 0
+    assert world.near.agent.http("PUT", "/v1/agent/service/deregister/second").status == 200
 
 
 def test_a_rotation_of_the_primary_drops_nobody(world: World) -> None:
