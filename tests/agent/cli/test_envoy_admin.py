@@ -1,4 +1,4 @@
-"""Envoy's administration interface is read by `troubleshoot`; with a real one it is tests/interop/test_envoy_mesh.py."""
+"""What `troubleshoot` reads of Envoy's administration interface; with a real Envoy: tests/interop/test_envoy_mesh.py."""
 
 from __future__ import annotations
 
