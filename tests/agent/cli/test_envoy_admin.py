@@ -1,4 +1,4 @@
-"""What `troubleshoot` reads of Envoy's administration interface; with a real Envoy: tests/interop/test_envoy_mesh.py."""
+"""What `troubleshoot` reads of the administration interface of an Envoy; of a real one: interop/test_envoy_mesh.py."""
 
 from __future__ import annotations
 
