@@ -26,7 +26,6 @@ RELOADED = in_use.options_reloaded()
 EVERY = dict(Config.every_option())
 #: Options that the code reads although they have no effect (yet): what it does with them.
 TOLD = {
-    "translate_wan_addrs": "a header of HTTP answers",
     "tls.https.verify_outgoing": "given to the HTTPS listener with the rest, which does not look at it",
 }
 
@@ -112,7 +111,7 @@ def test_differences_name_a_row_and_give_a_reason() -> None:
 def test_what_is_said_of_fields_of_config_entries_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     found = entry_fields.executed()
     assert found["service-router"]["Routes.Match.HTTP.PathExact"] == "meshagent/connect/proxy/http/matching.py"
-    assert found["ingress-gateway"]["Listeners.Port"] == ""
+    assert found["service-resolver"]["Failover.Namespace"] == ""
     names = entry_fields._names
 
     def fewer(module: str) -> frozenset[str]:

@@ -78,7 +78,7 @@ def _resolver(found: Resources, snapshot: ProxySnapshot, outbound: Outbound, cha
         _add(found.clusters, hatch)
         if hatch.get("type") == "EDS":
             name = hatch.get("eds_cluster_config", {}).get("service_name") or hatch["name"]
-            _assign(found, snapshot, name, snapshot.clusters[node.target])
+            _assign(found, snapshot, name, snapshot.held(chain, node.target))
         return
     made, instances = clusters.resolved(snapshot, outbound, chain, node)
     for name, cluster in made.items():
