@@ -108,10 +108,10 @@ class MeshReplica(Observer):
     def instances(self, service: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
         """The instances that give mesh access to a service, followed from the first time on; their topic."""
         lower = service.lower()
-        self._follow(questions.CONNECT, lower)
-        topics: tuple[Topic, ...] = (("connect", lower),)
+        self._follow(questions.MESH_INSTANCES, lower)
+        topics: tuple[Topic, ...] = ((questions.MESH_INSTANCES, lower),)
         try:
-            found, _ = self._rows.need(questions.CONNECT, lower)
+            found, _ = self._rows.need(questions.MESH_INSTANCES, lower)
         except (NotYet, MeshError):
             return (), topics
         return found, topics
@@ -147,9 +147,9 @@ class MeshReplica(Observer):
     def _let_go(self, names: Iterable[str]) -> None:
         """Follow the instances of services that are gone no more: who still wants one follows it anew."""
         for name in names:
-            if self._pinned.pop((questions.CONNECT, name), None) is not None:
-                self._rows.unpin(questions.CONNECT, name)
-                self._store.watches.notify(("connect", name))
+            if self._pinned.pop((questions.MESH_INSTANCES, name), None) is not None:
+                self._rows.unpin(questions.MESH_INSTANCES, name)
+                self._store.watches.notify((questions.MESH_INSTANCES, name))
 
     def _changed(self, kind: str, name: str) -> None:
         if (kind, name) not in self._pinned:
@@ -170,7 +170,7 @@ class MeshReplica(Observer):
         if kind == questions.CONFIG_KIND:
             store.config.mirror(name, found)
             self._missing.discard(name)
-        elif kind in {questions.CONNECT, questions.QUERY_CONNECT}:
+        elif kind in {questions.MESH_INSTANCES, questions.QUERY_CONNECT}:
             store.watches.notify((kind, name))
         elif kind == questions.PEER_ROOTS:
             store.peerings.mirror_bundles(found)

@@ -36,6 +36,7 @@ __all__ = [
     "CONNECT",
     "DNS_KINDS",
     "INGRESS",
+    "MESH_INSTANCES",
     "MESH_SERVICES",
     "NODE",
     "NODE_ROWS",
@@ -57,6 +58,7 @@ Topics = tuple[Topic, ...]
 
 SERVICE = "service"
 CONNECT = "connect"
+MESH_INSTANCES = "mesh-instances"  # since 0.2
 INGRESS = "ingress"
 VIRTUAL_IP = "virtual-ip"
 QUERY = "query"
@@ -186,6 +188,8 @@ QUESTIONS: dict[str, RowQuestion] = {
     for row in (
         RowQuestion(SERVICE, tuple[ServiceEntry, ...], _instances(SERVICE), visible=rows_visible.instances),
         RowQuestion(CONNECT, tuple[ServiceEntry, ...], _instances(CONNECT), visible=rows_visible.instances),
+        # The same for proxies: asked with the token of the agent, not with that of DNS.
+        RowQuestion(MESH_INSTANCES, tuple[ServiceEntry, ...], _instances(CONNECT), visible=rows_visible.instances),
         RowQuestion(INGRESS, tuple[ServiceEntry, ...], _ingress, visible=rows_visible.instances),
         RowQuestion(VIRTUAL_IP, str, _virtual_ip),
         RowQuestion(QUERY, QueryRows | None, _query, by_asker=True, visible=rows_visible.query),
