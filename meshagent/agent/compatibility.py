@@ -27,10 +27,6 @@ class Waiting:
 
 WAITING: tuple[Waiting, ...] = (
     Waiting(
-        feature="several datacenters",
-        options=("translate_wan_addrs",),
-    ),
-    Waiting(
         feature="Envoy over xDS, and mesh gateways",
         options=(
             "connect.enable_mesh_gateway_wan_federation",

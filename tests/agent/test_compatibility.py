@@ -12,7 +12,7 @@ from meshagent.agent.compatibility import WAITING, command_waits_for, waits_for
         ("auto_encrypt.tls", ""),
         ("gossip_lan.probe_interval", ""),
         ("xds.update_max_per_second", ""),
-        ("translate_wan_addrs", "several datacenters"),
+        ("translate_wan_addrs", ""),
         ("limits.rpc_rate", ""),
         ("tls.internal_rpc.verify_server_hostname", ""),
         ("tls.https.cert_file", ""),

@@ -26,7 +26,6 @@ RELOADED = in_use.options_reloaded()
 EVERY = dict(Config.every_option())
 #: Options that the code reads although they have no effect (yet): what it does with them.
 TOLD = {
-    "translate_wan_addrs": "a header of HTTP answers",
     "tls.https.verify_outgoing": "given to the HTTPS listener with the rest, which does not look at it",
 }
 

@@ -1,12 +1,15 @@
 import msgspec
 from meshtest.certificates import make_ca, make_leaf
+from meshtest.envoyworld import chain_of
 from meshtest.gateways import World
 
 from meshagent.agent.acl.access import OPEN, Access
 from meshagent.agent.acl.proxies_visible import seen_by
 from meshagent.catalog.acl.authorizer import Authorizer
 from meshagent.catalog.acl.rules import Rule
-from meshagent.connect.snapshot import Outbound, ProxySnapshot
+from meshagent.connect.chain import Chain
+from meshagent.connect.query_upstreams import query_chain
+from meshagent.connect.snapshot import Cluster, Endpoint, Outbound, ProxySnapshot
 from meshagent.connect.transparent import Transparent
 
 SNAPSHOT = ProxySnapshot(
@@ -30,6 +33,39 @@ def test_what_a_transparent_proxy_may_reach_is_left_out_where_it_may_not_be_read
 def test_who_sees_everything_and_who_misses_nothing_get_the_same_object() -> None:
     assert seen_by(OPEN, SNAPSHOT) is SNAPSHOT
     assert seen_by(Access(Authorizer((Rule("service", "web", False, "write"),))), SNAPSHOT) is SNAPSHOT
+
+
+def access(*names: str) -> Access:
+    nodes = Rule("node", "n1", False, "read")
+    return Access(Authorizer((nodes, *(Rule("service", name, False, "read") for name in names))))
+
+
+def cluster(chain: Chain, *identities: str) -> Cluster:
+    (target,) = chain.targets.values()
+    good = (Endpoint("a", "n1", "10.0.0.1", 1), Endpoint("b", "n2", "10.0.0.2", 1))
+    bad = (Endpoint("c", "n1", "10.0.0.3", 1, "critical"), Endpoint("d", "n2", "10.0.0.4", 1, "critical"))
+    return Cluster(target, identities, good, bad)
+
+
+def test_instances_that_are_not_dialled_are_hidden_as_those_that_are() -> None:
+    held = cluster(chain_of("db"))
+    found = msgspec.structs.replace(SNAPSHOT, clusters={held.target.id: held})
+    (shown,) = seen_by(access("db"), found).clusters.values()
+    assert ([one.id for one in shown.endpoints], [one.id for one in shown.unhealthy]) == (["a"], ["c"])
+    (shown,) = seen_by(access(), found).clusters.values()
+    assert shown.endpoints == shown.unhealthy == ()
+
+
+def test_what_a_query_found_is_for_who_may_read_it() -> None:
+    chain = query_chain("geo", "dc1", "tcp", "td", "5s")
+    held = cluster(chain, "spiffe://td/ns/default/dc/dc1/svc/db")
+    outbound = Outbound("geo", "127.0.0.1", 1, chain=chain, destination_type="prepared_query")
+    found = msgspec.structs.replace(SNAPSHOT, outbound=(outbound,), clusters={held.target.id: held})
+    allowed = seen_by(access("db"), found)
+    assert allowed.outbound == (outbound,)
+    assert [one.id for one in allowed.clusters[held.target.id].endpoints] == ["a"]
+    denied = seen_by(access("geo"), found).clusters[held.target.id]
+    assert (denied.endpoints, denied.unhealthy, denied.identities) == ((), (), ())
 
 
 def gateway_snapshot() -> ProxySnapshot:

@@ -222,6 +222,11 @@ class Tls:
         return bool(lib.SSL_session_reused(self._ssl))
 
     @property
+    def is_awaited(self) -> bool:
+        """Whether the peer's handshake ends only with what `outgoing` gives behind ours: a server's, below TLS 1.3."""
+        return self.context.server_side and bool(lib.SSL_version(self._ssl) < _TLS13)
+
+    @property
     def alpn(self) -> str:
         """The protocol both agreed on, such as "h2"; "" when there is none."""
         name, length = ffi.new("const unsigned char **"), ffi.new("unsigned int *")
