@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check lint bench bench-cluster chaos py-consul docs soak soak-stack soak-points soak-agents go-client tools fmt lock venv venv-dev
+.PHONY: run test check lint bench bench-cluster chaos py-consul envoy-scenarios docs soak soak-stack soak-points soak-agents go-client tools fmt lock venv venv-dev
 
 run: $(VENV)/.run-stamp
 	$(BIN)/meshagent demo
@@ -34,6 +34,11 @@ bench-cluster: $(VENV)/.dev-stamp
 # Clients of three (or SERVERS=5) real servers while things go wrong; every answer is checked.
 chaos: $(VENV)/.dev-stamp
 	$(BIN)/python tests/chaos/run.py --seconds $(or $(SECONDS),300) --servers $(or $(SERVERS),3) $(if $(SEED),--seed $(SEED))
+
+# Every recorded mesh with real Envoys under an agent of ours: they hold what they held under Consul (some minutes).
+envoy-scenarios: $(VENV)/.dev-stamp
+	tests/prepare
+	$(BIN)/python tests/interop/recorded_envoys.py $(NAMES)
 
 # The tests that ship with py-consul, against agents of ours (some minutes; needs the package index).
 py-consul: $(VENV)/.dev-stamp

@@ -46,6 +46,8 @@ class MeshSettings(msgspec.Struct, frozen=True):
     #: No `x-forwarded-client-cert` reaches the application, neither a client's nor ours.
     sanitize_xfcc: bool = False
     normalization: Normalization = Normalization()
+    #: Refuse routes to clusters that are not there, in place of answering their requests with an error; Envoy's alone.
+    validate_clusters: bool = False
 
 
 def mesh_settings(mesh: Mesh | None, everyone: ProxyDefaults | None, own: ServiceDefaults | None) -> MeshSettings:
@@ -70,6 +72,7 @@ def mesh_settings(mesh: Mesh | None, everyone: ProxyDefaults | None, own: Servic
             escaped_slashes=rules.path_with_escaped_slashes_action,
             underscores=rules.headers_with_underscores_action,
         ),
+        validate_clusters=mesh.validate_clusters,
     )
 
 

@@ -207,6 +207,10 @@ class ProxySnapshot(msgspec.Struct, frozen=True):
     #: Those of services that it calls, by service: what their `service-defaults` ask of callers.
     service_extensions: dict[str, tuple[EnvoyExtension, ...]] = {}
 
+    def held(self, chain: Chain, target: str) -> Cluster:
+        """The cluster of a chain's target, by id; without instances where its token may not see it."""
+        return self.clusters.get(target) or Cluster(chain.targets[target], ())
+
     def shown(self) -> Any:
         """As builtins, without private keys."""
         plain = msgspec.to_builtins(msgspec.structs.replace(self, gateway=None))

@@ -17,7 +17,7 @@ from meshagent.catalog.entries.entry import Entry
 from meshagent.catalog.entries.table import parse
 from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
 from meshagent.catalog.mesh_services import MeshService
-from meshagent.catalog.model import Node, Proxy, Service, Upstream
+from meshagent.catalog.model import Node, PreparedQuery, Proxy, QueryService, Service, Upstream
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Topic, Watches
 from meshagent.clock import VirtualClock
@@ -111,6 +111,20 @@ def test_instances_are_followed_from_the_first_question_on(world: Any) -> None:
     assert woken == [1]
     found, _ = replica.instances("db")
     assert [entry.service.id for entry in found] == ["p"]
+
+
+def test_what_a_prepared_query_finds_is_followed_from_the_first_question_on(world: Any) -> None:
+    server, rows, client, replica = world
+    woken: list[int] = []
+    assert replica.query("geo") == ((), (("query-connect", "geo"),))
+    client.watches.subscribe([("query-connect", "geo")], lambda: woken.append(1))
+    proxy = Service(kind="connect-proxy", id="p", name="p", port=1, proxy=Proxy(destination_service_name="db"))
+    server.execute(c.Register(Node(name="n", address="10.0.0.1"), proxy))
+    query = PreparedQuery(id="11111111-2222-3333-4444-555555555555", name="geo", service=QueryService(service="db"))
+    server.execute(c.PreparedQuerySet(query))
+    rows.tell()
+    assert woken == [1]
+    assert [entry.service.id for entry in replica.query("geo")[0]] == ["p"]
 
 
 async def test_what_is_not_known_yet_is_not_taken_for_the_default(world: Any) -> None:

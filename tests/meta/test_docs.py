@@ -111,7 +111,7 @@ def test_differences_name_a_row_and_give_a_reason() -> None:
 def test_what_is_said_of_fields_of_config_entries_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     found = entry_fields.executed()
     assert found["service-router"]["Routes.Match.HTTP.PathExact"] == "meshagent/connect/proxy/http/matching.py"
-    assert found["ingress-gateway"]["Listeners.Port"] == ""
+    assert found["service-resolver"]["Failover.Namespace"] == ""
     names = entry_fields._names
 
     def fewer(module: str) -> frozenset[str]:

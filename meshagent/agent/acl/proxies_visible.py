@@ -15,7 +15,9 @@ from __future__ import annotations
 import msgspec
 
 from meshagent.agent.acl.access import Access
+from meshagent.connect import spiffe
 from meshagent.connect.gateways.edge import Edge
+from meshagent.connect.query_upstreams import QUERY, is_query
 from meshagent.connect.snapshot import Cluster, Gateway, Outbound, ProxySnapshot
 
 __all__ = ["seen_by"]
@@ -33,7 +35,7 @@ def seen_by(access: Access, snapshot: ProxySnapshot) -> ProxySnapshot:
     clusters = {
         name: _cluster(access, one)
         for name, one in snapshot.clusters.items()
-        if snapshot.transparent is None or access.allows("service", "read", one.target.service)
+        if snapshot.transparent is None or is_query(one.target) or access.allows("service", "read", one.target.service)
     }
     gateway = _gateway(access, snapshot.gateway)
     same = gateway is snapshot.gateway
@@ -45,7 +47,7 @@ def seen_by(access: Access, snapshot: ProxySnapshot) -> ProxySnapshot:
 
 
 def _outbound(access: Access, one: Outbound) -> Outbound:
-    if one.chain is None:
+    if one.chain is None or one.destination_type == QUERY:  # whoever knows a query's name may run it
         return one
     # The upstreams of an API gateway are host names, with the services that their routes lead to.
     names = {target.service for target in one.chain.targets.values()} if one.at else {one.name}
@@ -66,7 +68,19 @@ def _gateway(access: Access, gateway: Gateway | None) -> Gateway | None:
 
 
 def _cluster(access: Access, cluster: Cluster) -> Cluster:
-    if not access.allows("service", "read", cluster.target.service):
-        return msgspec.structs.replace(cluster, endpoints=()) if cluster.endpoints else cluster
-    kept = tuple(one for one in cluster.endpoints if access.allows("node", "read", one.node))
-    return cluster if len(kept) == len(cluster.endpoints) else msgspec.structs.replace(cluster, endpoints=kept)
+    readable = _readable(access, cluster)
+    kept = tuple(one for one in cluster.endpoints if readable and access.allows("node", "read", one.node))
+    others = tuple(one for one in cluster.unhealthy if readable and access.allows("node", "read", one.node))
+    hides_query = not readable and is_query(cluster.target) and cluster.identities
+    if (len(kept), len(others)) == (len(cluster.endpoints), len(cluster.unhealthy)) and not hides_query:
+        return cluster
+    identities = () if hides_query else cluster.identities
+    return msgspec.structs.replace(cluster, endpoints=kept, unhealthy=others, identities=identities)
+
+
+def _readable(access: Access, cluster: Cluster) -> bool:
+    """Whether its service may be read: of a prepared query all services that it found."""
+    names = [cluster.target.service]
+    if is_query(cluster.target):
+        names = [spiffe.parse(one).name for one in cluster.identities]
+    return all(access.allows("service", "read", name) for name in names)

@@ -22,6 +22,10 @@ from meshagent.errors import MeshError
 __all__ = ["arguments", "exec_envoy", "find_binary", "version_of"]
 
 _VERSION_WAIT_S = 30.0
+#: When a listener changes (another intention, another certificate), requests on connections that it had are answered,
+#: then these are closed, at the latest after so many seconds. Envoy by itself would take ten minutes: so long would a
+#: client go on that is denied now. consul-dataplane starts its Envoys the same way.
+_DRAIN = (("--drain-strategy", "immediate"), ("--drain-time-s", "30"))
 #: Whoever gives one of these to Envoy restarts it hot.
 _HOT_RESTART = ("--restart-epoch", "--hot-restart-version", "--drain-time-s", "--parent-shutdown-time-s")
 
@@ -53,8 +57,11 @@ def version_of(binary: str) -> str:
 
 def arguments(binary: str, path: str, passed: Sequence[str]) -> list[str]:
     """What Envoy is started with; `passed` are those of the user."""
-    hot = any(word.partition("=")[0] in _HOT_RESTART for word in passed)
-    return [binary, "--config-path", path, *([] if hot else ["--disable-hot-restart"]), *passed]
+    given = {word.partition("=")[0] for word in passed}
+    own = [] if given & set(_HOT_RESTART) else ["--disable-hot-restart"]
+    for name, value in _DRAIN:
+        own += [] if name in given else [name, value]
+    return [binary, "--config-path", path, *own, *passed]
 
 
 def exec_envoy(binary: str, passed: Sequence[str], bootstrap: str) -> NoReturn:

@@ -1,7 +1,7 @@
 """I/O edge: `meshagent troubleshoot upstreams|proxy|ports`: why a call through the mesh does not work.
 
-The agent and the built-in sidecar are asked where Consul's command asks Envoy's administration interface. Connections
-are tried, nothing is sent over them.
+With `-envoy-admin-endpoint` an Envoy is looked at, as Consul's command does; without it the agent and the built-in
+sidecar are asked. Connections are tried, nothing is sent over them.
 
 Source: surface row CL24; developer.hashicorp.com/consul/commands/troubleshoot. What may change here: further findings
 (`connect/diagnosis.py`).
@@ -13,12 +13,15 @@ import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from meshagent.agent.cli.client import ApiError, Client
 from meshagent.agent.cli.flags import api_command, expect, text
 from meshagent.agent.cli.output import fail, say, show_json
+
+if TYPE_CHECKING:
+    from meshagent.connect.diagnosis import Finding
 
 __all__ = ["ports", "proxy", "upstreams"]
 
@@ -30,18 +33,25 @@ _MOST = 64
 _PORTS = (8600, 8500, 8501, 8502, 8503, 8301, 8302, 8300)
 
 _PROXY = text("proxy-id", "The proxy, by the id of its registration; without it the only one here")
-_ADMIN = text("envoy-admin-endpoint", "Accepted; the built-in sidecar is found by itself")
+_ADMIN = text("envoy-admin-endpoint", "host:port of Envoy's admin interface; without it the built-in sidecar is meant")
 
 
 @api_command("upstreams", short_help="List the upstreams of a proxy")
 @_PROXY
 @_ADMIN
 def upstreams(client: Client, args: tuple[str, ...], proxy_id: str, envoy_admin_endpoint: str) -> None:
-    """List the upstreams that a proxy registered at the agent works from."""
-    from meshagent.connect.diagnosis import upstream_names
-
+    """List the upstreams that a proxy registered at the agent works from, or that an Envoy has."""
     expect(args, 0, 0)
-    explicit, virtual = upstream_names(_snapshot(client, proxy_id))
+    if envoy_admin_endpoint:
+        from meshagent.agent.cli.envoy_admin import look
+        from meshagent.connect.envoy.findings import upstream_ids
+
+        explicit, clusters = upstream_ids(look(envoy_admin_endpoint))
+        virtual = [(addresses, " ".join(names)) for addresses, names in clusters]
+    else:
+        from meshagent.connect.diagnosis import upstream_names
+
+        explicit, virtual = upstream_names(_snapshot(client, proxy_id))
     say(f"==> Upstreams (explicit upstreams only) ({len(explicit)})")
     for name in explicit:
         say(name)
@@ -67,16 +77,16 @@ def proxy(
 ) -> int:
     """Look at certificates, sidecar, listener, route, instances and intentions on the way to one upstream. The status
     is 1 when something is wrong."""
-    from meshagent.connect.diagnosis import diagnose, find_upstream
-
     expect(args, 0, 0)
     if bool(upstream_envoy_id) == bool(upstream_ip):
         raise fail("-upstream-envoy-id OR -upstream-ip is required.\n Please run `troubleshoot upstreams` to find it.")
-    snapshot = _snapshot(client, proxy_id)
-    upstream = find_upstream(snapshot, upstream_envoy_id, upstream_ip)
-    if upstream is None:
-        raise fail(f"the proxy {snapshot['proxy_id']} has no upstream {upstream_envoy_id or upstream_ip}")
-    found = diagnose(_facts(client, snapshot, upstream))
+    if envoy_admin_endpoint:
+        from meshagent.agent.cli.envoy_admin import look
+        from meshagent.connect.envoy.findings import find
+
+        found = find(look(envoy_admin_endpoint), upstream_envoy_id, upstream_ip)
+    else:
+        found = _diagnosed(client, proxy_id, upstream_envoy_id, upstream_ip)
     if format == "json":
         show_json([{"Good": one.good, "Text": one.text, "Action": one.action} for one in found])
     else:
@@ -133,6 +143,17 @@ def _only_proxy(client: Client) -> str:
     if here:
         raise fail(f"several proxies are registered here, say which with -proxy-id: {', '.join(here)}")
     raise fail("no proxy is registered at this agent that the token may read")
+
+
+def _diagnosed(client: Client, proxy_id: str, name: str, address: str) -> list[Finding]:
+    """What is found about an upstream of the built-in sidecar."""
+    from meshagent.connect.diagnosis import diagnose, find_upstream
+
+    snapshot = _snapshot(client, proxy_id)
+    upstream = find_upstream(snapshot, name, address)
+    if upstream is None:
+        raise fail(f"the proxy {snapshot['proxy_id']} has no upstream {name or address}")
+    return diagnose(_facts(client, snapshot, upstream))
 
 
 def _facts(client: Client, snapshot: dict[str, Any], upstream: dict[str, Any]) -> Any:

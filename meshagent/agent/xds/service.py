@@ -105,14 +105,19 @@ class XdsService:
             await self.agent.clock.sleep(wait_s)
 
     def resources(
-        self, snapshot: ProxySnapshot, before: VersionedResources
+        self, snapshot: ProxySnapshot, before: VersionedResources, envoy_version: str
     ) -> tuple[VersionedResources, dict[str, str]]:
-        """(what an Envoy is to hold, what of that cannot be sent). Raises Refused."""
+        """(what an Envoy is to hold, what of that cannot be sent).
+
+        Raises:
+            Refused: there is nothing for a proxy of this kind.
+            MeshError: what an operator wrote does not make resources.
+        """
         from meshagent.connect.envoy.render import RENDERERS, render
 
         if snapshot.kind not in RENDERERS:
             raise Refused(INVALID_ARGUMENT, f"a proxy of kind {snapshot.kind!r} is not served to Envoy")
-        return self._encoder.prepare(render(snapshot), before)
+        return self._encoder.prepare(render(snapshot, envoy_version), before)
 
     def status(self) -> list[dict[str, Any]]:
         """All streams, as a person is shown them."""

@@ -31,7 +31,7 @@ from meshagent.agent.xds.messages import Peer, decode_request, encode_response
 from meshagent.clock import Tasks
 from meshagent.connect.envoy.delta import Command, DeltaStream, Rejected, Send
 from meshagent.connect.envoy.versioned import VersionedResources
-from meshagent.errors import BadRequest, Denied, MeshError, NotFound
+from meshagent.errors import Denied, MeshError, NotFound
 
 if TYPE_CHECKING:
     from meshagent.agent.acl.access import Access
@@ -156,8 +156,10 @@ class Stream:
             self._call.known()
             self._service.count()
         try:
-            resources, problems = self._service.resources(snapshot, self._there)
-        except BadRequest as error:  # of what an operator wrote: what the Envoy has goes on
+            resources, problems = self._service.resources(snapshot, self._there, self.peer.version)
+        except Refused:
+            raise
+        except MeshError as error:  # of what an operator wrote: what the Envoy has goes on
             log.warning("nothing can be made for Envoy: proxy=%s: %s", self.peer.id, error)
             self._problems = {"configuration": str(error)}
             return

@@ -104,13 +104,13 @@ def resolved(
     name = names.cluster(chain, node.target)
     timeout = durations.of_text(node.connect_timeout)
     if node.failover is None:
-        held = snapshot.clusters[node.target]
+        held = snapshot.held(chain, node.target)
         return {name: eds(snapshot, outbound, name, held, timeout, node.load_balancer)}, {name: held}
     clusters: dict[str, Resource] = {}
     instances: dict[str, Cluster] = {}
     for at, target in enumerate((node.target, *node.failover)):
         one = names.failover(at, name)
-        instances[one] = snapshot.clusters[target]
+        instances[one] = snapshot.held(chain, target)
         clusters[one] = eds(snapshot, outbound, one, instances[one], timeout, node.load_balancer)
     clusters[name] = aggregate(name, list(clusters), timeout)
     return clusters, instances

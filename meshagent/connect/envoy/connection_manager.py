@@ -10,20 +10,19 @@ HttpConnectionManager. What may change here: further settings.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from meshagent.catalog.model import AccessLogs
-from meshagent.connect.envoy import access_logs, faults, jwt, names, rate_limits, rbac, routes
+from meshagent.connect.envoy import access_logs, faults, jwt, names, rate_limits, rbac, routes, tracing
 from meshagent.connect.envoy.resources import Resource, typed
 from meshagent.connect.envoy.sources import ads
 from meshagent.connect.exposing import Exposed
 from meshagent.connect.mesh_settings import MeshSettings
 from meshagent.connect.snapshot import Outbound, ProxySnapshot
 
-__all__ = ["Manager", "exposed", "inbound", "outbound", "tells_who_asks", "tracing_of", "who_asks"]
+__all__ = ["Manager", "exposed", "inbound", "outbound", "tells_who_asks", "who_asks"]
 
 _FILTERS = "envoy.extensions.filters.http."
 _HTTP2 = frozenset({"http2", "grpc"})
@@ -49,6 +48,7 @@ class Manager:
     logs: AccessLogs | None = None
     mesh: MeshSettings | None = None
     forwards: bool = False
+    tracing: Resource | None = None
 
     def filter(self) -> Resource:
         """The network filter."""
@@ -57,7 +57,7 @@ class Manager:
         fields: Resource = {
             "stat_prefix": self.stat_prefix,
             "http_filters": [*grpc, *self.filters, _router()],
-            "tracing": tracing_of(config),
+            "tracing": self.tracing or tracing.of_config(config) or {"random_sampling": {}},
             "upgrade_configs": [{"upgrade_type": "websocket"}],
         }
         if self.route_config is not None:
@@ -104,6 +104,7 @@ def inbound(snapshot: ProxySnapshot) -> Resource:
         config=snapshot.config,
         filters=tuple(it for it in filters if it is not None),
         logs=snapshot.observing.access_logs,
+        tracing=tracing.of_snapshot(snapshot),
         mesh=snapshot.mesh,
         forwards=told,
     ).filter()
@@ -121,6 +122,7 @@ def outbound(snapshot: ProxySnapshot, one: Outbound) -> Resource:
         config=snapshot.config,
         filters=(faults.http(one.extras.fault),) if faulty else (),
         logs=snapshot.observing.access_logs,
+        tracing=tracing.of_snapshot(snapshot),
     ).filter()
 
 
@@ -133,6 +135,7 @@ def exposed(snapshot: ProxySnapshot, one: Exposed, cluster: str) -> Resource:
         route_config=routes.exposed(name, one.path, cluster),
         config=snapshot.config,
         logs=snapshot.observing.access_logs,
+        tracing=tracing.of_snapshot(snapshot),
     ).filter()
 
 
@@ -156,18 +159,6 @@ def who_asks() -> Resource:
     ]
     message = typed(_FILTERS + "header_to_metadata.v3.Config", {"request_rules": rules})
     return {"name": "envoy.filters.http.header_to_metadata", "typed_config": message}
-
-
-def tracing_of(config: Mapping[str, Any]) -> Resource:
-    """`envoy_listener_tracing_json` of a proxy's configuration; none is begun without it, or where it is not JSON."""
-    given = config.get("envoy_listener_tracing_json")
-    try:
-        found = json.loads(given) if isinstance(given, str) and given else None
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        return {"random_sampling": {}}
-    return {key: value for key, value in found.items() if key != "@type"}
 
 
 def _grpc_filters() -> tuple[Resource, ...]:

@@ -5,10 +5,10 @@
     tick(now)                   at `wake_at`, where that is not None
                                 -> commands: Send, Rejected
 
-What is named comes before what names it: clusters, endpoints, then listeners (once the client has taken clusters and
-asked for the endpoints of new ones), routes, and at last removals of clusters that nothing names any more. One response
-of a type is under way at a time. A listener or a route that names a cluster which the client did not accept is held
-back: the client keeps the one that it has.
+What is named comes before what names it: clusters, endpoints, clusters made of others (failover), then listeners (once
+the client has taken clusters and asked for the endpoints of new ones), routes, and at last removals of clusters that
+nothing names any more. One response of a type is under way at a time. A listener or a route that names a cluster which
+the client did not accept is held back: the client keeps the one that it has.
 
 Source: surface row X4; envoyproxy.io "xDS REST and gRPC protocol" (incremental xDS, eventual consistency
 considerations); Consul's order of updates (agent/xds 1.10, MPL). What may change here: timing; never the order.
@@ -131,8 +131,10 @@ class DeltaStream:
         self._step(CLUSTER, commands, remove=False)
         self._step(ENDPOINTS, commands, remove=False)
         if self._is_quiet(CLUSTER) and self._is_quiet(ENDPOINTS) and self._is_warm(now):
-            self._step(LISTENER, commands, remove=True)
-            self._step(ROUTES, commands, remove=True)
+            self._step(CLUSTER, commands, remove=False)
+            if self._is_quiet(CLUSTER):
+                self._step(LISTENER, commands, remove=True)
+                self._step(ROUTES, commands, remove=True)
         told_all = LISTENER in self._types and ROUTES in self._types
         if all(map(self._is_quiet, ORDER)) and (told_all or not self._waits(self._removals_at, now)):
             self._step(CLUSTER, commands, remove=True)
@@ -162,10 +164,30 @@ class DeltaStream:
 
     def _sendable(self, type_url: str, found: Subscription) -> dict[str, Versioned]:
         changed = found.changes(self._of(type_url))
-        if not changed or type_url not in {LISTENER, ROUTES}:
+        if not changed or type_url == ENDPOINTS:
             return changed
+        if type_url == CLUSTER:
+            return {name: one for name, one in changed.items() if self._has_parts(name, one)}
         missing = self._missing_clusters()
         return {name: one for name, one in changed.items() if not one.clusters & missing} if missing else changed
+
+    def _has_parts(self, cluster: str, aggregate: Versioned) -> bool:
+        """The client has the clusters that one is made of, and their endpoints: else it would have nowhere to send."""
+        parts = [name for name in aggregate.clusters if name != cluster and name in self._of(CLUSTER)]
+        if not parts:
+            return True
+        clusters, endpoints = self._types[CLUSTER], self._types.get(ENDPOINTS)
+        known = endpoints.told if endpoints is not None else {}
+        for name in parts:
+            if clusters.told.get(name, ABSENT) == ABSENT:
+                return False
+            waits = name in self._of(ENDPOINTS) and name not in self._unasked
+            if waits and known.get(name, ABSENT) == ABSENT and not self._is_refused(endpoints, name):
+                return False
+        return True
+
+    def _is_refused(self, found: Subscription | None, name: str) -> bool:
+        return found is not None and name in found.rejected
 
     def _missing_clusters(self) -> frozenset[str]:
         """Clusters that there are and the client does not hold."""

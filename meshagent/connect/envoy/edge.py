@@ -41,6 +41,8 @@ def edge(snapshot: ProxySnapshot) -> Resources:
         if outbound.chain is not None:
             sidecar.resolvers(found, snapshot, outbound, outbound.chain)
     for listener in gateway.listeners:
+        if listener.ready:
+            continue
         upstream = by_key.get(listener.upstream)
         if listener.is_http:
             for name, hosts in _shared(listener).items():

@@ -53,7 +53,7 @@ def cluster(snapshot: ProxySnapshot, outbound: Outbound, chain: Chain, node: Res
     found = read(outbound.config, "envoy_cluster_json", CLUSTER) if _counts(outbound, chain) else None
     if found is None:
         return None
-    held = snapshot.clusters[node.target]
+    held = snapshot.held(chain, node.target)
     socket = tls.upstream(snapshot, held.target.sni, held.identities, held.target.peer)
     return {**found, "transport_socket": socket}
 

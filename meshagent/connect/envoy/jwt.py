@@ -15,7 +15,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Sequence
-from urllib.parse import urlsplit
 
 from meshagent.catalog.entries.jwt_provider import (
     JWKSCluster,
@@ -25,7 +24,7 @@ from meshagent.catalog.entries.jwt_provider import (
     RemoteJWKS,
     RetryPolicy,
 )
-from meshagent.connect.envoy import durations
+from meshagent.connect.envoy import durations, outside
 from meshagent.connect.envoy.principals import JWT_FILTER, payload_key
 from meshagent.connect.envoy.resources import Resource, typed
 from meshagent.connect.intentions import Intention, providers_of
@@ -34,10 +33,7 @@ from meshagent.connect.snapshot import ProxySnapshot
 __all__ = ["clusters", "clusters_of", "filter_of", "http"]
 
 _DEFAULT_TIMEOUT_MS = 1000
-_CONNECT_TIMEOUT_NS = 5_000_000_000
 _TYPES = frozenset({"STATIC", "STRICT_DNS", "LOGICAL_DNS", "EDS", "ORIGINAL_DST"})
-#: Where Debian, Alpine and most images have the authorities that everybody trusts.
-_SYSTEM_CA = "/etc/ssl/certs/ca-certificates.crt"
 
 
 def http(intentions: Iterable[Intention], providers: Sequence[JWTProvider]) -> Resource | None:
@@ -166,33 +162,14 @@ def _retries(policy: RetryPolicy) -> Resource:
 
 def _cluster(name: str, remote: RemoteJWKS) -> Resource:
     how = remote.jwks_cluster or JWKSCluster()
-    url = urlsplit(remote.uri)
-    host = url.hostname or ""
-    port = _port(remote.uri) or (443 if url.scheme == "https" else 80)
-    place = {"socket_address": {"address": host, "port_value": port}}
     kind = how.discovery_type.upper()
-    found: Resource = {
-        "name": name,
-        "type": kind if kind in _TYPES else "STRICT_DNS",
-        "connect_timeout": durations.of_nanoseconds(how.connect_timeout or _CONNECT_TIMEOUT_NS),
-        "load_assignment": {
-            "cluster_name": name,
-            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": place}}]}],
-        },
-    }
-    if url.scheme == "https":
-        tls = {"common_tls_context": {"validation_context": _validation(how.tls_certificates)}, "sni": host}
-        message = typed("envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext", tls)
-        found["transport_socket"] = {"name": "tls", "typed_config": message}
-    return found
-
-
-def _port(uri: str) -> int:
-    """The port of a URI, 0 where it names none that there can be."""
-    try:
-        return urlsplit(uri).port or 0
-    except ValueError:
-        return 0
+    return outside.server(
+        name,
+        remote.uri,
+        kind=kind if kind in _TYPES else "STRICT_DNS",
+        connect_timeout_ns=how.connect_timeout,
+        validation=_validation(how.tls_certificates),
+    )
 
 
 def _validation(tls: KeyServerTLS | None) -> Resource:
@@ -203,7 +180,7 @@ def _validation(tls: KeyServerTLS | None) -> Resource:
         return {"ca_certificate_provider_instance": {key: value for key, value in names.items() if value}}
     trusted = tls.trusted_ca if tls is not None else None
     if trusted is None:
-        return {"trusted_ca": {"filename": _SYSTEM_CA}}
+        return outside.SYSTEM
     for key in ("filename", "environment_variable", "inline_string", "inline_bytes"):
         value = getattr(trusted, key)
         if value:

@@ -5,6 +5,8 @@ whom no more exact one speaks of, so a rule for `*` names those as exceptions. P
 order: each carries the negation of those before it. What asks for a token and gets none is not allowed under either
 default.
 
+What `audit` (ours) allows, the shadow rules deny: Envoy counts it (`rbac.audit.shadow_denied`) and stops nothing.
+
 A source that a wider rule of higher precedence covers (`*` to this service before `web` to all) has no rule of its own
 unless both say the same: Consul lists it anyway, and so lets it past its own precedence.
 
@@ -17,6 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
+
 from meshagent.catalog.entries.jwt_provider import JWTProvider
 from meshagent.catalog.entries.service_intentions import PermissionHTTP
 from meshagent.connect.envoy import request_matchers
@@ -28,6 +32,7 @@ from meshagent.connect.peers import Trust
 __all__ = ["http", "network"]
 
 _IDS = "ids"
+_AUDIT = "audit"
 _LAYER4 = "consul-intentions-layer4"
 _LAYER7 = "consul-intentions-layer7-{}"
 
@@ -36,8 +41,8 @@ def network(
     intentions: Iterable[Intention], default_allow: bool, trust_domain: str, trusts: Sequence[Trust] = ()
 ) -> Resource:
     """The filter of connections to one service; `intentions` come the most exact first."""
-    rules = _Compiler(default_allow, Identities(trust_domain, trusts), None).rules(intentions)
-    message = typed("envoy.extensions.filters.network.rbac.v3.RBAC", {"rules": rules, "stat_prefix": "connect_authz"})
+    fields = _Compiler(default_allow, Identities(trust_domain, trusts), None).fields(tuple(intentions))
+    message = typed("envoy.extensions.filters.network.rbac.v3.RBAC", {**fields, "stat_prefix": "connect_authz"})
     return {"name": "envoy.filters.network.rbac", "typed_config": message}
 
 
@@ -50,8 +55,8 @@ def http(
 ) -> Resource:
     """The filter of requests to one service."""
     issuers = {one.name: one.issuer for one in providers}
-    rules = _Compiler(default_allow, Identities(trust_domain, trusts, http=True), issuers).rules(intentions)
-    message = typed("envoy.extensions.filters.http.rbac.v3.RBAC", {"rules": rules})
+    fields = _Compiler(default_allow, Identities(trust_domain, trusts, http=True), issuers).fields(tuple(intentions))
+    message = typed("envoy.extensions.filters.http.rbac.v3.RBAC", fields)
     return {"name": "envoy.filters.http.rbac", "typed_config": message}
 
 
@@ -63,13 +68,23 @@ class _Compiler:
         self._identities = identities
         self._issuers = issuers
 
+    def fields(self, intentions: Sequence[Intention]) -> Resource:
+        """What both filters have."""
+        found: Resource = {"rules": self.rules(intentions)}
+        if any(one.action == _AUDIT for one in intentions):
+            found["shadow_rules"] = self.rules([_denying(one) for one in intentions])
+            found["shadow_rules_stat_prefix"] = "audit"
+        return found
+
     def rules(self, intentions: Iterable[Intention]) -> Resource:
         """`rules` of either filter."""
         layer4: list[Resource] = []
         policies: Resource = {}
-        above: list[Intention] = []
+        #: By peer: the first rule of each source.
+        seen: dict[str, dict[str, Intention]] = {}
         layer7 = 0
         for one in intentions:
+            above = seen.setdefault(one.peer, {})
             if not self._is_covered(one, above):
                 principal = self._principal(one, above)
                 if principal is None:
@@ -84,26 +99,27 @@ class _Compiler:
                         }
                 else:
                     layer4.extend(self._listed(one, principal))
-            above.append(one)
+            above.setdefault(one.source, one)
         if layer4:
             policies[_LAYER4] = {"permissions": [{"any": True}], "principals": layer4}
         found: Resource = {"action": "DENY"} if self._denies else {}
         return {**found, **({"policies": policies} if policies else {})}
 
-    def _is_covered(self, one: Intention, above: list[Intention]) -> bool:
+    def _is_covered(self, one: Intention, above: Mapping[str, Intention]) -> bool:
         """Whether rules above speak of everybody that this one speaks of."""
-        wider = next((it for it in above if it.peer == one.peer and it.source in {one.source, "*"}), None)
+        if one.source in above:
+            return True
+        wider = above.get("*")
         if wider is None:
             return False
         plain = not (wider.permissions or one.permissions or wider.jwt or one.jwt)
-        return wider.source == one.source or not plain or _allows(wider) != _allows(one)
+        return not plain or _allows(wider) != _allows(one)
 
-    def _principal(self, one: Intention, above: list[Intention]) -> Resource | None:
+    def _principal(self, one: Intention, above: Mapping[str, Intention]) -> Resource | None:
         own = self._identities.of(one.source, one.peer)
         if own is None or one.source != "*":
             return own
-        names = dict.fromkeys(it.source for it in above if it.peer == one.peer and it.source != "*")
-        others = [self._identities.of(name, one.peer) for name in names]
+        others = [self._identities.of(name, one.peer) for name in above]
         return all_of([own, *(negated(it, _IDS) for it in others if it is not None)], _IDS)
 
     def _listed(self, one: Intention, principal: Resource) -> list[Resource]:
@@ -140,9 +156,15 @@ class _Compiler:
         return found
 
 
+def _denying(one: Intention) -> Intention:
+    """As if what it audits were denied."""
+    result: Intention = msgspec.structs.replace(one, action="deny") if one.action == _AUDIT else one
+    return result
+
+
 def _allows(one: Intention) -> bool:
     """Of an intention without permissions; with them, a connection alone is not allowed. `audit` allows."""
-    return one.action in {"allow", "audit"} and not one.permissions
+    return one.action in {"allow", _AUDIT} and not one.permissions
 
 
 def request(condition: PermissionHTTP | None) -> Resource:

@@ -28,6 +28,11 @@ def render(snapshot: ProxySnapshot, envoy_version: str = "") -> Resources:
 
     Raises:
         KeyError: a kind that has none.
+        BadRequest: an escape hatch cannot be read.
         ExtensionFailed: an extension that is required cannot be applied: nothing is to be sent.
     """
-    return apply(RENDERERS[snapshot.kind](snapshot), snapshot, envoy_version=envoy_version)
+    found = RENDERERS[snapshot.kind](snapshot)
+    if snapshot.mesh.validate_clusters:
+        for route in found.routes.values():
+            route["validate_clusters"] = True
+    return apply(found, snapshot, envoy_version=envoy_version)

@@ -6,7 +6,7 @@ Source: surface rows X5, X8, X11, X12, X14, M74. What may change here: nothing t
 from __future__ import annotations
 
 from meshagent.connect.chain import Chain, ResolverNode
-from meshagent.connect.envoy import clusters, endpoints, hatches, jwt, listeners, names, routes, transparent
+from meshagent.connect.envoy import clusters, endpoints, hatches, jwt, listeners, names, routes, tracing, transparent
 from meshagent.connect.envoy.endpoints import socket_address
 from meshagent.connect.envoy.resources import Resource, Resources
 from meshagent.connect.exposing import Exposed
@@ -29,6 +29,7 @@ def sidecar(snapshot: ProxySnapshot) -> Resources:
     for outbound in snapshot.outbound:
         if outbound.chain is not None:
             _outbound(found, snapshot, outbound, outbound.chain)
+    found.clusters.update(tracing.clusters(snapshot))
     if snapshot.transparent is not None:
         transparent.add(found, snapshot, snapshot.transparent)
     return found
@@ -77,7 +78,7 @@ def _resolver(found: Resources, snapshot: ProxySnapshot, outbound: Outbound, cha
         _add(found.clusters, hatch)
         if hatch.get("type") == "EDS":
             name = hatch.get("eds_cluster_config", {}).get("service_name") or hatch["name"]
-            _assign(found, snapshot, name, snapshot.clusters[node.target])
+            _assign(found, snapshot, name, snapshot.held(chain, node.target))
         return
     made, instances = clusters.resolved(snapshot, outbound, chain, node)
     for name, cluster in made.items():

@@ -74,7 +74,7 @@ def _directs(snapshot: ProxySnapshot) -> Iterator[_Direct]:
         if outbound.chain is None or not outbound.virtual_ips:
             continue
         for target in outbound.chain.targets:
-            held = snapshot.clusters[target]
+            held = snapshot.held(outbound.chain, target)
             if any(one.direct_port for one in held.endpoints):
                 yield outbound, outbound.chain, _only_direct(held)
 

@@ -1,10 +1,15 @@
 import msgspec
+from meshtest.certificates import make_ca, make_leaf
+from meshtest.envoyworld import chain_of
+from meshtest.gateways import World
 
 from meshagent.agent.acl.access import OPEN, Access
 from meshagent.agent.acl.proxies_visible import seen_by
 from meshagent.catalog.acl.authorizer import Authorizer
 from meshagent.catalog.acl.rules import Rule
-from meshagent.connect.snapshot import Outbound, ProxySnapshot
+from meshagent.connect.chain import Chain
+from meshagent.connect.query_upstreams import query_chain
+from meshagent.connect.snapshot import Cluster, Endpoint, Outbound, ProxySnapshot
 from meshagent.connect.transparent import Transparent
 
 SNAPSHOT = ProxySnapshot(
@@ -28,3 +33,75 @@ def test_what_a_transparent_proxy_may_reach_is_left_out_where_it_may_not_be_read
 def test_who_sees_everything_and_who_misses_nothing_get_the_same_object() -> None:
     assert seen_by(OPEN, SNAPSHOT) is SNAPSHOT
     assert seen_by(Access(Authorizer((Rule("service", "web", False, "write"),))), SNAPSHOT) is SNAPSHOT
+
+
+def access(*names: str) -> Access:
+    nodes = Rule("node", "n1", False, "read")
+    return Access(Authorizer((nodes, *(Rule("service", name, False, "read") for name in names))))
+
+
+def cluster(chain: Chain, *identities: str) -> Cluster:
+    (target,) = chain.targets.values()
+    good = (Endpoint("a", "n1", "10.0.0.1", 1), Endpoint("b", "n2", "10.0.0.2", 1))
+    bad = (Endpoint("c", "n1", "10.0.0.3", 1, "critical"), Endpoint("d", "n2", "10.0.0.4", 1, "critical"))
+    return Cluster(target, identities, good, bad)
+
+
+def test_instances_that_are_not_dialled_are_hidden_as_those_that_are() -> None:
+    held = cluster(chain_of("db"))
+    found = msgspec.structs.replace(SNAPSHOT, clusters={held.target.id: held})
+    (shown,) = seen_by(access("db"), found).clusters.values()
+    assert ([one.id for one in shown.endpoints], [one.id for one in shown.unhealthy]) == (["a"], ["c"])
+    (shown,) = seen_by(access(), found).clusters.values()
+    assert shown.endpoints == shown.unhealthy == ()
+
+
+def test_what_a_query_found_is_for_who_may_read_it() -> None:
+    chain = query_chain("geo", "dc1", "tcp", "td", "5s")
+    held = cluster(chain, "spiffe://td/ns/default/dc/dc1/svc/db")
+    outbound = Outbound("geo", "127.0.0.1", 1, chain=chain, destination_type="prepared_query")
+    found = msgspec.structs.replace(SNAPSHOT, outbound=(outbound,), clusters={held.target.id: held})
+    allowed = seen_by(access("db"), found)
+    assert allowed.outbound == (outbound,)
+    assert [one.id for one in allowed.clusters[held.target.id].endpoints] == ["a"]
+    denied = seen_by(access("geo"), found).clusters[held.target.id]
+    assert (denied.endpoints, denied.unhealthy, denied.identities) == ((), (), ())
+
+
+def gateway_snapshot() -> ProxySnapshot:
+    world = World("api", "shop")
+    chain, key = (one.decode() for one in make_leaf(make_ca(), "gw.example.com"))
+    world.entry(Kind="inline-certificate", Name="c", Certificate=chain, PrivateKey=key)
+    tls = {"Certificates": [{"Kind": "inline-certificate", "Name": "c"}]}
+    listeners = [
+        {"Name": "plain", "Port": 80, "Protocol": "http"},
+        {"Name": "secure", "Port": 443, "Protocol": "http", "TLS": tls},
+    ]
+    world.entry(Kind="api-gateway", Name="gw", Listeners=listeners)
+    for name in ("api", "shop"):
+        world.entry(
+            Kind="http-route", Name=name, Hostnames=[name], Parents=[{"Kind": "api-gateway", "Name": "gw"}],
+            Rules=[{"Services": [{"Name": name}]}],
+        )  # fmt: skip
+    return world.build("api-gateway", "gw")
+
+
+def test_a_gateway_is_shown_the_services_that_its_token_may_read() -> None:
+    found = gateway_snapshot()
+    services = (Rule("service", "gw", True, "write"), Rule("service", "api", True, "read"))
+    rules = (*services, Rule("mesh", "", True, "read"))
+    shown = seen_by(Access(Authorizer(rules)), found)
+    readable = [bool(one.chain) for one in shown.outbound]
+    assert sorted(readable) == [False, False, True, True]
+    assert len(shown.gateway.listeners) == 2  # type: ignore[union-attr]
+
+
+def test_private_keys_of_certificates_are_for_who_may_read_the_mesh() -> None:
+    found = gateway_snapshot()
+    rules = (Rule("service", "", False, "write"), Rule("node", "", False, "read"))
+    shown = seen_by(Access(Authorizer(rules)), found)
+    assert shown.gateway is not None
+    assert [one.port for one in shown.gateway.listeners] == [80]
+    assert "mesh:read" in shown.gateway.problems[0]
+    mesh = seen_by(Access(Authorizer((*rules, Rule("mesh", "", True, "read")))), found)
+    assert mesh is found

@@ -48,16 +48,22 @@ def test_who_cannot_be_asked(tmp_path: Path) -> None:
         version_of(str(tmp_path / "none"))
 
 
+DRAIN = ["--drain-strategy", "immediate", "--drain-time-s", "30"]
+
+
 @pytest.mark.parametrize(
     ("passed", "words"),
     [
-        (["-l", "debug"], ["--disable-hot-restart", "-l", "debug"]),
-        (["--restart-epoch", "0"], ["--restart-epoch", "0"]),
-        (["--drain-time-s=5"], ["--drain-time-s=5"]),
-        ([], ["--disable-hot-restart"]),
+        ([], ["--disable-hot-restart", *DRAIN]),
+        (["-l", "debug"], ["--disable-hot-restart", *DRAIN, "-l", "debug"]),
+        (["--restart-epoch", "0"], [*DRAIN, "--restart-epoch", "0"]),
+        (["--drain-time-s=5"], [*DRAIN[:2], "--drain-time-s=5"]),
+        (["--drain-strategy", "gradual"], ["--disable-hot-restart", *DRAIN[2:], "--drain-strategy", "gradual"]),
     ],
 )
-def test_hot_restart_is_off_unless_it_is_asked_for(passed: list[str], words: list[str]) -> None:
+def test_hot_restart_is_off_and_connections_end_unless_it_is_said_otherwise(
+    passed: list[str], words: list[str]
+) -> None:
     assert arguments("/bin/envoy", "/dev/fd/9", passed) == ["/bin/envoy", "--config-path", "/dev/fd/9", *words]
 
 
@@ -75,7 +81,7 @@ def test_the_bootstrap_is_read_by_a_descriptor(tmp_path: Path) -> None:
     assert first == again == secret
     assert words[0] == "--config-path"
     assert words[1].startswith("/dev/fd/")
-    assert words[2:] == ["--disable-hot-restart", "-l", "debug"]
+    assert words[2:] == ["--disable-hot-restart", *DRAIN, "-l", "debug"]
     assert not [path for path in os.listdir(tmp_path) if path != "envoy"]
 
 

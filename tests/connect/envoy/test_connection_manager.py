@@ -166,17 +166,6 @@ def test_the_mesh_may_leave_paths_alone_and_say_nothing_of_callers() -> None:
     assert names_of(made) == ["rbac", "router"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", 5])
-def test_traces_that_cannot_be_read_are_not_begun(text: Any) -> None:
-    assert connection_manager.tracing_of({"envoy_listener_tracing_json": text}) == {"random_sampling": {}}
-
-
-def test_traces_as_an_operator_writes_them() -> None:
-    text = """{"@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3
-        .HttpConnectionManager.Tracing", "random_sampling": {"value": 5}}""".replace("\n        ", "")
-    assert connection_manager.tracing_of({"envoy_listener_tracing_json": text}) == {"random_sampling": {"value": 5}}
-
-
 def test_access_logs() -> None:
     observing = Observing(access_logs=AccessLogs(enabled=True))
     made = connection_manager.inbound(snapshot(observing=observing))

@@ -95,6 +95,9 @@ class Envoy:
             self.out.append(ack)
             if LISTENER not in self.started:
                 self.subscribe(LISTENER)
+            for name, one in sent.resources:
+                if one.clusters and name in held:
+                    assert one.clusters <= set(held), f"{name} is made of clusters that are not there"
         elif sent.type_url == LISTENER:
             self.out.append(ack)
             targets = [one.resource["filter"].get("route_config_name", "") for one in held.values()]
@@ -235,6 +238,29 @@ def test_a_new_upstream_is_warm_before_it_is_routed_to() -> None:
     made.settle()
     assert made.types == ["Cluster", "ClusterLoadAssignment", "Listener"]
     assert made.now == 0
+
+
+def test_failover_comes_when_there_is_something_to_fail_over_to() -> None:
+    made = world(resources({"a": 1}, {"in": ("a", 1)}))
+    made.types  # noqa: B018
+    made.offer(resources({"a1": 1, "a2": 1}, {"in": ("a", 1)}, aggregates={"a": ["a1", "a2"]}))
+    made.settle()
+    told = [[name for name, _ in sent.resources] for sent in made.log if isinstance(sent, Send)]
+    assert made.types == ["Cluster", "ClusterLoadAssignment", "Cluster"]
+    assert told == [["a1", "a2"], ["a1", "a2"], ["a"]]
+    assert made.now == 0
+
+
+def test_failover_does_not_wait_for_who_asks_for_no_endpoints() -> None:
+    stream = DeltaStream()
+    stream.offer(resources({"a1": 1}, aggregates={"a": ["a1"]}), 0.0)
+    (sent,) = stream.received(Request(CLUSTER), 0.0)
+    assert isinstance(sent, Send)
+    assert stream.received(Request(CLUSTER, nonce=sent.nonce), 0.0) == []
+    assert stream.wake_at == PATIENCE_S
+    (sent,) = stream.tick(PATIENCE_S)
+    assert isinstance(sent, Send)
+    assert [name for name, _ in sent.resources] == ["a"]
 
 
 def test_what_goes_goes_last() -> None:
@@ -424,6 +450,7 @@ def test_what_is_good_arrives_beside_what_is_bad(seed: int) -> None:
     made.offer(there)
     made.settle()
     missing = {name for name, one in there[CLUSTER].items() if (name, one.version) in bad}
+    missing |= {name for name, one in there[CLUSTER].items() if one.clusters & missing}  # not sent without its parts
     assert set(made.envoy.held[CLUSTER]) == set(there[CLUSTER]) - missing
     for name, one in there[LISTENER].items():
         good = (name, one.version) not in bad and not one.clusters & missing

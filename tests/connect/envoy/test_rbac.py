@@ -237,6 +237,18 @@ def test_envoy_has_all_fields(written: list[ServiceIntentions], allow: bool) -> 
     assert wire.encode(rbac.http(found, allow, DOMAIN, TRUSTS, PROVIDERS)["typed_config"]) is not None
 
 
+@pytest.mark.parametrize("allow", [True, False])
+def test_what_is_audited_passes_and_is_counted(allow: bool) -> None:
+    found = [Intention("web", "api", "audit", 9), Intention("cron", "api", "allow", 9)]
+    for made in (rbac.http(found, allow, DOMAIN), rbac.network(found, allow, DOMAIN)):
+        config = made["typed_config"]
+        assert wire.encode(config)
+        for source, would in (("web", False), ("cron", True), ("other", allow)):
+            assert rbac_allows(config["rules"], Asked(uri(source))) is (would or source == "web")
+            assert rbac_allows(config["shadow_rules"], Asked(uri(source))) is would
+    assert "shadow_rules" not in rbac.http(found[1:], allow, DOMAIN)["typed_config"]
+
+
 class TestPeers:
     """Services of a peer."""
 

@@ -72,6 +72,17 @@ def scenarios() -> list[Recorded]:
     return [Recorded.load(path) for path in sorted(FOLDER.glob("*.json"))]
 
 
+def concrete(body: Any, folder: Path) -> Any:
+    """A body to be sent: a real certificate where one was, a folder of ours."""
+    text = json.dumps(body).replace("<dir>", str(folder))
+    if '"<pem>' in text:
+        certificate, key = make_leaf(make_ca(), "gw.example.com")
+        body = json.loads(text)
+        body["Certificate"], body["PrivateKey"] = certificate.decode(), key.decode()
+        return body
+    return json.loads(text)
+
+
 async def snapshots(recorded: Recorded, folder: Path) -> dict[str, ProxySnapshot]:
     """What the proxies of a scenario are told by an agent that was given its inputs."""
     config = server_config(node_name="golden")
@@ -88,7 +99,7 @@ async def snapshots(recorded: Recorded, folder: Path) -> dict[str, ProxySnapshot
         await agent.mesh.authority.initialise()
         agent.mesh.start()
         for one in recorded.inputs:
-            body = _concrete(one.get("body"), folder)
+            body = concrete(one.get("body"), folder)
             answer = await agent.ask(one["method"], one["path"], body)
             assert answer.status == 200, f"{one['path']}: {answer.text}"
             await agent.settle()
@@ -100,23 +111,28 @@ async def snapshots(recorded: Recorded, folder: Path) -> dict[str, ProxySnapshot
         await agent.stop()
 
 
-def _concrete(body: Any, folder: Path) -> Any:
-    """A body to be sent: a real certificate where one was, a folder of ours."""
-    text = json.dumps(body).replace("<dir>", str(folder))
-    if '"<pem>' in text:
-        certificate, key = make_leaf(make_ca(), "gw.example.com")
-        body = json.loads(text)
-        body["Certificate"], body["PrivateKey"] = certificate.decode(), key.decode()
-        return body
-    return json.loads(text)
-
-
 def differences(recorded: Recorded, found: dict[str, ProxySnapshot], folder: Path) -> list[Difference]:
     """Where the rendering of these snapshots is another than what was recorded."""
     differing: list[Difference] = []
     for proxy, golden in recorded.proxies.items():
         ours = _ours(render(_without_itself(found[proxy])), found[proxy], folder)
         theirs = _theirs(golden)
+        for kind in TYPES:
+            for name in sorted(theirs[kind].keys() | ours[kind].keys()):
+                pair = theirs[kind].get(name, _MISSING), ours[kind].get(name, _MISSING)
+                differing += _compare(proxy, f"{kind}/{name}", "", *pair)
+    return differing
+
+
+def held_differences(
+    recorded: Recorded, held: dict[str, dict[str, dict[str, Any]]], trust_domain: str, folder: Path
+) -> list[Difference]:
+    """Where what real Envoys hold ({proxy: {kind: {name: resource}}}) is another than what was recorded."""
+    differing: list[Difference] = []
+    domain = trust_domain.removesuffix(".consul")
+    for proxy, golden in recorded.proxies.items():
+        text = json.dumps(_hidden(held[proxy])).replace(domain, "<td>").replace(str(folder), "<dir>")
+        ours, theirs = _theirs(json.loads(text)), _theirs(golden)
         for kind in TYPES:
             for name in sorted(theirs[kind].keys() | ours[kind].keys()):
                 pair = theirs[kind].get(name, _MISSING), ours[kind].get(name, _MISSING)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,9 +88,7 @@ def envoy_of(
     place.mkdir(exist_ok=True)
     path = place / "bootstrap.json"
     path.write_text(json.dumps(made))
-    argv: Sequence[str] = [
-        envoy_program(), "-c", str(path), "--concurrency", "1", "--use-dynamic-base-id", "-l", level,
-        "--drain-time-s", "1", "--parent-shutdown-time-s", "2",
-    ]  # fmt: skip
+    # Drained listeners are left alone for ten minutes: a leaf that is new with the agent must not cut connections.
+    argv = [envoy_program(), "-c", str(path), "--concurrency", "1", "--use-dynamic-base-id", "-l", level]
     with running(argv, place, port=admin, within_s=60.0) as peer:
         yield EnvoySidecar(peer, admin)

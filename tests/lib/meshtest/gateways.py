@@ -64,5 +64,5 @@ class World:
 
     def build(self, kind: str, name: str, **fields: Any) -> ProxySnapshot:
         """The snapshot of a gateway that is registered under this name."""
-        service = Service(**({"kind": kind, "id": name, "name": name, "address": "127.0.0.1", "port": 1} | fields))
+        service = Service(**({"kind": kind, "id": name, "name": name, "address": "127.0.0.1"} | fields))
         return self.parts.build(service, Default(True))

@@ -222,6 +222,11 @@ class Tls:
         return bool(lib.SSL_session_reused(self._ssl))
 
     @property
+    def is_awaited(self) -> bool:
+        """Whether the peer's handshake ends only with what `outgoing` gives behind ours: a server's, below TLS 1.3."""
+        return self.context.server_side and bool(lib.SSL_version(self._ssl) < _TLS13)
+
+    @property
     def alpn(self) -> str:
         """The protocol both agreed on, such as "h2"; "" when there is none."""
         name, length = ffi.new("const unsigned char **"), ffi.new("unsigned int *")
@@ -232,6 +237,11 @@ class Tls:
     def version(self) -> str:
         """Of the protocol, such as "TLSv1.3"."""
         return str(ffi.string(lib.SSL_get_version(self._ssl)), "ascii")
+
+    @property
+    def speaks_last(self) -> bool:
+        """Whether the client waits for this server's last words before its handshake is done: up to TLS 1.2."""
+        return bool(self.context.server_side and lib.SSL_version(self._ssl) < _TLS13)
 
     @property
     def cipher(self) -> str:
