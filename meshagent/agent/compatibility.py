@@ -27,7 +27,6 @@ WAITING: tuple[Waiting, ...] = (
         feature="Envoy over xDS, and mesh gateways",
         options=(
             "connect.enable_mesh_gateway_wan_federation",
-            "performance.enable_xds_load_balancing",
             "primary_gateways",
             "primary_gateways_interval",
         ),
