@@ -23,6 +23,7 @@ from meshagent import CONSUL_VERSION, __version__
 from meshagent.agent import settings
 from meshagent.agent.acl.tokens import AgentTokens
 from meshagent.agent.acl.wiring import guard, names_view, registration_token
+from meshagent.agent.away_names import names_elsewhere
 from meshagent.agent.central import CentralConfig
 from meshagent.agent.check_runs import CheckRuns
 from meshagent.agent.checks.scheduler import CheckRunner
@@ -232,16 +233,10 @@ class Daemon:
         self.grpc = GrpcListeners(self.agent, self.role.certificate)
         await self.grpc.start()
         self.dns = DnsServer(
-            self.role.store,
-            settings.dns_settings(config),
-            self._clock,
-            self._rng,
-            self.metrics,
-            config.datacenter,
-            config.node_name,
-            view=names_view(self.agent, self.role),
-            serving=self.role.log,
-        )
+            self.role.store, settings.dns_settings(config), self._clock, self._rng, self.metrics,
+            config.datacenter, config.node_name,
+            view=names_view(self.agent, self.role), serving=self.role.log, elsewhere=names_elsewhere(self.agent),
+        )  # fmt: skip
         self.agent.extras["dns"] = self.dns
         await self.dns.start([(listen.host, listen.port) for listen in network.dns])
         for listen in network.dns:

@@ -79,7 +79,7 @@ Builder = Callable[[Scene], Sections]
 
 
 def _local(scene: Scene) -> bool:
-    """Whether the name lies in this datacenter, or is what a peer has told of; other places are not reachable yet."""
+    """Whether the name lies in the datacenter that `view` tells of, or is what a peer has told of."""
     asked = scene.asked
     return not asked.datacenter or asked.datacenter == scene.datacenter.lower()
 

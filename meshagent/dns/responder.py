@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from meshagent.catalog.store import Store
+from meshagent.catalog.watch import Watches
 from meshagent.clock import Clock
 from meshagent.dns.answer import Plan, answer_once, failure
 from meshagent.dns.cache import AnswerCache
@@ -68,8 +69,11 @@ class Responder:
         node_name: str = "",
         view: NamesView | None = None,
         gate: Gate | None = None,
+        elsewhere: Callable[[str], NamesView] | None = None,
     ) -> None:
+        """`elsewhere` gives the names of another datacenter, which may turn out not to exist."""
         self._gate = gate
+        self._elsewhere = elsewhere
         self._clock = clock
         self._rng = rng
         self._datacenter = datacenter
@@ -83,6 +87,11 @@ class Responder:
         self.settings = settings
         self._soa = zone_record(settings, ZONE_OWNER, 0)
         self._zones = Zones.of(settings.domain, settings.alt_domain)
+
+    @property
+    def watches(self) -> Watches:
+        """What tells of changes of what answers were made of."""
+        return self._view.watches
 
     def reconfigure(self, settings: DnsSettings) -> None:
         """Answer by other settings from now on."""
@@ -173,4 +182,7 @@ class Responder:
         return failure(elsewhere.question, SERVFAIL, self.settings)
 
     def _build(self, asked: Asked, qtype: int, resolved: Mapping[str, tuple[Record, ...]]) -> Sections:
-        return build(Scene(asked, qtype, self._zones, self.settings, self._view, self._datacenter, resolved))
+        view, datacenter = self._view, self._datacenter
+        if asked.datacenter and asked.datacenter != datacenter.lower() and self._elsewhere is not None:
+            view, datacenter = self._elsewhere(asked.datacenter), asked.datacenter
+        return build(Scene(asked, qtype, self._zones, self.settings, view, datacenter, resolved))

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from meshagent.catalog.log import ServingLog
 from meshagent.catalog.store import Store
+from meshagent.catalog.watch import Watches
 from meshagent.clock import Clock, Tasks
 from meshagent.dns.gate import Gate
 from meshagent.dns.recursor import parse_recursor
@@ -68,12 +69,13 @@ class DnsServer:
         node_name: str = "",
         view: NamesView | None = None,
         serving: ServingLog | None = None,
+        elsewhere: Callable[[str], NamesView] | None = None,
     ) -> None:
         _check(settings)
         self._clock = clock
         self._monotonic = clock.monotonic
         gate = Gate(serving, settings) if serving is not None else None
-        self._responder = Responder(store, settings, clock, rng, datacenter, node_name, view, gate)
+        self._responder = Responder(store, settings, clock, rng, datacenter, node_name, view, gate, elsewhere)
         self._upstream = Upstream(settings, clock, random.SystemRandom())
         self._telemetry = Telemetry(metrics, node_name)
         self._tasks = Tasks()
@@ -88,6 +90,11 @@ class DnsServer:
         self._counted_reverse = 0
         self.addresses: list[Address] = []
         """Where it listens, after `start`."""
+
+    @property
+    def watches(self) -> Watches:
+        """What tells of changes of what answers were made of."""
+        return self._responder.watches
 
     @property
     def answered(self) -> int:

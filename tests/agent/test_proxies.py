@@ -230,7 +230,7 @@ async def test_an_ingress_gateway_has_a_leaf_of_its_own_with_the_names_of_its_ho
     path = "/v1/agent/connect/proxy/edge"
     plain = (await agent.ask("GET", path)).json
     assert (plain["service"], plain["inbound"], plain["gateway"]["addresses"]) == ("edge", None, ["127.0.0.1"])
-    assert [one["port"] for one in plain["gateway"]["listeners"]] == [27401]
+    assert [(one["port"], one["ready"]) for one in plain["gateway"]["listeners"]] == [(27401, False), (27400, True)]
     assert facts(plain["leaf_chain"].encode()).dns_names == ()
     await agent.put("/v1/config", {**entry, "TLS": {"Enabled": True}})
     asking = asyncio.ensure_future(agent.ask("GET", path))

@@ -256,3 +256,19 @@ def test_an_api_gateway_routes_by_rules_with_certificates_by_name(mesh: Mesh) ->
         "Accepted": "True",
         "Bound": "True",
     }
+
+
+def test_a_gateway_registers_itself_and_says_that_it_lives(mesh: Mesh) -> None:
+    port, http = free_port(), free_port()
+    services = [{"Name": "web", "Hosts": ["*"]}]
+    mesh.write(
+        Kind="ingress-gateway", Name="door", Listeners=[{"Port": http, "Protocol": "http", "Services": services}]
+    )
+    mesh.running.start("door", "-gateway", "ingress", "-register", "-address", f"127.0.0.1:{port}", by="-service")
+    mesh.wait("its listener", lambda: at(http, "any.example.com").status == 200)
+    assert at(port, "", "/ready").status == 200
+    assert at(port, "", "/other").status == 404
+    mesh.wait("its check", lambda: mesh.agent.get("/v1/health/service/door?passing"))
+    assert [one["Port"] for one in mesh.agent.get("/v1/catalog/gateway-services/door")] == [http]
+    mesh.running.processes["door"].terminate()
+    mesh.wait("its end", lambda: not mesh.agent.get("/v1/health/service/door"))

@@ -1,4 +1,4 @@
-"""What Traefik, consul-esm, Fabio and registrator asked of an agent when they ran against one, asked again (V4, V7).
+"""What Traefik, consul-esm, Fabio and registrator asked when they ran against an agent, asked again: rows V4, V7.
 
 tests/interop/tools/run.py builds and runs the programs themselves (`make tools`) and keeps these recordings.
 """

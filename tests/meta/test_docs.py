@@ -26,7 +26,6 @@ RELOADED = in_use.options_reloaded()
 EVERY = dict(Config.every_option())
 #: Options that the code reads although they have no effect (yet): what it does with them.
 TOLD = {
-    "translate_wan_addrs": "a header of HTTP answers",
     "tls.https.verify_outgoing": "given to the HTTPS listener with the rest, which does not look at it",
 }
 
@@ -79,18 +78,9 @@ class TestWaiting:
             if any(key == entry or key.startswith(f"{entry}.") for entry in row.options)
         )
         assert [key for key, times in claims.items() if times > 1] == []
-        commands = Counter(path for row in compatibility.WAITING for _, path in row.commands)
-        assert [path for path, times in commands.items() if times > 1] == []
-
-    def test_commands_that_wait_do_not_exist(self) -> None:
-        built = {row.path for row in SUBCOMMANDS}
-        for row in compatibility.WAITING:
-            for number, path in row.commands:
-                assert re.fullmatch(r"CL\d+", number)
-                assert not any(one == path or one.startswith(f"{path} ") for one in built), f"{path} is built"
 
     def test_every_feature_has_something_that_waits(self) -> None:
-        assert all(row.options or row.commands for row in compatibility.WAITING)
+        assert all(row.options for row in compatibility.WAITING)
 
 
 def test_notes_are_about_rows_that_are_built() -> None:
@@ -112,7 +102,7 @@ def test_differences_name_a_row_and_give_a_reason() -> None:
 def test_what_is_said_of_fields_of_config_entries_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     found = entry_fields.executed()
     assert found["service-router"]["Routes.Match.HTTP.PathExact"] == "meshagent/connect/proxy/http/matching.py"
-    assert found["ingress-gateway"]["Listeners.Port"] == ""
+    assert found["service-resolver"]["Failover.Namespace"] == ""
     names = entry_fields._names
 
     def fewer(module: str) -> frozenset[str]:

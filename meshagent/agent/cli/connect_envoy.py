@@ -18,11 +18,11 @@ import msgspec
 
 from meshagent.agent.cli.client import ApiError, Client
 from meshagent.agent.cli.envoy_places import authorities, grpc_place, resolved
-from meshagent.agent.cli.flags import api_command, pairs, switch, text
-from meshagent.agent.cli.gateway_registration import KINDS, Wanted, address, registration
+from meshagent.agent.cli.flags import api_command, switch, text
+from meshagent.agent.cli.gateway_flags import gateway_of, place, register, which
 from meshagent.agent.cli.output import fail, say
-from meshagent.agent.cli.proxy_lookup import only_gateway, sidecar_of
 from meshagent.agent.cli.proxy_lookup import registration as registered
+from meshagent.agent.cli.proxy_lookup import sidecar_of
 from meshagent.catalog.model import AccessLogs
 from meshagent.connect.envoy import bootstrap, versions
 from meshagent.connect.envoy.bootstrap_parts import Prometheus
@@ -73,7 +73,13 @@ def envoy(client: Client, args: tuple[str, ...], **given: Any) -> int:
     proxy_id, name = _which(client, given, kind, name)
     _check(given)
     if given["register"]:
-        _register(client, given, kind, name, proxy_id)
+        register(
+            client, kind, name, proxy_id,
+            lan=given["address"], wan=given["wan_address"], binds=given["bind_address"],
+            deregister_after=given["deregister_after_critical"], expose_servers=given["expose_servers"],
+        )  # fmt: skip
+        if not given["bootstrap"]:
+            say(f"Registered service: {name}")
     try:
         made = _bootstrap(client, given, kind, name, proxy_id)
     except MeshError as error:
@@ -95,12 +101,7 @@ def _gateway(given: Given) -> tuple[str, str]:
             raise fail("'-expose-servers' can only be used for mesh gateways")
         if not given["register"]:
             raise fail("'-expose-servers' requires '-register'")
-    if not given["gateway"]:
-        return "", ""
-    kind = KINDS.get(given["gateway"])
-    if kind is None:
-        raise fail("Gateway must be one of: api, terminating, mesh, or ingress")
-    return kind, given["service"] or kind
+    return gateway_of(given["gateway"], given["service"])
 
 
 def _which(client: Client, given: Given, kind: str, name: str) -> tuple[str, str]:
@@ -108,11 +109,8 @@ def _which(client: Client, given: Given, kind: str, name: str) -> tuple[str, str
     proxy_id = given["proxy_id"]
     if not proxy_id and given["sidecar_for"]:
         proxy_id = sidecar_of(client, given["sidecar_for"])
-    elif not proxy_id and kind and given["register"]:
-        proxy_id = name
     elif not proxy_id and kind:
-        found = only_gateway(client, kind)
-        proxy_id, name = found["ID"], found["Service"]
+        proxy_id, name = which(client, proxy_id, kind, name, registers=given["register"])
     if not proxy_id:
         raise fail("No proxy ID specified. One of -proxy-id, -sidecar-for, or -gateway is required")
     return proxy_id, name
@@ -136,40 +134,6 @@ def _check(given: Given) -> None:
         raise fail("'-register' cannot be used with '-node-name'")
     if given["register"] and not given["gateway"]:
         raise fail("Auto-Registration can only be used for gateways")
-
-
-def _register(client: Client, given: Given, kind: str, name: str, proxy_id: str) -> None:
-    from meshagent.agent.interfaces import host_interfaces
-
-    binds = pairs(given["bind_address"], "bind-address")
-    try:
-        wanted = Wanted(
-            kind=kind,
-            name=name,
-            proxy_id=proxy_id,
-            lan=_address("-address", given["address"]),
-            wan=_address("-wan-address", given["wan_address"] or ":443"),
-            binds={one: _address("-bind-address", place) for one, place in binds.items()},
-            expose_servers=given["expose_servers"],
-            deregister_after=given["deregister_after_critical"],
-        )
-        body = registration(wanted, {one.address for one in host_interfaces()})
-    except MeshError as error:
-        raise fail(str(error)) from None
-    try:
-        client.put("agent/service/register", value=body)
-    except MeshError as error:
-        raise fail(f'Error registering service "{name}": {error}') from None
-    if not given["bootstrap"]:
-        say(f"Registered service: {name}")
-
-
-def _address(flag: str, written: str) -> tuple[str, int]:
-    """An address that may be a template."""
-    from meshagent.agent.interfaces import host_interfaces
-    from meshagent.agent.sockaddr import evaluate
-
-    return address(flag, evaluate(written, host_interfaces))
 
 
 # --- what it is told ------------------------------------------------------------------------------------------------
@@ -250,7 +214,7 @@ def _ready(given: Given, kind: str) -> str:
     if given["envoy_ready_bind_address"] and given["envoy_ready_bind_port"]:
         return join_host_port(given["envoy_ready_bind_address"], given["envoy_ready_bind_port"])
     if kind == "ingress-gateway" or (kind == "api-gateway" and given["register"]):
-        host, port = _address("-address", given["address"])
+        host, port = place("-address", given["address"])
         return join_host_port(host or "127.0.0.1", port)
     return ""
 

@@ -20,6 +20,8 @@ import msgspec
 
 from meshagent.agent.cli.client import Answer, Client
 from meshagent.agent.cli.flags import api_command, expect, switch, text
+from meshagent.agent.cli.gateway_flags import gateway_of, which
+from meshagent.agent.cli.gateway_flags import register as register_gateway
 from meshagent.agent.cli.output import fail, say
 from meshagent.agent.cli.proxy_lookup import sidecar_of
 from meshagent.durations import parse_seconds
@@ -33,11 +35,21 @@ _LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERR", "ERROR")
 @text("sidecar-for", "Id of the service at this agent whose sidecar it is [CONNECT_SIDECAR_FOR]")
 @text("proxy-id", "Id of the registration of the proxy itself [CONNECT_PROXY_ID]")
 @text("node-name", "Node of the registration, when it is in the catalog only: a server is asked; needs -proxy-id")
-@text("service", "Name of the service it stands for, without a registration")
+@text("gateway", "It is a gateway: mesh, terminating, ingress or api")
+@text("service", "Name of the service it stands for, without a registration; with -gateway and -register the gateway's")
 @text("upstream", "With -service: name:port or name:address:port of an upstream; repeatable", multiple=True)
 @text("listen", "With -service: address:port at which others come in; needs -service-addr")
 @text("service-addr", "With -service: address:port of the service itself")
-@switch("register", "With -service and -listen: register the proxy at the agent while it runs")
+@switch(
+    "register",
+    "With -service and -listen: register the proxy while it runs; with -gateway: register that while it runs",
+)
+@text(
+    "address", "With -gateway and -register: ip:port at which it is reached; may be an address template", default=":443"
+)
+@text("wan-address", "With -gateway and -register: ip:port for other datacenters; may be an address template")
+@text("bind-address", "With -gateway and -register: name=ip:port to listen at instead; repeatable", multiple=True)
+@text("deregister-after-critical", "With -gateway and -register: how long its check may fail", default="6h")
 @text("register-id", "Suffix of the id of that registration")
 @switch("all", "Run the sidecars of every proxy that is registered at the agent")
 @text("lock-file", "With -all: end when another process holds this file; holds its pid")
@@ -52,11 +64,16 @@ def proxy(
     sidecar_for: str,
     proxy_id: str,
     node_name: str,
+    gateway: str,
     service: str,
     upstream: tuple[str, ...],
     listen: str,
     service_addr: str,
     register: bool,
+    address: str,
+    wan_address: str,
+    bind_address: tuple[str, ...],
+    deregister_after_critical: str,
     register_id: str,
     all: bool,
     lock_file: str,
@@ -66,8 +83,8 @@ def proxy(
     pprof_addr: str,
     drain_time: str,
 ) -> int:
-    """Run the sidecar of a service that is registered at the local agent: mutual TLS with intentions. With -node-name
-    it needs no agent: -http-addr is a server's."""
+    """Run a sidecar or gateway that is registered at the local agent: mutual TLS with intentions. With -node-name it
+    needs no agent: -http-addr is a server's."""
     if args:
         raise fail("Should have no non-flag arguments.")
     expect(args, 0, 0)
@@ -77,8 +94,13 @@ def proxy(
         drain_s = parse_seconds(drain_time)
     except ValueError as error:
         raise fail(f"-drain-time: {error}") from None
-    if register and not (service and listen):
+    if register and not gateway and not (service and listen):
         raise fail("-register may only be specified with -service and -listen")
+    kind, named = gateway_of(gateway, service)
+    if kind and (upstream or listen or service_addr or sidecar_for):
+        raise fail("-gateway cannot be used with -sidecar-for, -upstream, -listen or -service-addr")
+    if node_name and register:
+        raise fail("'-register' cannot be used with '-node-name'")
     if all:
         held = _locked(lock_file) if lock_file else None
         if lock_file and held is None:
@@ -93,7 +115,15 @@ def proxy(
     if node_name and not proxy_id:
         raise fail("'-node-name' requires '-proxy-id'")
     given: dict[str, Any] | None = None
-    if not proxy_id and not sidecar_for:
+    if kind:
+        proxy_id, named = which(client, proxy_id, kind, named, registers=register)
+        if register:
+            register_gateway(
+                client, kind, named, proxy_id, lan=address, wan=wan_address, binds=bind_address,
+                deregister_after=deregister_after_critical,
+            )  # fmt: skip
+            say(f"Registered service: {named}")
+    elif not proxy_id and not sidecar_for:
         if not service:
             raise fail("-service or -proxy-id must be specified so that proxy can configure itself.")
         given = _from_flags(service, upstream, listen, service_addr)
@@ -120,6 +150,10 @@ def proxy(
 
         wanted = definition(service, register_id, given["Address"], given["Port"])
         run_one(ask, name, drain_s, lambda: keep_registered(client, wanted), metrics_bind)
+    elif register:
+        from meshagent.agent.cli.proxy_registration import deregister_at_end
+
+        run_one(ask, name, drain_s, lambda: deregister_at_end(client, proxy_id), metrics_bind)
     else:
         run_one(ask, name, drain_s, metrics_bind=metrics_bind)
     return 0

@@ -14,7 +14,7 @@ from meshagent.agent.cli.client import ApiError, Client
 from meshagent.clock import SystemClock
 from meshagent.errors import MeshError
 
-__all__ = ["definition", "keep_registered"]
+__all__ = ["definition", "deregister_at_end", "keep_registered"]
 
 log = logging.getLogger("proxy.register")
 
@@ -71,11 +71,23 @@ async def keep_registered(client: Client, wanted: dict[str, Any]) -> None:
                 log.warning("cannot register: proxy=%s error=%s", proxy_id, error)
                 await clock.sleep(1.0)
     finally:
-        log.info("stop request received, deregistering: proxy=%s", proxy_id)
-        for _ in range(_TRIES):
-            try:
-                client.put(f"agent/service/deregister/{proxy_id}")
-                break
-            except MeshError as error:
-                log.warning("cannot deregister: proxy=%s error=%s", proxy_id, error)
-                await clock.sleep(_TRY_AGAIN_S)
+        await _deregister(client, proxy_id, clock)
+
+
+async def deregister_at_end(client: Client, proxy_id: str) -> None:
+    """Wait until cancelled, then deregister: a gateway that has ended is not to be found any more."""
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await _deregister(client, proxy_id, SystemClock())
+
+
+async def _deregister(client: Client, proxy_id: str, clock: SystemClock) -> None:
+    log.info("stop request received, deregistering: proxy=%s", proxy_id)
+    for _ in range(_TRIES):
+        try:
+            client.put(f"agent/service/deregister/{proxy_id}")
+            return
+        except MeshError as error:
+            log.warning("cannot deregister: proxy=%s error=%s", proxy_id, error)
+            await clock.sleep(_TRY_AGAIN_S)

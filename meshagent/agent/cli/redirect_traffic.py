@@ -1,7 +1,6 @@
 """I/O edge: `meshagent connect redirect-traffic`: the traffic of a host or network namespace goes through a sidecar.
 
-The rules are text (`connect/redirect.py`), given to `nft` on its standard input, all of them or none. No shell has a
-part in it.
+The rules are text (`connect/redirect.py`), given to `nft` (`nft.py`), all of them or none.
 
 Source: surface row CL21; developer.hashicorp.com/consul/commands/connect/redirect-traffic; nft(8). `-dry-run` and
 `-remove` are ours. What may change here: what a registration excludes.
@@ -10,26 +9,22 @@ Source: surface row CL21; developer.hashicorp.com/consul/commands/connect/redire
 from __future__ import annotations
 
 import ipaddress
-import os
 import pwd
-import shutil
 import socket
-import subprocess
 from collections.abc import Iterable
 from typing import Any
 
 from meshagent.agent.cli.client import Client
 from meshagent.agent.cli.flags import api_command, expect, switch, text
+from meshagent.agent.cli.nft import apply_rules
 from meshagent.agent.cli.output import fail, say
 from meshagent.agent.cli.proxy_lookup import registration
 from meshagent.connect.redirect import OUTBOUND_PORT, Redirection, network, port_number, ports, removal, rules
-from meshagent.errors import BadRequest, MeshError
+from meshagent.errors import BadRequest, MeshError, Unavailable
 from meshagent.hostport import split_host_port
 
 __all__ = ["redirect_traffic"]
 
-#: Where administrators' programs are, for whoever has them not on his path.
-_SBIN = "/usr/sbin:/sbin"
 #: Keys of a proxy's configuration that open a port for others than the mesh.
 _OPEN = ("envoy_prometheus_bind_addr", "envoy_stats_bind_addr")
 _MAX_UID = 2**32 - 2
@@ -73,7 +68,10 @@ def redirect_traffic(
     if dry_run:
         say(script.rstrip("\n"))
         return
-    _apply(script, netns)
+    try:
+        apply_rules(script, netns)
+    except Unavailable as error:
+        raise fail(f"Error setting up traffic redirection: {error}") from None
     say(f"Successfully {'removed' if remove else 'applied'} traffic redirection rules")
 
 
@@ -178,25 +176,3 @@ def _port_in(key: str, value: Any) -> int:
 
 def _exposed(checks: Iterable[dict[str, Any]], service: str) -> list[int]:
     return [one["ExposedPort"] for one in checks if one.get("ServiceName") == service and one.get("ExposedPort")]
-
-
-# --- nft ------------------------------------------------------------------------------------------------------------
-
-
-def _apply(script: str, netns: str) -> None:
-    """Have nft take the script, in another namespace if need be."""
-    line = [_program("nft", "nftables"), "-f", "-"]
-    if netns:
-        line = [_program("nsenter", "util-linux"), f"--net={netns}", *line]
-    done = subprocess.run(line, input=script, capture_output=True, text=True, check=False)  # noqa: S603  no shell
-    if done.returncode:
-        said = done.stderr.strip() or f"{line[0]} ended with status {done.returncode}"
-        hint = " (it takes root, or CAP_NET_ADMIN)" if "not permitted" in said else ""
-        raise fail(f"Error setting up traffic redirection: {said}{hint}")
-
-
-def _program(name: str, package: str) -> str:
-    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:{_SBIN}")
-    if found is None:
-        raise fail(f"Error setting up traffic redirection: {name} is not installed (package {package})")
-    return found

@@ -170,6 +170,11 @@ class Dispatcher:
         if incoming.method != "GET" and not self.settings.may_write(incoming.remote):
             return Outcome(self._text(403, "Access is restricted"))
         outcome = await self._run(route, target, unescape(found.name), incoming)
+        if self.settings.translate_wan_addrs and target.query and not self._bare:
+            from meshagent.agent.http.translating import reached_from  # only where it is switched on
+
+            reached = reached_from(self.agent.datacenter, outcome.answer, route, target.query)
+            outcome = outcome if reached is outcome.answer else Outcome(reached)
         if not self._bare:
             count_api(self.agent, self._api[id(route)], status=outcome.answer.status)
         return outcome

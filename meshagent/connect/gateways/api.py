@@ -21,7 +21,15 @@ from meshagent.catalog.entries.graph import Lookup, is_http, protocol_of
 from meshagent.catalog.model import Service, Upstream
 from meshagent.connect.chain import Chain, Target, compile_chain
 from meshagent.connect.gateways.addresses import bind_addresses
-from meshagent.connect.gateways.edge import Certificate, Edge, EdgeListener, EdgeTLS, VirtualHost, upstream_key
+from meshagent.connect.gateways.edge import (
+    Certificate,
+    Edge,
+    EdgeListener,
+    EdgeTLS,
+    VirtualHost,
+    upstream_key,
+    with_ready,
+)
 from meshagent.connect.gateways.filling import Filling
 from meshagent.connect.gateways.routing import HostRules, by_host, compile_host, virtual_name
 from meshagent.connect.intentions import Default
@@ -45,7 +53,7 @@ def fill(parts: SnapshotParts, service: Service, _: Default) -> Filling:
     return Filling(
         outbound=tuple(made.outbound),
         targets=tuple(targets[at] for at in sorted(targets)),
-        gateway=Edge(bind_addresses(service), _by_port(made.listeners), tuple(made.problems)),
+        gateway=Edge(bind_addresses(service), with_ready(service.port, _by_port(made.listeners)), tuple(made.problems)),
         providers=tuple(dict.fromkeys(made.providers)),
     )
 

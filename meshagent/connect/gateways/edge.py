@@ -18,7 +18,7 @@ from meshagent.catalog.entries.entry import HeaderModifiers
 from meshagent.catalog.entries.ingress_gateway import SDS
 from meshagent.catalog.entries.service_intentions import IntentionJWT
 
-__all__ = ["Certificate", "Edge", "EdgeListener", "EdgeTLS", "VirtualHost", "upstream_key"]
+__all__ = ["Certificate", "Edge", "EdgeListener", "EdgeTLS", "VirtualHost", "upstream_key", "with_ready"]
 
 
 class Certificate(msgspec.Struct, frozen=True):
@@ -65,6 +65,8 @@ class EdgeListener(msgspec.Struct, frozen=True):
     tls: EdgeTLS | None = None
     hosts: tuple[VirtualHost, ...] = ()
     upstream: str = ""
+    #: The gateway's own port: it says at /ready that it lives. An Envoy has such a listener from its bootstrap.
+    ready: bool = False
 
     @property
     def is_http(self) -> bool:
@@ -93,6 +95,14 @@ def _hidden(listener: EdgeListener) -> EdgeListener:
         one if one.files else msgspec.structs.replace(one, key="hidden") for one in tls.certificates
     )
     return msgspec.structs.replace(listener, tls=msgspec.structs.replace(tls, certificates=tuple(certificates)))
+
+
+def with_ready(port: int, listeners: Iterable[EdgeListener]) -> tuple[EdgeListener, ...]:
+    """Listeners, with one for the port of the gateway's registration where no other has it (0: there is none)."""
+    found = tuple(listeners)
+    if not port or any(one.port == port for one in found):
+        return found
+    return (*found, EdgeListener("ready", port, "http", ready=True))
 
 
 def upstream_key(listener: str, name: str) -> str:

@@ -26,7 +26,7 @@ from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
 from meshagent.catalog.model import Service, Upstream
 from meshagent.connect.chain import Target
 from meshagent.connect.gateways.addresses import bind_addresses
-from meshagent.connect.gateways.edge import Edge, EdgeListener, EdgeTLS, VirtualHost, upstream_key
+from meshagent.connect.gateways.edge import Edge, EdgeListener, EdgeTLS, VirtualHost, upstream_key, with_ready
 from meshagent.connect.gateways.filling import Filling
 from meshagent.connect.gateways.names import has_tls
 from meshagent.connect.intentions import Default
@@ -46,7 +46,7 @@ def fill(parts: SnapshotParts, service: Service, _: Default) -> Filling:
     if entry is not None:
         for listener in entry.listeners or ():
             made.add(entry, listener)
-    edge = Edge(bind_addresses(service), tuple(made.listeners), tuple(made.problems))
+    edge = Edge(bind_addresses(service), with_ready(service.port, made.listeners), tuple(made.problems))
     targets = (made.targets[at] for at in sorted(made.targets))
     return Filling(outbound=tuple(made.outbound), targets=tuple(targets), gateway=edge)
 

@@ -293,7 +293,7 @@ class Side(asyncio.BufferedProtocol):
         if tls.is_awaited:
             self._flush()
         self._ready()
-        if not tls.context.server_side:
+        if not tls.context.server_side or tls.speaks_last:
             self._flush()  # unless it went with a request; a server's tickets go with its first answer
         if tls.eof:
             self.ended()

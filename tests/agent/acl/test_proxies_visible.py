@@ -1,11 +1,14 @@
 import msgspec
+from meshtest.certificates import make_ca, make_leaf
 from meshtest.envoyworld import chain_of
+from meshtest.gateways import World
 
 from meshagent.agent.acl.access import OPEN, Access
 from meshagent.agent.acl.proxies_visible import seen_by
 from meshagent.catalog.acl.authorizer import Authorizer
 from meshagent.catalog.acl.rules import Rule
 from meshagent.connect.chain import Chain
+from meshagent.connect.gateways.linked import TerminatingGateway
 from meshagent.connect.query_upstreams import query_chain
 from meshagent.connect.snapshot import Cluster, Endpoint, Outbound, ProxySnapshot
 from meshagent.connect.transparent import Transparent
@@ -64,3 +67,68 @@ def test_what_a_query_found_is_for_who_may_read_it() -> None:
     assert [one.id for one in allowed.clusters[held.target.id].endpoints] == ["a"]
     denied = seen_by(access("geo"), found).clusters[held.target.id]
     assert (denied.endpoints, denied.unhealthy, denied.identities) == ((), (), ())
+
+
+def gateway_snapshot() -> ProxySnapshot:
+    world = World("api", "shop")
+    chain, key = (one.decode() for one in make_leaf(make_ca(), "gw.example.com"))
+    world.entry(Kind="inline-certificate", Name="c", Certificate=chain, PrivateKey=key)
+    tls = {"Certificates": [{"Kind": "inline-certificate", "Name": "c"}]}
+    listeners = [
+        {"Name": "plain", "Port": 80, "Protocol": "http"},
+        {"Name": "secure", "Port": 443, "Protocol": "http", "TLS": tls},
+    ]
+    world.entry(Kind="api-gateway", Name="gw", Listeners=listeners)
+    for name in ("api", "shop"):
+        world.entry(
+            Kind="http-route", Name=name, Hostnames=[name], Parents=[{"Kind": "api-gateway", "Name": "gw"}],
+            Rules=[{"Services": [{"Name": name}]}],
+        )  # fmt: skip
+    return world.build("api-gateway", "gw")
+
+
+def test_a_gateway_is_shown_the_services_that_its_token_may_read() -> None:
+    found = gateway_snapshot()
+    services = (Rule("service", "gw", True, "write"), Rule("service", "api", True, "read"))
+    rules = (*services, Rule("mesh", "", True, "read"))
+    shown = seen_by(Access(Authorizer(rules)), found)
+    readable = [bool(one.chain) for one in shown.outbound]
+    assert sorted(readable) == [False, False, True, True]
+    assert len(shown.gateway.listeners) == 2  # type: ignore[union-attr]
+
+
+def test_private_keys_of_certificates_are_for_who_may_read_the_mesh() -> None:
+    found = gateway_snapshot()
+    rules = (Rule("service", "", False, "write"), Rule("node", "", False, "read"))
+    shown = seen_by(Access(Authorizer(rules)), found)
+    assert shown.gateway is not None
+    assert [one.port for one in shown.gateway.listeners] == [80]
+    assert "mesh:read" in shown.gateway.problems[0]
+    mesh = seen_by(Access(Authorizer((*rules, Rule("mesh", "", True, "read")))), found)
+    assert mesh is found
+
+
+def test_the_leaf_of_a_service_outside_is_for_who_may_write_it() -> None:
+    world = World()
+    for name in ("legacy", "billing"):
+        world.outside(name, "10.9.0.1", 80)
+    world.entry(Kind="terminating-gateway", Name="out", Services=[{"Name": "legacy"}, {"Name": "billing"}])
+    snapshot = world.build("terminating-gateway", "out")
+    assert isinstance(snapshot.gateway, TerminatingGateway)
+    rules = [Rule(kind, "", False, "read") for kind in ("node", "service")]
+    shown = seen_by(Access(Authorizer((*rules, Rule("service", "legacy", False, "write")))), snapshot)
+    assert isinstance(shown.gateway, TerminatingGateway)
+    assert [one.service for one in shown.gateway.services] == ["legacy"]
+    both = (*rules, Rule("service", "legacy", False, "write"), Rule("service", "billing", False, "write"))
+    assert seen_by(Access(Authorizer(both)), snapshot) is snapshot
+
+
+def test_the_ways_into_other_datacenters_have_no_service_that_could_be_hidden() -> None:
+    world = World("api", "secret")
+    world.ways("dc2", "1.1.1.1")
+    snapshot = world.build("mesh-gateway", "gw")
+    rules = (Rule("node", "", False, "read"), Rule("service", "api", False, "read"))
+    shown = seen_by(Access(Authorizer(rules)), snapshot)
+    ends = {name: len(one.endpoints) for name, one in shown.clusters.items()}
+    assert ends == {"api.default.default.dc1": 1, "secret.default.default.dc1": 0, "dc2": 1}
+    assert [one.name for one in shown.outbound if one.chain is not None] == ["api", ""]

@@ -179,6 +179,6 @@ def test_what_nft_says_is_told(cli: Any, nft: Path) -> None:
 
 def test_it_says_when_nft_is_not_there(cli: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("meshagent.agent.cli.redirect_traffic._SBIN", str(tmp_path))
+    monkeypatch.setattr("meshagent.agent.cli.nft._SBIN", str(tmp_path))
     ran = cli("connect redirect-traffic -remove")
     assert ran.err == "Error setting up traffic redirection: nft is not installed (package nftables)\n"

@@ -11,6 +11,7 @@ import pytest
 import uvloop
 from meshtest.meshcerts import TrustDomain
 
+from meshagent.connect.mesh_settings import MeshSettings, TlsBounds
 from meshagent.connect.proxy.contexts import Contexts
 from meshagent.connect.proxy.layers.tls import BUFFER_BYTES, Tls
 from meshagent.connect.proxy.pump import Side, join
@@ -18,6 +19,7 @@ from meshagent.connect.proxy.relay import relay_of
 
 TD = TrustDomain()
 WEB, API = Contexts(TD.snapshot("web")), Contexts(TD.snapshot("api"))
+OLD = Contexts(TD.snapshot("web", mesh=MeshSettings(outgoing=TlsBounds(max_version="TLSv1_2"))))
 
 
 async def side(handle: socket.socket, tls: Tls | None = None) -> Side:
@@ -62,15 +64,36 @@ async def plain() -> World:
     return _world(near, far, sides)
 
 
-async def through_tls() -> World:
+async def through_tls(web: Contexts = WEB) -> World:
     (near, one), (two, three), (four, far) = (socket.socketpair() for _ in range(3))
-    client, server = await asyncio.gather(
-        side(two, Tls(WEB.client, server_side=False)), side(three, Tls(API.server, server_side=True))
-    )
+    client, server = await shaken(two, three, web)
     sides = [await side(one), client, server, await side(four)]
     join(sides[0], client)
     join(server, sides[3])
     return _world(near, far, sides)
+
+
+async def through_old_tls() -> World:
+    """Up to TLS 1.2 the server speaks last in a handshake; an Envoy that calls speaks nothing newer unless told to."""
+    return await through_tls(OLD)
+
+
+async def through_tls_twice() -> World:
+    """A gateway ends the TLS of its client and begins its own: two sides with TLS are joined."""
+    (near, one), (two, three), (four, five), (six, far) = (socket.socketpair() for _ in range(4))
+    client, server = await shaken(two, three, WEB)
+    onward, last = await shaken(four, five, WEB)
+    sides = [await side(one), client, server, onward, last, await side(six)]
+    join(sides[0], client)
+    join(server, onward)
+    join(last, sides[5])
+    return _world(near, far, sides)
+
+
+async def shaken(one: socket.socket, two: socket.socket, web: Contexts) -> tuple[Side, Side]:
+    """A client's and a server's side of two sockets that are joined."""
+    client, server = Tls(web.client, server_side=False), Tls(API.server, server_side=True)
+    return await asyncio.gather(side(one, client), side(two, server))
 
 
 def _world(near: socket.socket, far: socket.socket, sides: list[Side]) -> World:
@@ -79,7 +102,7 @@ def _world(near: socket.socket, far: socket.socket, sides: list[Side]) -> World:
     return World(near, far, sides)
 
 
-WORLDS = pytest.mark.parametrize("made", [plain, through_tls])
+WORLDS = pytest.mark.parametrize("made", [plain, through_tls, through_old_tls, through_tls_twice])
 
 
 def run(made: Callable[[], Awaitable[World]], check: Callable[[World], Awaitable[None]]) -> None:

@@ -21,6 +21,7 @@ from meshagent.connect.proxy.edge_contexts import EdgeContexts
 from meshagent.connect.proxy.http.codecs import server_codec
 from meshagent.connect.proxy.http.connection import HttpConnection, Turn
 from meshagent.connect.proxy.http.demanding import demand
+from meshagent.connect.proxy.http.hooks import LocalReply
 from meshagent.connect.proxy.http.hosts import Hosts, host_routes
 from meshagent.connect.proxy.http.inbound import drain, sniffing
 from meshagent.connect.proxy.http.key_sets import KeySets
@@ -29,6 +30,8 @@ from meshagent.connect.proxy.http.marks import from_the_application
 from meshagent.connect.proxy.http.messages import RequestHead
 from meshagent.connect.proxy.http.normalizing import Normalizer
 from meshagent.connect.proxy.http.outbound import HttpOutboundListener
+from meshagent.connect.proxy.http.policy import Route
+from meshagent.connect.proxy.http.routes import Routes
 from meshagent.connect.proxy.http.streams import ConnectionCodec, DownstreamStream, Peer
 from meshagent.connect.proxy.http.tokens import Tokens
 from meshagent.connect.proxy.layers.tls import Tls
@@ -39,6 +42,7 @@ __all__ = ["HttpEdge", "come_from_outside"]
 
 log = logging.getLogger("proxy.edge")
 
+_READY = LocalReply(200, b"LIVE\n")
 _OURS = frozenset({b"x-forwarded-client-cert", b"x-forwarded-proto"})
 _FOR = b"x-forwarded-for"
 
@@ -70,6 +74,8 @@ class HttpEdge:
         self._tokens: tuple[ProxySnapshot, Tokens] | None = None
         self._listener = listener
         self.listener = listener
+        if listener.ready:
+            self.manager.routes = Routes([(lambda path, _: path == b"/ready", Route("ready", direct=lambda _: _READY))])
 
     @property
     def listener(self) -> EdgeListener:

@@ -239,6 +239,11 @@ class Tls:
         return str(ffi.string(lib.SSL_get_version(self._ssl)), "ascii")
 
     @property
+    def speaks_last(self) -> bool:
+        """Whether the client waits for this server's last words before its handshake is done: up to TLS 1.2."""
+        return bool(self.context.server_side and lib.SSL_version(self._ssl) < _TLS13)
+
+    @property
     def cipher(self) -> str:
         """The suite in use; "" before there is one."""
         found = lib.SSL_get_current_cipher(self._ssl)
