@@ -88,6 +88,7 @@ class EdgeGateway:
         self.listeners: dict[_Place, TcpEdge | HttpEdge] = {}
         self._problems: set[str] = set()
         self._looking: asyncio.Task[None] | None = None
+        self._following = asyncio.Lock()
 
     @property
     def ready(self) -> bool:
@@ -101,6 +102,10 @@ class EdgeGateway:
 
     async def follow(self, wanted: Edge) -> None:
         """Open, change and close listeners."""
+        async with self._following:
+            await self._follow(wanted)
+
+    async def _follow(self, wanted: Edge) -> None:
         self._wanted = wanted
         self._certificates(wanted)
         places = self._places(wanted)
