@@ -103,8 +103,8 @@ def test_no_private_key_is_ever_sent() -> None:
 def test_instances_are_followed_from_the_first_question_on(world: Any) -> None:
     server, rows, client, replica = world
     woken: list[int] = []
-    assert replica.instances("DB") == ((), ((questions.MESH_INSTANCES, "db"),))
-    client.watches.subscribe([(questions.MESH_INSTANCES, "db")], lambda: woken.append(1))
+    assert replica.instances("DB") == ((), (("told-mesh-instances", "db"),))
+    client.watches.subscribe([("told-mesh-instances", "db")], lambda: woken.append(1))
     proxy = Service(kind="connect-proxy", id="p", name="p", port=1, proxy=Proxy(destination_service_name="db"))
     server.execute(c.Register(Node(name="n", address="10.0.0.1"), proxy))
     rows.tell()
@@ -116,8 +116,8 @@ def test_instances_are_followed_from_the_first_question_on(world: Any) -> None:
 def test_what_a_prepared_query_finds_is_followed_from_the_first_question_on(world: Any) -> None:
     server, rows, client, replica = world
     woken: list[int] = []
-    assert replica.query("geo") == ((), (("query-connect", "geo"),))
-    client.watches.subscribe([("query-connect", "geo")], lambda: woken.append(1))
+    assert replica.query("geo") == ((), (("told-query-connect", "geo"),))
+    client.watches.subscribe([("told-query-connect", "geo")], lambda: woken.append(1))
     proxy = Service(kind="connect-proxy", id="p", name="p", port=1, proxy=Proxy(destination_service_name="db"))
     server.execute(c.Register(Node(name="n", address="10.0.0.1"), proxy))
     query = PreparedQuery(id="11111111-2222-3333-4444-555555555555", name="geo", service=QueryService(service="db"))
@@ -205,7 +205,7 @@ async def test_instances_of_services_that_are_gone_are_followed_no_more_unless_s
     await replica._clock.advance(0.1)
     await asked
     woken: list[int] = []
-    client.watches.subscribe([(questions.MESH_INSTANCES, "db")], lambda: woken.append(1))
+    client.watches.subscribe([("told-mesh-instances", "db")], lambda: woken.append(1))
     server.execute(c.Deregister("n", "p"))
     server.execute(c.ConfigEntryDelete("service-resolver", "db", None, AT))
     rows.tell()

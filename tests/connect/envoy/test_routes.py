@@ -67,13 +67,6 @@ class TestRecorded:
         assert routes.inline(snapshot(one), one) == consul["typed_config"]["route_config"]
 
 
-def test_percent_signs_stay_unless_they_begin_a_command() -> None:
-    assert routes.escaped("100%") == "100%%"
-    assert routes.escaped("%REQ(x-a?y)% at %START_TIME(%s)%, 5% of 100%%") == (
-        "%REQ(x-a?y)% at %START_TIME(%s)%, 5%% of 100%%"
-    )
-
-
 def test_the_authority_is_rewritten_and_framing_is_left_alone() -> None:
     edits = {"Set": {"Host": "other", "Connection": "close"}, "Add": {"x-a": "1\n2"}, "Remove": ["host", "te"]}
     (route, _) = made_of({"Destination": {"RequestHeaders": edits, "ResponseHeaders": edits}})
