@@ -69,15 +69,19 @@ class Options:
 _PLAIN = Options()
 
 
-def has_faults(chain: Chain) -> bool:
-    """Whether a route of the chain has faults of its own."""
-    return any(
-        node.fault is not None
-        if isinstance(node, ResolverNode)
-        else isinstance(node, RouterNode)
-        and any(one.definition.destination is not None and one.definition.destination.fault for one in node.routes)
-        for node in chain.nodes.values()
-    )
+def has_faults(one: Outbound) -> bool:
+    """Whether a route of an upstream makes errors on purpose: its listener then needs the filter."""
+    if one.chain is None or one.extras.fault is not None:
+        return one.chain is not None
+    for node in one.chain.nodes.values():
+        if isinstance(node, ResolverNode) and node.fault is not None:
+            return True
+        if isinstance(node, RouterNode) and any(
+            route.definition.destination is not None and route.definition.destination.fault is not None
+            for route in node.routes
+        ):
+            return True
+    return False
 
 
 def uses_rds(one: Outbound) -> bool:
@@ -215,10 +219,8 @@ class _Compiler:
             http = definition.match.http if definition.match is not None else None
             to = definition.destination
             if to is not None and to.redirect is not None:
-                more = header_edits(None, to.response_headers)
-                if self._options.extras.fault is not None:
-                    more["typed_per_filter_config"] = faults.OFF
-                found.append({"match": matched(http), "redirect": redirect(to.redirect), **more})
+                edits = header_edits(None, to.response_headers)
+                found.append({"match": matched(http), "redirect": redirect(to.redirect), **edits})
             else:
                 found.append(self._forwarded(matched(http), self._chain.nodes[route.next], route, 0))
         return found
@@ -252,8 +254,9 @@ class _Compiler:
         if mirror is not None:
             action["request_mirror_policies"] = [mirror]
         more = header_edits(to.request_headers, to.response_headers) if to is not None else {}
-        if experiments.fault is not None:
-            more["typed_per_filter_config"] = {faults.NAME: faults.fault(experiments.fault)}
+        fault = experiments.fault or extras.fault
+        if fault is not None:
+            more["typed_per_filter_config"] = {faults.NAME: faults.fault(fault)}
         return {"match": match, "route": action, **more}
 
     def _mirrored(self, experiments: Experiments) -> Resource | None:
