@@ -43,6 +43,7 @@ _NAMES: dict[type, tuple[str, str]] = {
     commands.FederationStateSet: ("fsm.federation_state", ""),
     commands.CASet: ("fsm.ca", "set"),
     commands.CASerials: ("fsm.ca.leaf", ""),
+    commands.CAAdopt: ("fsm.ca", "adopt"),
     commands.CADrop: ("fsm.ca", "drop"),
     commands.ClusterInit: ("fsm.system_metadata", ""),
 }

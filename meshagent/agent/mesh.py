@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from meshagent.catalog.watch import Subscription
     from meshagent.connect.authority import Authority, AuthoritySettings
     from meshagent.connect.certs import CertificateFacts
+    from meshagent.connect.secondary import Primary
     from meshagent.metrics import Metrics
 
 __all__ = ["CHECK_ID", "Mesh"]
@@ -59,9 +60,10 @@ class Mesh:
         settings: AuthoritySettings | None,
         sign: Callable[[bytes], Awaitable[SignedLeaf]] | None = None,
         replica: MeshReplica | None = None,
+        primary: Primary | None = None,
     ) -> None:
         """With `settings` this agent is a server and signs itself; else `sign` asks one, and `replica` knows what the
-        servers tell."""
+        servers tell. With `primary` the roots are those of the primary datacenter."""
         self._agent = agent
         self._clock: Clock = agent.clock
         self._subscription: Subscription | None = None
@@ -70,7 +72,7 @@ class Mesh:
         if settings is not None:
             from meshagent.connect.authority import Authority  # servers only
 
-            self.authority = Authority(agent.store, agent.write, agent.clock, rng, agent.datacenter, settings)
+            self.authority = Authority(agent.store, agent.write, agent.clock, rng, agent.datacenter, settings, primary)
         ask = self.authority.sign if self.authority is not None else sign
         if ask is None:
             raise TypeError("a client needs a way to have its requests signed")
@@ -107,9 +109,15 @@ class Mesh:
             await self.authority.lead()
 
     def rpc_methods(self) -> dict[str, Handler]:
-        """What a server answers on the RPC port: `ca-sign`, a request (PEM) for a leaf."""
+        """What a server answers on the RPC port: `ca-sign`, a request (PEM) for a leaf, and what other datacenters
+        ask."""
         authority = self.authority
-        return {} if authority is None else {"ca-sign": lambda _, payload: authority.serve_sign(payload)}
+        if authority is None:
+            return {}
+        from meshagent.agent.primary import intermediate_methods
+
+        signing: dict[str, Handler] = {"ca-sign": lambda _, payload: authority.serve_sign(payload)}
+        return signing | intermediate_methods(self._agent, authority)
 
     def _roots(self) -> tuple[str, str]:
         table = self._agent.store.ca

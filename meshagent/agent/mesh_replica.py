@@ -11,11 +11,12 @@ Source: our own; questions in agent/rpc/questions.py. What may change here: whic
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from meshagent.agent.local import LocalState
 from meshagent.agent.registration import LocalService, Observer
 from meshagent.agent.rpc import questions
+from meshagent.catalog.gateway_services import GatewayService
 from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
 from meshagent.catalog.mesh_services import MeshService
 from meshagent.catalog.model import ServiceEntry
@@ -42,6 +43,16 @@ KINDS = (
     "service-resolver",
     "service-router",
     "service-splitter",
+)
+#: What is kept as it is told.
+_TOLD = frozenset(
+    {
+        questions.MESH_INSTANCES,
+        questions.SERVICE,
+        questions.GATEWAY_SERVICES,
+        questions.MESH_GATEWAYS,
+        questions.QUERY_CONNECT,
+    }
 )
 #: How long somebody waits for the first entries, and how often he looks.
 FIRST_S, LOOK_S = 4.0, 0.02
@@ -107,26 +118,34 @@ class MeshReplica(Observer):
 
     def instances(self, service: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
         """The instances that give mesh access to a service, followed from the first time on; their topic."""
-        lower = service.lower()
-        self._follow(questions.CONNECT, lower)
-        topics: tuple[Topic, ...] = (("connect", lower),)
-        try:
-            found, _ = self._rows.need(questions.CONNECT, lower)
-        except (NotYet, MeshError):
-            return (), topics
-        return found, topics
+        return self._told(questions.MESH_INSTANCES, service.lower())
+
+    def plain(self, service: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
+        """As `connect.told.Told.plain`, followed from the first time on, as the others."""
+        return self._told(questions.SERVICE, service.lower())
+
+    def behind(self, gateway: str) -> tuple[Iterable[GatewayService], tuple[Topic, ...]]:
+        """As `connect.told.Told.behind`."""
+        return self._told(questions.GATEWAY_SERVICES, gateway)
+
+    def gateways(self, datacenter: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
+        """As `connect.told.Told.gateways`."""
+        return self._told(questions.MESH_GATEWAYS, datacenter)
 
     def query(self, name: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
-        """What a prepared query finds that gives mesh access, followed from the first time on; its topic."""
-        self._follow(questions.QUERY_CONNECT, name)
-        topics: tuple[Topic, ...] = ((questions.QUERY_CONNECT, name),)
+        """What a prepared query finds that gives mesh access."""
+        return self._told(questions.QUERY_CONNECT, name)
+
+    # --- inside ------------------------------------------------------------------------------------------------
+
+    def _told(self, kind: str, name: str) -> tuple[Any, tuple[Topic, ...]]:
+        self._follow(kind, name)
+        topics: tuple[Topic, ...] = ((f"told-{kind}", name),)
         try:
-            found, _ = self._rows.need(questions.QUERY_CONNECT, name)
+            found, _ = self._rows.need(kind, name)
         except (NotYet, MeshError):
             return (), topics
         return found, topics
-
-    # --- inside ------------------------------------------------------------------------------------------------
 
     async def _until(self, known: Callable[[], bool], what: str) -> None:
         end = self._clock.monotonic() + FIRST_S
@@ -147,9 +166,9 @@ class MeshReplica(Observer):
     def _let_go(self, names: Iterable[str]) -> None:
         """Follow the instances of services that are gone no more: who still wants one follows it anew."""
         for name in names:
-            if self._pinned.pop((questions.CONNECT, name), None) is not None:
-                self._rows.unpin(questions.CONNECT, name)
-                self._store.watches.notify(("connect", name))
+            if self._pinned.pop((questions.MESH_INSTANCES, name), None) is not None:
+                self._rows.unpin(questions.MESH_INSTANCES, name)
+                self._store.watches.notify((f"told-{questions.MESH_INSTANCES}", name))
 
     def _changed(self, kind: str, name: str) -> None:
         if (kind, name) not in self._pinned:
@@ -170,8 +189,8 @@ class MeshReplica(Observer):
         if kind == questions.CONFIG_KIND:
             store.config.mirror(name, found)
             self._missing.discard(name)
-        elif kind in {questions.CONNECT, questions.QUERY_CONNECT}:
-            store.watches.notify((kind, name))
+        elif kind in _TOLD:
+            store.watches.notify((f"told-{kind}", name))
         elif kind == questions.PEER_ROOTS:
             store.peerings.mirror_bundles(found)
         elif kind == questions.MESH_SERVICES:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from meshagent.agent.mesh_replica import MeshReplica
     from meshagent.catalog.model import Service
     from meshagent.catalog.watch import Subscription
+    from meshagent.connect.parts import Leaf
 
 __all__ = ["Key", "Proxies", "Seen"]
 
@@ -59,11 +60,13 @@ class _Proxy:
             replica.query
             if replica is not None
             else lambda name: connect_rows(agent.store, name, agent.node_name, agent.datacenter),
+            replica,
         )
         self.snapshot: ProxySnapshot | None = None
         self.digest = ""
         self.used = now
-        self.service = ""
+        #: The services whose leafs it shows.
+        self.services: tuple[str, ...] = ()
         self.waiters: set[asyncio.Event] = set()
 
     def changed(self) -> None:
@@ -224,24 +227,40 @@ class Proxies:
                 await leafs.get(name, names)
             except MeshError as error:
                 log.warning("no leaf certificate yet: proxy=%s service=%s error=%s", key[1], name, error)
+        others = kind.speaks_for(self._entry(key).parts, name)
+        for other in others:
+            await self._mesh.require_intentions(other)
+        await asyncio.gather(*(self._leaf_of_other(key, other) for other in others))
         registered = self._registered(key)
         proxy = self._entry(key)
-        proxy.service = name
+        proxy.services = (name, *others)
         if proxy.snapshot is None:
-            leaf = leafs.held(name)
-            held = ("", "", "", "")
-            if leaf is not None:
-                held = (leaf.signed.chain, leaf.key, leaf.valid_after.isoformat(), leaf.valid_before.isoformat())
             proxy.snapshot = proxy.parts.build(
                 registered.service,
                 default_in_force(self.agent),
-                held,
+                self._held(name),
                 registered.locality,
                 registered.checks,
                 registered.host_address,
+                self._held,
             )
             proxy.digest = proxy.snapshot.digest()
         return proxy.snapshot, proxy.digest
+
+    async def _leaf_of_other(self, key: Key, service: str) -> None:
+        if self._mesh.leafs.index_of(service):
+            return
+        try:
+            await self._mesh.leafs.get(service)
+        except MeshError as error:
+            log.warning("no leaf certificate yet: proxy=%s service=%s error=%s", key[1], service, error)
+
+    def _held(self, service: str) -> Leaf:
+        """The leaf that is here, as snapshots have it."""
+        leaf = self._mesh.leafs.held(service)
+        if leaf is None:
+            return "", "", "", ""
+        return leaf.signed.chain, leaf.key, leaf.valid_after.isoformat(), leaf.valid_before.isoformat()
 
     async def _wait(self, key: Key, timeout_s: float) -> None:
         proxy = self._entry(key)
@@ -301,7 +320,7 @@ class Proxies:
 
     def _new_leaf(self, service: str) -> None:
         for proxy in self._proxies.values():
-            if proxy.service == service:
+            if service in proxy.services:
                 proxy.changed()
 
 

@@ -18,10 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from meshagent.agent.http.forwarding import Forwarder
-from meshagent.agent.http.request import Request, parse_query, unescape
-from meshagent.agent.http.response import StreamingResponse
-from meshagent.agent.http.settings import HttpSettings
+from meshagent.agent.primary import PrimaryDatacenter
 from meshagent.agent.replicated import (
     config_entries,
     listed_policies,
@@ -38,8 +35,6 @@ from meshagent.errors import InternalError, MeshError
 
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
-    from meshagent.agent.datacenters import Datacenters
-    from meshagent.agent.http.routes import Router
     from meshagent.catalog.store import Store
 
 __all__ = ["Replicator", "State", "Table", "tables"]
@@ -127,15 +122,12 @@ class State(msgspec.Struct):
 class Replicator:
     """That of a server in a secondary datacenter; `follow` runs for each table while it leads."""
 
-    def __init__(self, agent: Agent, datacenters: Datacenters, primary: str, *, token: Callable[[], str]) -> None:
+    def __init__(self, agent: Agent, primary: PrimaryDatacenter) -> None:
         acl = agent.config.acl
         self.tables = tables(acls=acl.enabled, tokens=acl.enable_token_replication)
-        self.state = State(source=primary if acl.enabled else "", tokens=acl.enable_token_replication)
+        self.state = State(source=primary.name if acl.enabled else "", tokens=acl.enable_token_replication)
         self._agent = agent
-        self._datacenters = datacenters
         self._primary = primary
-        self._token = token
-        self._settings = HttpSettings()
 
     async def follow(self, table: Table) -> None:
         """Copy a table again and again, for ever."""
@@ -150,10 +142,10 @@ class Replicator:
                     self.state.last_error, self.state.last_message = self._now(), f"{table.name}: {error}"
                     if str(error) != told:
                         told = str(error)
-                        log.warning("%s could not be copied from %s yet: %s", table.name, self._primary, error)
+                        log.warning("%s could not be copied from %s yet: %s", table.name, self._primary.name, error)
                 else:
                     if told:
-                        log.info("%s are copied from %s again", table.name, self._primary)
+                        log.info("%s are copied from %s again", table.name, self._primary.name)
                     pause_s, told = ROUND_S, ""
                     self.state.last_success = self._now()
                 await self._agent.clock.sleep(pause_s)
@@ -167,7 +159,7 @@ class Replicator:
         Raises:
             MeshError: the primary cannot be asked, or what it says cannot be written.
         """
-        body, now = await self._ask(table.path, f"index={index}&wait={_WAIT}" if index else "")
+        body, now = await self._primary.ask(table.path, f"index={index}&wait={_WAIT}" if index else "")
         if now != index:
             await self._apply(table, table.read(body))
         self.state.indexes[table.name] = now
@@ -190,14 +182,14 @@ class Replicator:
                 raise problem
             waiting = refused
         if changed:
-            log.info("%s were copied from %s: changes=%d", table.name, self._primary, changed)
+            log.info("%s were copied from %s: changes=%d", table.name, self._primary.name, changed)
 
     async def _change(self, table: Table, key: Any, there: Rows) -> commands.Command:
         if key not in there:
             return table.delete(key)
         if table.complete is None:
             return table.write(there[key])
-        body, _ = await self._ask(f"{table.complete_path}{key}", "")
+        body, _ = await self._primary.ask(f"{table.complete_path}{key}", "")
         return table.write(table.complete(body))
 
     def _dated(self, command: commands.Command) -> commands.Command:
@@ -205,32 +197,6 @@ class Replicator:
         if isinstance(command, commands.ConfigEntrySet | commands.ConfigEntryDelete):
             return msgspec.structs.replace(command, at=self._agent.clock.now().isoformat())
         return command
-
-    async def _ask(self, path: str, query: str) -> tuple[bytes, int]:
-        """(the body, the index) of what the primary answers."""
-        token = self._token()
-        if not token and self._agent.config.acl.enabled:
-            raise InternalError("acl.tokens.replication is not set")
-        router: Router = self._agent.extras["router"]
-        found = router.find(path)
-        if found is None:
-            raise InternalError(f"there is no endpoint {path}")
-        request = Request(
-            "GET", path, parse_query(query), {"X-Consul-Token": token} if token else {}, name=unescape(found.name)
-        )
-        forwarder = Forwarder(self._datacenters.upstream(self._primary), self._settings, b"")
-        answer = await forwarder.answer(found.methods["GET"], request)
-        if isinstance(answer, StreamingResponse):
-            raise InternalError(f"{path} is not answered in one piece")
-        if answer.status != 200:
-            said = answer.body[:200].decode("utf-8", "replace")
-            raise InternalError(f"{self._primary} answers {answer.status} to {path}: {said}")
-        lines = (line.partition(": ") for line in answer.head.decode("latin-1").split("\r\n"))
-        headers = {name.lower(): value for name, _, value in lines}
-        if headers.get("x-consul-results-filtered-by-acls") == "true":  # what is hidden must not be taken for gone
-            raise InternalError(f"the replication token may not see everything of {path} in {self._primary}")
-        index = headers.get("x-consul-index", "")
-        return answer.body, int(index) if index.isdigit() else 0
 
     def _now(self) -> str:
         return self._agent.clock.now().isoformat(timespec="seconds").replace("+00:00", "Z")

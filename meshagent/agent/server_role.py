@@ -29,12 +29,14 @@ from meshagent.agent.datacenters import Datacenters
 from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.agent.entry_bootstrap import bootstrap_entries
 from meshagent.agent.event_wire import NEW_LEADER
+from meshagent.agent.federation import Federation, federation_methods
 from meshagent.agent.fsm_metrics import MeasuredStore
 from meshagent.agent.gossip.member import Status
 from meshagent.agent.leadership import Duty, Leadership, drop_history, init_cluster, init_federation, reap_tombstones
 from meshagent.agent.mesh import Mesh
 from meshagent.agent.operator_calls import all_methods
 from meshagent.agent.peering.service import PeeringService
+from meshagent.agent.primary import PrimaryDatacenter
 from meshagent.agent.reconcile_keeper import ReconcileKeeper
 from meshagent.agent.rejoin import check_age, keep_seen
 from meshagent.agent.replication import Replicator
@@ -109,11 +111,6 @@ class ServerRole:
         agent.extras |= {"raft": cluster.raft, "leader_calls": cluster.leader_calls}
         if cluster.peers is not None:
             agent.extras["peers"] = cluster.peers
-        mesh = None
-        if self._config.connect.enabled or Issuer.wanted(self._config):
-            mesh = agent.extras["mesh"] = Mesh(agent, settings.authority_settings(self._config))
-        if self._config.peering.enabled and mesh is not None and mesh.authority is not None:
-            self.peering = PeeringService(agent, mesh.authority, settings.authority_settings(self._config).sealing)
         self.datacenters = agent.extras["datacenters"] = Datacenters(
             pools,
             identity=lambda: cluster.identity,
@@ -123,12 +120,16 @@ class ServerRole:
             rng=agent.rng,
             metrics=agent.metrics,
         )
-        replicator = None
+        replicator = primary = None
         if agent.config.primary_datacenter not in ("", agent.datacenter):
-            primary = agent.extras["primary"] = str(agent.config.primary_datacenter)
-            replicator = agent.extras["replicator"] = Replicator(
-                agent, self.datacenters, primary, token=lambda: _replication_token(agent)
-            )
+            name = agent.extras["primary"] = str(agent.config.primary_datacenter)
+            primary = PrimaryDatacenter(agent, self.datacenters, name, lambda: _replication_token(agent))
+            replicator = agent.extras["replicator"] = Replicator(agent, primary)
+        mesh = None
+        if self._config.connect.enabled or Issuer.wanted(self._config):
+            mesh = agent.extras["mesh"] = Mesh(agent, settings.authority_settings(self._config), primary=primary)
+        if self._config.peering.enabled and mesh is not None and mesh.authority is not None:
+            self.peering = PeeringService(agent, mesh.authority, settings.authority_settings(self._config).sealing)
         self.autopilot = agent.extras["autopilot"] = AutopilotKeeper(agent)
         self.reconcile = ReconcileKeeper(agent)
         self.bootstrap = BootstrapKeeper(agent, cluster.ask)
@@ -144,6 +145,7 @@ class ServerRole:
             ),
             duties=(
                 ("federation state", lambda: init_federation(agent)),
+                ("mesh gateways of other datacenters", Federation(agent, self.datacenters).run),
                 ("config entries", lambda: bootstrap_entries(agent, agent.config)),
                 ("history", lambda: drop_history(agent)),
                 ("reconcile", self.reconcile.run),
@@ -162,7 +164,7 @@ class ServerRole:
         cluster.serve({**server_methods(agent), **all_methods(agent), **self.bootstrap.methods()})
         cluster.serve({**self.serving.methods, **(mesh.rpc_methods() if mesh is not None else {})})
         everywhere = agent.extras["sidecars"] = Everywhere(agent, lambda: cluster.server.links, cluster.link)
-        cluster.serve(everywhere.methods())
+        cluster.serve({**everywhere.methods(), **federation_methods(agent)})
         if mesh is not None and mesh.authority is not None and Issuer.wanted(self._config):
             self.issuer = Issuer(agent, mesh.authority, pools)
             cluster.serve(self.issuer.methods())

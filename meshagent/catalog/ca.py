@@ -137,6 +137,25 @@ class ConnectCA:
         if gone:
             self._changed(index)
 
+    def adopt(self, command: commands.CAAdopt, index: int) -> bool:
+        """Trust another datacenter's roots in place of all that are here. False when `expect` does not hold."""
+        if command.expect != self.roots_index:
+            return False
+        self.cluster_id = command.cluster_id
+        held, self.roots = self.roots, {}
+        for root in command.roots:
+            old = held.get(root.id)
+            row = msgspec.structs.replace(root, create_index=index, modify_index=index)
+            if old is not None:
+                kept = msgspec.structs.replace(row, create_index=old.create_index, modify_index=old.modify_index)
+                row = old if kept == old else msgspec.structs.replace(row, create_index=old.create_index)
+            self.roots[root.id] = row
+        if command.key is not None:
+            self.keys = {command.key.root_id: command.key}
+        self.keys = {root_id: key for root_id, key in self.keys.items() if root_id in self.roots}
+        self._changed(index)
+        return True
+
     def _rotate(self, root: CARoot, key: CAKey | None, at: str, index: int) -> None:
         self.roots = {
             held.id: msgspec.structs.replace(

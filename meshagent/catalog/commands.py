@@ -28,7 +28,7 @@ from meshagent.catalog.acl.commands import (
 from meshagent.catalog.autopilot.configuration import AutopilotConfig
 from meshagent.catalog.ca import CAConfig, CAKey, CARoot
 from meshagent.catalog.entries.table import ConfigEntry
-from meshagent.catalog.model import Check, CoordinateRow, Node, PreparedQuery, Service, Session
+from meshagent.catalog.model import Check, CoordinateRow, Node, PreparedQuery, Service, ServiceEntry, Session
 from meshagent.catalog.peering.commands import PeeringCommand
 from meshagent.catalog.txn_ops import TxnCheck, TxnKV, TxnNode, TxnOp, TxnService
 from meshagent.errors import CorruptData
@@ -48,6 +48,7 @@ __all__ = [
     "AclTokensUsed",
     "Authored",
     "AutopilotSet",
+    "CAAdopt",
     "CADrop",
     "CASerials",
     "CASet",
@@ -245,6 +246,19 @@ class CADrop(msgspec.Struct, frozen=True, array_like=True, tag=102):  # since 0.
     roots: tuple[str, ...]
 
 
+class CAAdopt(msgspec.Struct, frozen=True, array_like=True, tag=103):  # since 0.3
+    """Trust the roots of the primary datacenter and no others, if the roots here are still those of index `expect`.
+
+    `roots` are all of them; among the intermediates of the active one is this datacenter's own, whose private key is
+    `key` (None: the one that is here). `cluster_id` is the primary's. Result: whether it was written.
+    """
+
+    cluster_id: str
+    roots: tuple[CARoot, ...]
+    expect: int
+    key: CAKey | None = None
+
+
 class ClusterInit(msgspec.Struct, frozen=True, array_like=True, tag=80):  # since 0.1
     """Give the cluster its id, unless it has one. Result: the id it has."""
 
@@ -262,10 +276,14 @@ class AutopilotSet(msgspec.Struct, frozen=True, array_like=True, tag=90):  # sin
 
 
 class FederationStateSet(msgspec.Struct, frozen=True, array_like=True, tag=91):  # since 0.1
-    """Write what a datacenter says of itself, at the time `updated_at` (RFC 3339). Result: None."""
+    """Write what a datacenter says of itself, at the time `updated_at` (RFC 3339). Result: None.
+
+    `mesh_gateways` are those of another datacenter, with their checks.
+    """
 
     datacenter: str
     updated_at: str
+    mesh_gateways: tuple[ServiceEntry, ...] = ()
 
 
 class ManualIPsSet(msgspec.Struct, frozen=True, array_like=True, tag=92):  # since 0.1
@@ -337,6 +355,7 @@ Command = (
     | ConfigEntryDelete
     | CASet
     | CASerials
+    | CAAdopt
     | CADrop
     | ClusterInit
     | AutopilotSet

@@ -84,7 +84,7 @@ class ConfigEntries:
 
     def of_kind(self, kind: str) -> list[Entry]:
         """The entries of a kind, by name."""
-        return [self.entries[key] for key in sorted(self.entries) if key[0] == kind]
+        return [self.entries[key] for key in sorted(key for key in self.entries if key[0] == kind)]
 
     def all(self) -> list[Entry]:
         """All entries, by kind and name."""

@@ -1,7 +1,8 @@
-"""Federation states: what each datacenter says of its ways in, here of one datacenter only.
+"""Federation states: what each datacenter says of its ways in.
 
-Source: surface row IN6. A leader writes the row of its datacenter once; the mesh gateways in it are read from the
-catalog when somebody asks. What may change here: fields of the row may be added with a default.
+Source: surface row IN6. A leader writes the row of its datacenter once, whose mesh gateways are read from the catalog
+when somebody asks, and those of the others whenever their mesh gateways change (`agent/federation.py`). What may change
+here: fields of the row may be added with a default.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from meshagent.catalog import commands
 from meshagent.catalog.federation_state import FederationState
 from meshagent.catalog.watch import Watches
 
-__all__ = ["FederationStates"]
+__all__ = ["OTHERS", "FederationStates"]
+
+#: Stands for all other datacenters.
+OTHERS = "*"
 
 
 class FederationStates:
@@ -31,8 +35,11 @@ class FederationStates:
             primary_modify_index=index,
             create_index=index if old is None else old.create_index,
             modify_index=index,
+            mesh_gateways=command.mesh_gateways,
         )
         self._watches.notify("federation-states")
+        self._watches.notify(("federation-state", command.datacenter))
+        self._watches.notify(("federation-state", OTHERS))
 
     def load(self, rows: Iterable[FederationState]) -> None:
         """Fill the table from a snapshot."""

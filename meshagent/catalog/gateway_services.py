@@ -9,6 +9,7 @@ What may change here: fields of later Consul releases.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from meshagent.catalog.entries.entry import Entry, Part
@@ -16,12 +17,22 @@ from meshagent.catalog.entries.graph import protocol_of
 from meshagent.catalog.entries.ingress_gateway import IngressGateway
 from meshagent.catalog.entries.service_defaults import ServiceDefaults
 from meshagent.catalog.entries.terminating_gateway import LinkedService, TerminatingGateway
-from meshagent.catalog.model import always
+from meshagent.catalog.model import ServiceEntry, always
+from meshagent.catalog.watch import Topic
 
 if TYPE_CHECKING:
     from meshagent.catalog.store import Store
 
-__all__ = ["GatewayService", "gateway_services", "gateways_of", "has_wildcard", "last_change"]
+__all__ = [
+    "NO_GATEWAYS",
+    "GatewayService",
+    "behind",
+    "gateway_services",
+    "gateways_for",
+    "gateways_of",
+    "has_wildcard",
+    "last_change",
+]
 
 #: The servers' own service is behind no gateway.
 _OWN = "consul"
@@ -65,6 +76,21 @@ def gateway_services(store: Store, gateway: str) -> list[GatewayService]:
     return sorted(rows, key=lambda row: (row.service.name, row.port))
 
 
+def behind(store: Store, gateway: str) -> tuple[tuple[GatewayService, ...], tuple[Topic, ...]]:
+    """The services behind a terminating gateway, and the topics of a change."""
+    entry = store.config.lookup().get(TerminatingGateway, gateway)
+    topics: list[Topic] = [("config-entry", f"terminating-gateway/{gateway.lower()}")]
+    services = entry.services or () if entry is not None else ()
+    for service in services:
+        if service.name == "*":
+            topics.append("services")
+        else:
+            lower = service.name.lower()
+            topics += [("service", lower), ("config-entry", f"service-defaults/{lower}")]
+    rows = _terminating(store, entry) if entry is not None else []
+    return tuple(sorted(rows, key=lambda row: row.service.name)), tuple(topics)
+
+
 def last_change(store: Store) -> int:
     """The index at which something last came to stand behind a gateway, or changed there."""
     found = [
@@ -89,6 +115,52 @@ def gateways_of(store: Store, service: str) -> list[str]:
         for gateway in store.config.lookup().all(IngressGateway)
         if any(row.service.name.lower() == service.lower() for row in _ingress(store, gateway))
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Gateways:
+    """Gateways, the index of their last change (0 where there are none), and the topics of a change."""
+
+    rows: list[ServiceEntry]
+    index: int
+    topics: tuple[Topic, ...]
+
+
+NO_GATEWAYS = Gateways([], 0, ())
+
+
+def gateways_for(store: Store, service: str, *, checks: bool = True) -> Gateways:
+    """The terminating gateways that give mesh access to a service, beside sidecars or in their place."""
+    names, topics = _speaking_for(store, service.lower())
+    index = store.config.gateway_index if names else 0
+    rows: list[ServiceEntry] = []
+    for name in names:
+        own: Topic = ("service-health" if checks else "service", name.lower())
+        entries = store.registrations.entries(name, checks=checks)
+        rows += [one for one in entries if one.service.kind == "terminating-gateway"]
+        index, topics = max(index, store.registrations.index(own)), (*topics, own)
+    return Gateways(rows, index, topics)
+
+
+def _speaking_for(store: Store, lower: str) -> tuple[list[str], tuple[Topic, ...]]:
+    """Names of the terminating gateways of a service. A wildcard covers the plain services without mesh access of
+    their own, here as in `gateway_services`."""
+    found, wildcard = [], False
+    for gateway in store.config.lookup().all(TerminatingGateway):
+        names = {one.name.lower() for one in gateway.services or ()}
+        if lower in names:
+            found.append(gateway.name)
+        elif "*" in names:
+            wildcard = True
+            if _is_plain(store, lower) and not store.registrations.has(lower, connect=True):
+                found.append(gateway.name)
+    topics: tuple[Topic, ...] = (("config-kind", "terminating-gateway"),)
+    return found, (*topics, ("service", lower)) if wildcard else topics
+
+
+def _is_plain(store: Store, lower: str) -> bool:
+    rows = store.registrations.entries(lower, checks=False)
+    return lower != _OWN and any(not row.service.kind for row in rows)
 
 
 def _ingress(store: Store, gateway: IngressGateway) -> list[GatewayService]:

@@ -14,7 +14,14 @@ import msgspec
 
 from meshagent.catalog.coordinates import sort_by_distance as _sort_by_distance
 from meshagent.catalog.entries.entry import Entry
-from meshagent.catalog.gateway_services import GatewayService, gateways_of, has_wildcard, last_change
+from meshagent.catalog.gateway_services import (
+    NO_GATEWAYS,
+    GatewayService,
+    gateways_for,
+    gateways_of,
+    has_wildcard,
+    last_change,
+)
 from meshagent.catalog.gateway_services import gateway_services as _gateway_services
 from meshagent.catalog.model import (
     Check,
@@ -139,15 +146,7 @@ def _tagged(service: Service, wanted: Sequence[str]) -> bool:
     return all(tag.lower() in have for tag in wanted)
 
 
-def _instances(
-    registrations: Registrations,
-    name: str,
-    tags: Sequence[str],
-    connect: bool,
-    node_meta: Mapping[str, str] | None,
-    checks: bool,
-) -> list[ServiceEntry]:
-    entries = registrations.entries(name, connect=connect, checks=checks)
+def _kept(entries: list[ServiceEntry], tags: Sequence[str], node_meta: Mapping[str, str] | None) -> list[ServiceEntry]:
     if tags:
         entries = [entry for entry in entries if _tagged(entry.service, tags)]
     if node_meta:
@@ -190,9 +189,9 @@ def service_nodes(
     index, topics = _service_index(registrations, name, kind, ("services", "nodes"))
     if peer and not index:  # as Consul counts it: nothing is known of that peer, so the tables here stand in
         index = max(store.registrations.index("services"), store.registrations.index("nodes"))
-    return Result(
-        _instances(registrations, name, tags, connect, node_meta, checks=False), index or 1, _topics(peer, *topics)
-    )
+    gateways = gateways_for(store, name, checks=False) if connect and not peer else NO_GATEWAYS
+    rows = _kept([*registrations.entries(name, connect=connect, checks=False), *gateways.rows], tags, node_meta)
+    return Result(rows, max(index, gateways.index) or 1, (*_topics(peer, *topics), *gateways.topics))
 
 
 # --- health ----------------------------------------------------------------------------------------------------
@@ -212,10 +211,11 @@ def health_service(
     registrations = store.place(peer)
     kind = "connect" if connect else "service-health"
     index, topics = _service_index(registrations, name, kind, ("services", "nodes", "checks"))
-    entries = _instances(registrations, name, tags, connect, node_meta, checks=True)
+    gateways = gateways_for(store, name) if connect and not peer else NO_GATEWAYS
+    entries = _kept([*registrations.entries(name, connect=connect), *gateways.rows], tags, node_meta)
     if passing:
         entries = [entry for entry in entries if all(check.status == "passing" for check in entry.checks)]
-    return Result(entries, index or 1, _topics(peer, *topics))
+    return Result(entries, max(index, gateways.index) or 1, (*_topics(peer, *topics), *gateways.topics))
 
 
 def health_node(store: Store, node: str, peer: str = "") -> Result[list[Check]]:

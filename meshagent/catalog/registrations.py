@@ -548,6 +548,8 @@ class Registrations:
         mesh = connect_name(service)
         if mesh:
             self._touch(("connect", mesh.lower()), index)
+        elif service.kind:
+            self._watches.notify(("service-kind", service.kind))
 
     def _touch_check(self, node: str, check: Check, index: int, was: str = "") -> None:
         self._touch("checks", index)

@@ -246,6 +246,7 @@ _APPLY: dict[type, Callable[[Store, Any, int], Any]] = {
     commands.ConfigEntryDelete: Store._delete_entry,
     commands.CASet: lambda store, command, index: store.ca.set(command, index),
     commands.CASerials: lambda store, command, index: store.ca.take_serials(command, index),
+    commands.CAAdopt: lambda store, command, index: store.ca.adopt(command, index),
     commands.CADrop: lambda store, command, index: store.ca.drop(command, index),
     commands.ClusterInit: Store._init_cluster,
     commands.FederationStateSet: lambda store, command, index: store.federation.set(command, index),

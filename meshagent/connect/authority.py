@@ -28,6 +28,7 @@ from meshagent.connect.ca_config import CASettings
 from meshagent.connect.gateways.names import may_bear
 from meshagent.connect.root_process import build_apart
 from meshagent.connect.sealing import SealingKey, open_key, seal_key
+from meshagent.connect.secondary import Primary, Secondary
 from meshagent.connect.signing_limit import SigningLimit
 from meshagent.connect.vault import Vault, is_credentials, parse_vault
 from meshagent.connect.vault_roots import build_vault_root, intermediate_ends_soon, sign_in_vault
@@ -73,7 +74,9 @@ class Authority:
         rng: random.Random,
         datacenter: str,
         settings: AuthoritySettings,
+        primary: Primary | None = None,
     ) -> None:
+        """With `primary` this is the authority of a secondary datacenter."""
         self._store = store
         self._write = write
         self._clock = clock
@@ -85,6 +88,9 @@ class Authority:
         self._parsed: tuple[int, CASettings] = (-1, CASettings())
         self._key: tuple[str, bytes] = ("", b"")
         self._held_vault: tuple[str, Vault] | None = None
+        self.secondary: Secondary | None = None
+        if primary is not None:
+            self.secondary = Secondary(store, write, clock, primary, self.settings, settings.sealing)
 
     # --- what the leader does ----------------------------------------------------------------------------------
 
@@ -100,12 +106,10 @@ class Authority:
                 provider = self._settings.provider
                 config = {**ca_config.DEFAULTS, **self._settings.config} if provider == "consul" else {}
                 config = ca_config.without_secrets(config or dict(self._settings.config))
-                cluster_id = self._store.cluster_id or await self._write(
-                    ClusterInit(self._settings.cluster_id or new_uuid())
-                )
+                cluster_id = "" if self.secondary is not None else await self._cluster_id()
                 await self._write(CASet(CAConfig(provider, config), 0, self._at(), cluster_id=cluster_id))
             config_row = table.config
-            if config_row is None or table.active is not None:
+            if config_row is None or table.active is not None or self.secondary is not None:
                 return
             if config_row.provider == "vault":
                 wanted = {**config_row.config, **self._settings.config}
@@ -117,6 +121,10 @@ class Authority:
             settings = ca_config.parse({**config_row.config, **_secrets(self._settings.config)})
             built = await self._build(settings, apart=True)
             await self._store_root(config_row, built, settings)
+
+    async def _cluster_id(self) -> str:
+        held = self._store.cluster_id
+        return held or str(await self._write(ClusterInit(self._settings.cluster_id or new_uuid())))
 
     async def configure(self, provider: str, config: Mapping[str, Any], force: bool) -> None:
         """Take a new configuration, with another root if it needs one.
@@ -130,6 +138,9 @@ class Authority:
             raise InternalError(problem)
         settings = ca_config.parse(config)
         table = self._store.ca
+        if self.secondary is not None:
+            await self._configure_secondary(self.secondary, provider, config, settings)
+            return
         async with self._changing:
             old_row = table.config
             active = table.active
@@ -150,6 +161,19 @@ class Authority:
             if active is not None and active_key is not None and not force:
                 built = await self._cross_signed(built, active, active_key)
             await self._store_root(msgspec.structs.replace(row, modify_index=expect), built, settings)
+
+    async def _configure_secondary(
+        self, secondary: Secondary, provider: str, config: Mapping[str, Any], settings: CASettings
+    ) -> None:
+        """Take a configuration where roots are the primary's: it says how the intermediate and leafs are made."""
+        if provider != "consul":
+            raise InternalError(f"error configuring provider: a secondary datacenter signs itself, not by {provider}")
+        if settings.private_key or settings.root_cert:
+            raise InternalError("error configuring provider: the root is that of the primary datacenter")
+        async with self._changing:
+            expect = self._store.ca.config.modify_index if self._store.ca.config is not None else 0
+            await self._commit(CASet(CAConfig(provider, ca_config.without_secrets(config)), expect, self._at()))
+        await secondary.renew()
 
     async def keep_house(self) -> None:
         """Drop roots that have outlived their leafs, and tell of one that nears its end. On the leader."""
@@ -231,6 +255,29 @@ class Authority:
         return ca.service_identity(
             request_pem, trust_domain, datacenter, lambda service, name: may_bear(entries, service, name)
         )
+
+    async def sign_intermediate(self, request_pem: bytes) -> str:
+        """The certificate (PEM) that a secondary datacenter signs its leafs with, for its request.
+
+        Raises:
+            InternalError: this is no primary datacenter.
+            Unavailable: there is no root yet, or its key is not here.
+            MeshError: a request that is not to be signed.
+        """
+        table = self._store.ca
+        if self.secondary is not None:
+            raise InternalError("intermediates are signed by the primary datacenter only")
+        if table.active is None:
+            raise Unavailable("the certificate authority has no root yet, try again in a moment")
+        serial, _ = await self._write(CASerials())
+        root = table.active
+        key = self.key_of(root) if root is not None else b""
+        if root is None or is_credentials(key):
+            raise InternalError("intermediates of other datacenters are signed by the built-in provider only")
+        life = self.settings().intermediate_life
+        pem = ca.sign_intermediate(request_pem, table.trust_domain, root, key, life, serial, self._clock.now())
+        log.info("intermediate certificate signed for another datacenter: serial=%d", serial)
+        return pem
 
     async def serve_sign(self, payload: bytes) -> bytes:
         """`sign` for the RPC port: a request (PEM) in, an encoded `SignedLeaf` out."""
@@ -326,6 +373,8 @@ class Authority:
         while True:
             try:
                 await self.initialise()
+                if self.secondary is not None:
+                    await self.secondary.follow()
                 await self.keep_house()
                 pause_s = HOUSEKEEPING_S
             except MeshError as error:

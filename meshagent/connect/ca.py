@@ -11,6 +11,7 @@ that a client of Consul reads from a root or leaf.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections.abc import Callable, Iterable
@@ -37,6 +38,8 @@ __all__ = [
     "server_identity",
     "service_identity",
     "sign",
+    "sign_intermediate",
+    "signing_certificate",
 ]
 
 #: What every root of the built-in provider is called.
@@ -250,8 +253,8 @@ def sign(
     """The certificate of a request for what the authority vouches for. Raises RemoteProtocolError."""
     from meshagent.connect import certs
 
-    root_pem, uri, names = root.root_cert.encode(), vouched.uri, vouched.names
-    pem = certs.service_leaf(request_pem, root_pem, key, serial, now, life, uri, names)
+    issuer, uri, names = signing_certificate(root).encode(), vouched.uri, vouched.names
+    pem = certs.service_leaf(request_pem, issuer, key, serial, now, life, uri, names)
     return _signed(pem, root, spiffe.parse(uri).name, uri, serial, index)
 
 
@@ -269,6 +272,44 @@ def _signed(pem: bytes, root: CARoot, name: str, uri: str, serial: int, index: i
         index=index,
         root_id=root.id,
     )
+
+
+def sign_intermediate(
+    request_pem: bytes,
+    trust_domain: str,
+    root: CARoot,
+    key: bytes,
+    life: timedelta,
+    serial: int,
+    now: datetime,
+) -> str:
+    """The intermediate (PEM) of another datacenter for its request.
+
+    Raises:
+        RemoteProtocolError: no usable request.
+        BadRequest: it asks for anything but the trust domain itself.
+    """
+    from meshagent.connect import certs
+    from meshagent.connect.intermediates import intermediate
+
+    uri, names = certs.requested(request_pem)
+    if names or uri != spiffe.format(spiffe.SpiffeID(trust_domain, spiffe.AUTHORITY)):
+        raise BadRequest(f"the CSR of an intermediate must be for spiffe://{trust_domain} alone")
+    return intermediate(request_pem, root.root_cert.encode(), key, serial, now, life, uri).decode("ascii")
+
+
+def signing_certificate(root: CARoot) -> str:
+    """The certificate (PEM) whose key signs leafs: the root's own, or an intermediate of another datacenter."""
+    return _signing(root.root_cert, root.intermediates, root.signing_key_id)
+
+
+@functools.lru_cache(maxsize=8)
+def _signing(root_cert: str, intermediates: tuple[str, ...], signing_key_id: str) -> str:
+    from meshagent.connect import certs
+
+    found = (pem for pem in intermediates if certs.facts(pem.encode()).subject_key_id == signing_key_id)
+    own = certs.facts(root_cert.encode()).subject_key_id == signing_key_id
+    return root_cert if own else next(found, root_cert)
 
 
 def outlived(roots: Iterable[CARoot], settings: CASettings, now: datetime) -> tuple[str, ...]:

@@ -56,10 +56,10 @@ CROSS_SIGNED_LIFE = timedelta(days=7)
 _CURVES: dict[int, type[ec.EllipticCurve]] = {
     224: ec.SECP224R1, 256: ec.SECP256R1, 384: ec.SECP384R1, 521: ec.SECP521R1,
 }  # fmt: skip
-_CA_USAGE = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
+CA_USAGE = x509.KeyUsage(True, False, False, False, False, True, True, False, False)
 _LEAF_USAGE = x509.KeyUsage(True, False, True, True, True, False, False, False, False)
 _BOTH_WAYS = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH)
-_EMPTY_NAME = x509.Name([])
+EMPTY_NAME = x509.Name([])
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +164,8 @@ def root(key_pem: bytes, common_name: str, uri: str, serial: int, now: datetime,
     name = _name(common_name)
     own_id = key_id(key.public_key())
     builder = (
-        _builder(name, name, key.public_key(), serial, now, now + life)
-        .add_extension(_CA_USAGE, critical=True)
+        builder_of(name, name, key.public_key(), serial, now, now + life)
+        .add_extension(CA_USAGE, critical=True)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier(own_id), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier(own_id, None, None), critical=False)
@@ -179,8 +179,8 @@ def cross_sign(new_root: bytes, old_root: bytes, old_key: bytes, serial: int, no
     new, old, key = load_certificate(new_root), load_certificate(old_root), load_key(old_key)
     end = min(now + CROSS_SIGNED_LIFE, old.not_valid_after_utc)
     builder = (
-        _builder(new.subject, old.subject, new.public_key(), serial, now - BACKDATE, end)
-        .add_extension(_CA_USAGE, critical=True)
+        builder_of(new.subject, old.subject, new.public_key(), serial, now - BACKDATE, end)
+        .add_extension(CA_USAGE, critical=True)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier(subject_key_id(new)), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier(subject_key_id(old), None, None), critical=False)
@@ -208,12 +208,12 @@ def service_leaf(
     Raises:
         RemoteProtocolError: no request, or its signature does not fit its key.
     """
-    asked, _ = _load_request(request_pem)
+    asked, _ = load_request(request_pem)
     issuer, key = load_certificate(issuer_certificate), load_key(issuer_key)
     start = now - BACKDATE
     end = min(start + life, issuer.not_valid_after_utc)
     builder = (
-        _builder(_EMPTY_NAME, issuer.subject, asked.public_key(), serial, start, end)
+        builder_of(EMPTY_NAME, issuer.subject, asked.public_key(), serial, start, end)
         .add_extension(_LEAF_USAGE, critical=True)
         .add_extension(x509.ExtendedKeyUsage(_BOTH_WAYS), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -231,7 +231,7 @@ def request(key_pem: bytes, uri: str, names: Sequence[str] = ()) -> bytes:
         BadRequest: a name that is none.
     """
     key = load_key(key_pem)
-    builder = x509.CertificateSigningRequestBuilder().subject_name(_EMPTY_NAME)
+    builder = x509.CertificateSigningRequestBuilder().subject_name(EMPTY_NAME)
     builder = builder.add_extension(_alternatives(names, uri), critical=False)
     return builder.sign(key, digest_for(key)).public_bytes(serialization.Encoding.PEM)
 
@@ -251,7 +251,7 @@ def requested(request_pem: bytes) -> tuple[str, list[str]]:
     Raises:
         RemoteProtocolError: no request, a wrong signature, not exactly one URI, or too many names.
     """
-    asked, uris = _load_request(request_pem)
+    asked, uris = load_request(request_pem)
     if len(uris) != 1:
         raise RemoteProtocolError(f"the request names {len(uris)} URIs, exactly one is wanted")
     names: list[str] = []
@@ -277,7 +277,8 @@ def _alternatives(names: Sequence[str], uri: str) -> x509.SubjectAlternativeName
     return x509.SubjectAlternativeName([*found, x509.UniformResourceIdentifier(uri)])
 
 
-def _load_request(pem: bytes) -> tuple[x509.CertificateSigningRequest, list[str]]:
+def load_request(pem: bytes) -> tuple[x509.CertificateSigningRequest, list[str]]:
+    """(a request that is signed by its key, the URIs it asks for). Raises RemoteProtocolError."""
     try:
         asked = x509.load_pem_x509_csr(_bounded(pem))
         valid = asked.is_signature_valid
@@ -380,9 +381,10 @@ def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
 
 
-def _builder(
+def builder_of(
     subject: x509.Name, issuer: x509.Name, public_key: object, serial: int, start: datetime, end: datetime
 ) -> x509.CertificateBuilder:
+    """One without extensions yet."""
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -11,13 +11,14 @@ from typing import Any
 
 import msgspec
 
+from meshagent.catalog.entries.service_resolver import Subset
 from meshagent.catalog.model import Locality, Service, ServiceEntry
 from meshagent.connect.chain import Target
 from meshagent.connect.snapshot import Endpoint
 from meshagent.connect.transparent import MODE
 from meshagent.errors import MeshError
 
-__all__ = ["sorted_out"]
+__all__ = ["at_wan", "sorted_out", "through_gateways"]
 
 
 def sorted_out(rows: Iterable[ServiceEntry], target: Target) -> tuple[tuple[Endpoint, ...], tuple[Endpoint, ...]]:
@@ -35,9 +36,10 @@ def sorted_out(rows: Iterable[ServiceEntry], target: Target) -> tuple[tuple[Endp
     good: list[Endpoint] = []
     bad: list[Endpoint] = []
     for entry in rows:
-        if matches is not None and not matches(entry):
-            continue
         service = entry.service
+        # A gateway speaks for every subset: the server name says which.
+        if matches is not None and service.kind != "terminating-gateway" and not matches(entry):
+            continue
         statuses = {check.status for check in entry.checks}
         warning = "warning" in statuses
         weight = service.weights.warning if warning else service.weights.passing
@@ -52,6 +54,25 @@ def sorted_out(rows: Iterable[ServiceEntry], target: Target) -> tuple[tuple[Endp
         else:
             bad.append(msgspec.structs.replace(found, status="critical"))
     return tuple(sorted(good, key=_at)), tuple(sorted(bad, key=_at))
+
+
+def through_gateways(
+    rows: Iterable[ServiceEntry], target: Target, *, remote: bool
+) -> tuple[tuple[Endpoint, ...], tuple[Endpoint, ...]]:
+    """The same for mesh gateways that lead to a target: `remote` ones are dialled at their WAN address."""
+    everyone = msgspec.structs.replace(target, instances=Subset())
+    return sorted_out([at_wan(row) for row in rows] if remote else rows, everyone)
+
+
+def at_wan(row: ServiceEntry) -> ServiceEntry:
+    """A gateway at its WAN address, else at its node's."""
+    service = row.service
+    tagged = (service.tagged_addresses or {}).get("wan")
+    if tagged is not None and tagged.address:
+        place = (tagged.address, tagged.port or service.port)
+    else:
+        place = (service.address or (row.node.tagged_addresses or {}).get("wan", "") or row.node.address, service.port)
+    return msgspec.structs.replace(row, service=msgspec.structs.replace(service, address=place[0], port=place[1]))
 
 
 def _at(one: Endpoint) -> tuple[str, str]:

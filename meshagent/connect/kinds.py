@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from meshagent.catalog.entries.graph import Lookup
 from meshagent.catalog.model import Service
-from meshagent.connect.gateways import api, ingress
+from meshagent.connect.gateways import api, ingress, mesh, terminating
 from meshagent.connect.gateways.filling import Filling
 from meshagent.connect.gateways.names import leaf_names
 from meshagent.connect.intentions import Default
@@ -32,13 +32,14 @@ def _transparent(service: Service) -> bool:
 class Kind:
     """`fill` makes what is its own. `entries` are kinds of config entries that it reads beside those of sidecars,
     `services` whether it has to know the services of the mesh, `leaf_names` the DNS names of its leaf: (entries, name,
-    datacenter, domain)."""
+    datacenter, domain), `speaks_for` the other services whose leafs it shows."""
 
     name: str
     fill: Callable[[SnapshotParts, Service, Default], Filling]
     entries: tuple[str, ...] = ()
     services: Callable[[Service], bool] = lambda _: False
     leaf_names: Callable[[Lookup, str, str, str], tuple[str, ...]] = lambda *_: ()
+    speaks_for: Callable[[SnapshotParts, str], tuple[str, ...]] = lambda *_: ()
 
 
 KINDS: dict[str, Kind] = {
@@ -63,6 +64,13 @@ KINDS: dict[str, Kind] = {
                 "inline-certificate",
                 "tcp-route",
             ),
+        ),
+        Kind("mesh-gateway", mesh.fill, services=lambda _: True),
+        Kind(
+            "terminating-gateway",
+            terminating.fill,
+            entries=("terminating-gateway",),
+            speaks_for=terminating.services_behind,
         ),
     )
 }

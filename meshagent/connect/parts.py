@@ -28,23 +28,22 @@ from meshagent.catalog.entries.service_defaults import ServiceDefaults
 from meshagent.catalog.entries.service_intentions import ServiceIntentions
 from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES
 from meshagent.catalog.mesh_services import MeshService, mesh_services
-from meshagent.catalog.model import EnvoyExtension, ExposePath, Locality, Service, ServiceEntry, Upstream
-from meshagent.catalog.peering.imported import at_peer, split_peer
+from meshagent.catalog.model import EnvoyExtension, ExposePath, Locality, MeshGateway, Service, ServiceEntry, Upstream
+from meshagent.catalog.peering.imported import split_peer
+from meshagent.catalog.peering.model import TrustBundle
 from meshagent.catalog.query_execution import connect_rows
 from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Subscription, Topic
-from meshagent.connect import query_upstreams, spiffe
 from meshagent.connect.central import merged_upstream
 from meshagent.connect.chain import DEFAULT_CONNECT_TIMEOUT, Chain, Overrides, Target, compile_chain
 from meshagent.connect.exposing import exposed_of
 from meshagent.connect.gateways.filling import Filling
-from meshagent.connect.instances import sorted_out
 from meshagent.connect.intentions import Default, Intention, matching, providers_of
 from meshagent.connect.kinds import KINDS, identity_of
 from meshagent.connect.mesh_settings import MeshSettings, mesh_settings
 from meshagent.connect.observing import observing_of
-from meshagent.connect.peers import Trust, identities_of, peer_chain, peer_sni
-from meshagent.connect.query_upstreams import QUERY, is_query, query_chain
+from meshagent.connect.peers import Trust, peer_chain
+from meshagent.connect.query_upstreams import QUERY, query_chain
 from meshagent.connect.snapshot import (
     Cluster,
     Outbound,
@@ -53,6 +52,8 @@ from meshagent.connect.snapshot import (
     inbound_of,
     outbound_of,
 )
+from meshagent.connect.target_instances import cluster_of
+from meshagent.connect.told import FromStore, Told
 from meshagent.connect.transparent import MODE, Transparent, addresses_of, reachable, transparent_of
 from meshagent.errors import MeshError
 
@@ -62,6 +63,8 @@ T = TypeVar("T")
 E = TypeVar("E", bound=Entry)
 #: Certificate chain and private key (PEM), when it began and ends (ISO 8601); "" without one.
 Leaf = tuple[str, str, str, str]
+#: That of a service by its name.
+LeafOf = Callable[[str], Leaf]
 #: The instances that give mesh access to a service, with the topics of their change.
 Instances = Callable[[str], tuple[Iterable[ServiceEntry], tuple[Topic, ...]]]
 #: The services with virtual addresses; `MESH_SERVICES` fires when they change.
@@ -87,13 +90,17 @@ class SnapshotParts:
         instances: Instances | None = None,
         services: Services | None = None,
         queried: Instances | None = None,
+        told: Told | None = None,
     ) -> None:
         """`instances` gives those of a service in place of the store's, `services` the services of the mesh, `queried`
-        what a prepared query finds."""
+        what a prepared query finds, `told` what else is asked of the catalog."""
         self._store = store
+        self.told: Told = told or FromStore(store, datacenter)
+        #: The leafs of services that a gateway speaks for.
+        self.leaf_of: LeafOf = _no_leaf
         self.services = services or (lambda: mesh_services(store))
         self.instances = instances or self._stored
-        self._queried = queried or (lambda name: connect_rows(store, name, "", datacenter))
+        self.queried = queried or (lambda name: connect_rows(store, name, "", datacenter))
         self.datacenter = datacenter
         self._on_change = on_change
         self._parts: dict[tuple[str, ...], _Part] = {}
@@ -109,15 +116,19 @@ class SnapshotParts:
         here: Locality | None = None,
         checks: Iterable[ExposePath] = (),
         host_address: str = "",
+        leaf_of: LeafOf | None = None,
     ) -> ProxySnapshot:
         """The snapshot of a registered proxy. `leaf` is (chain, private key, begin, end); `here` where the agent is,
-        `checks` which ones of its checks go through the proxy, `host_address` where those come from."""
+        `checks` which ones of its checks go through the proxy, `host_address` where those come from; `leaf_of` gives
+        the leafs of other services that it speaks for."""
         self._used = set()
+        self.leaf_of = leaf_of or _no_leaf
         name = identity_of(service)
         filled = KINDS[service.kind].fill(self, service, default)
         targets = list(filled.targets)
-        clusters = {target.id: self._cluster_of(target) for target in targets}
-        intentions = self.part(("intentions", name), lambda: self._intentions(name))
+        clusters = {target.id: cluster_of(self, target) for target in targets}
+        clusters |= {cluster.target.id: cluster for cluster in filled.clusters}
+        intentions = self.intentions_of(name)
         providers = tuple(dict.fromkeys((*providers_of(intentions), *filled.providers)))
         place = service.locality or here or Locality()
         roots = self.part(("roots",), self._roots)
@@ -166,7 +177,8 @@ class SnapshotParts:
     def sidecar(self, service: Service, default: Default) -> Filling:
         """What a sidecar has."""
         transparent = self._transparent(service)
-        wanted: list[_Wanted] = [(one, ()) for one in service.proxy.upstreams or ()]
+        gateway = service.proxy.mesh_gateway
+        wanted: list[_Wanted] = [(_by_way_of(one, gateway), ()) for one in service.proxy.upstreams or ()]
         if transparent is not None:
             wanted = self._with_virtual(identity_of(service), default, wanted)
         outbound, targets = self._outbound(wanted)
@@ -176,6 +188,10 @@ class SnapshotParts:
     def trust_domain(self) -> str:
         """Of the mesh; whoever keeps it watches `ca-roots`."""
         return self._store.ca.trust_domain
+
+    def bundle(self, peer: str) -> TrustBundle | None:
+        """What a peer trusts; whoever keeps it watches `peering-bundles`."""
+        return self._store.peerings.bundles.get(peer)
 
     def watched(self) -> WatchedEntries:
         """The config entries, which note what they were asked."""
@@ -189,6 +205,18 @@ class SnapshotParts:
             return entries.get(type_, name), entries.topics
 
         return self.part(("entry", str(type_.__struct_config__.tag), name), make)
+
+    def intentions_of(self, name: str) -> tuple[Intention, ...]:
+        """Who may talk to a service."""
+        return self.part(("intentions", name), lambda: self._intentions(name))
+
+    def cluster(self, target: Target, make: Callable[[], tuple[Cluster, Iterable[Topic]]]) -> Cluster:
+        """The instances of a target, made anew when the target is another."""
+        key = ("cluster", target.id)
+        held = self._parts.get(key)
+        if held is not None and held.value.target != target:  # the entries behind it say something else now
+            self._parts.pop(key).subscription.cancel()
+        return self.part(key, make)
 
     def part(self, key: tuple[str, ...], make: Callable[[], tuple[T, Iterable[Topic]]]) -> T:
         self._used.add(key)
@@ -268,11 +296,7 @@ class SnapshotParts:
     def _transparent(self, service: Service) -> Transparent | None:
         if service.proxy.mode != MODE:
             return None
-        return transparent_of(service, self.part(("mesh",), self._mesh))
-
-    def _mesh(self) -> tuple[Mesh | None, Iterable[Topic]]:
-        entries = self._store.config.watched()
-        return entries.get(Mesh, "mesh"), entries.topics
+        return transparent_of(service, self.entry(Mesh, "mesh"))
 
     def _with_virtual(self, source: str, default: Default, upstreams: list[_Wanted]) -> list[_Wanted]:
         """Upstreams with their virtual addresses, and all other services that `source` may talk to."""
@@ -350,47 +374,21 @@ class SnapshotParts:
             return (None, str(error)), (*entries.topics, "ca-roots")
         return (chain, ""), (*entries.topics, "ca-roots")
 
-    def _cluster_of(self, target: Target) -> Cluster:
-        if target.peer:  # a chain does not know how a peer is called
-            domain = self.part(("trust-domain",), lambda: (self._store.ca.trust_domain, ("ca-roots",)))
-            target = msgspec.structs.replace(target, sni=peer_sni(target.service, domain))
-        key = ("cluster", target.id)
-        held = self._parts.get(key)
-        if held is not None and held.value.target != target:  # the entries behind it say something else now
-            self._parts.pop(key).subscription.cancel()
-        return self.part(key, lambda: self._cluster(target))
-
-    def _cluster(self, target: Target) -> tuple[Cluster, Iterable[Topic]]:
-        if target.peer:
-            return self._peer_cluster(target)
-        if target.datacenter != self.datacenter:
-            # Reached through mesh gateways, which are not built yet.
-            return Cluster(target, ()), ("ca-roots",)
-        trust_domain = self._store.ca.trust_domain
-        if is_query(target):
-            rows, topics = self._queried(target.service)
-            rows = list(rows)
-            identities = query_upstreams.identities_of(rows, trust_domain, target.datacenter)
-            return Cluster(target, identities, *sorted_out(rows, target)), (*topics, "ca-roots")
-        identity = spiffe.format(spiffe.service_id(trust_domain, target.datacenter, target.service))
-        rows, topics = self.instances(target.service)
-        return Cluster(target, (identity,), *sorted_out(rows, target)), (*topics, "ca-roots")
-
-    def _peer_cluster(self, target: Target) -> tuple[Cluster, Iterable[Topic]]:
-        """Instances of a peer are dialled directly; nobody is, before the peer has told its roots."""
-        found, topics = self.instances(at_peer(target.service, target.peer))
-        rows = list(found)
-        bundle = self._store.peerings.bundles.get(target.peer)
-        topics = (*topics, "peering-bundles")
-        if bundle is None:
-            return Cluster(target, ()), topics
-        identities = identities_of(target.service, bundle.trust_domain, rows)
-        return Cluster(target, identities, *sorted_out(rows, target)), topics
-
     def _stored(self, service: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
         name, peer = split_peer(service)
         result = queries.health_service(self._store, name, connect=True, peer=peer)
         return result.rows, result.topics
+
+
+def _by_way_of(upstream: Upstream, gateway: MeshGateway) -> Upstream:
+    """An upstream that goes the way its proxy goes where it does not say one itself (surface row M9)."""
+    if upstream.mesh_gateway.mode or not gateway.mode:
+        return upstream
+    return msgspec.structs.replace(upstream, mesh_gateway=gateway)
+
+
+def _no_leaf(_: str) -> Leaf:
+    return "", "", "", ""
 
 
 def _timeout_of(upstream: Upstream) -> str:

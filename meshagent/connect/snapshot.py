@@ -21,6 +21,8 @@ from meshagent.catalog.model import EnvoyExtension, Service, Upstream
 from meshagent.connect.chain import Chain, Target
 from meshagent.connect.exposing import Exposed
 from meshagent.connect.gateways.edge import Edge
+from meshagent.connect.gateways.linked import TerminatingGateway
+from meshagent.connect.gateways.ways import MeshGateway
 from meshagent.connect.intentions import Intention
 from meshagent.connect.l7 import Extras, extras_of
 from meshagent.connect.mesh_settings import MeshSettings
@@ -43,7 +45,7 @@ __all__ = [
 
 
 #: What a gateway of any kind does; a kind is another tagged struct of `gateways/`.
-Gateway = Edge
+Gateway = Edge | TerminatingGateway | MeshGateway
 
 
 class Endpoint(msgspec.Struct, frozen=True):

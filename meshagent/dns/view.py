@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 from meshagent.catalog import queries
+from meshagent.catalog.gateway_services import gateways_for
 from meshagent.catalog.model import Node, ServiceEntry
 from meshagent.catalog.peering.imported import peer_topic, split_peer
 from meshagent.catalog.query_execution import Source, execute
@@ -210,6 +211,9 @@ class CatalogView:
         name, peer = split_peer(name)
         entries = self._store.place(peer).entries(name, connect=connect)
         topics: Topics = (peer_topic(peer, ("connect" if connect else "service-health", name)),)
+        if connect and not peer:
+            gateways = gateways_for(self._store, name)
+            entries, topics = [*entries, *gateways.rows], (*topics, *gateways.topics)
         return usable(entries, tag, only_passing=only_passing), topics
 
     def ingress(self, name: str, *, only_passing: bool) -> tuple[list[tuple[ServiceEntry, int]], Topics]:

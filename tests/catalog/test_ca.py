@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from meshagent.catalog import commands as c
 from meshagent.catalog.ca import CAConfig, CAKey, CARoot
 from meshagent.catalog.store import Store
@@ -87,3 +89,20 @@ def test_rotation_wakes_who_watches_the_roots() -> None:
     store.execute(c.CASet(CAConfig(), 4, AT, root=root("b")))
     store.flush()
     assert woken == ["roots"]
+
+
+def test_a_secondary_takes_over_the_primarys_roots_and_keeps_its_own_indexes() -> None:
+    store = configured()
+    first = c.CAAdopt("primary", (root("p"), root("q")), 3, CAKey("p", b"mine"))
+    assert store.execute(first) is True
+    assert (store.ca.trust_domain, list(store.ca.roots), list(store.ca.keys)) == ("primary.consul", ["p", "q"], ["p"])
+    assert store.ca.roots_index == 4
+    assert store.execute(c.CAAdopt("primary", (root("r"),), 3)) is False  # made for other roots than these
+    gone = msgspec.structs.replace(root("p"), active=False)
+    assert store.execute(c.CAAdopt("primary", (gone, root("q"), root("r")), 4, CAKey("r", b"k"))) is True
+    rows = store.ca.roots
+    assert [(at, row.create_index, row.modify_index) for at, row in rows.items()] == [
+        ("p", 4, 6), ("q", 4, 4), ("r", 6, 6),
+    ]  # fmt: skip
+    assert store.execute(c.CAAdopt("primary", (root("q"),), 6)) is True
+    assert store.ca.keys == {}

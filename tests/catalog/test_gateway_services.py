@@ -62,3 +62,45 @@ def test_instances_of_the_gateway_that_lets_a_service_in() -> None:
     after = queries.health_ingress(store, "web")
     assert (after.rows, after.index > before) == ([], True)
     assert queries.gateway_services(store, "in").index > before
+
+
+def _connect(store: Store, name: str) -> list[str]:
+    return [entry.service.id for entry in queries.health_service(store, name, connect=True).rows]
+
+
+def test_a_terminating_gateway_gives_mesh_access_to_what_is_behind_it() -> None:
+    store = Store()
+    _register(store, "out", kind="terminating-gateway", port=8443)
+    for name in ("legacy", "named", "web"):
+        _register(store, name)
+    _register(store, "web-proxy", kind="connect-proxy", proxy=Proxy(destination_service_name="web"))
+    services = [{"Name": "named"}, {"Name": "*"}]
+    assert write(store, {"Kind": "terminating-gateway", "Name": "out", "Services": services}) == ""
+    assert [_connect(store, name) for name in ("legacy", "NAMED", "web", "nope", "consul")] == [
+        ["out"], ["out"], ["web-proxy"], [], [],
+    ]  # fmt: skip
+    assert [row.service.id for row in queries.service_nodes(store, "legacy", connect=True).rows] == ["out"]
+    _register(store, "named-proxy", kind="connect-proxy", proxy=Proxy(destination_service_name="named"))
+    _register(store, "legacy-proxy", kind="connect-proxy", proxy=Proxy(destination_service_name="legacy"))
+    assert _connect(store, "named") == ["named-proxy", "out"]  # one that moves into the mesh has both
+    assert _connect(store, "legacy") == ["legacy-proxy"]  # the wildcard speaks only for who has none
+
+
+def test_who_asks_for_mesh_access_hears_of_gateways() -> None:
+    store = Store()
+    _register(store, "legacy")
+    _register(store, "out", kind="terminating-gateway", port=8443)
+    store.flush()
+    found = queries.health_service(store, "legacy", connect=True)
+    assert found.rows == []
+    told: list[int] = []
+    store.watches.subscribe(found.topics, lambda: told.append(1))
+    write(store, {"Kind": "terminating-gateway", "Name": "out", "Services": [{"Name": "*"}]})
+    store.flush()
+    after = queries.health_service(store, "legacy", connect=True)
+    assert (told, after.index > found.index, len(after.rows)) == ([1], True, 1)
+    store.watches.subscribe(after.topics, lambda: told.append(2))
+    _register(store, "out", kind="terminating-gateway", port=8444)
+    store.flush()
+    again = queries.health_service(store, "legacy", connect=True)
+    assert (told, again.index > after.index) == ([1, 2], True)

@@ -106,7 +106,8 @@ class TestTopics:
         for name in ("web", "nope"):
             _, topics = view.instances(name, "", connect=False, only_passing=False)
             assert topics == (("service-health", name),)
-        assert view.instances("web", "", connect=True, only_passing=False)[1] == (("connect", "web"),)
+        gateways = ("config-kind", "terminating-gateway")
+        assert view.instances("web", "", connect=True, only_passing=False)[1] == (("connect", "web"), gateways)
 
     def test_a_missing_node_by_its_own_name(self, shop: Any) -> None:
         assert CatalogView(shop.store).node("nope") == (None, (("node", "nope"),))

@@ -155,3 +155,26 @@ def test_a_sidecar_calls_a_service_of_a_peer(clusters: tuple[AgentProcess, Agent
         beta.wait("an exchange again", lambda: exchange(port) == b"hello")
         export(alpha, "other")
         beta.wait("the end of the export", lambda: exchange(port) != b"hello")
+
+
+def test_a_service_of_a_peer_is_reached_through_its_mesh_gateway(
+    clusters: tuple[AgentProcess, AgentProcess], tmp_path: Path
+) -> None:
+    alpha, beta = clusters
+    export(alpha, "api")
+    establish(beta, token(alpha))
+    api, port, gateway = Echo(), free_port(), free_port()
+    with sidecars(alpha, tmp_path) as there, sidecars(beta, tmp_path) as here:
+        there.register("api", api.port, sidecar_port=free_port())
+        there.start("api")
+        wan = {"wan": {"Address": "127.0.0.1", "Port": gateway}}
+        there.gateway("mesh-gateway", "way-in", gateway, TaggedAddresses=wan)
+
+        def ports() -> list[int]:
+            return [row["Service"]["Port"] for row in imported(beta, "api-sidecar-proxy")]
+
+        beta.wait("the gateway in the sidecar's place", lambda: ports() == [gateway])
+        upstream = {"DestinationName": "api", "DestinationPeer": "alpha", "LocalBindPort": port}
+        here.register("web", free_port(), sidecar_port=free_port(), proxy={"Upstreams": [upstream]})
+        here.start("web")
+        beta.wait("an exchange", lambda: exchange(port) == b"hello")

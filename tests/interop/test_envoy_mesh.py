@@ -149,6 +149,22 @@ def test_requests_are_tried_again(world: World) -> None:
     world.delete("service-router")
 
 
+def test_faults_and_copies_on_purpose(world: World) -> None:
+    broken, copied = {"Fault": {"AbortStatus": 418}}, {"Mirror": {"ServiceSubset": "v2"}}
+    world.write(
+        Kind="service-router",
+        Name="api",
+        Routes=[
+            {"Match": {"HTTP": {"PathExact": "/broken"}}, "Destination": broken},
+            {"Match": {"HTTP": {"PathExact": "/copied"}}, "Destination": copied},
+        ],
+    )
+    world.wait("an error on purpose", lambda: world.get("/broken").status == 418)
+    assert world.get("/other").status == 200
+    world.wait("a copy", lambda: world.get("/copied").status == 200 and "/copied" in world.two.seen)
+    world.delete("service-router")
+
+
 def test_failover_to_the_other_version(world: World) -> None:
     subsets = {f"v{at}": {"Filter": f"Service.Meta.version == {at}"} for at in (1, 2)}
     failover = {"v1": {"ServiceSubset": "v2"}}

@@ -17,6 +17,7 @@ import msgspec
 from meshagent.agent.acl.access import Access
 from meshagent.connect import spiffe
 from meshagent.connect.gateways.edge import Edge
+from meshagent.connect.gateways.linked import TerminatingGateway
 from meshagent.connect.query_upstreams import QUERY, is_query
 from meshagent.connect.snapshot import Cluster, Gateway, Outbound, ProxySnapshot
 
@@ -51,13 +52,19 @@ def _outbound(access: Access, one: Outbound) -> Outbound:
         return one
     # The upstreams of an API gateway are host names, with the services that their routes lead to.
     names = {target.service for target in one.chain.targets.values()} if one.at else {one.name}
-    if any(access.allows("service", "read", name) for name in names):
+    if any(not name or access.allows("service", "read", name) for name in names):
         return one
     return msgspec.structs.replace(one, chain=None, problem=_HIDDEN)
 
 
 def _gateway(access: Access, gateway: Gateway | None) -> Gateway | None:
-    """Private keys of certificates are entries of the mesh: who may not read those does without their listeners."""
+    """Private keys of certificates are entries of the mesh: who may not read those does without their listeners. The
+    leaf of a service is for who may write it: without it a terminating gateway does not speak for it."""
+    if isinstance(gateway, TerminatingGateway):
+        services = tuple(one for one in gateway.services if access.allows("service", "write", one.service))
+        if len(services) == len(gateway.services):
+            return gateway
+        return msgspec.structs.replace(gateway, services=services)
     if not isinstance(gateway, Edge) or access.allows("mesh", "read"):
         return gateway
     kept = tuple(one for one in gateway.listeners if one.tls is None or not one.tls.certificates)
@@ -79,8 +86,9 @@ def _cluster(access: Access, cluster: Cluster) -> Cluster:
 
 
 def _readable(access: Access, cluster: Cluster) -> bool:
-    """Whether its service may be read: of a prepared query all services that it found."""
+    """Whether its service may be read: of a prepared query all services that it found. The ways into another datacenter
+    have no service."""
     names = [cluster.target.service]
     if is_query(cluster.target):
         names = [spiffe.parse(one).name for one in cluster.identities]
-    return all(access.allows("service", "read", name) for name in names)
+    return all(not name or access.allows("service", "read", name) for name in names)

@@ -15,12 +15,27 @@ from meshagent.agent.acl.access import Access
 from meshagent.agent.acl.visible import instance_seen
 from meshagent.catalog.entries.table import CONFIG_ENTRIES
 
-__all__ = ["at_address", "config_entries", "entry_seen", "instances", "mesh_services", "node", "node_rows", "query"]
+__all__ = [
+    "at_address",
+    "config_entries",
+    "entry_seen",
+    "gateway_services",
+    "instances",
+    "mesh_services",
+    "node",
+    "node_rows",
+    "query",
+]
 
 
 def instances(rows: Any, access: Access) -> Any:
     """Instances of a service."""
     return tuple(row for row in rows if instance_seen(row, access))
+
+
+def gateway_services(rows: Any, access: Access) -> Any:
+    """Services behind a gateway."""
+    return tuple(row for row in rows if access.allows("service", "read", row.service.name))
 
 
 def query(found: Any, access: Access) -> Any:

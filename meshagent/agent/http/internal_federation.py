@@ -1,7 +1,7 @@
-"""`/v1/internal/federation-state*`: what the datacenters say of their ways in. There is one datacenter.
+"""`/v1/internal/federation-state*`: what the datacenters say of their ways in.
 
 Source: surface row IN6; developer.hashicorp.com/consul/docs/connect/gateways/mesh-gateway/wan-federation-via-mesh-
-gateways. Mesh gateways are read from the catalog.
+gateways. Mesh gateways of this datacenter are read from the catalog.
 """
 
 from __future__ import annotations
@@ -37,8 +37,14 @@ def _gateways(agent: Agent) -> tuple[list[HealthEntry], int]:
     )
 
 
-def _shown(row: FederationState, gateways: list[HealthEntry]) -> dict[str, Any]:
-    shown = msgspec.to_builtins(row)
+def _others(agent: Agent) -> list[tuple[str, FederationState]]:
+    rows = agent.store.federation.rows
+    return [(name, rows[name]) for name in sorted(rows) if name != agent.datacenter]
+
+
+def _shown(agent: Agent, row: FederationState, own: list[HealthEntry]) -> dict[str, Any]:
+    gateways = own if row.datacenter == agent.datacenter else [health_entry(one) for one in row.mesh_gateways]
+    shown = msgspec.to_builtins(msgspec.structs.replace(row, mesh_gateways=()))
     if not gateways:
         return dict(shown)
     return {"Datacenter": shown.pop("Datacenter"), "MeshGateways": gateways, **shown}
@@ -47,13 +53,15 @@ def _shown(row: FederationState, gateways: list[HealthEntry]) -> dict[str, Any]:
 def _list(agent: Agent, request: Request) -> Result[Any]:
     gateways, index = _gateways(agent)
     states = agent.store.federation
-    rows = [_shown(states.rows[name], gateways) for name in sorted(states.rows)]
+    rows = [_shown(agent, states.rows[name], gateways) for name in sorted(states.rows)]
     return Result(rows, max(states.index, index, 1), _TOPICS)
 
 
 def _list_gateways(agent: Agent, request: Request) -> Result[Any]:
     gateways, index = _gateways(agent)
-    rows = {agent.datacenter: gateways} if gateways else {}
+    rows = {name: [health_entry(one) for one in row.mesh_gateways] for name, row in _others(agent) if row.mesh_gateways}
+    if gateways:
+        rows[agent.datacenter] = gateways
     return Result(rows, max(agent.store.federation.index, index, 1), _TOPICS)
 
 
@@ -66,7 +74,7 @@ def _one(agent: Agent, request: Request) -> Result[Any]:
     if row is None:
         raise NotFound("")
     state = {
-        "State": _shown(row, gateways),
+        "State": _shown(agent, row, gateways),
         "Index": index,
         "LastContact": agent.log.last_contact_ms * 1_000_000,
         "KnownLeader": bool(agent.log.leader),

@@ -20,6 +20,8 @@ from meshagent.agent.differences import NodeRows, node_rows
 from meshagent.catalog import queries
 from meshagent.catalog.ca import CAState
 from meshagent.catalog.entries.table import ConfigEntry
+from meshagent.catalog.gateway_services import GatewayService, behind, gateways_for
+from meshagent.catalog.mesh_gateways import mesh_gateways
 from meshagent.catalog.mesh_services import TOPIC as MESH_SERVICES_TOPIC
 from meshagent.catalog.mesh_services import MeshService, mesh_services
 from meshagent.catalog.model import Node, ServiceEntry
@@ -35,7 +37,10 @@ __all__ = [
     "CONFIG_KIND",
     "CONNECT",
     "DNS_KINDS",
+    "GATEWAY_SERVICES",
     "INGRESS",
+    "MESH_GATEWAYS",
+    "MESH_INSTANCES",
     "MESH_SERVICES",
     "NODE",
     "NODE_ROWS",
@@ -57,6 +62,7 @@ Topics = tuple[Topic, ...]
 
 SERVICE = "service"
 CONNECT = "connect"
+MESH_INSTANCES = "mesh-instances"  # since 0.2
 INGRESS = "ingress"
 VIRTUAL_IP = "virtual-ip"
 QUERY = "query"
@@ -68,6 +74,8 @@ ROOTS = "roots"
 CONFIG_KIND = "config-kind"
 MESH_SERVICES = "mesh-services"
 PEER_ROOTS = "peer-roots"
+MESH_GATEWAYS = "mesh-gateways"
+GATEWAY_SERVICES = "gateway-services"
 
 
 class QueryRows(msgspec.Struct, frozen=True, array_like=True):  # since 0.1
@@ -107,7 +115,11 @@ def _instances(kind: str) -> Callable[[Store, str, str, str], tuple[Any, Topics]
 
     def read(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
         lower, peer = split_peer(name.lower())
-        return store.place(peer).entries(lower, connect=connect), (peer_topic(peer, (topic, lower)),)
+        found, own = store.place(peer).entries(lower, connect=connect), (peer_topic(peer, (topic, lower)),)
+        if not connect or peer:
+            return found, own
+        gateways = gateways_for(store, lower)
+        return [*found, *gateways.rows], (*own, *gateways.topics)
 
     return read
 
@@ -176,6 +188,14 @@ def _mesh_services(store: Store, name: str, asker: str, datacenter: str) -> tupl
     return mesh_services(store), (MESH_SERVICES_TOPIC,)
 
 
+def _mesh_gateways(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
+    return mesh_gateways(store, name, datacenter)
+
+
+def _gateway_services(store: Store, name: str, asker: str, datacenter: str) -> tuple[Any, Topics]:
+    return behind(store, name)
+
+
 def _own(topics: Topics) -> Topics:
     """The topics that name one thing: those of whole tables cannot make a missing name appear."""
     return tuple(topic for topic in topics if type(topic) is tuple) or topics
@@ -186,6 +206,8 @@ QUESTIONS: dict[str, RowQuestion] = {
     for row in (
         RowQuestion(SERVICE, tuple[ServiceEntry, ...], _instances(SERVICE), visible=rows_visible.instances),
         RowQuestion(CONNECT, tuple[ServiceEntry, ...], _instances(CONNECT), visible=rows_visible.instances),
+        # The same for proxies: asked with the token of the agent, not with that of DNS.
+        RowQuestion(MESH_INSTANCES, tuple[ServiceEntry, ...], _instances(CONNECT), visible=rows_visible.instances),
         RowQuestion(INGRESS, tuple[ServiceEntry, ...], _ingress, visible=rows_visible.instances),
         RowQuestion(VIRTUAL_IP, str, _virtual_ip),
         RowQuestion(QUERY, QueryRows | None, _query, by_asker=True, visible=rows_visible.query),
@@ -202,6 +224,10 @@ QUESTIONS: dict[str, RowQuestion] = {
         RowQuestion(ROOTS, CAState | None, _roots),
         RowQuestion(CONFIG_KIND, tuple[ConfigEntry, ...], _config_kind, visible=rows_visible.config_entries),
         RowQuestion(PEER_ROOTS, tuple[TrustBundle, ...], _peer_roots),
+        RowQuestion(MESH_GATEWAYS, tuple[ServiceEntry, ...], _mesh_gateways, visible=rows_visible.instances),
+        RowQuestion(
+            GATEWAY_SERVICES, tuple[GatewayService, ...], _gateway_services, visible=rows_visible.gateway_services
+        ),
         RowQuestion(MESH_SERVICES, tuple[MeshService, ...], _mesh_services, visible=rows_visible.mesh_services),
     )
 }

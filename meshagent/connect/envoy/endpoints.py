@@ -10,7 +10,7 @@ from meshagent.connect.envoy.resources import Resource
 from meshagent.connect.proxy.cluster.locality import by_locality
 from meshagent.connect.snapshot import Cluster, Endpoint
 
-__all__ = ["MAX_WEIGHT", "assignment", "socket_address"]
+__all__ = ["MAX_WEIGHT", "assignment", "endpoint", "socket_address"]
 
 #: Envoy's bound of an endpoint's weight.
 MAX_WEIGHT = 128
@@ -23,7 +23,7 @@ def assignment(name: str, cluster: Cluster, region: str = "", zone: str = "") ->
     found: Resource = {"cluster_name": name}
     if groups:
         found["endpoints"] = [
-            {"lb_endpoints": [_endpoint(one) for one in group], **({"priority": at} if at else {})}
+            {"lb_endpoints": [endpoint(one) for one in group], **({"priority": at} if at else {})}
             for at, group in enumerate(groups)
         ]
     return found
@@ -34,7 +34,8 @@ def socket_address(address: str, port: int) -> Resource:
     return {"socket_address": {"address": address, "port_value": port}}
 
 
-def _endpoint(one: Endpoint) -> Resource:
+def endpoint(one: Endpoint) -> Resource:
+    """One instance."""
     return {
         "endpoint": {"address": socket_address(one.address, one.port)},
         "health_status": "UNHEALTHY" if one.status == "critical" else "HEALTHY",

@@ -82,7 +82,9 @@ class _Compiler:
         policies: Resource = {}
         #: By peer: the first rule of each source.
         seen: dict[str, dict[str, Intention]] = {}
-        layer7 = 0
+        intentions = tuple(intentions)
+        # As Consul numbers them: those of layer 4 together are one.
+        layer7 = -1 if all(one.permissions for one in intentions) else 0
         for one in intentions:
             above = seen.setdefault(one.peer, {})
             if not self._is_covered(one, above):

@@ -10,14 +10,18 @@ from collections.abc import Callable
 
 from meshagent.connect.envoy.edge import edge
 from meshagent.connect.envoy.extensions import apply
+from meshagent.connect.envoy.mesh_gateway import mesh_gateway
 from meshagent.connect.envoy.resources import Resources
 from meshagent.connect.envoy.sidecar import sidecar
+from meshagent.connect.envoy.terminating import terminating
 from meshagent.connect.snapshot import ProxySnapshot
 
 __all__ = ["RENDERERS", "render"]
 
 RENDERERS: dict[str, Callable[[ProxySnapshot], Resources]] = {
     "connect-proxy": sidecar,
+    "mesh-gateway": mesh_gateway,
+    "terminating-gateway": terminating,
     "ingress-gateway": edge,
     "api-gateway": edge,
 }

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from meshagent.connect.chain import Target
-from meshagent.connect.snapshot import Gateway, Inbound, Outbound
+from meshagent.connect.snapshot import Cluster, Gateway, Inbound, Outbound
 from meshagent.connect.transparent import Transparent
 
 __all__ = ["Filling"]
@@ -25,3 +25,5 @@ class Filling:
     inbound: Inbound | None = None
     transparent: Transparent | None = None
     providers: tuple[str, ...] = ()
+    #: Those that are no instances of the mesh, or not of this datacenter.
+    clusters: Iterable[Cluster] = ()

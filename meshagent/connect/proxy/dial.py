@@ -19,6 +19,7 @@ from meshagent.connect.proxy.cluster.cluster import CONNECT_FAILED
 from meshagent.connect.proxy.cluster.host import Host
 from meshagent.connect.proxy.contexts import Contexts
 from meshagent.connect.proxy.layers.tls import Session, Tls
+from meshagent.connect.proxy.origins import Origin
 from meshagent.connect.proxy.pump import Side, join
 from meshagent.connect.proxy.tallies import Tallies
 from meshagent.durations import parse_duration
@@ -75,7 +76,7 @@ class Dial:
     """The tries of one connection. It ends with `on_joined(instance)` or with `on_failed(reason)`, or with `side`."""
 
     __slots__ = (
-        "_cluster", "_contexts", "_dialler", "_far", "_host", "_on_failed", "_on_joined", "_reason", "_side",
+        "_cluster", "_contexts", "_dialler", "_far", "_host", "_on_failed", "_on_joined", "_origin", "_reason", "_side",
         "_started", "_task", "_timeout_ms", "_tried",
     )  # fmt: skip
 
@@ -88,8 +89,10 @@ class Dial:
         timeout_ms: int,
         on_joined: Callable[[Host], None],
         on_failed: Callable[[str], None],
+        origin: Origin | None = None,
     ) -> None:
-        """`timeout_ms` of each try; 0: the target's own."""
+        """`timeout_ms` of each try; 0: the target's own. `origin`: how instances outside the mesh are reached."""
+        self._origin = origin
         self._dialler = dialler
         self._side = side
         self._contexts = contexts
@@ -115,34 +118,36 @@ class Dial:
         self._tried.append(host)
         self._host = host
         row = host.cluster
-        session = self._dialler.session(self._contexts, host)
-        context = self._contexts.client_of(row.target.peer)
-        tls = Tls(context, server_side=False, server_name=row.target.sni or None, session=session)
-        far = self._far = Side(tls, self._shaken, self._closed)
+        tls = self._tls(host) if self._origin is None else self._origin.tls(host)
+        far = self._far = Side(tls, self._shaken if tls is not None else None, self._closed)
         timeout_ms = self._timeout_ms or parse_duration(row.target.connect_timeout) / 1e6
         loop = asyncio.get_running_loop()
         self._started = loop.time()
         far.timer = loop.call_later(timeout_ms / 1000.0, self._failed, far, "timed out", CONNECT_FAILED)
         self._task = self._dialler.tasks.start(self._connect(far, host), name="outbound connection")
 
+    def _tls(self, host: Host) -> Tls:
+        target = host.cluster.target
+        session = self._dialler.session(self._contexts, host)
+        context = self._contexts.client_of(target.peer)
+        return Tls(context, server_side=False, server_name=target.sni or None, session=session)
+
     async def _connect(self, far: Side, host: Host) -> None:
         try:
             await asyncio.get_running_loop().create_connection(lambda: far, host.address, host.port)
         except OSError as error:
             self._failed(far, str(error), CONNECT_FAILED)
+            return
+        if far.tls is None:  # not while the transport is made: it begins to read only then
+            self._shaken(far)
 
     def _shaken(self, far: Side) -> None:
         """The handshake is done: is it who was wanted?"""
         tls, host, tallies = far.tls, self._host, self._dialler.tallies
-        if far is not self._far or tls is None or host is None:
+        if far is not self._far or host is None:
             far.abort()
             return
-        wanted = host.cluster.identities
-        wrong = ""
-        if tls.identity not in wanted:
-            wrong = f"peer certificate mismatch: got {tls.identity or 'none'}, want {wanted}"
-        elif tls.valid_until <= self._dialler.clock.now().timestamp():
-            wrong = "the peer's certificate has ended"
+        wrong = self._wrong(tls, host) if self._origin is None else self._origin.wrong(tls)
         if wrong:
             tallies.failed_handshakes += 1
             self._failed(far, wrong, CONNECT_FAILED)
@@ -152,10 +157,17 @@ class Dial:
         if self._side.closed:
             far.abort()
             return
-        tallies.resumed += tls.resumed
+        tallies.resumed += tls is not None and tls.resumed
         tallies.dialled += 1
         self._on_joined(host)
         join(self._side, far)
+
+    def _wrong(self, tls: Tls | None, host: Host) -> str:
+        wanted, identity = host.cluster.identities, tls.identity if tls is not None else ""
+        if tls is None or identity not in wanted:
+            return f"peer certificate mismatch: got {identity or 'none'}, want {wanted}"
+        ended = tls.valid_until <= self._dialler.clock.now().timestamp()
+        return "the peer's certificate has ended" if ended else ""
 
     def _failed(self, far: Side, reason: str, outcome: int) -> None:
         """This instance does not do."""
@@ -182,7 +194,10 @@ class Dial:
         if far is not self._far:
             return
         tls = far.tls
-        if tls is None or not tls.ready:
+        if tls is None:
+            if far.other is None:
+                self._failed(far, why, CONNECT_FAILED)
+        elif not tls.ready:
             self._failed(far, why, CONNECT_FAILED)
-        elif self._host is not None:
+        elif self._host is not None and self._origin is None:
             self._dialler.keep(self._contexts, self._host, tls)

@@ -21,10 +21,12 @@ from meshagent.connect.gateways.edge import Edge, EdgeListener
 from meshagent.connect.proxy.door import Door
 from meshagent.connect.proxy.edge_contexts import EdgeContexts
 from meshagent.connect.proxy.layers.tls import Tls
+from meshagent.connect.proxy.limits.limiter import RateLimiter
 from meshagent.connect.proxy.outbound import OutboundListener
 from meshagent.connect.proxy.peek import Refuse
 from meshagent.connect.proxy.pump import Side
 from meshagent.connect.proxy.tallies import Tallies
+from meshagent.connect.proxy.telemetry.connections import Connections
 from meshagent.connect.snapshot import ProxySnapshot
 
 if TYPE_CHECKING:
@@ -64,7 +66,7 @@ class Listens(Protocol):
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a gateway has of its sidecar: `upstream` by its key, `start` to listen, `leave` for what is replaced,
-    `observe` for what requests are told to."""
+    `observe` for what requests are told to, `seen` for what connections are told to (direction, upstream)."""
 
     clock: Clock
     tasks: Tasks
@@ -76,6 +78,8 @@ class Surroundings:
     start: Callable[[Listens], Awaitable[None]]
     leave: Callable[[Listens], None]
     observe: Callable[[Manager, str, str], None]
+    seen: Callable[[str, str], Connections]
+    limiter: RateLimiter
 
 
 class EdgeGateway:
@@ -99,9 +103,12 @@ class EdgeGateway:
         """How many there are."""
         return sum(one.open_connections for one in self.listeners.values())
 
-    async def follow(self, wanted: Edge) -> None:
+    def origin_of(self, key: str) -> None:
+        """Instances of upstreams are those of the mesh."""
+
+    async def follow(self, wanted: Edge | None) -> None:
         """Open, change and close listeners."""
-        self._wanted = wanted
+        wanted = self._wanted = wanted if wanted is not None else Edge(())
         self._certificates(wanted)
         places = self._places(wanted)
         for place in [place for place in self.listeners if place not in places]:

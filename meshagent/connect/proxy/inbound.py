@@ -118,6 +118,10 @@ class InboundListener:
             return Refuse()
         return self.passage.peek(self._proven) if self._state().mesh.permissive else self._proven()
 
+    def take(self) -> Side:
+        """What takes a connection over that came in elsewhere."""
+        return self._proven()
+
     def _proven(self) -> Side:
         """A protocol for a connection that has to prove who it is from."""
         contexts = self.contexts

@@ -21,6 +21,7 @@ from meshagent.connect.proxy.contexts import Contexts
 from meshagent.connect.proxy.dial import Dial, Dialler
 from meshagent.connect.proxy.door import Door
 from meshagent.connect.proxy.idle import IdleWatch
+from meshagent.connect.proxy.origins import Origin
 from meshagent.connect.proxy.peek import Peek
 from meshagent.connect.proxy.pump import Side, end_idle
 from meshagent.connect.proxy.tallies import Tallies
@@ -60,6 +61,8 @@ class OutboundListener:
         #: Those who have not said yet whom they speak for.
         self._peeking: set[Peek] = set()
         self._idle: IdleWatch[Side] = IdleWatch()
+        #: How instances are reached by a gateway; None is the TLS of the mesh.
+        self.origin: Callable[[], Origin | None] = lambda: None
 
     @property
     def open_connections(self) -> int:
@@ -90,7 +93,7 @@ class OutboundListener:
 
     # --- one connection ----------------------------------------------------------------------------------------
 
-    def accept(self) -> asyncio.BaseProtocol:
+    def accept(self) -> Side:
         """What takes over a connection that the application itself made."""
         return Side(None, self._accepted, self._closed)
 
@@ -154,6 +157,7 @@ class OutboundListener:
             self.outbound.connect_timeout_ms,
             joined,
             lambda reason: self._unreachable(side, reason),
+            self.origin(),
         ).next()
 
     def _unreachable(self, side: Side, reason: str) -> None:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from meshagent.catalog.entries.graph import is_http
 from meshagent.clock import Clock, Tasks
 from meshagent.connect.exposing import Exposed
-from meshagent.connect.gateways.edge import Edge
 from meshagent.connect.proxy.cluster.cluster import Cluster
 from meshagent.connect.proxy.cluster.clusters import Clusters
 from meshagent.connect.proxy.cluster.host import Host
@@ -29,6 +28,7 @@ from meshagent.connect.proxy.ending_idle import EndingIdle
 from meshagent.connect.proxy.health_prober import HealthProber
 from meshagent.connect.proxy.inbound import InboundListener
 from meshagent.connect.proxy.limits.limiter import RateLimiter
+from meshagent.connect.proxy.origins import Origin
 from meshagent.connect.proxy.outbound import OutboundListener
 from meshagent.connect.proxy.reprober import Reprober
 from meshagent.connect.proxy.tallies import Tallies
@@ -40,7 +40,8 @@ from meshagent.errors import Unavailable
 
 if TYPE_CHECKING:  # imported where they are made: a sidecar of TCP alone does without the 3 MB of HTTP
     from meshagent.connect.proxy.detecting import DetectingListener
-    from meshagent.connect.proxy.edge import EdgeGateway, Listens
+    from meshagent.connect.proxy.edge import Listens
+    from meshagent.connect.proxy.gateway import GatewayProxy
     from meshagent.connect.proxy.http.connection import Turn
     from meshagent.connect.proxy.http.exposed import ExposedListener
     from meshagent.connect.proxy.http.inbound import HttpInboundListener
@@ -88,7 +89,7 @@ class Sidecar:
         self._applying = asyncio.Lock()
         self._ending_idle = EndingIdle(clock, self._tasks, self._listeners)
         #: What opens the listeners of a gateway.
-        self.gateway: EdgeGateway | None = None
+        self.gateway: GatewayProxy | None = None
 
     @property
     def connections(self) -> int:
@@ -164,7 +165,7 @@ class Sidecar:
     def _recheck(self) -> None:
         """Cut what intentions no longer allow, before anything is waited for."""
         cut = 0
-        for listener in (self.inbound, *self._leaving):
+        for listener in (self.inbound, self.gateway, *self._leaving):
             recheck = getattr(listener, "recheck", None)  # those where peers come in
             if recheck is not None:
                 cut += recheck()
@@ -279,6 +280,7 @@ class Sidecar:
                 self._seen("outbound", one.name),
             )  # fmt: skip
             if not one.is_detected:
+                tcp.origin = lambda: self._origin(one.key)
                 return tcp
         from meshagent.connect.proxy.detecting import DetectingListener
         from meshagent.connect.proxy.http.outbound import HttpOutboundListener
@@ -290,16 +292,20 @@ class Sidecar:
     async def _follow_gateway(self, wanted: Gateway | None) -> None:
         if wanted is None and self.gateway is None:
             return
-        if self.gateway is None:
-            from meshagent.connect.proxy.edge import EdgeGateway, Surroundings
+        if self.gateway is None and wanted is not None:
+            from meshagent.connect.proxy.edge import Surroundings
+            from meshagent.connect.proxy.gateway import gateway_of
 
-            self.gateway = EdgeGateway(
-                Surroundings(
-                    self._clock, self._tasks, self._rng, self.tallies, self._now, lambda: self.turn, self.outbound.get,
-                    self._start, lambda gone: self._leaving.append(gone), self._observe,
-                )
+            around = Surroundings(
+                self._clock, self._tasks, self._rng, self.tallies, self._now, lambda: self.turn, self.outbound.get,
+                self._start, lambda gone: self._leaving.append(gone), self._observe, self._seen, self.limiter,
             )  # fmt: skip
-        await self.gateway.follow(wanted if wanted is not None else Edge(()))
+            self.gateway = gateway_of(wanted, around)
+        if self.gateway is not None:
+            await self.gateway.follow(wanted)
+
+    def _origin(self, key: str) -> Origin | None:
+        return self.gateway.origin_of(key) if self.gateway is not None else None
 
     async def _follow_transparent(self, wanted: Transparent | None) -> None:
         held = self.transparent
@@ -329,15 +335,8 @@ class Sidecar:
 
     def _host_event(self, what: str, host: Host, reason: str) -> None:
         level = logging.INFO if host.usable else logging.WARNING
-        log.log(
-            level,
-            "instance %s: target=%s id=%s address=%s reason=%s",
-            what,
-            host.target,
-            host.endpoint.id,
-            host.key,
-            reason,
-        )
+        told = (what, host.target, host.endpoint.id, host.key, reason)
+        log.log(level, "instance %s: target=%s id=%s address=%s reason=%s", *told)
         if what == "ejected":
             self._reprober.look()
 
@@ -362,7 +361,7 @@ class Sidecar:
     def _pool(self, host: Host, cluster: Cluster, outbound: Outbound) -> HostPool:
         from meshagent.connect.proxy.http.opening import Opener
 
-        opener = Opener(self.turn, self._dialler, outbound, host, self._state)
+        opener = Opener(self.turn, self._dialler, outbound, host, self._state, lambda: self._origin(outbound.key))
         return opener.pool(cluster)
 
     def _state(self) -> tuple[ProxySnapshot, Contexts | None]:

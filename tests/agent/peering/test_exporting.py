@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from meshtest.gateways import mesh_gateway
+
 from meshagent.agent.peering.exporting import Exporter
 from meshagent.agent.peering.messages import (
     EXPORTED_SERVICE,
@@ -106,3 +108,21 @@ def test_every_change_of_it_wakes() -> None:
         store.flush()
         assert woken == [1], change
         assert offered(exporter) != before, change
+
+
+def test_mesh_gateways_stand_before_a_service_while_it_is_good() -> None:
+    store = ready()
+    exporter = Exporter(store, "east", "dc1")
+    sidecar = (EXPORTED_SERVICE, "web-sidecar-proxy")
+    assert [row.service.port for row in decode_instances("web-sidecar-proxy", offered(exporter)[sidecar])] == [21000]
+    row = mesh_gateway("way-in", "dc1", "9.9.9.9")
+    store.execute(Register(row.node, row.service, row.checks))
+    first = offered(exporter)[sidecar]
+    (found,) = decode_instances("web-sidecar-proxy", first)
+    assert (found.service.address, found.service.port, found.service.kind) == ("9.9.9.9", 443, "connect-proxy")
+    assert found.service.proxy.destination_service_name == "web"
+    assert offered(exporter)[sidecar] is first
+    critical = Check(node="n", check_id="down", status="critical", service_id="p")
+    store.execute(Register(NODE, None, (critical,)))
+    assert decode_instances("web-sidecar-proxy", offered(exporter)[sidecar]) == ()
+    assert ("service-health", "gw") in exporter.topics

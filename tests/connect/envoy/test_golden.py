@@ -8,14 +8,9 @@ import pytest
 from meshtest.envoyreplay import Recorded, deviations, differences, scenarios, snapshots
 
 ALLOWED = deviations(Path(__file__).with_name("deviations.toml"))
-#: Scenarios that are not rendered yet, each with its reason. One that is equal has to go from here.
-WAITING = {
-    "mesh-gateway": "gateways",
-    "terminating": "gateways",
-}
 
 
-@pytest.mark.parametrize("recorded", [one for one in scenarios() if one.name not in WAITING], ids=lambda one: one.name)
+@pytest.mark.parametrize("recorded", scenarios(), ids=lambda one: one.name)
 async def test_the_resources_are_those_that_were_recorded(recorded: Recorded, tmp_path: Path) -> None:
     found = differences(recorded, await snapshots(recorded, tmp_path), tmp_path)
     allowed = [one for one in ALLOWED if one.scenario == recorded.name]
@@ -24,6 +19,6 @@ async def test_the_resources_are_those_that_were_recorded(recorded: Recorded, tm
     assert [row.path for row in allowed if not any(row.covers(one) for one in found)] == []
 
 
-def test_what_waits_is_recorded() -> None:
+def test_what_differs_is_recorded() -> None:
     names = {one.name for one in scenarios()}
-    assert set(WAITING) | {row.scenario for row in ALLOWED} <= names
+    assert {row.scenario for row in ALLOWED} <= names

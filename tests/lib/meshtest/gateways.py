@@ -7,13 +7,13 @@ from typing import Any
 from meshagent.catalog import commands as c
 from meshagent.catalog.ca import CAConfig, CARoot
 from meshagent.catalog.entries.table import parse
-from meshagent.catalog.model import Check, Node, Proxy, Service
+from meshagent.catalog.model import Check, Node, Proxy, Service, ServiceAddress, ServiceEntry
 from meshagent.catalog.store import Store
 from meshagent.connect.intentions import Default
 from meshagent.connect.parts import SnapshotParts
 from meshagent.connect.snapshot import ProxySnapshot
 
-__all__ = ["World"]
+__all__ = ["World", "mesh_gateway"]
 
 AT = "2024-01-01T00:00:00Z"
 
@@ -62,7 +62,27 @@ class World:
         self.run(c.Register(node, plain, ()))
         self.run(c.Register(node, proxy, (check,)))
 
+    def outside(self, name: str, address: str, port: int, **fields: Any) -> None:
+        """One more service without a sidecar."""
+        node = Node(name=f"outside-{name}-{port}", address="10.9.0.1")
+        self.run(c.Register(node, Service(id=f"{name}-{port}", name=name, address=address, port=port, **fields), ()))
+
+    def ways(self, datacenter: str, *addresses: str) -> None:
+        """The mesh gateways of another datacenter, at port 443 of their WAN addresses."""
+        rows = tuple(mesh_gateway(f"{datacenter}-{at}", datacenter, wan) for at, wan in enumerate(addresses))
+        self.run(c.FederationStateSet(datacenter, AT, rows))
+
     def build(self, kind: str, name: str, **fields: Any) -> ProxySnapshot:
         """The snapshot of a gateway that is registered under this name."""
         service = Service(**({"kind": kind, "id": name, "name": name, "address": "127.0.0.1"} | fields))
         return self.parts.build(service, Default(True))
+
+
+def mesh_gateway(node: str, datacenter: str, wan: str, lan: str = "10.1.1.1", status: str = "passing") -> ServiceEntry:
+    """One, with its check."""
+    service = Service(
+        kind="mesh-gateway", id="gw", name="gw", address=lan, port=8443,
+        tagged_addresses={"wan": ServiceAddress(address=wan, port=443)},
+    )  # fmt: skip
+    check = Check(node=node, check_id="up", status=status, service_id="gw")
+    return ServiceEntry(Node(name=node, address=lan, datacenter=datacenter), service, (check,))

@@ -78,6 +78,13 @@ class Sidecars:
         """The sidecar's check passes from now on."""
         assert self.agent.http("PUT", f"/v1/agent/check/pass/service:{service_id}-sidecar-proxy").status == 200
 
+    def gateway(self, kind: str, name: str, port: int, **more: Any) -> subprocess.Popen[bytes]:
+        """Register a gateway and run it until it is ready."""
+        check = {"Name": "up", "TTL": "1h", "Status": "passing"}
+        definition = {"Kind": kind, "Name": name, "Address": "127.0.0.1", "Port": port, "Check": check, **more}
+        assert self.agent.put("/v1/agent/service/register", definition).status == 200
+        return self.start(name, by="-proxy-id")
+
     def start(self, service_id: str, *flags: str, by: str = "-sidecar-for") -> subprocess.Popen[bytes]:
         """Run the sidecar of a service, or (`by` "-proxy-id") a gateway, and wait until it is ready."""
         log = self.folder / f"{service_id}.log"

@@ -165,6 +165,10 @@ class HttpInboundListener:
             return _Refuse()
         return self.passage.peek(self._proven) if self._state().mesh.permissive else self._proven()
 
+    def take(self) -> HttpConnection:
+        """What takes a connection over that came in elsewhere."""
+        return self._proven()
+
     def _proven(self) -> HttpConnection:
         """A protocol for a connection that has to prove who it is from."""
         contexts = self.contexts

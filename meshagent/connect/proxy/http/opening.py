@@ -22,6 +22,7 @@ from meshagent.connect.proxy.http.connection import HttpConnection, Turn
 from meshagent.connect.proxy.http.pool import HostPool
 from meshagent.connect.proxy.http.streams import ClientCodec, Reset
 from meshagent.connect.proxy.layers.tls import Tls
+from meshagent.connect.proxy.origins import Origin
 from meshagent.connect.snapshot import Outbound, ProxySnapshot
 from meshagent.durations import parse_duration
 
@@ -144,7 +145,10 @@ class Opener:
         outbound: Outbound,
         host: Host,
         state: Callable[[], tuple[ProxySnapshot, Contexts | None]],
+        origin: Callable[[], Origin | None] = lambda: None,
     ) -> None:
+        """`origin`: how instances outside the mesh are reached by a gateway."""
+        self._origin = origin
         self._turn = turn
         self._dialler = dialler
         self._timeout_ms = outbound.connect_timeout_ms
@@ -166,6 +170,14 @@ class Opener:
             return
         host, dialler = self._host, self._dialler
         row = host.cluster
+        timeout_s = self._timeout_ms / 1e3 or parse_duration(row.target.connect_timeout) / 1e9
+        origin = self._origin()
+        if origin is not None:
+            outside = origin.tls(host, alpn_of(self._protocol))
+            Opening(self._turn, pool, self._protocol, outside, timeout_s, origin.wrong).start(
+                dialler.tasks, host.address, host.port
+            )
+            return
         tls = Tls(
             contexts.client_of(row.target.peer),
             server_side=False,
@@ -173,7 +185,6 @@ class Opener:
             session=dialler.session(contexts, host),
             alpn=alpn_of(self._protocol),
         )
-        timeout_s = self._timeout_ms / 1e3 or parse_duration(row.target.connect_timeout) / 1e9
         opening = Opening(self._turn, pool, self._protocol, tls, timeout_s, self._check)
         opening.on_lost = lambda: dialler.keep(contexts, host, tls)
         opening.start(dialler.tasks, host.address, host.port)

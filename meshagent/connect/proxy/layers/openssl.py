@@ -65,6 +65,7 @@ class TlsContext:
         trust_domain: str = "",
         callers: Mapping[str, TlsContext] | None = None,
         for_all: bool = False,
+        outside: bool = False,
         by_name: Callable[[str], TlsContext | None] | None = None,
     ) -> None:
         """`chain` is the leaf and what vouches for it, `roots` who is trusted, all PEM. `alpn`: a client offers these
@@ -73,7 +74,8 @@ class TlsContext:
         `callers` verify those who say by the server name that they are of another trust domain, by domain; then
         `trust_domain` is the one that `roots` vouch for, and sessions are not resumed: a session does not say whose
         roots verified it. `for_all`: clients need no certificate; then RSA certificates may be shown, too. `by_name`
-        gives the context of another certificate for a server name.
+        gives the context of another certificate for a server name. `outside`: a client of services that are not of
+        the mesh: `chain` may be "", and the other side's certificate RSA.
 
         Raises:
             Unavailable: leaf, key or roots cannot be used, or nothing is left within the bounds.
@@ -91,14 +93,15 @@ class TlsContext:
             context,
             lib.SSL_MODE_RELEASE_BUFFERS | lib.SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | lib.SSL_MODE_AUTO_RETRY,
         )
-        self._bound(bounds, _ALL_SUITES if for_all else _TLS12_SUITES)
+        self._bound(bounds, _ALL_SUITES if for_all or outside else _TLS12_SUITES)
         _must(lib.SSL_CTX_set1_curves_list(context, _GROUPS), "groups")
         if not for_all:
             lib.SSL_CTX_set_verify(context, lib.SSL_VERIFY_PEER | lib.SSL_VERIFY_FAIL_IF_NO_PEER_CERT, ffi.NULL)
         lib.SSL_CTX_set_session_cache_mode(context, lib.SSL_SESS_CACHE_OFF)
         lib.SSL_CTX_set_session_id_context(context, _SESSION_CONTEXT, len(_SESSION_CONTEXT))
         lib.SSL_CTX_set_timeout(context, _SESSION_S)
-        self._use(chain, key)
+        if chain or not outside:
+            self._use(chain, key)
         self._trust(roots)
         if self.alpn:
             self._negotiate()
