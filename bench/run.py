@@ -36,7 +36,8 @@ import bench.mesh
 import bench.mesh_deploy
 import bench.mesh_http1
 import bench.mesh_http2
-import bench.writes  # noqa: F401
+import bench.writes
+import bench.xds  # noqa: F401
 from bench.table import INSTANCES, ROWS, Bench, Figure, Row, absolute, instance, row
 
 RESULTS = Path(__file__).parent / "results.json"

@@ -232,7 +232,6 @@ def compatible() -> Iterator[str]:
     """docs/compatibility.md."""
     routes = load_routes()
     working, waiting, inert = _option_lists()
-    absent = sum(len(row.commands) for row in compatibility.WAITING)
     owned = [row for row in SUBCOMMANDS if row.row]
     lacking = sum(len(keys) for keys in waiting.values())
     records_built = [row for row in _names() if "none yet" not in row.help]
@@ -249,7 +248,7 @@ def compatible() -> Iterator[str]:
         "what | built | not yet",
         (
             ("HTTP endpoints", str(sum(map(_is_built, routes))), str(sum(not _is_built(route) for route in routes))),
-            ("commands", f"{len(owned)}, and {len(SUBCOMMANDS) - len(owned)} of our own", str(absent)),
+            ("commands", f"{len(owned)}, and {len(SUBCOMMANDS) - len(owned)} of our own", "0"),
             ("configuration options", str(len(working)), f"{lacking}; {len(inert)} never have an effect"),
             ("types of checks", str(len(CHECK_TYPES)), "0"),
             ("kinds of DNS answers", str(len(records_built)), str(len(_names()) - len(records_built))),
@@ -301,17 +300,6 @@ def _commands() -> Iterator[str]:
     yield ""
     yield from _table(
         "row | command | state", ((row.row or "ours", f"`{row.path}`", _built(row.path)) for row in SUBCOMMANDS)
-    )
-    yield ""
-    yield "Not yet:"
-    yield ""
-    yield from _table(
-        "what it belongs to | commands",
-        (
-            (row.feature, ", ".join(f"`{path}` ({number})" for number, path in row.commands))
-            for row in compatibility.WAITING
-            if row.commands
-        ),
     )
 
 

@@ -1,36 +1,32 @@
-"""What of Consul is accepted but has nothing behind it yet: options and commands by the feature they wait for.
+"""What of Consul is accepted but has nothing behind it yet: options by the feature they wait for.
 
-Source: the compatibility surface, sections 3 and 8; developer.hashicorp.com/consul/docs/agent/config and
-developer.hashicorp.com/consul/commands. Options named here are read and checked, so that files load, and do nothing;
-commands named here do not exist. docs/compatibility.md is made from this table. `tests/meta/test_docs.py` compares it
-with what the code depends on: whoever builds a feature takes its options and commands off, and whoever declares an
-option that nothing depends on adds it here. What may change here: rows and words; pure data, imported by nobody's hot
-path.
+Source: the compatibility surface, section 3; developer.hashicorp.com/consul/docs/agent/config. Options named here are
+read and checked, so that files load, and do nothing. docs/compatibility.md is made from this table.
+`tests/meta/test_docs.py` compares it with what the code depends on: whoever builds a feature takes its options off, and
+whoever declares an option that nothing depends on adds it here. What may change here: rows and words; pure data,
+imported by nobody's hot path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["WAITING", "Waiting", "command_waits_for", "waits_for"]
+__all__ = ["WAITING", "Waiting", "waits_for"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """One feature. `options` are full keys or whole groups ("gossip_lan"), `commands` (row, path)."""
+    """One feature. `options` are full keys or whole groups ("gossip_lan")."""
 
     feature: str
-    options: tuple[str, ...] = ()
-    commands: tuple[tuple[str, str], ...] = ()
+    options: tuple[str, ...]
 
 
 WAITING: tuple[Waiting, ...] = (
     Waiting(
-        feature="Envoy over xDS, and mesh gateways",
+        feature="gossip and RPC between datacenters through mesh gateways, and a bound on Envoys of one server",
         options=(
             "connect.enable_mesh_gateway_wan_federation",
-            "performance.enable_xds_load_balancing",
             "primary_gateways",
             "primary_gateways_interval",
         ),
@@ -44,13 +40,3 @@ def waits_for(option: str) -> str:
         if any(option == key or option.startswith(f"{key}.") for key in row.options):
             return row.feature
     return ""
-
-
-def command_waits_for(words: Sequence[str]) -> tuple[str, str]:
-    """(command, feature) of the longest beginning of `words` that is a command, or a group of them, that waits."""
-    for length in range(len(words), 0, -1):
-        typed = " ".join(words[:length])
-        for row in WAITING:
-            if any(path == typed or path.startswith(f"{typed} ") for _, path in row.commands):
-                return typed, row.feature
-    return "", ""

@@ -45,7 +45,15 @@ KINDS = (
     "service-splitter",
 )
 #: What is kept as it is told.
-_TOLD = frozenset({questions.SERVICE, questions.GATEWAY_SERVICES, questions.MESH_GATEWAYS, questions.QUERY_CONNECT})
+_TOLD = frozenset(
+    {
+        questions.MESH_INSTANCES,
+        questions.SERVICE,
+        questions.GATEWAY_SERVICES,
+        questions.MESH_GATEWAYS,
+        questions.QUERY_CONNECT,
+    }
+)
 #: How long somebody waits for the first entries, and how often he looks.
 FIRST_S, LOOK_S = 4.0, 0.02
 
@@ -110,14 +118,7 @@ class MeshReplica(Observer):
 
     def instances(self, service: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
         """The instances that give mesh access to a service, followed from the first time on; their topic."""
-        lower = service.lower()
-        self._follow(questions.CONNECT, lower)
-        topics: tuple[Topic, ...] = (("connect", lower),)
-        try:
-            found, _ = self._rows.need(questions.CONNECT, lower)
-        except (NotYet, MeshError):
-            return (), topics
-        return found, topics
+        return self._told(questions.MESH_INSTANCES, service.lower())
 
     def plain(self, service: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
         """As `connect.told.Told.plain`, followed from the first time on, as the others."""
@@ -165,9 +166,9 @@ class MeshReplica(Observer):
     def _let_go(self, names: Iterable[str]) -> None:
         """Follow the instances of services that are gone no more: who still wants one follows it anew."""
         for name in names:
-            if self._pinned.pop((questions.CONNECT, name), None) is not None:
-                self._rows.unpin(questions.CONNECT, name)
-                self._store.watches.notify(("connect", name))
+            if self._pinned.pop((questions.MESH_INSTANCES, name), None) is not None:
+                self._rows.unpin(questions.MESH_INSTANCES, name)
+                self._store.watches.notify((f"told-{questions.MESH_INSTANCES}", name))
 
     def _changed(self, kind: str, name: str) -> None:
         if (kind, name) not in self._pinned:
@@ -188,8 +189,6 @@ class MeshReplica(Observer):
         if kind == questions.CONFIG_KIND:
             store.config.mirror(name, found)
             self._missing.discard(name)
-        elif kind == questions.CONNECT:
-            store.watches.notify(("connect", name))
         elif kind in _TOLD:
             store.watches.notify((f"told-{kind}", name))
         elif kind == questions.PEER_ROOTS:

@@ -33,6 +33,7 @@ __all__ = [
     "listed_roles",
     "listed_tokens",
     "one_policy",
+    "one_token",
     "own_entries",
     "own_policies",
     "own_roles",
@@ -113,18 +114,28 @@ def listed_tokens(body: bytes) -> dict[str, Token]:
             continue
         if not row.secret_id or row.secret_id == shapes.HIDDEN:
             raise InternalError("the replication token needs acl:write in the primary datacenter to copy tokens")
-        found[row.accessor_id] = Token(
-            accessor_id=row.accessor_id,
-            secret_id=row.secret_id,
-            description=row.description,
-            policies=_links(row.policies),
-            roles=_links(row.roles),
-            auth_method=row.auth_method,
-            expiration_time=row.expiration_time,
-            create_time=row.create_time,
-            **identities_of(row),
-        )
+        found[row.accessor_id] = _token(row)
     return found
+
+
+def one_token(body: bytes) -> Token:
+    """A token as the primary shows it to itself; local ones, too. Raises InternalError: it is none."""
+    row = _decoded(TokenBody, body)
+    return msgspec.structs.replace(_token(row), local=bool(row.local))
+
+
+def _token(row: TokenBody) -> Token:
+    return Token(
+        accessor_id=row.accessor_id,
+        secret_id=row.secret_id,
+        description=row.description,
+        policies=_links(row.policies),
+        roles=_links(row.roles),
+        auth_method=row.auth_method,
+        expiration_time=row.expiration_time,
+        create_time=row.create_time,
+        **identities_of(row),
+    )
 
 
 def own_tokens(store: Store) -> dict[str, Token]:

@@ -19,6 +19,7 @@ from meshagent.agent.acl.login import Logins
 from meshagent.agent.acl.resolver import Resolver
 from meshagent.agent.acl.setup import init_acls, reap_tokens
 from meshagent.agent.acl.usage import Usage, tell_used
+from meshagent.agent.acl.wiring import ask_primary
 from meshagent.agent.auto.issuing import Issuer, read_authorities
 from meshagent.agent.autopilot import AutopilotKeeper
 from meshagent.agent.bootstrap_keeper import BootstrapKeeper
@@ -184,7 +185,13 @@ class ServerRole:
         )
         usage = agent.extras["acl_usage"] = Usage()
         resolver.note, resolver.used = usage.note, usage.used
-        return ServerGuardian(resolver, tokens, self.log)
+        found = ServerGuardian(resolver, tokens, self.log)
+        if (
+            self._config.primary_datacenter not in ("", agent.datacenter)
+            and not self._config.acl.enable_token_replication
+        ):
+            ask_primary(agent, found)
+        return found
 
     async def start(self) -> None:
         """Listen on the RPC port, and bring the log up. Raises ConfigError, CorruptData."""

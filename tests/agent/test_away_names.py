@@ -64,7 +64,11 @@ async def test_it_is_asked_once_and_held_for_a_while() -> None:
     world = World()
     world.answers[WEB] = (200, json.dumps([ENTRY]).encode())
     read = lambda: world.names("dc2").instances("web", "", connect=False, only_passing=False)  # noqa: E731
-    missing = [pytest.raises(NotYet, read).value for _ in range(3)]
+    missing = []
+    for _ in range(3):
+        with pytest.raises(NotYet) as caught:
+            read()
+        missing.append(caught.value)
     await asyncio.gather(*(one.ready() for one in missing))
     ((pair,), topics) = read()
     assert pair[0].service.port == 80 and world.asked == [WEB] and topics == (("away", WEB),)

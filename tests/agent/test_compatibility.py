@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from meshagent.agent.compatibility import WAITING, command_waits_for, waits_for
+from meshagent.agent.compatibility import WAITING, waits_for
 
 
 @pytest.mark.parametrize(
@@ -24,9 +24,7 @@ def test_an_option_waits_with_its_group_and_not_with_its_namesakes(option: str, 
     assert waits_for(option) == feature
 
 
-def test_a_command_is_found_by_the_longest_beginning_that_waits() -> None:
-    assert command_waits_for(["zork", "list"]) == ("", "")
-    assert command_waits_for([]) == ("", "")
+def test_every_option_of_a_row_waits_for_its_feature() -> None:
     for row in WAITING:
-        for _, path in row.commands:
-            assert command_waits_for([*path.split(), "a", "-b"]) == (path, row.feature)
+        for option in row.options:
+            assert waits_for(option) == waits_for(f"{option}.below") == row.feature

@@ -103,8 +103,8 @@ def test_no_private_key_is_ever_sent() -> None:
 def test_instances_are_followed_from_the_first_question_on(world: Any) -> None:
     server, rows, client, replica = world
     woken: list[int] = []
-    assert replica.instances("DB") == ((), (("connect", "db"),))
-    client.watches.subscribe([("connect", "db")], lambda: woken.append(1))
+    assert replica.instances("DB") == ((), (("told-mesh-instances", "db"),))
+    client.watches.subscribe([("told-mesh-instances", "db")], lambda: woken.append(1))
     proxy = Service(kind="connect-proxy", id="p", name="p", port=1, proxy=Proxy(destination_service_name="db"))
     server.execute(c.Register(Node(name="n", address="10.0.0.1"), proxy))
     rows.tell()
@@ -116,9 +116,8 @@ def test_instances_are_followed_from_the_first_question_on(world: Any) -> None:
 def test_what_a_prepared_query_finds_is_followed_from_the_first_question_on(world: Any) -> None:
     server, rows, client, replica = world
     woken: list[int] = []
-    found, topics = replica.query("geo")
-    assert found == ()
-    client.watches.subscribe(topics, lambda: woken.append(1))
+    assert replica.query("geo") == ((), (("told-query-connect", "geo"),))
+    client.watches.subscribe([("told-query-connect", "geo")], lambda: woken.append(1))
     proxy = Service(kind="connect-proxy", id="p", name="p", port=1, proxy=Proxy(destination_service_name="db"))
     server.execute(c.Register(Node(name="n", address="10.0.0.1"), proxy))
     query = PreparedQuery(id="11111111-2222-3333-4444-555555555555", name="geo", service=QueryService(service="db"))
@@ -206,18 +205,18 @@ async def test_instances_of_services_that_are_gone_are_followed_no_more_unless_s
     await replica._clock.advance(0.1)
     await asked
     woken: list[int] = []
-    client.watches.subscribe([("connect", "db")], lambda: woken.append(1))
+    client.watches.subscribe([("told-mesh-instances", "db")], lambda: woken.append(1))
     server.execute(c.Deregister("n", "p"))
     server.execute(c.ConfigEntryDelete("service-resolver", "db", None, AT))
     rows.tell()
     assert replica.services() == ()
-    assert (questions.CONNECT, "db") not in rows.pinned
+    assert (questions.MESH_INSTANCES, "db") not in rows.pinned
     assert woken == [1], "whoever used it asks again"
     rows.watches.notify(("rows", "connect db"))
     rows.watches.flush()
-    assert (questions.CONNECT, "db") not in rows.pinned, "it is not taken up again by itself"
+    assert (questions.MESH_INSTANCES, "db") not in rows.pinned, "it is not taken up again by itself"
     replica.instances("db")
-    assert (questions.CONNECT, "db") in rows.pinned
+    assert (questions.MESH_INSTANCES, "db") in rows.pinned
 
 
 def test_every_kind_that_a_snapshot_is_made_of_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,3 +248,16 @@ def test_every_kind_that_a_snapshot_is_made_of_is_followed(monkeypatch: pytest.M
     merged_proxy(side, store.config.watched())
     assert {"mesh", "jwt-provider", "service-resolver"} <= asked
     assert asked <= set(KINDS)
+
+
+async def test_a_gateway_waits_for_kinds_that_no_sidecar_needs(world: Any) -> None:
+    server, rows, _, replica = world
+    server.execute(c.CASet(CAConfig(), 0, AT, "cluster", ROOT, CAKey("r", b"secret")))
+    rows.tell()
+    assert (questions.CONFIG_KIND, "http-route") not in rows.pinned
+    waiting = asyncio.ensure_future(replica.known(("http-route",)))
+    await replica._clock.advance(0.1)
+    assert not waiting.done()
+    rows.tell()
+    await replica._clock.advance(0.1)
+    await waiting

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from meshtest import ROOT
-from meshtest.process import AgentProcess, meshagent_command
+from meshtest.process import AgentProcess, free_ports, meshagent_command
 
 RECORDED = sorted((ROOT / "tests/data/golden/mesh/bootstrap").glob("*.json"))
 
@@ -41,3 +41,20 @@ def test_the_bootstrap_is_the_recorded_one(module_agent: AgentProcess, path: Pat
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout) == recorded["bootstrap"]
     agent.http("DELETE", "/v1/config/proxy-defaults/global")
+
+
+def test_the_first_line_of_the_documentation() -> None:
+    """With the ports of `agent -dev`, in plain text and with TLS, nothing but the service has to be said."""
+    ports = free_ports()
+    dev = {"http": ports["http"], "grpc": ports["grpc"], "grpc-tls": ports["grpc_tls"], "dns": ports["dns"]}
+    dev |= {"server": ports["server"], "serf-lan": ports["serf_lan"], "serf-wan": ports["serf_wan"]}
+    flags = [word for name, port in dev.items() for word in (f"-{name}-port", str(port))]
+    with AgentProcess(args=["agent", "-dev", *flags], ports=ports) as agent:
+        definition = {"Name": "web", "Port": 8080, "Connect": {"SidecarService": {}}}
+        assert agent.put("/v1/agent/service/register", definition).status == 200
+        line = [*meshagent_command(), "connect", "envoy", "-sidecar-for", "web", "-bootstrap", "-http-addr", agent.url]
+        done = subprocess.run(line, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        [local, *_] = json.loads(done.stdout)["static_resources"]["clusters"]
+        assert f'"port_value": {ports["grpc"]}' in json.dumps(local)
+        assert "transport_socket" not in local

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ class World:
         self.api = Echo()
         self.ports = {"local": free_port(), "remote": free_port()}
         for name in SERVICES.values():
-            far.register(name, self.api.port)
+            far.register(name, self.api.port, sidecar_port=free_port())
             far.start(name)
         self.gateways = {"near": free_port(), "far": free_port()}
         far.gateway("mesh-gateway", "far-gateway", self.gateways["far"], TaggedAddresses=_wan(self.gateways["far"]))
@@ -37,7 +38,7 @@ class World:
             }
             for mode, port in self.ports.items()
         ]
-        near.register("web", free_port(), proxy={"Upstreams": upstreams})
+        near.register("web", free_port(), sidecar_port=free_port(), proxy={"Upstreams": upstreams})
         near.start("web")
 
 
@@ -53,7 +54,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             "node_name": "far",
             "datacenter": "dc2",
             "primary_datacenter": "dc1",
-            "ports": {**(ports := free_ports()), "sidecar_min_port": 21_800, "sidecar_max_port": 21_899},
+            "ports": (ports := free_ports()),
             "retry_join_wan": [f"127.0.0.1:{near.ports['serf_wan']}"],
             "retry_interval_wan": "1s",
         },
@@ -103,6 +104,33 @@ def test_intentions_of_the_other_datacenter_decide(world: World) -> None:
     _waits(world, "local", b"")
     world.near.intention("web", "api", "allow")
     _waits(world, "local")
+
+
+def test_gateways_are_replaced_without_losing_a_connection(world: World) -> None:
+    _waits(world, "local")
+    check = {"Name": "up", "TTL": "1h", "Status": "passing"}
+    second = {"Kind": "mesh-gateway", "Name": "second", "Address": "127.0.0.1", "Port": free_port(), "Check": check}
+    assert world.near.agent.put("/v1/agent/service/register", second).status == 200
+    process = world.near.start("second", "-drain-time", "60s", by="-proxy-id")
+
+    def known() -> bool:
+        snapshot = world.near.agent.get("/v1/agent/connect/proxy/web-sidecar-proxy")
+        return len(snapshot["clusters"]["api.default.default.dc2"]["endpoints"]) == 2
+
+    world.near.agent.wait("both gateways", known)
+    with contextlib.ExitStack() as stack:
+        live = [stack.enter_context(dial(world.ports["local"], 60.0)) for _ in range(6)]
+        for connection in live:
+            connection.sendall(b"a")
+            assert connection.recv(1) == b"a"
+        process.terminate()
+        for _ in range(30):
+            assert exchange(world.ports["local"]) == b"hello"
+        for connection in live:
+            connection.sendall(b"b")
+            assert connection.recv(1) == b"b"
+    assert process.wait(60) == 0
+    assert world.near.agent.http("PUT", "/v1/agent/service/deregister/second").status == 200
 
 
 def test_a_rotation_of_the_primary_drops_nobody(world: World) -> None:

@@ -105,3 +105,42 @@ def test_what_is_written_in_the_secondary_is_the_primarys(pair: Pair) -> None:
     path = "/v1/connect/intentions/check?source=a&destination=web"
     pair.wait("the intention's copy", lambda: pair.ask(pair.far, "GET", path) == {"Allowed": False})
     assert {row["AccessorID"] for row in pair.ask(pair.far, "GET", "/v1/acl/tokens")} >= {own["AccessorID"]}
+
+
+def test_without_copies_the_primary_is_asked_for_tokens() -> None:
+    """L28, L30: a token of the primary counts in the secondary while it exists; a local one does not."""
+    acl = {"enabled": True, "default_policy": "deny", "token_ttl": "1s", "policy_ttl": "1s", "role_ttl": "1s"}
+    near = AgentProcess.server(
+        {"node_name": "near", "acl": {**acl, "tokens": {"initial_management": MANAGER, "agent": MANAGER}}}
+    )
+    far = AgentProcess.server(
+        {
+            "node_name": "far",
+            "datacenter": "dc2",
+            "primary_datacenter": "dc1",
+            "acl": {**acl, "tokens": {"replication": MANAGER, "agent": MANAGER}},
+            "ports": {**(ports := free_ports()), "sidecar_min_port": 21_700, "sidecar_max_port": 21_799},
+            "retry_join_wan": [f"127.0.0.1:{near.ports['serf_wan']}"],
+            "retry_interval_wan": "1s",
+        },
+        ports=ports,
+    )
+    with near, far:
+        pair = Pair(near, far)
+        known = {"X-Consul-Token": MANAGER}
+        pair.wait("the first token", lambda: near.http("GET", "/v1/acl/token/self", headers=known).status == 200)
+        pair.wait("the primary", lambda: far.http("GET", "/v1/kv/a", headers=known).status == 404)
+        rules = 'key_prefix "" { policy = "write" }'
+        policy = pair.ask(near, "PUT", "/v1/acl/policy", {"Name": "keys", "Rules": rules})
+        bodies = ({"Policies": [{"ID": policy["ID"]}]}, {"Policies": [{"ID": policy["ID"]}], "Local": True})
+        made, local = (pair.ask(near, "PUT", "/v1/acl/token", body) for body in bodies)
+        headers = {"X-Consul-Token": made["SecretID"]}
+        pair.wait("it writes there", lambda: far.http("PUT", "/v1/kv/a", body=b"1", headers=headers).status == 200)
+        assert (
+            json.loads(far.http("GET", "/v1/acl/token/self", headers=headers).body)["AccessorID"] == made["AccessorID"]
+        )
+        refused = far.http("PUT", "/v1/kv/a", body=b"1", headers={"X-Consul-Token": local["SecretID"]})
+        assert (refused.status, refused.body) == (403, b"ACL not found")
+        assert far.http("GET", "/v1/kv/a", headers={"X-Consul-Token": "made-up"}).status == 403
+        assert pair.ask(near, "DELETE", f"/v1/acl/token/{made['AccessorID']}") is True
+        pair.wait("its end", lambda: far.http("PUT", "/v1/kv/a", body=b"1", headers=headers).status == 403)

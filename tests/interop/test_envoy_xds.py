@@ -176,6 +176,23 @@ def test_a_proxy_that_is_deregistered_is_told_no_more(pair: Pair, folder: Path) 
         assert sidecar.listeners(), "it keeps what it has"
 
 
+def test_a_changed_cluster_is_in_use_without_waiting_for_endpoints(pair: Pair) -> None:
+    """Envoy holds it back, and listeners with it, until its endpoints have been told again or 15 s have passed."""
+    entry = {"Kind": "service-resolver", "Name": "api", "ConnectTimeout": "7s"}
+    assert pair.agent.put("/v1/config", entry).status == 200
+
+    def timeouts() -> set[str]:
+        dump = json.loads(pair.web.get("/config_dump?resource=dynamic_active_clusters"))
+        return {row["cluster"]["connect_timeout"] for row in dump["configs"]}
+
+    pair.wait("the changed cluster", lambda: "7s" in timeouts())
+    waited = pair.web.stats("cluster.api.*init_fetch_timeout")
+    assert waited
+    assert set(waited.values()) == {0}
+    assert pair.agent.http("DELETE", "/v1/config/service-resolver/api").status == 200
+    pair.wait("the cluster as before", lambda: "7s" not in timeouts())
+
+
 def test_p7_one_without_an_agent(pair: Pair, folder: Path) -> None:
     """Its registration is in the catalog only, on a node without an agent, as a pod's is; a server leads it."""
     agent, upstream, admin = pair.agent, free_port(), free_port()

@@ -78,18 +78,9 @@ class TestWaiting:
             if any(key == entry or key.startswith(f"{entry}.") for entry in row.options)
         )
         assert [key for key, times in claims.items() if times > 1] == []
-        commands = Counter(path for row in compatibility.WAITING for _, path in row.commands)
-        assert [path for path, times in commands.items() if times > 1] == []
-
-    def test_commands_that_wait_do_not_exist(self) -> None:
-        built = {row.path for row in SUBCOMMANDS}
-        for row in compatibility.WAITING:
-            for number, path in row.commands:
-                assert re.fullmatch(r"CL\d+", number)
-                assert not any(one == path or one.startswith(f"{path} ") for one in built), f"{path} is built"
 
     def test_every_feature_has_something_that_waits(self) -> None:
-        assert all(row.options or row.commands for row in compatibility.WAITING)
+        assert all(row.options for row in compatibility.WAITING)
 
 
 def test_notes_are_about_rows_that_are_built() -> None:

@@ -15,6 +15,7 @@ from meshagent.agent.acl.tokens import AgentTokens
 from meshagent.errors import Denied, MeshError
 
 if TYPE_CHECKING:
+    from meshagent.agent.acl.primary_tokens import PrimaryTokens
     from meshagent.catalog.log import ServingLog
 
 __all__ = ["Guardian", "ServerGuardian"]
@@ -41,18 +42,34 @@ class ServerGuardian:
     def __init__(self, resolver: Resolver, tokens: AgentTokens, log: ServingLog) -> None:
         self.tokens = tokens
         self.resolver = resolver
+        #: Of a secondary datacenter that copies no tokens.
+        self.primary: PrimaryTokens | None = None
         self._log = log
 
     async def identify(self, secret: str) -> Identity:
-        """As `Guardian.identify`. A token that is not here yet may be at the leader: then this waits until it is."""
+        """As `Guardian.identify`. A token that is not here yet may be at the leader: then this waits until it is; or it
+        may be the primary's.
+        """
+        if self.primary is not None and secret and not self.resolver.is_own(secret):
+            return await self._of_primary(self.primary, secret)
         try:
             return self.resolver.resolve(secret)
         except Denied:
             if not secret or self._log.is_leader:
                 raise
-            with contextlib.suppress(MeshError):
-                await self._log.read_barrier()
+            await self._catch_up()
             return self.resolver.resolve(secret)
+
+    async def _of_primary(self, primary: PrimaryTokens, secret: str) -> Identity:
+        if not self._log.is_leader and not primary.knows(secret):
+            await self._catch_up()
+            if self.resolver.is_own(secret):
+                return self.resolver.resolve(secret)
+        return await primary.learn(secret) or self.resolver.resolve(secret)
+
+    async def _catch_up(self) -> None:
+        with contextlib.suppress(MeshError):
+            await self._log.read_barrier()
 
     def held(self, secret: str) -> Identity | None:
         """As `Guardian.held`."""

@@ -104,6 +104,8 @@ class Resolver:
         self.note: Callable[[str, str, str, str, bool], None] | None = None
         #: Told when a token was used.
         self.used: Callable[[str], None] | None = None
+        #: Tokens of another datacenter that count here, by secret and its digest: None for none.
+        self.elsewhere: Callable[[str, bytes], Token | None] | None = None
         tokens.on_change.append(self.forget)
 
     def resolve(self, secret: str) -> Identity:
@@ -121,6 +123,11 @@ class Resolver:
         if self.used is not None and identity.token is not None:
             self.used(identity.token.accessor_id)
         return identity
+
+    def is_own(self, secret: str) -> bool:
+        """Whether this datacenter has the token itself."""
+        digest = secret_digest(secret)
+        return bool(self._tokens.local(digest)) or self._store.acl.by_digest(digest) is not None
 
     def forget(self) -> None:
         """Look everything up anew from now on."""
@@ -145,6 +152,8 @@ class Resolver:
         if own := self._tokens.local(digest):
             return self._identity(recovery_rules(self._node_name), f"{own}:{self._node_name}")
         token = self._store.acl.by_digest(digest)
+        if token is None and secret and self.elsewhere is not None:
+            token = self.elsewhere(secret, digest)
         if token is None:
             if secret:
                 raise not_found()
@@ -184,6 +193,10 @@ class Resolver:
         authorizer = self._authorizers.of(rules, manages=manages)
         access = Access(authorizer, accessor, anonymous=anonymous, note=note)
         return Identity(access, rules, token=token, expires_at=expires_at)
+
+    def drop(self, digest: bytes) -> None:
+        """What was said of this token counts no longer."""
+        self._drop(digest)
 
     def _drop(self, digest: bytes) -> None:
         held = self._held.pop(digest, None)

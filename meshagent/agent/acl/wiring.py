@@ -11,16 +11,25 @@ from typing import TYPE_CHECKING
 from meshagent.agent.acl.audit import AuditLog
 from meshagent.agent.acl.introducing import options_of
 from meshagent.agent.acl.names import GuardedNames
+from meshagent.agent.acl.primary_tokens import PrimaryTokens
 from meshagent.agent.acl.tokens import AgentTokens
+from meshagent.agent.http.forwarding import Forwarder
+from meshagent.agent.http.request import Request, parse_query
+from meshagent.agent.http.response import StreamingResponse
+from meshagent.agent.http.settings import HttpSettings
+from meshagent.agent.replicated import one_token
+from meshagent.catalog.acl.model import Token
 from meshagent.catalog.commands import Command, Register
 from meshagent.dns.view import CatalogView, NamesView
+from meshagent.errors import InternalError
 
 if TYPE_CHECKING:
+    from meshagent.agent.acl.guardian import ServerGuardian
     from meshagent.agent.config import Config
     from meshagent.agent.core import Agent
     from meshagent.agent.role import Role
 
-__all__ = ["guard", "names_view", "registration_token"]
+__all__ = ["ask_primary", "guard", "names_view", "registration_token"]
 
 
 def guard(agent: Agent, role: Role, tokens: AgentTokens, config: Config) -> None:
@@ -31,6 +40,35 @@ def guard(agent: Agent, role: Role, tokens: AgentTokens, config: Config) -> None
     if config.acl.enabled:
         agent.extras["acl"] = role.guardian(agent, tokens)
         agent.extras["auto_config_options"] = partial(options_of, agent)
+
+
+def ask_primary(agent: Agent, guardian: ServerGuardian) -> None:
+    """Have a server of a secondary datacenter ask the primary for tokens that it does not have."""
+    acl, resolver, path = agent.config.acl, guardian.resolver, "/v1/acl/token/self"
+
+    async def ask(secret: str) -> Token | None:
+        upstream = agent.extras["datacenters"].upstream(agent.config.primary_datacenter)
+        route = agent.extras["router"].find(path).methods["GET"]
+        request = Request("GET", path, parse_query(""), {"X-Consul-Token": secret})
+        answer = await Forwarder(upstream, HttpSettings(), b"").answer(route, request)
+        if isinstance(answer, StreamingResponse) or answer.status not in {200, 403}:
+            raise InternalError(f"{agent.config.primary_datacenter} answers {answer.status} to {path}")
+        return one_token(answer.body) if answer.status == 200 else None
+
+    def changed(digest: bytes) -> None:
+        resolver.drop(digest)
+        agent.store.watches.notify("acl-tokens")  # what was refused may be looked at again
+        agent.store.watches.flush()
+
+    guardian.primary = PrimaryTokens(
+        ask,
+        agent.clock,
+        agent.tasks,
+        down_policy=acl.down_policy,
+        ttl_s=min(acl.token_ttl, acl.policy_ttl, acl.role_ttl),
+        changed=changed,
+    )
+    resolver.elsewhere = guardian.primary.held
 
 
 def registration_token(tokens: AgentTokens, command: Command, token: str) -> str:

@@ -24,14 +24,15 @@ _USUAL_PORT = 8502
 def grpc_place(client: Client, given: str, *, has_authority: bool) -> tuple[GrpcPlace, list[str]]:
     """Where xDS is served, and what is to be told on the way. `given` is an address or "".
 
-    Over a socket it is TLS when an authority was named, else by the address: `https://`.
+    Over a socket it is TLS when an authority was named, else by the address: `https://`. Without an address it is what
+    the agent says of itself: TLS when an authority was named, or where there is nothing else.
 
     Raises:
         MeshError: it cannot be told; the message says why.
     """
     told: list[str] = []
     if not given:
-        given, told = _asked(client)
+        given, told = _asked(client, has_authority)
     if given.startswith("unix://"):
         return GrpcPlace(socket=given.removeprefix("unix://"), tls=has_authority), told
     tls = given.lower().startswith("https://")
@@ -43,7 +44,7 @@ def grpc_place(client: Client, given: str, *, has_authority: bool) -> tuple[Grpc
     return GrpcPlace(resolved(host or "localhost", "agent address"), port, tls=tls), told
 
 
-def _asked(client: Client) -> tuple[str, list[str]]:
+def _asked(client: Client, has_authority: bool) -> tuple[str, list[str]]:
     """What the agent says of itself."""
     told = []
     plaintext = tls = 0
@@ -56,7 +57,7 @@ def _asked(client: Client) -> tuple[str, list[str]]:
         if error.status != 403:
             raise MeshError(f"Error looking up xDS port: {error}") from None
         told.append(f"Could not query /v1/agent/self for xDS ports: {error}")
-    if tls > 0:
+    if tls > 0 and (has_authority or plaintext <= 0):
         return f"https://localhost:{tls}", told
     if plaintext <= 0:
         told.append(

@@ -106,13 +106,7 @@ def _no_command(group: TableGroup, rest: Sequence[str], ctx: click.Context) -> i
     """Say that the first of `rest` is no command of `group`, and what to do; the status."""
     from difflib import get_close_matches
 
-    from meshagent.agent.compatibility import command_waits_for
-
     above = group.path.split()
-    waiting, feature = command_waits_for([*above, *rest])
-    if len(waiting.split()) > len(above):
-        click.echo(f"{waiting} is not built yet in {PROGRAM} (waits for: {feature})", err=True)
-        return 1
     typed = " ".join([*above, rest[0]])
     near = get_close_matches(rest[0], group.list_commands(ctx), 1)
     if near:

@@ -268,7 +268,8 @@ ROUTES = (
         example="""curl -X PUT -d '{"Policies":[{"Name":"kv"}]}' localhost:8500/v1/acl/token""",
     ),
     Route(
-        row="AC7", method="GET", path="/v1/acl/token/self", guard=_self_guard, asks=True, flags="B C", tenancy="",
+        row="AC7", method="GET", path="/v1/acl/token/self", guard=_self_guard, asks=True, personal=True,
+        flags="B C", tenancy="",
         meta_on_error=True, read=_self,
         summary="the token of the request", example="curl localhost:8500/v1/acl/token/self",
     ),

@@ -161,12 +161,11 @@ async def _explain(agent: Agent, request: Request) -> Response:
     source, destination = _decision_names(request)
     await agent.log.read_barrier()
     query = request.query
-    headers = dict(pair.split(":", 1) for pair in query.all("header") if ":" in pair)
-    asked = HttpRequest(
-        (query.get("method") or "GET").upper(),
-        query.get("path") or "/",
-        {name.strip().lower(): value.strip() for name, value in headers.items()},
-    )
+    headers: dict[str, tuple[str, ...]] = {}
+    for name, _, value in (pair.partition(":") for pair in query.all("header") if ":" in pair):
+        key = name.strip().lower()
+        headers[key] = (*headers.get(key, ()), value.strip())
+    asked = HttpRequest((query.get("method") or "GET").upper(), query.get("path") or "/", dict(headers))
     default = default_of(agent)
     found = matching(lambda name: entry_of(agent.store, name), destination)
     with_request = query.has("path") or query.has("method") or bool(headers)

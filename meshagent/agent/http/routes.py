@@ -82,6 +82,8 @@ class Route:
     guard: Guard | None = None
     #: What of the rows of `read` a token may see (`acl/visible.py`).
     visible: Visible | None = None
+    #: Whether the answer is about the token that asks: it is never given to another one, whatever that may do.
+    personal: bool = False
     #: Whether the handler itself asks `Request.access`, because what is needed stands in the body or in its rows.
     asks: bool = False
     read: Read | None = None

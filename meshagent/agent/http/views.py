@@ -264,6 +264,8 @@ class Views:
             visibility = request.access.visibility
             if visibility is not None:
                 key = (*key, visibility)
+        if route.personal:
+            key = (*key, request.access.accessor)
         view = self._views.get(key)
         if view is None:
             view = View(self, key, route, _question(request))

@@ -40,6 +40,7 @@ __all__ = [
     "GATEWAY_SERVICES",
     "INGRESS",
     "MESH_GATEWAYS",
+    "MESH_INSTANCES",
     "MESH_SERVICES",
     "NODE",
     "NODE_ROWS",
@@ -61,6 +62,7 @@ Topics = tuple[Topic, ...]
 
 SERVICE = "service"
 CONNECT = "connect"
+MESH_INSTANCES = "mesh-instances"  # since 0.2
 INGRESS = "ingress"
 VIRTUAL_IP = "virtual-ip"
 QUERY = "query"
@@ -204,6 +206,8 @@ QUESTIONS: dict[str, RowQuestion] = {
     for row in (
         RowQuestion(SERVICE, tuple[ServiceEntry, ...], _instances(SERVICE), visible=rows_visible.instances),
         RowQuestion(CONNECT, tuple[ServiceEntry, ...], _instances(CONNECT), visible=rows_visible.instances),
+        # The same for proxies: asked with the token of the agent, not with that of DNS.
+        RowQuestion(MESH_INSTANCES, tuple[ServiceEntry, ...], _instances(CONNECT), visible=rows_visible.instances),
         RowQuestion(INGRESS, tuple[ServiceEntry, ...], _ingress, visible=rows_visible.instances),
         RowQuestion(VIRTUAL_IP, str, _virtual_ip),
         RowQuestion(QUERY, QueryRows | None, _query, by_asker=True, visible=rows_visible.query),

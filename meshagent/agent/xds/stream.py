@@ -82,6 +82,7 @@ class Stream:
         self._problems: dict[str, str] = {}
         self._refused: dict[str, str] = {}
         self._digest = ""
+        self._has_leaf = True
         self._inbox: asyncio.Queue[Any] = call.events
         self.peer = Peer()
         self.opened_at = self._agent.clock.now()
@@ -107,6 +108,10 @@ class Stream:
             if self._identity is not None and self._changed in self._identity.listeners:
                 self._identity.listeners.remove(self._changed)
             await self._tasks.cancel()
+
+    def leave(self, reason: MeshError) -> None:
+        """End it: there is a better place for it."""
+        self._inbox.put_nowait(_News(None, reason))
 
     def status(self) -> dict[str, Any]:
         """What a person is shown of it."""
@@ -153,6 +158,7 @@ class Stream:
             return
         if not self.authorized:
             self.authorized = True
+            self._service.admit(self)
             self._call.known()
             self._service.count()
         try:
@@ -239,8 +245,9 @@ class Stream:
         try:
             while not self._service.ending:
                 seen = await self._seen()
+                wait_s = RECHECK_S if self._has_leaf else LOOK_S
                 try:
-                    snapshot, digest = await self._service.snapshot(self.peer, self._digest, RECHECK_S, seen)
+                    snapshot, digest = await self._service.snapshot(self.peer, self._digest, wait_s, seen)
                 except NotFound as error:
                     if self._digest:
                         raise Refused(NOT_FOUND, str(error)) from error
@@ -248,12 +255,11 @@ class Stream:
                     continue
                 if digest == self._digest:
                     continue
-                if snapshot.kind in _SHOWS_LEAF and not snapshot.leaf_chain:
-                    # nothing can be served without: the next look finds it
-                    await self._agent.clock.sleep(LOOK_S)
+                self._digest = digest
+                self._has_leaf = bool(snapshot.leaf_chain) or snapshot.kind not in _SHOWS_LEAF
+                if not self._has_leaf:
                     continue
                 await self._service.turn()
-                self._digest = digest
                 self._inbox.put_nowait(_News(snapshot))
         except MeshError as error:
             self._inbox.put_nowait(_News(None, _status(error)))

@@ -113,14 +113,13 @@ def inbound(snapshot: ProxySnapshot) -> Resource:
 def outbound(snapshot: ProxySnapshot, one: Outbound) -> Resource:
     """The filter of an upstream's listener, or of its chain in transparent mode."""
     rds = routes.uses_rds(one)
-    faulty = one.extras.fault is not None or (one.chain is not None and routes.has_faults(one.chain))
     return Manager(
         names.stat(one, snapshot.datacenter),
         one.chain.protocol if one.chain is not None else "http",
         route_config=None if rds else routes.inline(snapshot, one),
         rds=names.upstream(one) if rds else "",
         config=snapshot.config,
-        filters=(faults.http(one.extras.fault),) if faulty else (),
+        filters=(faults.FILTER,) if routes.has_faults(one) else (),
         logs=snapshot.observing.access_logs,
         tracing=tracing.of_snapshot(snapshot),
     ).filter()

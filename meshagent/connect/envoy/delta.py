@@ -78,6 +78,9 @@ class DeltaStream:
         self.wake_at: float | None = None
         self._removals_at = 0.0
         self._cold_since: float | None = None
+        #: Clusters that were sent and whose endpoints were not, since: a changed cluster waits for them, and the client
+        #: does not ask again for what it has asked for before.
+        self._renewed: set[str] = set()
         #: Endpoints that the client does not ask for.
         self._unasked: frozenset[str] = frozenset()
 
@@ -159,11 +162,20 @@ class DeltaStream:
             changed = found.batch(changed)
         if changed or removed or not (found.answered or found.told or not found.wildcard):
             self._nonce += 1
+            if type_url == CLUSTER:
+                self._renewed |= changed.keys() & self._of(ENDPOINTS).keys()
+            elif type_url == ENDPOINTS:
+                self._renewed -= changed.keys()
             found.flying = Batch(f"{self._nonce:08x}", changed, tuple(removed))
             commands.append(Send(type_url, found.flying.nonce, tuple(changed.items()), tuple(removed)))
 
     def _sendable(self, type_url: str, found: Subscription) -> dict[str, Versioned]:
         changed = found.changes(self._of(type_url))
+        if type_url == ENDPOINTS and self._renewed:
+            there = self._of(ENDPOINTS)
+            wanted = [name for name in self._renewed if name in there and found.wants(name)]
+            again = {name: there[name] for name in wanted if found.rejected.get(name) != there[name].version}
+            changed = dict(sorted((changed | again).items()))
         if not changed or type_url == ENDPOINTS:
             return changed
         if type_url == CLUSTER:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from meshagent.connect.envoy import (
     connection_manager,
     edge_tls,
+    faults,
     jwt,
     listeners,
     names,
@@ -18,6 +19,7 @@ from meshagent.connect.envoy import (
     routes,
     sidecar,
     tls,
+    tracing,
 )
 from meshagent.connect.envoy.endpoints import socket_address
 from meshagent.connect.envoy.resources import Resource, Resources, typed
@@ -54,6 +56,7 @@ def edge(snapshot: ProxySnapshot) -> Resources:
             found.listeners[made["name"]] = made
     if any(host.tokens for one in gateway.listeners for host in one.hosts):
         found.clusters.update(jwt.clusters_of(snapshot.jwt_providers))
+    found.clusters.update(tracing.clusters(snapshot))
     return found
 
 
@@ -85,7 +88,8 @@ def _routes(
         issuers = {one.name: one.issuer for one in snapshot.jwt_providers}
         for route, wanted in zip(found, host.tokens, strict=False):
             if wanted is not None:
-                route["typed_per_filter_config"] = {_RBAC: _demand(principals.token(wanted, issuers, "ids"))}
+                own = route.setdefault("typed_per_filter_config", {})
+                own[_RBAC] = _demand(principals.token(wanted, issuers, "ids"))
         domains = _domains(host.domains, listener.port)
         made.append(routes.virtual_host(host.name, domains, found, host.request, host.response))
     return routes.configuration(name, made)
@@ -143,6 +147,9 @@ def _manager(snapshot: ProxySnapshot, listener: EdgeListener, rds: str, stat: st
         reader = jwt.filter_of(snapshot.jwt_providers)
         filters += [reader] if reader is not None else []
         filters.append({"name": _RBAC, "typed_config": typed(_RBAC_TYPES + "RBAC")})
+    upstreams = {host.upstream for host in listener.hosts}
+    if any(routes.has_faults(one) for one in snapshot.outbound if one.key in upstreams):
+        filters.append(faults.FILTER)
     return connection_manager.Manager(
         f"ingress_upstream_{stat or rds}",
         listener.protocol,
@@ -152,6 +159,7 @@ def _manager(snapshot: ProxySnapshot, listener: EdgeListener, rds: str, stat: st
         logs=snapshot.observing.access_logs,
         # Who has to bring a token is told by the path: it must mean the same here and there.
         mesh=snapshot.mesh if tokens else None,
+        tracing=tracing.of_snapshot(snapshot),
     ).filter()
 
 

@@ -10,35 +10,28 @@ from meshagent.connect.envoy import durations
 from meshagent.connect.envoy.resources import Resource, typed
 from meshagent.connect.l7 import FaultSettings
 
-__all__ = ["NAME", "OFF", "fault", "http", "mirror", "share"]
+__all__ = ["FILTER", "NAME", "fault", "mirror", "share"]
 
 NAME = "envoy.filters.http.fault"
-#: On a route to which the filter does nothing.
-OFF: Resource = {NAME: typed("envoy.config.route.v3.FilterConfig", {"disabled": True})}
+_MESSAGE = "envoy.extensions.filters.http.fault.v3.HTTPFault"
+#: The filter of a listener does nothing by itself: each route says what is to happen to its requests.
+FILTER: Resource = {"name": NAME, "typed_config": typed(_MESSAGE)}
 
 
-def http(settings: FaultSettings | None) -> Resource:
-    """The filter of requests; without settings it does nothing but what routes say."""
-    return {"name": NAME, "typed_config": fault(settings)}
-
-
-def fault(settings: FaultSettings | None) -> Resource:
-    """The message, of the filter or of one route."""
+def fault(settings: FaultSettings) -> Resource:
+    """What a route says to the filter."""
     fields: Resource = {}
-    if settings is not None:
-        if settings.delay_s:
-            fields["delay"] = {
-                "fixed_delay": durations.of_seconds(settings.delay_s),
-                "percentage": share(settings.delay_percent),
-            }
-        if settings.abort_status:
-            fields["abort"] = {"http_status": settings.abort_status, "percentage": share(settings.abort_percent)}
-        if settings.header:
-            how = (
-                {"string_match": {"exact": settings.header_value}} if settings.header_value else {"present_match": True}
-            )
-            fields["headers"] = [{"name": settings.header, **how}]
-    return typed("envoy.extensions.filters.http.fault.v3.HTTPFault", fields)
+    if settings.delay_s:
+        fields["delay"] = {
+            "fixed_delay": durations.of_seconds(settings.delay_s),
+            "percentage": share(settings.delay_percent),
+        }
+    if settings.abort_status:
+        fields["abort"] = {"http_status": settings.abort_status, "percentage": share(settings.abort_percent)}
+    if settings.header:
+        how = {"string_match": {"exact": settings.header_value}} if settings.header_value else {"present_match": True}
+        fields["headers"] = [{"name": settings.header, **how}]
+    return typed(_MESSAGE, fields)
 
 
 def mirror(cluster: str, percent: float) -> Resource:

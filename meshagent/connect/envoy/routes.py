@@ -10,7 +10,6 @@ Route. `connect/proxy/http/routes.py` makes the same of a chain. What may change
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -19,8 +18,8 @@ from meshagent.catalog.entries.service_resolver import HashPolicy, LoadBalancer
 from meshagent.catalog.entries.service_router import HTTPMatch, QueryMatch, Redirect, RouteDestination
 from meshagent.connect.chain import Chain, NextRoute, NextSplit, Node, ResolverNode, RouterNode
 from meshagent.connect.envoy import durations, faults, names, rate_limits, request_matchers
+from meshagent.connect.envoy.headers import authority_of, header_edits
 from meshagent.connect.envoy.resources import Resource
-from meshagent.connect.header_edits import usable
 from meshagent.connect.l7 import Experiments, Extras, experiments_of
 from meshagent.connect.snapshot import Inbound, Outbound, ProxySnapshot
 from meshagent.durations import parse_duration
@@ -31,7 +30,6 @@ __all__ = [
     "configuration",
     "exposed",
     "has_faults",
-    "header_edits",
     "inline",
     "of_chain",
     "options_of",
@@ -51,8 +49,6 @@ _REDIRECTS = {
     307: "TEMPORARY_REDIRECT",
     308: "PERMANENT_REDIRECT",
 }
-#: A command of Envoy's format language, or an escaped percent sign.
-_COMMAND = re.compile(r"%%|%[A-Z0-9_]+(?:\([^()]*\))?(?::[0-9]+)?%")
 
 
 @dataclass(frozen=True)
@@ -69,15 +65,19 @@ class Options:
 _PLAIN = Options()
 
 
-def has_faults(chain: Chain) -> bool:
-    """Whether a route of the chain has faults of its own."""
-    return any(
-        node.fault is not None
-        if isinstance(node, ResolverNode)
-        else isinstance(node, RouterNode)
-        and any(one.definition.destination is not None and one.definition.destination.fault for one in node.routes)
-        for node in chain.nodes.values()
-    )
+def has_faults(one: Outbound) -> bool:
+    """Whether a route of an upstream makes errors on purpose: its listener then needs the filter."""
+    if one.chain is None or one.extras.fault is not None:
+        return one.chain is not None
+    for node in one.chain.nodes.values():
+        if isinstance(node, ResolverNode) and node.fault is not None:
+            return True
+        if isinstance(node, RouterNode) and any(
+            route.definition.destination is not None and route.definition.destination.fault is not None
+            for route in node.routes
+        ):
+            return True
+    return False
 
 
 def uses_rds(one: Outbound) -> bool:
@@ -153,47 +153,6 @@ def virtual_host(
     return {"name": name, "domains": domains, "routes": routes, **header_edits(request, response)}
 
 
-def header_edits(request: HeaderModifiers | None, response: HeaderModifiers | None) -> Resource:
-    """Header changes of a route, a virtual host or a weighted cluster: first what is added, then what is set. Envoy
-    changes the authority elsewhere (`_authority`)."""
-    found: Resource = {}
-    for way, modifiers in (("request", usable(request)), ("response", usable(response))):
-        added: list[Resource] = [{"header": _pair(*one)} for one in (modifiers.add or {}).items() if _is_header(one[0])]
-        for name, value in (modifiers.set or {}).items():
-            if _is_header(name):
-                added.append({"header": _pair(name, value), "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"})
-        if added:
-            found[f"{way}_headers_to_add"] = added
-        if modifiers.remove:
-            found[f"{way}_headers_to_remove"] = list(modifiers.remove)
-    return found
-
-
-def _is_header(name: str) -> bool:
-    return name.lower() != "host"
-
-
-def _authority(modifiers: HeaderModifiers | None) -> str:
-    """The authority that requests get, "" for the one they have."""
-    made = usable(modifiers)
-    given = {name.lower(): value for name, value in ((made.add or {}) | (made.set or {})).items()}
-    return given.get("host", "")
-
-
-def _pair(name: str, value: str) -> Resource:
-    return {"key": name, "value": escaped(value)}
-
-
-def escaped(value: str) -> str:
-    """A value with percent signs doubled that begin none of Envoy's commands."""
-    parts: list[str] = []
-    at = 0
-    for command in _COMMAND.finditer(value):
-        parts += [value[at : command.start()].replace("%", "%%"), command[0]]
-        at = command.end()
-    return "".join([*parts, value[at:].replace("%", "%%")])
-
-
 def of_chain(chain: Chain, options: Options = _PLAIN) -> list[Resource]:
     """The routes of a chain, in order."""
     return _Compiler(chain, options).routes()
@@ -215,10 +174,8 @@ class _Compiler:
             http = definition.match.http if definition.match is not None else None
             to = definition.destination
             if to is not None and to.redirect is not None:
-                more = header_edits(None, to.response_headers)
-                if self._options.extras.fault is not None:
-                    more["typed_per_filter_config"] = faults.OFF
-                found.append({"match": matched(http), "redirect": redirect(to.redirect), **more})
+                edits = header_edits(None, to.response_headers)
+                found.append({"match": matched(http), "redirect": redirect(to.redirect), **edits})
             else:
                 found.append(self._forwarded(matched(http), self._chain.nodes[route.next], route, 0))
         return found
@@ -228,7 +185,7 @@ class _Compiler:
         to = route.definition.destination if route is not None else None
         experiments = experiments_of(node, route)
         action = self._clusters(node)
-        authority = _authority(to.request_headers) if to is not None else ""
+        authority = authority_of(to.request_headers) if to is not None else ""
         if authority:
             action["host_rewrite_literal"] = authority
         elif options.auto_host_rewrite:
@@ -252,8 +209,9 @@ class _Compiler:
         if mirror is not None:
             action["request_mirror_policies"] = [mirror]
         more = header_edits(to.request_headers, to.response_headers) if to is not None else {}
-        if experiments.fault is not None:
-            more["typed_per_filter_config"] = {faults.NAME: faults.fault(experiments.fault)}
+        fault = experiments.fault or extras.fault
+        if fault is not None:
+            more["typed_per_filter_config"] = {faults.NAME: faults.fault(fault)}
         return {"match": match, "route": action, **more}
 
     def _mirrored(self, experiments: Experiments) -> Resource | None:
@@ -277,7 +235,7 @@ class _Compiler:
             raise TypeError(one.next)
         definition = one.definition
         found = {"name": names.cluster(self._chain, to.target), "weight": round(one.weight * 100)}
-        authority = _authority(definition.request_headers)
+        authority = authority_of(definition.request_headers)
         if authority:
             found["host_rewrite_literal"] = authority
         return {**found, **header_edits(definition.request_headers, definition.response_headers)}

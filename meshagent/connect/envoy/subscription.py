@@ -98,7 +98,7 @@ class Subscription:
 
     def changes(self, held: Mapping[str, Versioned]) -> dict[str, Versioned]:
         """What the client has to be told of, of what there is."""
-        names = held if self.wildcard else [name for name in self.names if name in held]
+        names = held if self.wildcard else sorted(name for name in self.names if name in held)
         found: dict[str, Versioned] = {}
         for name in names:
             one, told = held[name], self.told.get(name)

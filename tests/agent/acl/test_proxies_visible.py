@@ -8,6 +8,7 @@ from meshagent.agent.acl.proxies_visible import seen_by
 from meshagent.catalog.acl.authorizer import Authorizer
 from meshagent.catalog.acl.rules import Rule
 from meshagent.connect.chain import Chain
+from meshagent.connect.gateways.linked import TerminatingGateway
 from meshagent.connect.query_upstreams import query_chain
 from meshagent.connect.snapshot import Cluster, Endpoint, Outbound, ProxySnapshot
 from meshagent.connect.transparent import Transparent
@@ -105,3 +106,29 @@ def test_private_keys_of_certificates_are_for_who_may_read_the_mesh() -> None:
     assert "mesh:read" in shown.gateway.problems[0]
     mesh = seen_by(Access(Authorizer((*rules, Rule("mesh", "", True, "read")))), found)
     assert mesh is found
+
+
+def test_the_leaf_of_a_service_outside_is_for_who_may_write_it() -> None:
+    world = World()
+    for name in ("legacy", "billing"):
+        world.outside(name, "10.9.0.1", 80)
+    world.entry(Kind="terminating-gateway", Name="out", Services=[{"Name": "legacy"}, {"Name": "billing"}])
+    snapshot = world.build("terminating-gateway", "out")
+    assert isinstance(snapshot.gateway, TerminatingGateway)
+    rules = [Rule(kind, "", False, "read") for kind in ("node", "service")]
+    shown = seen_by(Access(Authorizer((*rules, Rule("service", "legacy", False, "write")))), snapshot)
+    assert isinstance(shown.gateway, TerminatingGateway)
+    assert [one.service for one in shown.gateway.services] == ["legacy"]
+    both = (*rules, Rule("service", "legacy", False, "write"), Rule("service", "billing", False, "write"))
+    assert seen_by(Access(Authorizer(both)), snapshot) is snapshot
+
+
+def test_the_ways_into_other_datacenters_have_no_service_that_could_be_hidden() -> None:
+    world = World("api", "secret")
+    world.ways("dc2", "1.1.1.1")
+    snapshot = world.build("mesh-gateway", "gw")
+    rules = (Rule("node", "", False, "read"), Rule("service", "api", False, "read"))
+    shown = seen_by(Access(Authorizer(rules)), snapshot)
+    ends = {name: len(one.endpoints) for name, one in shown.clusters.items()}
+    assert ends == {"api.default.default.dc1": 1, "secret.default.default.dc1": 0, "dc2": 1}
+    assert [one.name for one in shown.outbound if one.chain is not None] == ["api", ""]

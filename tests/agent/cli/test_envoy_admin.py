@@ -1,4 +1,4 @@
-"""Envoy's administration interface is read by `troubleshoot`; with a real one it is tests/interop/test_envoy_mesh.py."""
+"""What `troubleshoot` reads of the administration interface of an Envoy; of a real one: interop/test_envoy_mesh.py."""
 
 from __future__ import annotations
 

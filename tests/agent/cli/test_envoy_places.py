@@ -37,15 +37,20 @@ def test_an_address_that_is_given(client: Client, given: str, authority: bool, p
 
 
 @pytest.mark.parametrize(
-    ("ports", "place"),
+    ("plaintext", "tls", "authority", "place"),
     [
-        ({"Plaintext": 7502, "TLS": -1}, GrpcPlace("127.0.0.1", 7502)),
-        ({"Plaintext": 7502, "TLS": 7503}, GrpcPlace("127.0.0.1", 7503, tls=True)),
+        (7502, -1, False, GrpcPlace("127.0.0.1", 7502)),
+        (7502, 7503, False, GrpcPlace("127.0.0.1", 7502)),
+        (7502, 7503, True, GrpcPlace("127.0.0.1", 7503, tls=True)),
+        (-1, 7503, False, GrpcPlace("127.0.0.1", 7503, tls=True)),
+        (7502, -1, True, GrpcPlace("127.0.0.1", 7502)),
     ],
 )
-def test_the_agent_says_its_port(stub: Any, client: Client, ports: dict[str, int], place: GrpcPlace) -> None:
-    stub.answer("agent/self", {"xDS": {"Ports": ports}})
-    assert grpc_place(client, "", has_authority=False) == (place, [])
+def test_the_agent_says_its_port(
+    stub: Any, client: Client, plaintext: int, tls: int, authority: bool, place: GrpcPlace
+) -> None:
+    stub.answer("agent/self", {"xDS": {"Ports": {"Plaintext": plaintext, "TLS": tls}}})
+    assert grpc_place(client, "", has_authority=authority) == (place, [])
 
 
 def test_an_agent_that_must_not_be_asked(stub: Any, client: Client) -> None:

@@ -11,7 +11,6 @@ import pytest
 
 from meshagent.agent.cli.root import root
 from meshagent.agent.cli.table import GROUPS, SUBCOMMANDS
-from meshagent.agent.compatibility import WAITING
 
 # `agent` and `validate` need the configuration, see their own tests.
 ROWS = [row for row in SUBCOMMANDS if row.module != "agent"]
@@ -41,19 +40,6 @@ def test_what_is_no_command_shows_help(cli: Any, line: str, status: int) -> None
     ran = cli(line)
     assert ran.status == status
     assert "Usage: meshagent" in (ran.out if status == 0 else ran.err)
-
-
-@pytest.mark.parametrize(
-    ("path", "feature"), [(path, row.feature) for row in WAITING for _, path in row.commands], ids=str
-)
-def test_what_is_not_built_yet_says_what_it_waits_for(cli: Any, path: str, feature: str) -> None:
-    for words in ("", " more -flag=1", " -help"):
-        ran = cli(path + words)
-        assert (ran.status, ran.out) == (1, "")
-        assert ran.err == f"{path} is not built yet in meshagent (waits for: {feature})\n"
-    first, *below = path.split()
-    if below and first not in GROUPS:
-        assert cli(f"{first} zork").err.startswith(f"{first} is not built yet in meshagent (waits for: ")
 
 
 @pytest.mark.parametrize(("line", "meant"), [("memebrs", "members"), ("kv gte a", "kv get")])
@@ -135,6 +121,7 @@ def test_every_module_of_commands_has_a_row() -> None:
         "acl_show",
         "admin_client",
         "client",
+        "cni_plugin",
         "connection",
         "demo_collector",
         "demo_mesh",
@@ -143,11 +130,13 @@ def test_every_module_of_commands_has_a_row() -> None:
         "go_flags",
         "kept_session",
         "migration",
+        "nft",
         "traffic",
         "locks",
         "login_oidc",
         "output",
         "aws_credentials",
+        "envoy_admin",
         "envoy_places",
         "envoy_process",
         "gateway_flags",

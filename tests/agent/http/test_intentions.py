@@ -117,6 +117,7 @@ async def test_explain_looks_into_permissions(live: InProcess) -> None:
     good = await live.get(f"{pair}&path=/a/b&header=X:1")
     assert (good["Allowed"], good["Reason"].endswith("Permissions[0] matches (Action: ALLOW)")) == (True, True)
     assert "no permission matches" in (await live.get(f"{pair}&path=/b"))["Reason"]
+    assert (await live.get(f"{pair}&path=/a&header=X:1&header=x:2"))["Allowed"], "one of several is enough"
 
 
 async def test_edits_at_the_same_time_are_all_kept(live: InProcess) -> None:

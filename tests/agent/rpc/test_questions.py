@@ -98,7 +98,7 @@ def test_what_is_a_peers_is_asked_for_by_name_and_peer(store: Store) -> None:
     for row in rows:
         store.execute(ImportedReplace("east", row.service.name, (row,)))
     store.execute(TrustBundleSet(TrustBundle(peer="east", trust_domain="east.consul", roots=("pem",))))
-    for kind in ("service", "connect"):
+    for kind in ("service", "connect", "mesh-instances"):
         (entry,) = read(store, kind, at_peer("web", "east"))  # type: ignore[misc]
         assert entry.node.name == "far"
         assert read(store, kind, at_peer("web", "west")) == ()

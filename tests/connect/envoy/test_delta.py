@@ -61,6 +61,8 @@ class Envoy:
         self.held: dict[str, dict[str, Versioned]] = {type_url: {} for type_url in ORDER}
         self.asked: dict[str, set[str]] = {ENDPOINTS: set(), ROUTES: set()}
         self.started: set[str] = set()
+        #: Clusters that are not in use before their endpoints have come, again for each change.
+        self.warming: set[str] = set()
         self.out: deque[Request] = deque()
 
     def connect(self) -> None:
@@ -89,6 +91,13 @@ class Envoy:
                     held[name] = one
         error = f"bad: {refused}" if refused else None
         ack = Request(sent.type_url, nonce=sent.nonce, error=error)
+        if not refused or self.takes_good:
+            names = {name for name, _ in sent.resources} - set(refused)
+            if sent.type_url == CLUSTER:
+                self.warming |= {name for name in names if held[name].resource.get("type") == "EDS"}
+                self.warming -= set(sent.removed)
+            elif sent.type_url == ENDPOINTS:
+                self.warming -= names
         if sent.type_url == CLUSTER:
             eds = {name for name, one in held.items() if one.resource.get("type") == "EDS"}
             self.ask(ENDPOINTS, eds)
@@ -284,6 +293,26 @@ def test_only_what_differs_is_sent_to_who_comes_back() -> None:
     told = [sorted([name for name, _ in sent.resources]) for sent in made.log if isinstance(sent, Send)]
     assert told == [["c"], ["c"], ["r"], []]
     assert holds(made.envoy) == expected(made.there, made.envoy)
+
+
+def test_a_changed_cluster_is_told_its_endpoints_again() -> None:
+    """Envoy waits for them (15 s, and holds back listeners meanwhile), and does not ask again."""
+    there = resources({"a": 1, "b": 1}, {"in": ("a", 1), "out": ("b", 1)})
+    made = world(there)
+    assert made.envoy.warming == set()
+    made.types  # noqa: B018
+    made.offer({**there, CLUSTER: {**there[CLUSTER], "a": resources({"a": 2})[CLUSTER]["a"]}})
+    made.settle()
+    told = [(sent.type_url, [name for name, _ in sent.resources]) for sent in made.log if isinstance(sent, Send)]
+    assert told == [(CLUSTER, ["a"]), (ENDPOINTS, ["a"])]
+    assert made.envoy.warming == set()
+    made.types  # noqa: B018
+    made.there = there  # another server sees it otherwise, a leaf of its own for instance
+    made.reconnect()
+    made.settle()
+    told = [(sent.type_url, [name for name, _ in sent.resources]) for sent in made.log if isinstance(sent, Send)]
+    assert told == [(CLUSTER, ["a"]), (ENDPOINTS, ["a"])]
+    assert made.envoy.warming == set()
 
 
 @pytest.mark.parametrize("takes_good", [True, False])

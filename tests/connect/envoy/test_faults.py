@@ -23,5 +23,6 @@ def test_a_header_without_a_value_is_enough() -> None:
     ]
 
 
-def test_without_settings_routes_decide() -> None:
-    assert list(faults.http(None)["typed_config"]) == ["@type"]
+def test_the_filter_leaves_it_to_routes() -> None:
+    assert list(faults.FILTER["typed_config"]) == ["@type"]
+    assert faults.FILTER["name"] == faults.NAME
