@@ -17,6 +17,7 @@ from meshtest.envoys import Envoys, envoys
 from meshtest.httpapp import Answer, HttpApp, ask, http_app
 from meshtest.process import AgentProcess, free_ports
 from meshtest.sidecars import Echo, Sidecars, exchange, sidecars
+from meshtest.wasm import PLUGIN
 
 
 class World:
@@ -119,6 +120,46 @@ def test_intentions_hold_within_a_moment(world: World) -> None:
     world.wait("an allowed connection", lambda: exchange(world.ports["web-db"]) == b"hello")
     world.delete("service-intentions")
     world.wait("nothing is denied", lambda: world.get("/admin/x").status == 200)
+
+
+def test_extensions_do_what_they_say(world: World) -> None:
+    script = "function envoy_on_request(h) h:headers():add('x-lua', 'in') end"
+    nobody = {"Target": {"URI": f"localhost:{world.ports['app2']}"}}
+    chosen = {"ResourceType": "cluster", "TrafficDirection": "inbound"}
+    patch = {"ResourceFilter": chosen, "Op": "add", "Path": "/alt_stat_name", "Value": "mine"}
+    plugin = world.envoys.folder / "plugin.wasm"
+    plugin.write_bytes(PLUGIN)
+    vm = {"VmConfig": {"Code": {"Local": {"Filename": str(plugin)}}}, "Configuration": "x"}
+    extensions = {
+        "builtin/wasm": {"Protocol": "http", "ListenerType": "inbound", "PluginConfig": vm},
+        "builtin/lua": {"Listener": "inbound", "Script": script},
+        "builtin/ext-authz": {"Config": {"GrpcService": nobody, "WithRequestBody": {"MaxRequestBytes": 10}}},
+        "builtin/otel-access-logging": {
+            "Config": {"GrpcService": nobody, "Body": "%PROTOCOL%", "Attributes": {"a": 1}}
+        },
+        "builtin/property-override": {"Patches": [patch]},
+    }
+    rows = [{"Name": name, "Arguments": arguments} for name, arguments in extensions.items()]
+    world.write(Kind="service-defaults", Name="api", Protocol="http", EnvoyExtensions=rows)
+    world.wait("the script", lambda: json.loads(world.get().text)["headers"].get("x-lua") == "in")
+    world.wait("another name", lambda: any(world.envoys.stats("api1", "^cluster.mine.upstream_rq_total").values()))
+    assert world.envoys.stats("api1", "wasm.envoy.wasm.runtime.v8.active")["wasm.envoy.wasm.runtime.v8.active"] > 0
+    limit = {"MaxTokens": 1, "TokensPerFill": 1, "FillInterval": 3600}
+    rows = [{"Name": "builtin/http/localratelimit", "Arguments": limit}]
+    world.write(Kind="service-defaults", Name="api", Protocol="http", EnvoyExtensions=rows)
+    world.wait("a request too many", lambda: world.get().status == 429)
+    world.write(Kind="service-defaults", Name="api", Protocol="http")
+    world.wait("as many as one likes", lambda: {world.get().status for _ in range(5)} == {200})
+
+
+def test_an_extension_that_cannot_be_is_refused_when_it_is_written(world: World) -> None:
+    chosen = {"ResourceType": "cluster", "TrafficDirection": "outbound"}
+    patch = {"ResourceFilter": chosen, "Op": "add", "Path": "/nope", "Value": 1}
+    rows = [{"Name": "builtin/property-override", "Arguments": {"Patches": [patch]}}]
+    entry = {"Kind": "service-defaults", "Name": "api", "Protocol": "http", "EnvoyExtensions": rows}
+    answer = world.agent.http("PUT", "/v1/config", json=entry)
+    assert answer.status == 500
+    assert "no match for field 'nope'!" in answer.body.decode()
 
 
 def test_troubleshoot_looks_at_an_envoy(world: World) -> None:

@@ -66,6 +66,27 @@ def test_the_environment_names_proxy_agent_and_token(cli: Any, monkeypatch: pyte
     assert found["dynamic_resources"]["ads_config"]["grpc_services"]["initial_metadata"][0]["value"] == "t0k"
 
 
+def test_nomads_line(cli: Any, stub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row N7: what it gives for a sidecar whose agent it reaches by a socket of the allocation, with TLS inside."""
+    monkeypatch.delenv("CONSUL_HTTP_ADDR")
+    for name, value in (("CONSUL_HTTP_SSL", "false"), ("CONSUL_HTTP_SSL_VERIFY", "true")):
+        monkeypatch.setenv(name, value)
+    pem = tmp_path / "ca.pem"
+    pem.write_text("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n")
+    found = printed(
+        cli(
+            "connect", "envoy", "-grpc-addr", "unix://alloc/tmp/consul_grpc.sock", "-http-addr", stub.address,
+            "-admin-bind", "127.0.0.2:19001", "-address", "127.0.0.1:19101", "-proxy-id", "web-sidecar-proxy",
+            "-bootstrap", "-token", "t0k", "-grpc-ca-file", str(pem), "-ca-file", str(pem),
+        )
+    )  # fmt: skip
+    assert agent_address(found) == {"pipe": {"path": "alloc/tmp/consul_grpc.sock"}}
+    assert found["static_resources"]["clusters"][0]["transport_socket"]["name"] == "tls"
+    assert found["admin"]["address"]["socket_address"] == {"address": "127.0.0.2", "port_value": 19001}
+    assert "listeners" not in found["static_resources"], "/ready is of gateways"
+    assert stub.last.headers["X-Consul-Token"] == "t0k"
+
+
 def test_tls_needs_an_authority(cli: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pem = tmp_path / "ca.pem"
     pem.write_text("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n")

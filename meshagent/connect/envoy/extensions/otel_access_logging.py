@@ -63,15 +63,11 @@ def _pairs(values: dict[str, Any]) -> list[Resource]:
 
 
 def _any_value(value: Any) -> Resource:
-    """A value with its kind beside it."""
-    if isinstance(value, bool):
-        return {"bool_value": value}
-    if isinstance(value, int):
-        return {"int_value": str(value)}
-    if isinstance(value, float):
-        return {"double_value": value}
+    """A value with its kind beside it. Envoy takes texts, lists and maps only: a number or a truth is its text."""
     if isinstance(value, dict):
         return {"kvlist_value": {"values": _pairs(value)}}
     if isinstance(value, (list, tuple)):
         return {"array_value": {"values": [_any_value(one) for one in value]}}
+    if isinstance(value, bool):
+        return {"string_value": "true" if value else "false"}
     return {"string_value": "" if value is None else str(value)}

@@ -43,9 +43,9 @@ def test_one_more_log() -> None:
     values = {one["key"]: one["value"] for one in made["attributes"]["values"]}
     assert values == {
         "text": {"string_value": "a"},
-        "number": {"int_value": "1"},
-        "share": {"double_value": 0.5},
-        "truth": {"bool_value": True},
+        "number": {"string_value": "1"},
+        "share": {"string_value": "0.5"},
+        "truth": {"string_value": "true"},
         "list": {"array_value": {"values": [{"string_value": "a"}]}},
         "map": {"kvlist_value": {"values": [{"key": "b", "value": {"string_value": ""}}]}},
     }
