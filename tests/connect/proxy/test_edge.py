@@ -79,7 +79,7 @@ def _around(sidecar: Sidecar) -> Surroundings:
 
     return Surroundings(
         sidecar._clock, sidecar._tasks, random.Random(1), sidecar.tallies, sidecar._now, lambda: sidecar.turn,
-        sidecar.outbound.get, start, lambda _: None, lambda *_: None,
+        sidecar.outbound.get, start, lambda _: None, lambda *_: None, sidecar._seen, sidecar.limiter,
     )  # fmt: skip
 
 
