@@ -36,6 +36,7 @@ from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Subscription, Topic
 from meshagent.connect.central import merged_upstream
 from meshagent.connect.chain import DEFAULT_CONNECT_TIMEOUT, Chain, Overrides, Target, compile_chain
+from meshagent.connect.collecting import collector_of
 from meshagent.connect.exposing import exposed_of
 from meshagent.connect.gateways.filling import Filling
 from meshagent.connect.intentions import Default, Intention, matching, providers_of
@@ -178,7 +179,8 @@ class SnapshotParts:
         """What a sidecar has."""
         transparent = self._transparent(service)
         gateway = service.proxy.mesh_gateway
-        wanted: list[_Wanted] = [(_by_way_of(one, gateway), ()) for one in service.proxy.upstreams or ()]
+        upstreams = (*(service.proxy.upstreams or ()), *collector_of(service))
+        wanted: list[_Wanted] = [(_by_way_of(one, gateway), ()) for one in upstreams]
         if transparent is not None:
             wanted = self._with_virtual(identity_of(service), default, wanted)
         outbound, targets = self._outbound(wanted)
