@@ -24,10 +24,9 @@ class Waiting:
 
 WAITING: tuple[Waiting, ...] = (
     Waiting(
-        feature="Envoy over xDS, and mesh gateways",
+        feature="gossip and RPC between datacenters through mesh gateways, and a bound on Envoys of one server",
         options=(
             "connect.enable_mesh_gateway_wan_federation",
-            "performance.enable_xds_load_balancing",
             "primary_gateways",
             "primary_gateways_interval",
         ),

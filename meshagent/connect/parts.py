@@ -43,6 +43,7 @@ from meshagent.connect.intentions import Default, Intention, matching, providers
 from meshagent.connect.kinds import KINDS, identity_of
 from meshagent.connect.mesh_settings import MeshSettings, mesh_settings
 from meshagent.connect.observing import observing_of
+from meshagent.connect.outside import marked, missing, outside
 from meshagent.connect.peers import Trust, peer_chain
 from meshagent.connect.query_upstreams import QUERY, query_chain
 from meshagent.connect.snapshot import (
@@ -177,14 +178,15 @@ class SnapshotParts:
 
     def sidecar(self, service: Service, default: Default) -> Filling:
         """What a sidecar has."""
-        transparent = self._transparent(service)
-        gateway = service.proxy.mesh_gateway
-        upstreams = (*(service.proxy.upstreams or ()), *collector_of(service))
-        wanted: list[_Wanted] = [(_by_way_of(one, gateway), ()) for one in upstreams]
+        transparent, name, proxy = self._transparent(service), identity_of(service), service.proxy
+        upstreams = (*(proxy.upstreams or ()), *collector_of(service))
+        wanted: list[_Wanted] = [(_by_way_of(one, proxy.mesh_gateway), ()) for one in upstreams]
+        found = outside(self, name, default) if transparent is not None else {}
         if transparent is not None:
-            wanted = self._with_virtual(identity_of(service), default, wanted)
+            wanted = self._with_virtual(name, default, wanted)
+            wanted += [(self._implicit(name, other), ()) for other in missing(found, (one for one, _ in wanted))]
         outbound, targets = self._outbound(wanted)
-        return Filling(outbound=outbound, targets=targets, inbound=inbound_of(service), transparent=transparent)
+        return Filling(marked(outbound, found), targets, inbound=inbound_of(service), transparent=transparent)
 
     @property
     def trust_domain(self) -> str:

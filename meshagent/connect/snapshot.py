@@ -128,6 +128,8 @@ class Outbound(msgspec.Struct, frozen=True):
     resilience: Resilience = Resilience()
     extras: Extras = Extras()
     virtual_ips: tuple[str, ...] = ()
+    #: Addresses and host names outside the mesh with their ports that mean it, for a sidecar in transparent mode.
+    outside: tuple[tuple[str, int], ...] = ()
     #: Its key where the listener of a gateway hands over what is for it, and whether those are connections whatever the
     #: service speaks.
     at: str = ""

@@ -149,6 +149,18 @@ def test_a_prepared_query_is_an_upstream(world: World) -> None:
     assert len(world.build().clusters["prepared_query:q"].endpoints) == 2
 
 
+def test_a_transparent_sidecar_finds_services_outside(world: World) -> None:
+    there = {"Addresses": ["10.9.9.9", "db.example"], "Port": 5432}
+    world.entry(Kind="service-defaults", Name="ext", Protocol="tcp", Destination=there)
+    proxy = Proxy(destination_service_name="web", mode="transparent")
+    service = Service(kind="connect-proxy", id="web-proxy", name="web-proxy", port=21000, proxy=proxy)
+    (one,) = world.parts.build(service, Default(True)).outbound
+    assert (one.name, one.outside, one.listens) == ("ext", (("10.9.9.9", 5432), ("db.example", 5432)), False)
+    assert world.parts.build(service, Default(False)).outbound == ()
+    world.entry(Kind="service-intentions", Name="ext", Sources=[{"Name": "web", "Action": "allow"}])
+    assert len(world.parts.build(service, Default(False)).outbound) == 1
+
+
 def test_what_is_not_used_any_more_is_not_watched(world: World) -> None:
     world.instance("db", 1)  # what does not exist is watched by its tables
     world.entry(Kind="service-resolver", Name="db", Redirect={"Service": "other"})

@@ -22,7 +22,7 @@ class World:
         self.api = Echo()
         self.ports = {"local": free_port(), "remote": free_port()}
         for name in SERVICES.values():
-            far.register(name, self.api.port)
+            far.register(name, self.api.port, sidecar_port=free_port())
             far.start(name)
         self.gateways = {"near": free_port(), "far": free_port()}
         far.gateway("mesh-gateway", "far-gateway", self.gateways["far"], TaggedAddresses=_wan(self.gateways["far"]))
@@ -38,7 +38,7 @@ class World:
             }
             for mode, port in self.ports.items()
         ]
-        near.register("web", free_port(), proxy={"Upstreams": upstreams})
+        near.register("web", free_port(), sidecar_port=free_port(), proxy={"Upstreams": upstreams})
         near.start("web")
 
 
@@ -54,7 +54,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             "node_name": "far",
             "datacenter": "dc2",
             "primary_datacenter": "dc1",
-            "ports": {**(ports := free_ports()), "sidecar_min_port": 21_800, "sidecar_max_port": 21_899},
+            "ports": (ports := free_ports()),
             "retry_join_wan": [f"127.0.0.1:{near.ports['serf_wan']}"],
             "retry_interval_wan": "1s",
         },

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from meshtest.certificates import make_ca, make_leaf
 from meshtest.process import AgentProcess
+from meshtest.servers import client_of
 from meshtest.sidecars import Echo, Sidecars, exchange, free_port, sidecars
 
 
@@ -34,6 +35,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Not here."""
+
+
+class _Quiet(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that intentions cut is no news."""
 
 
 class TlsEcho:
@@ -78,7 +84,7 @@ class World:
         (folder / "client.pem").write_bytes(certificate)
         (folder / "client.key").write_bytes(key)
         self.tls = TlsEcho(folder, authority, "secure.example.com")
-        self.web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self.web = _Quiet(("127.0.0.1", 0), _Handler)
         threading.Thread(target=self.web.serve_forever, daemon=True).start()
 
     def begin(self) -> None:
@@ -86,12 +92,12 @@ class World:
         agent.wait("CA roots", lambda: agent.get("/v1/connect/ca/roots")["ActiveRootID"])
         for name in ("site", "sub"):
             self._entry(Kind="service-defaults", Name=name, Protocol="http")
-        self._outside("legacy", self.echo.port)
-        self._outside("secure", self.tls.port)
-        self._outside("wrong", self.tls.port)
-        self._outside("site", self.web.server_port, address="localhost")
-        self._outside("sub", self.web.server_port, meta={"version": "v2"})
-        self._outside("sub", 1, node="dead", meta={"version": "v1"})
+        self.outside("legacy", self.echo.port)
+        self.outside("secure", self.tls.port)
+        self.outside("wrong", self.tls.port)
+        self.outside("site", self.web.server_port, address="localhost")
+        self.outside("sub", self.web.server_port, meta={"version": "v2"})
+        self.outside("sub", 1, node="dead", meta={"version": "v1"})
         self._entry(
             Kind="service-resolver",
             Name="sub",
@@ -114,13 +120,13 @@ class World:
             ],
         )
         self.mesh.gateway("terminating-gateway", "out", free_port())
-        self.mesh.register("web", free_port(), self.ports)
+        self.mesh.register("web", free_port(), self.ports, sidecar_port=free_port())
         self.mesh.start("web")
 
     def _entry(self, **fields: Any) -> None:
         assert self.agent.put("/v1/config", fields).body == b"true"
 
-    def _outside(
+    def outside(
         self, name: str, port: int, *, address: str = "127.0.0.1", node: str = "outside", meta: Any = None
     ) -> None:
         service = {"ID": name, "Service": name, "Address": address, "Port": port, "Meta": meta or {}}
@@ -191,3 +197,22 @@ def test_requests_are_decided_one_by_one(world: World) -> None:
     )
     world.agent.wait("a denial", lambda: world.get("site", "/x/../secret")[0] == 403)
     assert world.get("site", "/open")[0] == 200
+
+
+def test_a_client_agent_is_told_what_a_gateway_needs(world: World, tmp_path: Path) -> None:
+    """Services behind it, their instances and intentions come from the servers, mesh gateways of the datacenter too."""
+    with client_of([world.agent]) as client, sidecars(client, tmp_path) as mesh:
+        mesh.gateway("terminating-gateway", "out-2", free_port())
+        world.agent.put("/v1/config", {"Kind": "terminating-gateway", "Name": "out-2", "Services": [{"Name": "more"}]})
+        world.outside("more", world.echo.port)
+        port = free_port()
+        mesh.register("shop", free_port(), {"more": port}, sidecar_port=free_port())
+        mesh.start("shop")
+        client.wait("an exchange", lambda: exchange(port) == b"hello")
+        world.mesh.intention("shop", "more", "deny")
+        client.wait("the denial", lambda: exchange(port) == b"")
+        mesh.gateway("mesh-gateway", "way", free_port())
+        client.wait(
+            "the services here",
+            lambda: len(client.get("/v1/agent/connect/proxy/way")["gateway"]["routes"]) >= 2,
+        )

@@ -24,7 +24,7 @@ class World:
         assert near.agent.put("/v1/catalog/register", row).body == b"true"
         entry = {"Kind": "terminating-gateway", "Name": "out", "Services": [{"Name": "legacy"}]}
         assert near.agent.put("/v1/config", entry).body == b"true"
-        far.register("api", self.echo.port)
+        far.register("api", self.echo.port, sidecar_port=free_port())
         far.start("api")
         upstreams: list[dict[str, Any]] = [
             {"DestinationName": "legacy", "LocalBindPort": self.ports["legacy"]},
@@ -33,7 +33,7 @@ class World:
                 "MeshGateway": {"Mode": "remote"},
             },
         ]  # fmt: skip
-        near.register("web", free_port(), proxy={"Upstreams": upstreams})
+        near.register("web", free_port(), sidecar_port=free_port(), proxy={"Upstreams": upstreams})
         near.start("web")
 
 
@@ -46,7 +46,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             "node_name": "far",
             "datacenter": "dc2",
             "primary_datacenter": "dc1",
-            "ports": {**(ports := free_ports()), "sidecar_min_port": 21_700, "sidecar_max_port": 21_799},
+            "ports": (ports := free_ports()),
             "retry_join_wan": [f"127.0.0.1:{near.ports['serf_wan']}"],
             "retry_interval_wan": "1s",
         },

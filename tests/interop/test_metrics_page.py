@@ -10,14 +10,14 @@ import http.client
 import json
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from meshtest import ROOT
 from meshtest.httpapp import HttpApp, ask
-from meshtest.peers import program, running
+from meshtest.peers import Peer, program, running
 from meshtest.process import AgentProcess, free_ports
 from meshtest.sidecars import Echo, exchange, free_port, sidecars
 
@@ -47,10 +47,14 @@ scrape_configs:
 class Charts:
     """What the page's script finds for a service."""
 
-    def __init__(self, folder: Path, base: str) -> None:
+    def __init__(self, folder: Path, base: str, peer: Peer) -> None:
         (folder / "prometheus.mjs").write_text((ROOT / "meshagent/agent/ui/prometheus.js").read_text())
         (folder / "ask.mjs").write_text(SCRIPT)
-        self.folder, self.base = folder, base
+        self.folder, self.base, self._peer = folder, base, peer
+
+    def wait(self, what: str, condition: Callable[[], bool]) -> None:
+        """A rate needs two scrapes before a step that the page asks for; both come, the traffic goes on."""
+        self._peer.wait(what, condition, within_s=120.0)
 
     def of(self, name: str, protocol: str) -> dict[str, Any]:
         done = subprocess.run(
@@ -92,7 +96,7 @@ def charts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Charts]:
             f"--web.listen-address=127.0.0.1:{port}",
         ]  # fmt: skip
         with running(argv, folder, port=port) as peer:
-            found = Charts(folder, agent.url)
+            found = Charts(folder, agent.url, peer)
             stop = threading.Event()
 
             def drive() -> None:
@@ -106,14 +110,6 @@ def charts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Charts]:
             thread = threading.Thread(target=drive)
             thread.start()
             try:
-                # A rate needs two scrapes before a step that the page asks for.
-                peer.wait(
-                    "figures of the edge",
-                    lambda: "Errors" in latest(found.of("web", "http")["upstreams"].get("api", [])),
-                    within_s=90.0,
-                )
-                peer.wait("figures of api", lambda: len(latest(found.of("api", "http")["charts"])) == 3, within_s=90.0)
-                peer.wait("figures of db", lambda: len(latest(found.of("db", "tcp")["charts"])) == 3, within_s=90.0)
                 yield found
             finally:
                 stop.set()
@@ -122,22 +118,39 @@ def charts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Charts]:
 
 @pytest.mark.timeout(400)
 def test_a_service_of_http(charts: Charts) -> None:
-    found = charts.of("api", "http")
-    figures = latest(found["charts"])
-    assert figures["Requests"] > 0 and 0 < figures["Errors"] < 100 and figures["Latency, 99 of 100"] > 0
-    assert set(found["downstreams"]) == {"web"} and found["upstreams"] == {}
-    assert latest(found["downstreams"]["web"])["Requests"] > 0
+    def shown() -> bool:
+        found = charts.of("api", "http")
+        figures = latest(found["charts"])
+        return (
+            figures.get("Requests", 0) > 0
+            and 0 < figures.get("Errors", 0) < 100
+            and figures.get("Latency, 99 of 100", 0) > 0
+            and set(found["downstreams"]) == {"web"}
+            and found["upstreams"] == {}
+            and latest(found["downstreams"]["web"]).get("Requests", 0) > 0
+        )
+
+    charts.wait("api's figures, and web as its caller", shown)
 
 
 @pytest.mark.timeout(400)
 def test_the_edges_of_a_caller(charts: Charts) -> None:
-    found = charts.of("web", "http")
-    assert latest(found["charts"]) == {} and set(found["upstreams"]) == {"api", "db"}
-    assert 0 < latest(found["upstreams"]["api"])["Errors"] < 100
-    assert set(latest(found["upstreams"]["db"])) == {"Connections"}
+    def shown() -> bool:
+        found = charts.of("web", "http")
+        return (
+            latest(found["charts"]) == {}
+            and set(found["upstreams"]) == {"api", "db"}
+            and 0 < latest(found["upstreams"]["api"]).get("Errors", 0) < 100
+            and set(latest(found["upstreams"]["db"])) == {"Connections"}
+        )
+
+    charts.wait("what web calls", shown)
 
 
 @pytest.mark.timeout(400)
 def test_a_service_of_tcp(charts: Charts) -> None:
-    figures = latest(charts.of("db", "tcp")["charts"])
-    assert min(figures["Connections"], figures["Received"], figures["Sent"]) > 0
+    def shown() -> bool:
+        figures = latest(charts.of("db", "tcp")["charts"])
+        return all(figures.get(name, 0) > 0 for name in ("Connections", "Received", "Sent"))
+
+    charts.wait("db's figures", shown)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshagent.agent import settings
 from meshagent.agent.grpc.channel import ALPN, Channel, Keepalive
+from meshagent.agent.grpc.methods import Service
 from meshagent.agent.grpc.server import GrpcServer
 from meshagent.agent.tls import server_context
 from meshagent.agent.xds.pacing import Pace
@@ -40,18 +41,25 @@ log = logging.getLogger("agent.grpc")
 DEFAULT_TLS_PORT = 8503
 
 
+def _services(agent: Agent) -> tuple[Service, ...]:
+    """Those of the table, which is not loaded where nobody can call."""
+    if not agent.config.network.grpc and not agent.config.network.grpc_tls:
+        return ()
+    from meshagent.agent.grpc.table import SERVICES
+
+    return SERVICES
+
+
 class GrpcListeners:
     """Those of one agent. `keeper` holds the certificate that servers gave, None where none do."""
 
     def __init__(self, agent: Agent, keeper: CertificateKeeper | None) -> None:
-        from meshagent.agent.grpc.table import SERVICES
-
         self._agent = agent
         self._keeper = keeper
         self._tls: TLSGrpc = agent.config.tls.grpc
         performance = agent.config.performance
         keepalive = Keepalive(agent.clock, performance.grpc_keepalive_interval, performance.grpc_keepalive_timeout)
-        self.server = GrpcServer(agent, SERVICES, keepalive)
+        self.server = GrpcServer(agent, _services(agent), keepalive)
         self.server.admit = self._admit
         agent.extras["grpc"] = self
         agent.extras["xds_pace"] = self.pace = Pace(agent.config.xds.update_max_per_second)

@@ -12,8 +12,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from meshagent.agent.grpc.connection import FAILED_PRECONDITION, INVALID_ARGUMENT
+from meshagent.agent.gossip.member import Status
+from meshagent.agent.grpc.connection import FAILED_PRECONDITION, INVALID_ARGUMENT, RESOURCE_EXHAUSTED
 from meshagent.agent.grpc.methods import DIALOGUE, Method, Refused, Service
+from meshagent.agent.server_tags import read_server
+from meshagent.agent.xds.capacity import drained, ideal_streams
 from meshagent.agent.xds.pacing import Pace
 
 if TYPE_CHECKING:
@@ -48,7 +51,9 @@ class XdsService:
         self._encoder = Encoder()
         self._pace: Pace = agent.extras["xds_pace"]
         self.streams: set[Stream] = set()
-        agent.metrics.collect(self._gauges)
+        #: The most streams of proxies without an agent; 0 for any number.
+        self.ideal = 0
+        agent.metrics.collect(self._balance)
 
     async def serve(self, call: Call) -> None:
         """One stream, until it ends."""
@@ -70,6 +75,30 @@ class XdsService:
     def count(self) -> None:
         """Say how many streams there are."""
         self._gauges(self.agent.metrics)
+
+    def admit(self, stream: Stream) -> None:
+        """A stream is about to be told everything. Raises Refused: another server has more room."""
+        if 0 < self.ideal < len(self._agentless()) and stream.peer.metadata.get(NODE):
+            raise too_many()
+
+    def _agentless(self) -> list[Stream]:
+        return [one for one in self.streams if one.authorized and one.peer.metadata.get(NODE)]
+
+    def _balance(self, metrics: Metrics) -> None:
+        """Once an interval of metrics: how many streams should be here? Some of those too many are sent elsewhere."""
+        self._gauges(metrics)
+        agent = self.agent
+        if agent.upstream is not None or not agent.config.performance.enable_xds_load_balancing:
+            self.ideal = 0
+            return
+        proxies = sum(bool(service.kind) for service in agent.store.registrations.services.values())
+        alive = [one for one in agent.extras["members"].members() if one.status == Status.ALIVE]
+        self.ideal = ideal_streams(proxies, sum(read_server(one, agent.datacenter) is not None for one in alive))
+        metrics.gauge("xds.server.idealStreamsMax", self.ideal)
+        agentless = sorted(self._agentless(), key=lambda one: one.peer.id)
+        for stream in agent.rng.sample(agentless, drained(len(agentless), self.ideal)):
+            metrics.incr("xds.server.streamDrained")
+            stream.leave(too_many())
 
     def _gauges(self, metrics: Metrics) -> None:
         known = sum(stream.authorized for stream in self.streams)
@@ -122,6 +151,11 @@ class XdsService:
     def status(self) -> list[dict[str, Any]]:
         """All streams, as a person is shown them."""
         return sorted((stream.status() for stream in self.streams), key=lambda row: str(row["ProxyID"]))
+
+
+def too_many() -> Refused:
+    """Why a stream should be at another server, in upstream's words."""
+    return Refused(RESOURCE_EXHAUSTED, "this server has too many xDS streams open, please try another")
 
 
 async def delta(agent: Agent, call: Call) -> None:

@@ -109,6 +109,10 @@ class Stream:
                 self._identity.listeners.remove(self._changed)
             await self._tasks.cancel()
 
+    def leave(self, reason: MeshError) -> None:
+        """End it: there is a better place for it."""
+        self._inbox.put_nowait(_News(None, reason))
+
     def status(self) -> dict[str, Any]:
         """What a person is shown of it."""
         return {
@@ -154,6 +158,7 @@ class Stream:
             return
         if not self.authorized:
             self.authorized = True
+            self._service.admit(self)
             self._call.known()
             self._service.count()
         try:

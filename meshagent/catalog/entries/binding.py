@@ -22,12 +22,22 @@ from meshagent.catalog.entries.api_gateway import (
 from meshagent.catalog.entries.certificates import FileSystemCertificate, InlineCertificate
 from meshagent.catalog.entries.entry import Entry, changed
 from meshagent.catalog.entries.gateway_routes import HTTPRoute, TCPRoute
-from meshagent.catalog.entries.graph import Lookup
+from meshagent.catalog.entries.graph import Lookup, is_http, protocol_of
 
 __all__ = ["KINDS", "bind"]
 
 #: A change of these kinds may change a binding.
-KINDS = frozenset({"api-gateway", "http-route", "tcp-route", "inline-certificate", "file-system-certificate"})
+KINDS = frozenset(
+    [
+        "api-gateway",
+        "file-system-certificate",
+        "http-route",
+        "inline-certificate",
+        "proxy-defaults",
+        "service-defaults",
+        "tcp-route",
+    ]
+)
 
 _Route = HTTPRoute | TCPRoute
 
@@ -39,8 +49,9 @@ def bind(entries: Lookup, at: str) -> list[Entry]:
     taken: dict[tuple[str, str], list[_Route]] = {}
     result: list[Entry] = []
     for route in routes:
-        conditions = [_condition("Accepted", "True", "Accepted", "route is valid")]
-        for parent in route.parents or ():
+        refused = _refused(entries, route)
+        conditions = [refused or _condition("Accepted", "True", "Accepted", "route is valid")]
+        for parent in route.parents or () if refused is None else ():
             gateway = next((one for one in gateways if one.name == parent.name), None)
             fitting = _fitting(gateway, parent, route)
             for listener in fitting:
@@ -48,9 +59,22 @@ def bind(entries: Lookup, at: str) -> list[Entry]:
             conditions.append(_bound(gateway, parent, bool(fitting), route))
         result.append(changed(route, status=_status(conditions, route.status, at)))
     for gateway in gateways:
-        result.append(changed(gateway, status=_status(_gateway_conditions(entries, gateway), gateway.status, at)))
+        conditions = _gateway_conditions(entries, gateway, taken)
+        result.append(changed(gateway, status=_status(conditions, gateway.status, at)))
         result.append(_bound_gateway(gateway, taken))
     return result
+
+
+def _refused(entries: Lookup, route: _Route) -> Condition | None:
+    """Why a route leads nowhere, None for one that can be taken."""
+    services = route.services()
+    if not services:
+        reason = "NoUpstreamServicesTargeted"
+        return _condition("Accepted", "False", reason, "route must target at least one upstream service")
+    if isinstance(route, HTTPRoute) and not all(is_http(protocol_of(entries, one)) for one in services):
+        message = "route protocol does not match targeted service protocol"
+        return _condition("Accepted", "False", "InvalidDiscoveryChain", message)
+    return None
 
 
 def _protocol(route: _Route) -> str:
@@ -88,7 +112,9 @@ def _bound(gateway: APIGateway | None, parent: ParentRef, fits: bool, route: _Ro
     return _condition("Bound", "True", "Bound", "successfully bound route", reference)
 
 
-def _gateway_conditions(entries: Lookup, gateway: APIGateway) -> list[Condition]:
+def _gateway_conditions(
+    entries: Lookup, gateway: APIGateway, taken: dict[tuple[str, str], list[_Route]]
+) -> list[Condition]:
     listeners = gateway.listeners or ()
     missing = {one.name: _missing(entries, one) for one in listeners}
     if any(missing.values()):
@@ -96,8 +122,14 @@ def _gateway_conditions(entries: Lookup, gateway: APIGateway) -> list[Condition]
     else:
         conditions = [_condition("Accepted", "True", "Accepted", "gateway is valid")]
     resources = {one.name: Reference(kind="api-gateway", name=gateway.name, section_name=one.name) for one in listeners}
-    for resource in resources.values():
-        conditions.append(_condition("Conflicted", "False", "NoConflict", "listener has no route conflicts", resource))
+    for one in listeners:
+        resource = resources[one.name]
+        if one.protocol == "tcp" and len(taken.get((gateway.name, one.name), ())) > 1:
+            message = "TCP-based listeners currently only support binding a single route"
+            conditions.append(_condition("Conflicted", "True", "RouteConflict", message, resource))
+        else:
+            message = "listener has no route conflicts"
+            conditions.append(_condition("Conflicted", "False", "NoConflict", message, resource))
     for name, resource in resources.items():
         if missing[name]:
             message = f'certificate "{missing[name]}" not found'

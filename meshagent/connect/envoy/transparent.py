@@ -11,13 +11,17 @@ from collections.abc import Iterator
 from meshagent.connect.chain import Chain
 from meshagent.connect.envoy import clusters, listeners, names, tls
 from meshagent.connect.envoy.endpoints import socket_address
-from meshagent.connect.envoy.resources import Resource, Resources
+from meshagent.connect.envoy.resources import Resource, Resources, typed
 from meshagent.connect.snapshot import Cluster, Outbound, ProxySnapshot
-from meshagent.connect.transparent import Transparent
+from meshagent.connect.transparent import Transparent, canonical
 
 __all__ = ["add"]
 
 _ADDRESS = "127.0.0.1"
+_TLS_INSPECTOR: Resource = {
+    "name": "envoy.filters.listener.tls_inspector",
+    "typed_config": typed("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector"),
+}
 #: (upstream, its chain, instances of it that are dialled at their own addresses)
 _Direct = tuple[Outbound, Chain, Cluster]
 
@@ -29,11 +33,14 @@ def add(found: Resources, snapshot: ProxySnapshot, transparent: Transparent) -> 
         for one in snapshot.outbound
         if one.virtual_ips and one.chain is not None
     ]
+    chains += _outside_chains(snapshot)
     chains += _direct_chains(found, snapshot)
     name = f"outbound_listener:{names.at(_ADDRESS, transparent.port)}"
     address = socket_address(_ADDRESS, transparent.port)
     listener = listeners.listener(snapshot, name, address, "OUTBOUND", chains)
     listener["listener_filters"] = [listeners.ORIGINAL_DST]
+    if any("server_names" in chain["filter_chain_match"] for chain in chains):
+        listener["listener_filters"].append(_TLS_INSPECTOR)
     if not transparent.mesh_only:
         cluster = names.ORIGINAL_DESTINATION
         found.clusters[cluster] = clusters.original_destination(cluster)
@@ -50,12 +57,26 @@ def _chain(addresses: tuple[str, ...], filter_: Resource, port: int = 0) -> Reso
     return {"filter_chain_match": match, "filters": [filter_]}
 
 
+def _outside_chains(snapshot: ProxySnapshot) -> list[Resource]:
+    """Chains of services outside the mesh, by address or by the name that is asked for in TLS; the first one counts."""
+    chains: dict[tuple[str, int], Resource] = {}
+    for one in snapshot.outbound:
+        for place in one.outside if one.chain is not None else ():
+            name, port = place
+            address = canonical(name)
+            match: Resource = {"prefix_ranges": [listeners.prefix(address)]} if address else {"server_names": [name]}
+            filter_ = listeners.upstream_filter(snapshot, one, one.chain)  # type: ignore[arg-type]
+            chain = {"filter_chain_match": {**match, "destination_port": port}, "filters": [filter_]}
+            chains.setdefault((address or name.lower(), port), chain)
+    return list(chains.values())
+
+
 def _direct_chains(found: Resources, snapshot: ProxySnapshot) -> list[Resource]:
     """Chains of instances that may be dialled at their own addresses. Of services on one host the port tells which."""
     directs = list(_directs(snapshot))
     owners = Counter(address for _, _, held in directs for address in {one.address for one in held.endpoints})
     chains: list[Resource] = []
-    taken: set[tuple[str, int]] = set()
+    taken = {place for one in snapshot.outbound for place in one.outside}
     for outbound, chain, held in directs:
         name = names.passthrough(names.cluster(chain, held.target.id))
         socket = tls.upstream(snapshot, held.target.sni, held.identities, held.target.peer)

@@ -1,8 +1,9 @@
 """What a connection that was meant for some address is, to a sidecar in transparent mode. Pure.
 
-An address that means a service leads into its chain, whatever the port. That of an instance that may be dialled
-directly leads to that instance, at its application's port. All else leaves the mesh, unless it may not: addresses that
-are given to services alone are nobody else's, so one that is not known leads nowhere.
+An address that means a service leads into its chain, whatever the port; that of a service outside the mesh, which a
+terminating gateway reaches, at its port (its host names are for Envoys, which look into TLS). That of an instance that
+may be dialled directly leads to that instance, at its application's port. All else leaves the mesh, unless it may not:
+addresses that are given to services alone are nobody else's, so one that is not known leads nowhere.
 
 Source: surface rows M5, M10, M29, X9; RFC 1112 section 4 (240.0.0.0/4 is reserved). What may change here: further kinds
 of destinations.
@@ -61,13 +62,19 @@ class Destinations:
     def __init__(self, snapshot: ProxySnapshot) -> None:
         self._mesh_only = snapshot.transparent is not None and snapshot.transparent.mesh_only
         self._services = {address: Service(one.key) for one in snapshot.outbound for address in one.virtual_ips}
+        self._outside = {
+            (address, port): Service(one.key)
+            for one in snapshot.outbound
+            for name, port in one.outside
+            if (address := canonical(name))
+        }
         self._instances: dict[tuple[str, int], Instance] = {}
         for place, instance in _dialled_directly(snapshot):
             self._instances.setdefault(place, instance)
 
     def of(self, address: str, port: int) -> Where:
         """What a canonical address and a port lead to."""
-        service = self._services.get(address)
+        service = self._services.get(address) or self._outside.get((address, port))
         if service is not None:
             return service
         instance = self._instances.get((address, port))

@@ -92,6 +92,7 @@ class EdgeGateway:
         self.listeners: dict[_Place, TcpEdge | HttpEdge] = {}
         self._problems: set[str] = set()
         self._looking: asyncio.Task[None] | None = None
+        self._following = asyncio.Lock()
 
     @property
     def ready(self) -> bool:
@@ -108,7 +109,11 @@ class EdgeGateway:
 
     async def follow(self, wanted: Edge | None) -> None:
         """Open, change and close listeners."""
-        wanted = self._wanted = wanted if wanted is not None else Edge(())
+        async with self._following:
+            await self._follow(wanted if wanted is not None else Edge(()))
+
+    async def _follow(self, wanted: Edge) -> None:
+        self._wanted = wanted
         self._certificates(wanted)
         places = self._places(wanted)
         for place in [place for place in self.listeners if place not in places]:

@@ -391,7 +391,7 @@ def _place(inbound: Inbound) -> tuple[str, int, bool]:
 
 def _wanted(one: Outbound) -> bool:
     """Whether there is to be a listener for it, of its own or behind another one."""
-    return one.listens or bool(one.virtual_ips or one.at)
+    return one.listens or bool(one.virtual_ips or one.outside or one.at)
 
 
 def _serves(held: OutboundListeners, wanted: Outbound | None) -> bool:

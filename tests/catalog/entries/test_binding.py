@@ -16,6 +16,7 @@ GATEWAY = {
         {"Name": "two", "Port": 90, "Protocol": "tcp"},
     ],
 }
+WEB = {"Kind": "service-defaults", "Name": "web", "Protocol": "http"}
 ROUTE = {
     "Kind": "http-route",
     "Name": "r",
@@ -25,13 +26,20 @@ ROUTE = {
 }
 
 
+def _store() -> Store:
+    """With a service that speaks HTTP."""
+    store = Store()
+    assert write(store, WEB) == ""
+    return store
+
+
 def _conditions(store: Store, kind: str, name: str) -> list[tuple[str, str, str]]:
     entry: Any = store.config.get(kind, name)
     return [(one.type, one.status, one.reason) for one in entry.status.conditions]
 
 
 def test_a_route_is_bound_when_its_gateway_comes_and_free_when_it_goes() -> None:
-    store = Store()
+    store = _store()
     assert write(store, ROUTE) == ""
     assert _conditions(store, "http-route", "r")[1] == ("Bound", "False", "GatewayNotFound")
     assert write(store, GATEWAY) == ""
@@ -45,7 +53,7 @@ def test_a_route_is_bound_when_its_gateway_comes_and_free_when_it_goes() -> None
 
 
 def test_a_route_of_another_protocol_or_host_is_not_taken() -> None:
-    store = Store()
+    store = _store()
     assert write(store, GATEWAY) == ""
     assert write(store, {**ROUTE, "Parents": [{"Name": "g", "SectionName": "two"}]}) == ""
     assert _conditions(store, "http-route", "r")[1] == ("Bound", "False", "FailedToBind")
@@ -54,7 +62,7 @@ def test_a_route_of_another_protocol_or_host_is_not_taken() -> None:
 
 
 def test_a_missing_certificate_shows_in_the_status() -> None:
-    store = Store()
+    store = _store()
     listener = {
         "Name": "one", "Port": 1, "Protocol": "http",
         "TLS": {"Certificates": [{"Kind": "file-system-certificate", "Name": "c"}]},
@@ -66,7 +74,7 @@ def test_a_missing_certificate_shows_in_the_status() -> None:
 
 
 def test_a_condition_keeps_its_time_and_an_equal_write_its_index() -> None:
-    store = Store()
+    store = _store()
     assert write(store, GATEWAY) == ""
     before: Any = store.config.get("api-gateway", "g")
     assert write(store, GATEWAY) == ""
@@ -77,3 +85,30 @@ def test_a_condition_keeps_its_time_and_an_equal_write_its_index() -> None:
     after: Any = store.config.get("api-gateway", "g")
     assert after.status == before.status
     assert after.modify_index > before.modify_index
+
+
+def test_a_route_without_services_or_to_one_that_speaks_no_http_is_not_accepted() -> None:
+    store = _store()
+    assert write(store, GATEWAY) == ""
+    assert write(store, {**ROUTE, "Rules": []}) == ""
+    assert _conditions(store, "http-route", "r") == [("Accepted", "False", "NoUpstreamServicesTargeted")]
+    assert write(store, ROUTE) == ""
+    assert _conditions(store, "http-route", "r")[0] == ("Accepted", "True", "Accepted")
+    assert write(store, {**WEB, "Protocol": "tcp"}) == ""
+    assert _conditions(store, "http-route", "r") == [("Accepted", "False", "InvalidDiscoveryChain")]
+    bound: Any = store.config.get("bound-api-gateway", "g")
+    assert not any(one.routes for one in bound.listeners)
+    assert write(store, {"Kind": "proxy-defaults", "Name": "global", "Config": {"protocol": "http"}}) == ""
+    assert remove(store, "service-defaults", "web") == ""
+    assert _conditions(store, "http-route", "r")[1] == ("Bound", "True", "Bound")
+
+
+def test_two_routes_at_a_port_of_tcp_are_a_conflict() -> None:
+    store = _store()
+    assert write(store, GATEWAY) == ""
+    for name in ("a", "b"):
+        route = {"Kind": "tcp-route", "Name": name, "Parents": [{"Name": "g", "SectionName": "two"}]}
+        assert write(store, {**route, "Services": [{"Name": "db"}]}) == ""
+    assert ("Conflicted", "True", "RouteConflict") in _conditions(store, "api-gateway", "g")
+    assert remove(store, "tcp-route", "b") == ""
+    assert ("Conflicted", "True", "RouteConflict") not in _conditions(store, "api-gateway", "g")

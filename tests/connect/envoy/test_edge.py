@@ -172,7 +172,8 @@ def test_any_valid_route_makes_messages_with_all_its_matches(
     except MeshError:  # not valid
         return
     found = resources(world, "api-gateway")
-    wanted = sum(len(rule.get("Matches") or [1]) for rule in rules)
+    accepted = any(rule["Services"] for rule in rules)
+    wanted = sum(len(rule.get("Matches") or [1]) for rule in rules) if accepted else 0
     assert sum(len(one["routes"]) for table in found.routes.values() for one in table["virtual_hosts"]) == wanted
 
 

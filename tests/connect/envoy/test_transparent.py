@@ -55,6 +55,18 @@ def test_two_chains_never_have_the_same_match() -> None:
     assert len(set(matches(snapshot))) == len(matches(snapshot))
 
 
+def test_a_service_outside_is_known_by_address_or_name_at_its_port() -> None:
+    one, clusters = direct("db", "240.0.0.1")
+    outside = (("10.9.9.9", 5432), ("db.example", 5432), ("10.9.9.9", 5432))
+    listener = render(transparent((msgspec.structs.replace(one, outside=outside), clusters))).listeners[LISTENER]
+    assert [chain["filter_chain_match"] for chain in listener["filter_chains"][1:]] == [
+        {"prefix_ranges": [{"address_prefix": "10.9.9.9", "prefix_len": 32}], "destination_port": 5432},
+        {"server_names": ["db.example"], "destination_port": 5432},
+    ]
+    filters = [one["name"].rpartition(".")[2] for one in listener["listener_filters"]]
+    assert filters == ["original_dst", "tls_inspector"]
+
+
 def test_nothing_to_take_and_nowhere_to_go_is_no_listener() -> None:
     assert LISTENER not in render(transparent(mesh_only=True)).listeners
     assert "filter_chains" in render(transparent()).listeners[LISTENER]

@@ -73,7 +73,7 @@ def test_a_service_that_comes_or_goes_is_heard_of() -> None:
 def test_it_binds_where_it_is_told_to() -> None:
     wan = {"wan": ServiceAddress(address="5.5.5.5", port=443)}
     config = Proxy(config={"envoy_gateway_bind_tagged_addresses": True})
-    found = gateway_of(World(), tagged_addresses=wan, proxy=config)
+    found = gateway_of(World(), tagged_addresses=wan, proxy=config, port=1)
     assert found.binds == (Bind("default", "127.0.0.1", 1), Bind("wan", "5.5.5.5", 443))
     assert found.shown()["binds"][1]["name"] == "wan"
 
