@@ -22,13 +22,17 @@ from meshagent.hcl import parse_hcl, parse_json
 
 TYPED = (
     "README.md",
+    "docs/envoy.md",
+    "docs/gateways.md",
     "docs/mesh.md",
+    "docs/migrating.md",
     "docs/operating.md",
     "docs/peering.md",
     "docs/security.md",
     "docs/status.md",
     "docs/transparent.md",
     "deploy/README.md",
+    "nomad-jobs/README.md",
     "meshagent/agent/README.md",
 )
 PROGRAMS = ("meshagent", ".venv/bin/meshagent", "/usr/local/bin/meshagent")
