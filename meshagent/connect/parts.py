@@ -19,7 +19,7 @@ from meshagent.catalog import queries
 from meshagent.catalog.config_entries import WatchedEntries
 from meshagent.catalog.entries.entry import Entry
 from meshagent.catalog.entries.exported_services import ExportedServices
-from meshagent.catalog.entries.extensions.names import OF_A_SERVICE
+from meshagent.catalog.entries.extensions.names import of_a_service
 from meshagent.catalog.entries.jwt_provider import JWTProvider
 from meshagent.catalog.entries.mesh import Mesh
 from meshagent.catalog.entries.proxy_defaults import ProxyDefaults
@@ -36,6 +36,7 @@ from meshagent.catalog.store import Store
 from meshagent.catalog.watch import Subscription, Topic
 from meshagent.connect.central import merged_upstream
 from meshagent.connect.chain import DEFAULT_CONNECT_TIMEOUT, Chain, Overrides, Target, compile_chain
+from meshagent.connect.collecting import collector_of
 from meshagent.connect.exposing import exposed_of
 from meshagent.connect.gateways.filling import Filling
 from meshagent.connect.intentions import Default, Intention, matching, providers_of
@@ -178,7 +179,8 @@ class SnapshotParts:
     def sidecar(self, service: Service, default: Default) -> Filling:
         """What a sidecar has."""
         transparent, name, proxy = self._transparent(service), identity_of(service), service.proxy
-        wanted: list[_Wanted] = [(_by_way_of(one, proxy.mesh_gateway), ()) for one in proxy.upstreams or ()]
+        upstreams = (*(proxy.upstreams or ()), *collector_of(service))
+        wanted: list[_Wanted] = [(_by_way_of(one, proxy.mesh_gateway), ()) for one in upstreams]
         found = outside(self, name, default) if transparent is not None else {}
         if transparent is not None:
             wanted = self._with_virtual(name, default, wanted)
@@ -253,13 +255,10 @@ class SnapshotParts:
 
     def _service_extensions(self, outbound: Iterable[Outbound]) -> dict[str, tuple[EnvoyExtension, ...]]:
         """What `service-defaults` of upstreams ask of those who call them."""
-        found = {}
-        for name in dict.fromkeys(one.name for one in outbound if one.chain is not None and not one.peer):
-            own = self.entry(ServiceDefaults, name)
-            asked = tuple(one for one in own.envoy_extensions if one.name in OF_A_SERVICE) if own is not None else ()
-            if asked:
-                found[name] = asked
-        return found
+        names = dict.fromkeys(one.name for one in outbound if one.chain is not None and not one.peer)
+        held = ((name, self.entry(ServiceDefaults, name)) for name in names)
+        found = {name: of_a_service(own.envoy_extensions) for name, own in held if own is not None}
+        return {name: asked for name, asked in found.items() if asked}
 
     def _trusts(self, name: str, dialled: set[str]) -> tuple[Trust, ...]:
         """The peers that `name` is exported to, and those whose services it calls."""

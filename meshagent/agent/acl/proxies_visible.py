@@ -12,12 +12,15 @@ change here: another part of the snapshot that speaks of others is another line 
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 import msgspec
 
 from meshagent.agent.acl.access import Access
 from meshagent.connect import spiffe
 from meshagent.connect.gateways.edge import Edge
 from meshagent.connect.gateways.linked import TerminatingGateway
+from meshagent.connect.gateways.ways import MeshGateway
 from meshagent.connect.query_upstreams import QUERY, is_query
 from meshagent.connect.snapshot import Cluster, Gateway, Outbound, ProxySnapshot
 
@@ -30,15 +33,17 @@ def seen_by(access: Access, snapshot: ProxySnapshot) -> ProxySnapshot:
     """The snapshot itself when nothing in it is hidden from `access`."""
     if access.sees_all:
         return snapshot
-    # A proxy in transparent mode has upstreams that nobody named: that they are there is what may not be seen.
-    named = [one for one in snapshot.outbound if one.listens or one.at or access.allows("service", "read", one.name)]
+    # A proxy in transparent mode, and a gateway that goes by server names, have upstreams that nobody named: that they
+    # are there is what may not be seen.
+    finds = snapshot.transparent is not None or isinstance(snapshot.gateway, MeshGateway | TerminatingGateway)
+    named = [one for one in snapshot.outbound if _was_named(one) or _may_read(access, one.name)]
     outbound = tuple(_outbound(access, one) for one in named)
     clusters = {
         name: _cluster(access, one)
         for name, one in snapshot.clusters.items()
-        if snapshot.transparent is None or is_query(one.target) or access.allows("service", "read", one.target.service)
+        if not finds or is_query(one.target) or _may_read(access, one.target.service)
     }
-    gateway = _gateway(access, snapshot.gateway)
+    gateway = _gateway(access, snapshot.gateway, {one.key for one in outbound})
     same = gateway is snapshot.gateway
     same = same and len(clusters) == len(snapshot.clusters) and len(outbound) == len(snapshot.outbound)
     same = same and all(new is old for new, old in zip(outbound, snapshot.outbound, strict=True))
@@ -47,24 +52,37 @@ def seen_by(access: Access, snapshot: ProxySnapshot) -> ProxySnapshot:
     return msgspec.structs.replace(snapshot, outbound=outbound, clusters=clusters, gateway=gateway)
 
 
+def _was_named(one: Outbound) -> bool:
+    return one.listens or (bool(one.at) and not one.at.startswith("sni:"))
+
+
+def _may_read(access: Access, service: str) -> bool:
+    """The ways into another datacenter have no service."""
+    return not service or access.allows("service", "read", service)
+
+
 def _outbound(access: Access, one: Outbound) -> Outbound:
     if one.chain is None or one.destination_type == QUERY:  # whoever knows a query's name may run it
         return one
     # The upstreams of an API gateway are host names, with the services that their routes lead to.
     names = {target.service for target in one.chain.targets.values()} if one.at else {one.name}
-    if any(not name or access.allows("service", "read", name) for name in names):
+    if any(_may_read(access, name) for name in names):
         return one
     return msgspec.structs.replace(one, chain=None, problem=_HIDDEN)
 
 
-def _gateway(access: Access, gateway: Gateway | None) -> Gateway | None:
+def _gateway(access: Access, gateway: Gateway | None, upstreams: Set[str]) -> Gateway | None:
     """Private keys of certificates are entries of the mesh: who may not read those does without their listeners. The
-    leaf of a service is for who may write it: without it a terminating gateway does not speak for it."""
+    leaf of a service is for who may write it: without it a terminating gateway does not speak for it. The server names
+    of a mesh gateway lead to what is left of its upstreams."""
     if isinstance(gateway, TerminatingGateway):
         services = tuple(one for one in gateway.services if access.allows("service", "write", one.service))
         if len(services) == len(gateway.services):
             return gateway
         return msgspec.structs.replace(gateway, services=services)
+    if isinstance(gateway, MeshGateway):
+        routes = {name: key for name, key in gateway.routes.items() if key in upstreams}
+        return gateway if len(routes) == len(gateway.routes) else msgspec.structs.replace(gateway, routes=routes)
     if not isinstance(gateway, Edge) or access.allows("mesh", "read"):
         return gateway
     kept = tuple(one for one in gateway.listeners if one.tls is None or not one.tls.certificates)
@@ -86,9 +104,8 @@ def _cluster(access: Access, cluster: Cluster) -> Cluster:
 
 
 def _readable(access: Access, cluster: Cluster) -> bool:
-    """Whether its service may be read: of a prepared query all services that it found. The ways into another datacenter
-    have no service."""
+    """Whether its service may be read: of a prepared query all services that it found."""
     names = [cluster.target.service]
     if is_query(cluster.target):
         names = [spiffe.parse(one).name for one in cluster.identities]
-    return all(not name or access.allows("service", "read", name) for name in names)
+    return all(_may_read(access, name) for name in names)

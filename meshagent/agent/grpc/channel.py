@@ -58,7 +58,7 @@ class Keepalive:
 class Call:
     """One call, from either side."""
 
-    __slots__ = ("_back", "_channel", "_drained", "events", "metadata", "method", "number", "on_gone", "over")
+    __slots__ = ("_back", "_channel", "_drained", "asked", "events", "metadata", "method", "number", "on_gone", "over")
 
     def __init__(self, channel: Channel, number: int, method: str, metadata: dict[str, str]) -> None:
         self._channel = channel
@@ -70,13 +70,18 @@ class Call:
         self.events: asyncio.Queue[Heard] = asyncio.Queue()
         #: What is done when the other side is gone before the end.
         self.on_gone: Callable[[], object] | None = None
-        #: Nothing more can be sent.
-        self.over = False
+        #: Nothing more can be sent; a whole message has come.
+        self.over = self.asked = False
 
     @property
     def remote(self) -> str:
         """Who is on the other side, "" on a Unix socket."""
         return self._channel.remote
+
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        """That of the connection, None in plain text."""
+        return self._channel.tls
 
     @property
     def token(self) -> str:
@@ -245,6 +250,7 @@ class Channel(asyncio.Protocol):
         if held is None:
             return
         if isinstance(event, Received):
+            held.asked = True
             self._queued += 1
         elif isinstance(event, Finished) and not self.grpc.is_open(event.call):
             self._over(held)

@@ -3,7 +3,8 @@
 Source: github.com/grpc/grpc, "gRPC over HTTP2" (paths, metadata, length-prefixed messages, trailers); RFC 9113.
 Messages are bytes; a caller may compress his with gzip, we never do. HTTP/2 is the library `h2`'s, imported with the
 first connection. Bounds: one message `max_message` bytes (as `limit_of` says for the method), what waits to be sent
-`MAX_UNSENT` (ask `unsent` before sending more), calls of one connection `max_calls`.
+`MAX_UNSENT` (ask `unsent` before sending more), calls of one connection `max_calls`, what has come of messages that are
+not whole twice the longest or `MAX_PARTIAL`.
 
 What may change here: further encodings.
 """
@@ -28,6 +29,8 @@ __all__ = ["MAX_CALLS", "MAX_UNSENT", "Called", "Closed", "Event", "Finished", "
 MAX_CALLS = 100
 #: What may wait to be sent before the sender should wait.
 MAX_UNSENT = 1024 * 1024
+#: What may have come of messages that are not whole, on all calls of a connection, where twice the longest is not more.
+MAX_PARTIAL = 2 * 1024 * 1024
 #: Header lists; a call has about 300 bytes, tokens included.
 MAX_HEADERS = 16 * 1024
 #: How much may be under way towards us on one call.
@@ -306,6 +309,8 @@ class GrpcConnection:
                 self._refuse(call, RESOURCE_EXHAUSTED, words, events)
                 return
             if len(held.partial) < 5 + length:
+                if sum(len(one.partial) for one in self._calls.values()) > max(MAX_PARTIAL, 2 * held.max_message):
+                    self._refuse(call, RESOURCE_EXHAUSTED, "too many messages of this connection are not whole", events)
                 return
             message: bytes | None = bytes(held.partial[5 : 5 + length])
             del held.partial[: 5 + length]

@@ -2,7 +2,7 @@
 
 Plain text on `ports.grpc`, TLS on `ports.grpc_tls`, both on Unix sockets too (`addresses.grpc = "unix://..."`). The
 certificate is that of `tls.grpc`; with `use_auto_cert` what the servers gave this agent. Peers of a server ask for a
-name of its own and are shown the certificate of the mesh.
+name of its own, are shown the certificate of the mesh, and may call what is for peers, nothing else.
 
 Source: surface rows G11, G15, G16, X37. What may change here: where a certificate comes from; never the context of
 a connection that stands.
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meshagent.agent import settings
-from meshagent.agent.grpc.channel import ALPN, Channel, Keepalive
+from meshagent.agent.grpc.channel import ALPN, Call, Channel, Keepalive
 from meshagent.agent.grpc.methods import Service
 from meshagent.agent.grpc.server import GrpcServer
 from meshagent.agent.tls import server_context
@@ -61,6 +61,7 @@ class GrpcListeners:
         keepalive = Keepalive(agent.clock, performance.grpc_keepalive_interval, performance.grpc_keepalive_timeout)
         self.server = GrpcServer(agent, _services(agent), keepalive)
         self.server.admit = self._admit
+        self.server.permit = self._permits
         agent.extras["grpc"] = self
         agent.extras["xds_pace"] = self.pace = Pace(agent.config.xds.update_max_per_second)
         if keeper is not None:
@@ -125,6 +126,15 @@ class GrpcListeners:
             return True
         peering: PeeringService | None = self._agent.extras.get("peering")
         return bool(tls.getpeercert()) or (peering is not None and tls.context is peering.context)
+
+    def _permits(self, call: Call) -> bool:
+        """Who came by the name for peers needs no certificate: only what is for peers is his to call."""
+        peering: PeeringService | None = self._agent.extras.get("peering")
+        if peering is None or call.tls is None or call.tls.context is not peering.context:
+            return True
+        from meshagent.agent.peering.messages import SERVICE_NAME
+
+        return call.method.startswith(f"/{SERVICE_NAME}/")
 
     async def take(self, tls: TLSGrpc, context: ssl.SSLContext) -> None:
         """New handshakes use what `load` made of `tls`."""

@@ -1,8 +1,8 @@
 """I/O edge: gRPC listeners: takes connections, and gives each call to the handler of its method.
 
 Who has not shown who he is yet is a stranger: there are `MAX_STRANGERS` of them at most (the one that came first makes
-room), and one that calls nothing for `STRANGER_S` is left. A connection is known by a dialogue that says so, and by a
-call that was answered.
+room), and one that has asked nothing after `STRANGER_S` is left. A connection is known by a dialogue that says so, and
+by a call that was answered.
 
 Source: surface rows X36, X37, G11; grpc.io "Keepalive", "Graceful shutdown". What may change here: bounds; never
 what a handler may rely on (`methods.py`).
@@ -20,7 +20,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meshagent.agent.grpc.channel import Call, Channel, Keepalive
-from meshagent.agent.grpc.connection import INTERNAL, INVALID_ARGUMENT, OK, UNIMPLEMENTED, Finished, Received
+from meshagent.agent.grpc.connection import (
+    INTERNAL,
+    INVALID_ARGUMENT,
+    OK,
+    PERMISSION_DENIED,
+    UNIMPLEMENTED,
+    Finished,
+    Received,
+)
 from meshagent.agent.grpc.methods import DIALOGUE, MAX_MESSAGE, UNARY, Method, Refused, Service
 from meshagent.errors import MeshError
 from meshagent.listening import clear_way, own_socket
@@ -60,6 +68,8 @@ class GrpcServer:
         self.stopping = False
         #: Whether who connects may stay.
         self.admit: Callable[[Channel], bool] = lambda channel: True
+        #: Whether a call is one that who connected this way may make.
+        self.permit: Callable[[Call], bool] = lambda call: True
 
     # --- listeners ---------------------------------------------------------------------------------------------
 
@@ -146,8 +156,8 @@ class GrpcServer:
 
     def _idle(self, channel: Channel) -> None:
         """A stranger has had its time: unless it waits for an answer, it is left."""
-        if not channel.calls:
-            log.debug("a connection called nothing: remote=%s", channel.remote)
+        if not any(call.asked for call in channel.calls.values()):
+            log.debug("a connection asked nothing: remote=%s", channel.remote)
             channel.close()
 
     def _known(self, channel: Channel) -> None:
@@ -165,6 +175,9 @@ class GrpcServer:
 
     def _called(self, call: Call) -> None:
         self._agent.metrics.incr("grpc.server.request.count")
+        if not self.permit(call):
+            call.finish(PERMISSION_DENIED, "invalid permissions to the specified endpoint")
+            return
         found = self._methods.get(call.method)
         if found is None or not found[0].present(self._agent):
             call.finish(UNIMPLEMENTED, self._unknown(call.method))

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import posixpath
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote_plus, urlsplit
 
 from meshagent.agent.http.response import Response
 from meshagent.errors import BadRequest
@@ -74,13 +74,19 @@ async def metrics_proxy(agent: Agent, request: Request) -> Response:
         return Response(404, b"UI is not enabled")
     if not config.metrics_proxy.base_url:
         return Response(404, b"Metrics proxy is not enabled")
-    address = target(config, request.name, request.query.raw)
+    address = target(config, request.name, _without_token(request.query.raw))
     if address is None:
         log.warning("metrics proxy: path not allowed: path=%r", request.name)
         return Response(403, b"Path is not allowed by ui_config.metrics_proxy.path_allowlist")
     headers = {"Accept": request.headers.get("Accept") or "*/*"}
     headers |= {one.name: one.value for one in config.metrics_proxy.add_headers if one.name}
     return await _fetch(address, headers)
+
+
+def _without_token(query: str) -> str:
+    """The parameters, as they came, but for the caller's own token."""
+    kept = (one for one in query.split("&") if unquote_plus(one.partition("=")[0]).lower() != "token")
+    return "&".join(kept)
 
 
 async def _fetch(address: str, headers: dict[str, str]) -> Response:

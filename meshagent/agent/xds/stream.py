@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshagent.agent.acl.access import not_found
 from meshagent.agent.acl.proxies_visible import seen_by
+from meshagent.agent.dataplane.callers import require_any_service
 from meshagent.agent.grpc.connection import (
     INVALID_ARGUMENT,
     NOT_FOUND,
@@ -251,6 +252,8 @@ class Stream:
                 except NotFound as error:
                     if self._digest:
                         raise Refused(NOT_FOUND, str(error)) from error
+                    if self._identity is not None:  # who could have no proxy at all is not kept
+                        require_any_service(self._identity.access)
                     await self._service.registered(self.peer, LOOK_S)
                     continue
                 if digest == self._digest:
@@ -276,8 +279,6 @@ class Stream:
         access: Access = identity.access
 
         def seen(snapshot: ProxySnapshot) -> ProxySnapshot:
-            if identity.stale:
-                return snapshot  # `_changed` looks anew
             access.require("service", "write", snapshot.service)
             return seen_by(access, snapshot)
 

@@ -12,8 +12,6 @@ keys of the configuration. A template that people have written reads the names o
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,13 +19,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from meshagent.catalog.model import AccessLogs
+from meshagent.connect.collecting import socket_at
 from meshagent.connect.envoy import access_logs, bootstrap_parts, stats
 from meshagent.connect.envoy.bootstrap_parts import Prometheus
 from meshagent.connect.envoy.go_template import render
 from meshagent.connect.envoy.resources import Resource, typed
 from meshagent.errors import BadRequest
 
-__all__ = ["LOCAL_AGENT", "Facts", "GrpcPlace", "Prometheus", "Wishes", "split_bind", "telemetry_socket", "text"]
+__all__ = ["LOCAL_AGENT", "Facts", "GrpcPlace", "Prometheus", "Wishes", "split_bind", "text"]
 
 #: The cluster by which an Envoy reaches its agent.
 LOCAL_AGENT = "local_agent"
@@ -137,13 +136,6 @@ def split_bind(key: str, address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def telemetry_socket(directory: str, proxy_id: str, namespace: str = "") -> str:
-    """Where an Envoy pushes its metrics for the telemetry collector, and its own listener takes them: short, for the
-    path of a socket ends at 104 characters."""
-    digest = hashlib.sha1(f"{namespace or 'default'}_{proxy_id}".encode(), usedforsecurity=False).digest()
-    return f"{directory.rstrip('/')}/{base64.urlsafe_b64encode(digest).decode().rstrip('=')}.sock"
-
-
 # --- parts ----------------------------------------------------------------------------------------------------------
 
 
@@ -196,7 +188,7 @@ def _parts(facts: Facts, wishes: Wishes, environment: Mapping[str, str]) -> _Par
     sinks += _objects("envoy_extra_stats_sinks_json", wishes.envoy_extra_stats_sinks_json)
     if directory := wishes.envoy_telemetry_collector_bind_socket_dir:
         sinks.append(bootstrap_parts.collector_sink())
-        clusters.append(bootstrap_parts.collector_cluster(telemetry_socket(directory, facts.proxy_id, facts.namespace)))
+        clusters.append(bootstrap_parts.collector_cluster(socket_at(directory, facts.proxy_id, facts.namespace)))
     return _Parts(
         clusters=clusters,
         listeners=listeners,

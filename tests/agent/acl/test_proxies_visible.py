@@ -7,8 +7,13 @@ from meshagent.agent.acl.access import OPEN, Access
 from meshagent.agent.acl.proxies_visible import seen_by
 from meshagent.catalog.acl.authorizer import Authorizer
 from meshagent.catalog.acl.rules import Rule
+from meshagent.catalog.peering import commands as peering
+from meshagent.catalog.peering.model import Peering, TrustBundle
 from meshagent.connect.chain import Chain
+from meshagent.connect.envoy.render import render
+from meshagent.connect.envoy.resources import Resource
 from meshagent.connect.gateways.linked import TerminatingGateway
+from meshagent.connect.gateways.ways import MeshGateway
 from meshagent.connect.query_upstreams import query_chain
 from meshagent.connect.snapshot import Cluster, Endpoint, Outbound, ProxySnapshot
 from meshagent.connect.transparent import Transparent
@@ -130,5 +135,27 @@ def test_the_ways_into_other_datacenters_have_no_service_that_could_be_hidden() 
     rules = (Rule("node", "", False, "read"), Rule("service", "api", False, "read"))
     shown = seen_by(Access(Authorizer(rules)), snapshot)
     ends = {name: len(one.endpoints) for name, one in shown.clusters.items()}
-    assert ends == {"api.default.default.dc1": 1, "secret.default.default.dc1": 0, "dc2": 1}
+    assert ends == {"api.default.default.dc1": 1, "dc2": 1}
     assert [one.name for one in shown.outbound if one.chain is not None] == ["api", ""]
+
+
+def test_a_mesh_gateway_does_not_tell_that_what_its_token_may_not_read_is_there() -> None:
+    world = World("api", "secret")
+    consumers = [{"Peer": "east"}]
+    services = [{"Name": name, "Consumers": consumers} for name in ("api", "secret")]
+    world.entry(Kind="exported-services", Name="default", Services=services)
+    world.run(peering.PeeringSet(Peering(id="1", name="east")))
+    world.run(peering.TrustBundleSet(TrustBundle(peer="east", trust_domain="east-td.consul", roots=("pem",))))
+    snapshot = world.build("mesh-gateway", "gw")
+    rules = (Rule("node", "", False, "read"), Rule("service", "api", False, "read"))
+    shown = seen_by(Access(Authorizer(rules)), snapshot)
+    assert b"secret" in msgspec.json.encode(snapshot)
+    assert b"secret" not in msgspec.json.encode(shown)
+    assert isinstance(shown.gateway, MeshGateway)
+    assert set(shown.gateway.routes.values()) == {one.key for one in shown.outbound if one.name == "api"}
+    assert any("api" in chain["filter_chain_match"].get("server_names", [""])[0] for chain in chains_of(shown))
+
+
+def chains_of(snapshot: ProxySnapshot) -> list[Resource]:
+    """Those of all listeners of its Envoy."""
+    return [chain for one in render(snapshot).listeners.values() for chain in one["filter_chains"]]

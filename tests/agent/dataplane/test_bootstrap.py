@@ -94,3 +94,8 @@ async def test_parameters_are_for_who_may_write_the_service(asks: Any, guarded: 
     for token in (other, ""):
         with pytest.raises(Denied, match="service:write"):
             await asks("GetEnvoyBootstrapParams", token, **asked)
+    asked["proxy_id"] = "not-there"
+    with pytest.raises(NotFound):
+        await asks("GetEnvoyBootstrapParams", other, **asked)
+    with pytest.raises(Denied):  # nobody learns without a token what is there
+        await asks("GetEnvoyBootstrapParams", "", **asked)

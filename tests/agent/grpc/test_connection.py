@@ -209,3 +209,22 @@ def test_any_bytes_end_a_connection_or_wait_for_more(data: bytes, dials: bool, a
     events = connection.received(data)
     assert all(isinstance(event, (Closed, Finished)) for event in events) or not events
     connection.output()
+
+
+def test_messages_that_never_end_are_bounded_together() -> None:
+    caller, called = (
+        GrpcConnection(dials=True, max_message=1),
+        GrpcConnection(dials=False, max_message=grpc.MAX_PARTIAL),
+    )
+    got: list[Event] = []
+    for _ in range(5):
+        call = caller.call(METHOD, "server")
+        caller.send(call, bytes(grpc.MAX_PARTIAL))
+        held = caller._calls[call]
+        held.unsent[-1] = held.unsent[-1][:-1]
+        while data := caller.output():
+            got += called.received(data)
+            caller.received(called.output())
+    ended = [event for event in got if isinstance(event, Finished)]
+    assert [event.code for event in ended] == [grpc.RESOURCE_EXHAUSTED] * 4, "the first is waited for"
+    assert sum(len(one.partial) for one in called._calls.values()) <= 2 * grpc.MAX_PARTIAL + grpc.WINDOW

@@ -15,6 +15,7 @@ from meshtest.inprocess import InProcess, server_config
 
 from meshagent.agent.config import Config, Listen
 from meshagent.agent.grpc.listeners import DEFAULT_TLS_PORT, GrpcListeners
+from meshagent.agent.peering.messages import EXCHANGE_METHOD
 from meshagent.catalog.rpc.tls import load_chain
 from meshagent.errors import ConfigError
 
@@ -80,6 +81,22 @@ async def test_peers_are_shown_another_certificate(files: dict[str, str]) -> Non
     assert listeners._admit(SimpleNamespace(tls=for_peer))  # type: ignore[arg-type]
     assert not listeners._admit(SimpleNamespace(tls=for_other)), "a certificate is demanded"  # type: ignore[arg-type]
     assert listeners._admit(SimpleNamespace(tls=None))  # type: ignore[arg-type]
+
+
+async def test_who_comes_as_a_peer_may_call_what_is_for_peers_only(files: dict[str, str]) -> None:
+    agent = InProcess(config=config(**files, verify_incoming=True)).agent
+    agent.extras["peering"] = Peering()
+    listeners = GrpcListeners(agent, None)
+    context = listeners.load(agent.config.tls.grpc)
+    _, for_peer = shown(context, "peer")
+    _, for_other = shown(context, "localhost")
+    xds = "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources"
+    may = listeners.server.permit
+    assert may(SimpleNamespace(tls=for_peer, method=EXCHANGE_METHOD))  # type: ignore[arg-type]
+    assert not may(SimpleNamespace(tls=for_peer, method=xds))  # type: ignore[arg-type]
+    assert not may(SimpleNamespace(tls=for_peer, method="/hashicorp.consul.acl.ACLService/Login"))  # type: ignore[arg-type]
+    assert may(SimpleNamespace(tls=for_other, method=xds))  # type: ignore[arg-type]
+    assert may(SimpleNamespace(tls=None, method=xds))  # type: ignore[arg-type]
 
 
 async def test_who_is_not_asked_for_one_needs_none(files: dict[str, str]) -> None:

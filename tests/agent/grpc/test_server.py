@@ -205,6 +205,13 @@ async def test_who_calls_nothing_is_left(world: World) -> None:
     world.server._idle(accepted)
     await world.settle()
     assert wire.closed
+    silent, wire = world.connect()
+    silent.call("/a.B/Talk", "server")
+    await world.settle()
+    (accepted,) = world.server._strangers
+    world.server._idle(accepted)
+    await world.settle()
+    assert wire.closed, "a call that says nothing is none"
     busy, wire = world.connect()
     call = busy.call("/a.B/Talk", "server")
     call.send(b"a")
@@ -213,6 +220,13 @@ async def test_who_calls_nothing_is_left(world: World) -> None:
     world.server._idle(accepted)
     await world.settle()
     assert not wire.closed
+
+
+async def test_a_call_that_is_not_permitted_reaches_nobody(world: World) -> None:
+    world.server.permit = lambda call: call.method != "/a.B/Echo"
+    (ended,) = await asked(world, "/a.B/Echo", b"hi")
+    assert isinstance(ended, Finished)
+    assert (ended.code, ended.text) == (7, "invalid permissions to the specified endpoint")
 
 
 async def test_who_may_not_connect_hears_nothing(world: World) -> None:

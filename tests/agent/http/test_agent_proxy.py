@@ -124,3 +124,8 @@ async def test_p6_without_an_agent_a_token_needs_the_service_that_the_proxy_stan
     assert (await guarded.ask("GET", path, headers={"X-Consul-Token": own})).status == 200
     refused = await guarded.ask("GET", path, headers={"X-Consul-Token": other})
     assert (refused.status, "service:write" in refused.text) == (403, True)
+    missing = "/v1/agent/connect/proxy/other?node=k8s-virtual"
+    assert (await guarded.ask("GET", missing, headers={"X-Consul-Token": other})).status == 404
+    assert (await guarded.ask("GET", missing, headers={"X-Consul-Token": ""})).status == 403, (
+        "not even that it is not there"
+    )

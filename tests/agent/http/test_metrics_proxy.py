@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
-from meshtest.inprocess import InProcess, guarded_config
+from meshtest.inprocess import MANAGER, InProcess, guarded_config
 
 from meshagent.agent.config.serving import AddHeader, MetricsProxy, UIConfig
 from meshagent.agent.http import metrics_proxy
@@ -101,6 +101,16 @@ async def test_it_is_asked_with_our_headers_and_none_of_the_callers(metrics: tup
     assert asked.raw_path == "/api/v1/query?query=up%7Bjob%3D%22a%22%7D"
     assert asked.headers["Authorization"] == "Bearer of-the-agent" and asked.headers["Accept"] == "x/y"
     assert not {"Cookie", "X-Consul-Token"} & set(asked.headers)
+
+
+@pytest.mark.parametrize(
+    "query", ["token={}&query=up", "query=up&token={}", "Token={}&query=up", "tok%65n={}&query=up"]
+)
+async def test_a_token_in_the_query_stays_here(metrics: tuple[Metrics, InProcess], query: str) -> None:
+    server, world = metrics
+    assert (await world.ask("GET", f"{PATH}?{query.format(MANAGER)}")).status == 200
+    (asked,) = server.asked
+    assert asked.raw_path == "/api/v1/query?query=up"
 
 
 async def test_who_may_not_read_everything_asks_nothing(metrics: tuple[Metrics, InProcess]) -> None:

@@ -228,6 +228,37 @@ async def test_a_token_that_may_no_more_ends_its_stream(guarded: XdsWorld) -> No
     assert ended.code == 7
 
 
+async def test_a_token_that_counts_no_longer_sees_nothing(guarded: XdsWorld) -> None:
+    """A client agent may be given one that is stale, while no server can say what it is now."""
+    await guarded.register()
+    _, secret = await guarded.inside.token('service "web" { policy = "read" }')
+    guardian = guarded.agent.extras["acl"]
+    identity = await guardian.identify(secret)
+    identity.end()
+
+    async def stale(_: str) -> object:
+        return identity
+
+    guardian.identify = stale
+    client = XdsClient(guarded, token=secret)
+    client.begin()
+    ended = await client.hear()
+    assert ended is not None
+    assert ended.code == 7
+    assert client.held == {}
+
+
+@pytest.mark.parametrize(("may", "code"), [("read", 7), ("write", None)])
+async def test_who_may_write_no_service_does_not_wait_for_a_proxy(
+    guarded: XdsWorld, may: str, code: int | None
+) -> None:
+    _, secret = await guarded.inside.token(f'service "other" {{ policy = "{may}" }}')
+    client = XdsClient(guarded, token=secret)
+    client.begin()
+    ended = await client.hear()
+    assert (ended.code if ended is not None else None) == code
+
+
 async def test_a_token_is_asked_about_again(guarded: XdsWorld) -> None:
     await guarded.register()
     client = XdsClient(guarded, token=MANAGER)

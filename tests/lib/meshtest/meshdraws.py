@@ -83,6 +83,7 @@ _others = st.lists(
             },
             {"Kind": "service-defaults", "Name": "web", "Protocol": "tcp", "MutualTLSMode": "permissive"},
             {"Kind": "service-resolver", "Name": "a", "Redirect": {"Peer": "east"}},
+            {"Kind": "service-defaults", "Name": "ext", "Destination": {"Addresses": ["10.9.9.9", "x.y"], "Port": 99}},
         ]
     ),
     max_size=3,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import functools
 import json
 import os
 import random
@@ -86,9 +87,24 @@ def _worker() -> int:
     return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
+@functools.cache
+def _first_sidecar_port() -> int:
+    """Where a hundred ports begin of which nobody else on this machine uses the first."""
+    blocks = [21_000 + 100 * number for number in range(_worker(), 40, 10)]
+    for first in blocks:
+        try:
+            for port in range(first, first + 20):
+                with socket.socket() as sock:
+                    sock.bind(("0.0.0.0", port))
+        except OSError:
+            continue
+        return first
+    raise AgentFailed(f"others use ports of all these hundreds: {blocks}")
+
+
 def sidecar_ports() -> dict[str, int]:
     """The range from which an agent gives its sidecars ports: one for each process that runs tests beside others."""
-    first = 21_000 + 100 * _worker()
+    first = _first_sidecar_port()
     return {"sidecar_min_port": first, "sidecar_max_port": first + 99}
 
 

@@ -48,14 +48,12 @@ class WhoAsks:
 
 
 def say_who_asks(exchange: Exchange) -> LocalReply | None:
-    """Append what was verified to what came along."""
-    headers = exchange.head.headers
-    mark = exchange.peer.forwarded
-    for at, (name, value) in enumerate(headers):
-        if name == _CERT:
-            headers[at] = (_CERT, value + b"," + mark)
-            return None
-    headers.append((_CERT, mark))
+    """Append what was verified to what came along: one header, however many came, so that ours is last."""
+    head = exchange.head
+    came = [value for name, value in head.headers if name == _CERT]
+    if came:
+        head.headers = [one for one in head.headers if one[0] != _CERT]
+    head.headers.append((_CERT, b",".join([*came, exchange.peer.forwarded])))
     return None
 
 

@@ -25,7 +25,7 @@ def read_request(fields: tuple[tuple[bytes, bytes], ...]) -> RequestHead:
     """The head of a request.
 
     Raises:
-        RemoteProtocolError: a CONNECT that is no extended one, or a `host` that differs from `:authority`.
+        RemoteProtocolError: a CONNECT that is none for websockets, or a `host` that differs from `:authority`.
     """
     method = scheme = authority = path = protocol = b""
     count = 0
@@ -46,9 +46,9 @@ def read_request(fields: tuple[tuple[bytes, bytes], ...]) -> RequestHead:
     headers: Headers = list(fields[count:])
     head = RequestHead(method, scheme, authority, path, headers, version=20)
     if method == b"CONNECT":
-        if not protocol:
-            raise RemoteProtocolError("CONNECT without :protocol")
-        head.method, head.upgrade = b"GET", protocol
+        if protocol.lower() != b"websocket":  # as of HTTP/1.1: nothing else is passed through
+            raise RemoteProtocolError("CONNECT without :protocol, or with another than websocket")
+        head.method, head.upgrade = b"GET", b"websocket"
     cookies = 0
     for name, value in headers:
         if name in _SPECIAL:

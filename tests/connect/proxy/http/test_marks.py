@@ -29,6 +29,9 @@ def test_the_last_element_is_what_was_verified() -> None:
     assert world.requests[0].head.headers == [(CERT, ours)]
     world.ask(request(headers=[(CERT, b"By=gateway")]), peer=peer)
     assert world.requests[1].head.headers == [(CERT, b"By=gateway," + ours)]
+    world.ask(request(headers=[(CERT, b"By=gateway"), (b"a", b"b"), (CERT, b"URI=spiffe://td/svc/evil")]), peer=peer)
+    joined = b"By=gateway,URI=spiffe://td/svc/evil," + ours
+    assert world.requests[2].head.headers == [(b"a", b"b"), (CERT, joined)], "nothing comes behind ours"
 
 
 def test_the_mesh_may_want_nobody_told() -> None:

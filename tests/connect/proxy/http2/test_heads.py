@@ -62,6 +62,11 @@ class TestExtendedConnect:
         with pytest.raises(RemoteProtocolError, match="protocol"):
             read_request(((b":method", b"CONNECT"), (b":authority", b"api:80")))
 
+    @pytest.mark.parametrize("protocol", [b"h2c", b"connect-udp", b"websocket, h2c"])
+    def test_nothing_but_a_websocket_is_passed_through(self, protocol: bytes) -> None:
+        with pytest.raises(RemoteProtocolError, match="websocket"):
+            read_request(((b":method", b"CONNECT"), (b":protocol", protocol), *PSEUDO[1:]))
+
     @pytest.mark.parametrize(("status", "upgrade", "written"), [(101, True, b"200"), (403, True, b"403")])
     def test_its_101_is_200(self, status: int, upgrade: bool, written: bytes) -> None:
         assert write_response(ResponseHead(status, []), upgrade) == [(b":status", written)]

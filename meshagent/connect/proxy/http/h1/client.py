@@ -19,6 +19,8 @@ from meshagent.errors import LocalProtocolError
 
 __all__ = ["Http1ClientCodec"]
 
+#: What may come of a new protocol before the server has taken it; its sender is stopped at the first byte.
+_MAX_EARLY_BYTES = 512 * 1024
 #: Informational answers to one request; more are an attack.
 _MAX_INFORMATIONAL = 16
 
@@ -29,6 +31,8 @@ class _Stream:
     __slots__ = (
         "_chunked",
         "_codec",
+        "_early",
+        "_early_end",
         "_left",
         "body",
         "done",
@@ -49,8 +53,11 @@ class _Stream:
         self._chunked = head.length is None and not end and not head.upgrade
         self.no_body = head.method == b"HEAD"
         self.upgrade = bool(head.upgrade)
-        #: The server switched: bytes both ways.
+        #: The server switched: bytes both ways. What came for it before is kept: to a server that does not switch it
+        #: would be another request, which nobody has decided about.
         self.pump = False
+        self._early = b""
+        self._early_end = False
         #: What is to come of the answer, once its head was read.
         self.body: Body | None = None
         #: Any byte of the answer has come.
@@ -61,7 +68,10 @@ class _Stream:
         codec = self._codec
         if codec.stream is not self or self.done:
             return
-        if self._left >= 0:
+        if self.upgrade and not self.pump:
+            self._keep_early(data, end)
+            return
+        if self._left >= 0 and not self.upgrade:
             if len(data) > self._left or (end and len(data) < self._left):
                 codec.fail(Reset.LOCAL)
                 return
@@ -74,6 +84,21 @@ class _Stream:
             elif self.upgrade:
                 codec.wire.write_eof()
             self.done = True
+
+    def _keep_early(self, data: bytes, end: bool) -> None:
+        self._early += data
+        self._early_end = self._early_end or end
+        if len(self._early) > _MAX_EARLY_BYTES:
+            self._codec.fail(Reset.LOCAL)
+        else:
+            self.handler.on_blocked()
+
+    def switched(self) -> None:
+        """The server takes the new protocol: what was kept for it is sent."""
+        early, self._early = self._early, b""
+        if early or self._early_end:
+            self.send_data(early, self._early_end)
+            self.handler.on_writable()
 
     def send_trailers(self, trailers: Headers) -> None:
         codec = self._codec
@@ -192,8 +217,9 @@ class Http1ClientCodec:
             self.stream.handler.on_blocked()
 
     def writing_resumed(self) -> None:
-        if self.stream is not None:
-            self.stream.handler.on_writable()
+        stream = self.stream
+        if stream is not None and (stream.pump or not stream.upgrade):
+            stream.handler.on_writable()
 
     def drain(self) -> None:
         self._keep = False
@@ -226,6 +252,7 @@ class Http1ClientCodec:
             stream.pump = True
             self._keep = False
             stream.handler.on_head(head, False)
+            stream.switched()
             return rest
         if fields.close:
             self._keep = False

@@ -268,3 +268,42 @@ def test_any_bytes(data: bytes, cut: int) -> None:
     if not asking.codec.closed:
         asking.codec.connection_lost("")
     assert heard.ended or heard.was_reset is not None
+
+
+def test_what_is_for_a_new_protocol_waits_until_the_server_takes_it() -> None:
+    asking = Asking()
+    head = request()
+    head.upgrade = b"websocket"
+    heard = asking.ask(head, end=False)
+    asking.wire.take()
+    asking.stream.send_data(b"GET /secret HTTP/1.1\r\nhost: api\r\n\r\n", False)
+    assert asking.wire.take() == b"", "a server that does not switch would take it for a request"
+    asking.codec.data_received(b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n")
+    assert heard.head is not None and heard.head.status == 101
+    assert asking.wire.take().startswith(b"GET /secret")
+    asking.stream.send_data(b"more", True)
+    assert asking.wire.take() == b"more"
+
+
+@pytest.mark.parametrize("end", [False, True])
+def test_what_was_for_a_new_protocol_is_dropped_when_the_server_does_not_take_it(end: bool) -> None:
+    asking = Asking()
+    head = request()
+    head.upgrade, head.length = b"websocket", 3
+    heard = asking.ask(head, end=False)
+    asking.wire.take()
+    asking.stream.send_data(b"GET", end)
+    asking.codec.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    assert (heard.body, heard.ended) == (b"ok", True)
+    assert asking.wire.take() == b""
+    assert asking.codec.closed, "nothing else is asked on it"
+
+
+def test_what_waits_for_a_new_protocol_is_bounded() -> None:
+    asking = Asking()
+    head = request()
+    head.upgrade = b"websocket"
+    heard = asking.ask(head, end=False)
+    for _ in range(9):
+        asking.stream.send_data(bytes(64 * 1024), False)
+    assert heard.was_reset is Reset.LOCAL
