@@ -45,7 +45,7 @@ Given = dict[str, Any]
 @text("wan-address", "With -register: ip:port at which other datacenters reach it; may be an address template")
 @text("bind-address", "With -register: name=ip:port to listen at instead; repeatable", multiple=True)
 @text("deregister-after-critical", "With -register: how long its check may fail until it is removed", default="6h")
-@switch("expose-servers", "With -register and -gateway=mesh: other datacenters reach the servers through it")
+@switch("expose-servers", "With -register and -gateway=mesh: its registration says so; servers go directly")
 @text("admin-bind", "host:port of Envoy's admin interface", default="localhost:19000")
 @text("admin-access-log-path", "File with what is asked there, unless proxy-defaults say it", default="/dev/null")
 @text("grpc-addr", "Address of the agent's gRPC: host:port, https://... or unix://... [CONSUL_GRPC_ADDR]")
@@ -72,6 +72,8 @@ def envoy(client: Client, args: tuple[str, ...], **given: Any) -> int:
     kind, name = _gateway(given)
     proxy_id, name = _which(client, given, kind, name)
     _check(given)
+    if given["expose_servers"]:
+        click.echo("-expose-servers has no effect: servers reach those of other datacenters directly", err=True)
     if given["register"]:
         register(
             client, kind, name, proxy_id,

@@ -40,6 +40,8 @@ _CHECK_INTERVAL = "1s"
 def demo(args: tuple[str, ...], once: bool) -> int:
     """Run an agent and two demo services on free loopback ports, wait until their checks pass, say what to try, and
     stay until Ctrl-C. `demo mesh` shows the mesh in the same way."""
+    if args[1:] in {("-once",), ("--once",)}:  # as one reads it: `demo mesh -once`
+        args, once = args[:1], True
     expect(args, 0, 1)
     if args:
         if args[0] != "mesh":

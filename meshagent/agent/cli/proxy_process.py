@@ -99,11 +99,11 @@ def _run(
         follower = loop.create_task(follow())
         other = asyncio.ensure_future(beside()) if beside is not None else None
         await ended.wait()
+        follower.cancel()  # before the registration goes: its end is no news
         if other is not None:
             other.cancel()
             await asyncio.gather(other, return_exceptions=True)
         log.info("stopping: connections=%d", connections())
-        follower.cancel()
         await stop()
         # A read may still wait in its thread: the process does not wait for it.
         logging.shutdown()

@@ -23,6 +23,8 @@ _META_KEY = re.compile(r"[a-zA-Z0-9_-]+\Z")
 _META_MAX_PAIRS, _META_MAX_KEY, _META_MAX_VALUE = 64, 128, 512
 _DNS_LABEL = re.compile(r"[a-zA-Z0-9-]+\Z")
 _DNS_LABEL_MAX = 63  # RFC 1035 section 2.3.4
+#: A mesh gateway says so that it is for servers, too.
+_OWN_META = {"mesh-gateway": frozenset({"consul-wan-federation"})}
 
 
 class ConnectDefinition(Row, frozen=True, kw_only=True):
@@ -96,7 +98,7 @@ class ServiceDefinition(Row, frozen=True, kw_only=True):
     def _check_parts(self, which: str) -> None:
         if self.weights is not None and (problem := _weights_problem(self.weights)):
             raise BadRequest(f"Invalid {which}Weights: {problem}")
-        if problem := meta_problem(self.meta or {}):
+        if problem := meta_problem(self.meta or {}, _OWN_META.get(self.kind, frozenset())):
             raise BadRequest(f"Invalid {'Service' if not which else 'SidecarService'} Meta: {problem}")
         for check in self.all_checks:
             if problem := check.problem():
@@ -152,24 +154,25 @@ def _weights_problem(weights: Weights) -> str:
     return ""
 
 
-def meta_problem(meta: Mapping[str, str]) -> str:
-    """What is wrong with the metadata of a service or node, or "": it is limited in number, length and characters."""
+def meta_problem(meta: Mapping[str, str], own: frozenset[str] = frozenset()) -> str:
+    """What is wrong with the metadata of a service or node, or "": it is limited in number, length and characters.
+    `own` are keys of Consul's that this kind of service may have."""
     if len(meta) > _META_MAX_PAIRS:
         return f"Node metadata cannot contain more than {_META_MAX_PAIRS} key/value pairs"
     for key, value in meta.items():
-        if problem := _meta_pair_problem(key, value):
+        if problem := _meta_pair_problem(key, value, own):
             return f"Couldn't load metadata pair ('{key}', '{value}'): {problem}"
     return ""
 
 
-def _meta_pair_problem(key: str, value: str) -> str:
+def _meta_pair_problem(key: str, value: str, own: frozenset[str]) -> str:
     if not key:
         return "Key cannot be blank"
     if not _META_KEY.match(key):
         return "Key contains invalid characters"
     if len(key) > _META_MAX_KEY:
         return f"Key is too long (limit: {_META_MAX_KEY} characters)"
-    if key.startswith("consul-"):
+    if key.startswith("consul-") and key not in own:
         return "Key prefix 'consul-' is reserved for internal use"
     if len(value) > _META_MAX_VALUE:
         return f"Value is too long (limit: {_META_MAX_VALUE} characters)"

@@ -80,7 +80,7 @@ async def _asked(path: Path, target: str) -> AsyncIterator[asyncio.StreamReader]
     try:
         reader, writer = await asyncio.open_unix_connection(path)
     except (FileNotFoundError, ConnectionRefusedError):
-        raise Unavailable(f"nothing listens at {path}: is it ours, and run by the agent's user?") from None
+        raise Unavailable(f"nothing listens at {path}: an Envoy, or not run by the agent's user?") from None
     try:
         writer.write(f"GET {target} HTTP/1.1\r\nHost: sidecar\r\n\r\n".encode())
         head = await reader.readuntil(b"\r\n\r\n")

@@ -11,6 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from meshagent.agent.definitions.rules import GATEWAY_KINDS
 from meshagent.agent.sidecars.here import page, socket_for, tap_lines
 from meshagent.agent.sidecars.messages import Ask, Said, decode_ask, encode
 from meshagent.agent.sidecars.together import together
@@ -19,6 +20,7 @@ from meshagent.errors import MeshError, NotFound
 if TYPE_CHECKING:
     from meshagent.agent.core import Agent
     from meshagent.agent.mesh import Mesh
+    from meshagent.catalog.model import Service
     from meshagent.catalog.rpc.hello import Peer
 
 __all__ = ["QUESTIONS", "Question", "answer", "here", "registered"]
@@ -50,12 +52,18 @@ QUESTIONS: Mapping[str, Question] = {
 
 
 def registered(agent: Agent, service: str = "") -> list[str]:
-    """The ids of the sidecars that this agent serves, of one service or of all."""
+    """The ids of the sidecars and gateways that this agent serves, of one service or of all."""
     mesh: Mesh | None = agent.extras.get("mesh")
-    rows = [entry.service for entry in agent.local.services.values() if entry.service.kind == "connect-proxy"]
+    kinds = {"connect-proxy", *GATEWAY_KINDS}
+    rows = [entry.service for entry in agent.local.services.values() if entry.service.kind in kinds]
     if mesh is not None:
         rows += mesh.proxies.given()
-    return [row.id for row in rows if not service or (row.proxy and row.proxy.destination_service_name == service)]
+    return [row.id for row in rows if not service or _stands_for(row) == service]
+
+
+def _stands_for(row: Service) -> str:
+    """The service of a sidecar; a gateway is one itself."""
+    return row.proxy.destination_service_name if row.kind == "connect-proxy" and row.proxy else row.name
 
 
 async def here(agent: Agent, ask: Ask) -> AsyncGenerator[Said, None]:

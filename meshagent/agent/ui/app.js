@@ -178,21 +178,38 @@ function service(name) {
   const traffic = make("div");
   const around = make("div");
   const rules = make("div");
-  show(name, elsewhere, traffic, instances, around, rules);
+  const behind = make("div");
+  show(name, elsewhere, traffic, instances, behind, around, rules);
   let topology = null;
   let edgeCharts = null;
   const measure = configured ? measured(name, () => topology?.Protocol, traffic, (found) => { edgeCharts = found; drawEdges(); }) : null;
-  follow(`health/service/${seg(name)}`, (rows) => instances.replaceChildren(table(
-    ["Instance", "Node", "Address", "Tags", "Checks"],
-    rows.map(({ Node, Service, Checks }) => [
-      [dot(worst(Checks.map((check) => check.Status))), Service.ID],
-      link(at("nodes", Node.Node), Node.Node),
-      `${Service.Address || Node.Address}:${Service.Port || 0}`,
-      [tags(Service.Tags), pairs(Service.Meta)],
-      Checks.map(checkLine),
+  let gateway = false;
+  follow(`health/service/${seg(name)}`, (rows) => {
+    if (!gateway && rows[0]?.Service.Kind?.endsWith("-gateway")) {
+      gateway = true;
+      follow(`internal/ui/gateway-services-nodes/${seg(name)}`, leadsTo);
+    }
+    instances.replaceChildren(table(
+      ["Instance", "Node", "Address", "Tags", "Checks"],
+      rows.map(({ Node, Service, Checks }) => [
+        [dot(worst(Checks.map((check) => check.Status))), Service.ID],
+        link(at("nodes", Node.Node), Node.Node),
+        `${Service.Address || Node.Address}:${Service.Port || 0}`,
+        [tags(Service.Tags), pairs(Service.Meta)],
+        Checks.map(checkLine),
+      ]),
+      "It has no instances.",
+    ));
+  });
+  const leadsTo = (rows) => behind.replaceChildren(...(rows?.length ? [make("h2", null, "Leads to"), table(
+    ["Service", "Instances", "Asked for as"],
+    rows.map((row) => [
+      [dot(state(row)), link(at("services", row.Name), row.Name)],
+      String(row.InstanceCount),
+      (row.GatewayConfig.Addresses ?? []).join(", "),
     ]),
-    "It has no instances.",
-  )));
+    "",
+  )] : []));
   const cell = (charts) => (charts ?? []).map(edgeFigure);
   const edges = (title, rows, word, charts) => rows.length && [
     make("h2", null, title),

@@ -100,7 +100,8 @@ class _Gateway:
         certificates = [self._certificate(one) for one in bound.certificates or ()]
         known = tuple(one for one in certificates if one is not None)
         if len(known) < len(certificates):
-            self.problems.append(f"listener {listener.name}: a certificate is not there")
+            gone = [one.name for one, made in zip(bound.certificates or (), certificates, strict=True) if made is None]
+            self.problems.append(f"listener {listener.name}: certificates are not there: {', '.join(gone)}")
             return
         tls = listener.tls
         made = EdgeListener(

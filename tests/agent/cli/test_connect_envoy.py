@@ -200,6 +200,16 @@ def test_what_the_configuration_has_wrong_is_said(cli: Any, stub: Any) -> None:
     assert cli("connect envoy -sidecar-for web").err.startswith("envoy_tracing_json is not JSON: ")
 
 
+def test_that_servers_are_not_reached_through_it_is_said(cli: Any, stub: Any) -> None:
+    stub.answer("agent/service/register", b"", method="PUT")
+    stub.answer("agent/service/gw", {"ID": "gw", "Service": "gw", "Kind": "mesh-gateway", "Proxy": {}})
+    ran = cli("connect envoy -gateway mesh -register -service gw -expose-servers -bootstrap")
+    assert (ran.status, json.loads(ran.out)["node"]["id"]) == (0, "gw")
+    assert ran.err == "-expose-servers has no effect: servers reach those of other datacenters directly\n"
+    (registered,) = [asked.json for asked in stub.asked if asked.method == "PUT"]
+    assert registered["Meta"] == {"consul-wan-federation": "1"}
+
+
 def test_an_envoy_that_cannot_be_run(cli: Any, tmp_path: Path) -> None:
     ran = cli("connect", "envoy", "-sidecar-for", "web", "-envoy-binary", str(tmp_path / "none"))
     assert ran.err.startswith("Couldn't find envoy binary: exec: ")

@@ -39,6 +39,14 @@ def test_once_shows_what_to_try_and_ends(cli: Any, staged: Any) -> None:
     assert [r["Name"] for r in registered] == ["web", "api"]
 
 
+def test_the_flag_may_stand_behind_the_name(cli: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(demo, "_mesh", lambda once: asked.append(once) or 0)
+    assert [cli(line).status for line in ("demo mesh -once", "demo -once mesh", "demo mesh")] == [0, 0, 0]
+    assert asked == [True, True, False]
+    assert "expected 1, got 2" in cli("demo mesh twice").err
+
+
 def test_an_agent_that_dies_is_reported_with_its_last_lines(
     cli: Any, staged: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,14 @@ def test_metadata_has_limits(meta: dict[str, str], problem: str) -> None:
     assert str(error.value).endswith(problem)
 
 
+def test_a_mesh_gateway_may_say_that_it_is_for_servers() -> None:
+    meta = {"consul-wan-federation": "1"}
+    ServiceDefinition(name="gw", kind="mesh-gateway", port=1, meta=meta).validate()
+    for kind, more in (("", meta), ("ingress-gateway", meta), ("mesh-gateway", {"consul-other": "1"})):
+        with pytest.raises(BadRequest, match="reserved for internal use"):
+            ServiceDefinition(name="gw", kind=kind, port=1, meta=more).validate()
+
+
 def test_a_sidecar_is_checked_too() -> None:
     def refused(sidecar: dict[str, object]) -> str:
         with pytest.raises(BadRequest) as error:

@@ -54,6 +54,13 @@ async def test_proxies_that_are_described_by_flags_count(world: InProcess) -> No
     assert set(registered(world.agent)) == {"db by flags", "web-sidecar-proxy", "silent-sidecar-proxy"}
 
 
+async def test_gateways_count_by_their_own_name(world: InProcess) -> None:
+    gateway = {"Kind": "ingress-gateway", "ID": "edge-1", "Name": "edge", "Port": 1}
+    await world.put("/v1/agent/service/register", gateway)
+    assert registered(world.agent, "edge") == ["edge-1"]
+    assert "edge-1" in registered(world.agent)
+
+
 async def test_the_method_answers_in_pieces(world: InProcess) -> None:
     serve: Any = answer(world.agent)
     found = [decode_said(piece) async for piece in serve(None, encode(Ask("edges", "web")))]

@@ -33,7 +33,7 @@ class Connection:
 
 
 class Connections:
-    """Those of one listener. `name` is the upstream, or the service itself on the inbound side."""
+    """Those of one listener. `name` is the upstream; on the inbound side whom it speaks for."""
 
     def __init__(self, observer: Observer, direction: str, service: str, name: str) -> None:
         self._observer = observer
@@ -44,7 +44,7 @@ class Connections:
     def series(self, identity: str = "") -> Series:
         """The counts of the edge: inbound by the peer's identity."""
         if self._direction == "inbound":
-            source, destination = self._observer.service_of(identity), self._service
+            source, destination = self._observer.service_of(identity), self._name
         else:
             source, destination = self._service, self._name
         return self._observer.book.series(self._direction, source, destination)
@@ -85,7 +85,7 @@ class Connections:
         observer = self._observer
         if observer.watched:
             record = Record(
-                self._direction, observer.service_of(identity), self._service, "", observer.wall(), 0.0, detail=why
+                self._direction, observer.service_of(identity), self._name, "", observer.wall(), 0.0, detail=why
             )  # fmt: skip
             record.peer_address, record.peer_identity, record.refused = address, identity, True
             observer.record(record)

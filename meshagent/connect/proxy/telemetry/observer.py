@@ -157,7 +157,7 @@ class ListenerObserver:
         route, _, peer = key
         host: Any = exchange.host
         if self._inbound:
-            source, destination = exchange.identity or self._observer.service_of(peer), self._service
+            source, destination = exchange.identity or self._observer.service_of(peer), self._name
         else:
             row = getattr(host, "cluster", None)
             source, destination = self._service, self._name

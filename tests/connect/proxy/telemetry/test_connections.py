@@ -29,6 +29,12 @@ def test_a_connection_in_and_its_end() -> None:
     assert (record.source, record.bytes_out, record.detail, record.peer_identity) == ("web", 7, "reset", WEB)
 
 
+def test_a_gateway_speaks_for_the_service_behind_it() -> None:
+    seen = observer()
+    inbound = Connections(seen, "inbound", "out", "legacy")
+    assert inbound.joined(WEB).series.edge == ("inbound", "web", "legacy", "")
+
+
 def test_one_without_tls_says_so() -> None:
     seen = observer()
     records: list[Record] = []
