@@ -151,9 +151,9 @@ def server_methods(agent: Agent) -> dict[str, Handler]:
         return b""
 
     return {
-        SESSION_RENEW: renew,
+        SESSION_RENEW: servers_only(renew),
         ACL_RESET: servers_only(acl_reset),
-        RAFT_CONFIGURATION: configuration,
+        RAFT_CONFIGURATION: servers_only(configuration),
         RAFT_REMOVE: servers_only(remove),
         RAFT_TRANSFER: servers_only(transfer),
     }

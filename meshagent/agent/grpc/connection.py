@@ -31,6 +31,10 @@ MAX_CALLS = 100
 MAX_UNSENT = 1024 * 1024
 #: What may have come of messages that are not whole, on all calls of a connection, where twice the longest is not more.
 MAX_PARTIAL = 2 * 1024 * 1024
+#: So many calls may be given up beyond those that were answered (CVE-2023-44487, "rapid reset").
+MAX_TAKEN_BACK = 1000
+#: What is understood at a time, so that a flood is noticed before all of it was worked through.
+_SLICE = 16 * 1024
 #: Header lists; a call has about 300 bytes, tokens included.
 MAX_HEADERS = 16 * 1024
 #: How much may be under way towards us on one call.
@@ -41,6 +45,7 @@ OK, CANCELLED, UNKNOWN, INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, RESOURCE
 FAILED_PRECONDITION, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, UNAUTHENTICATED = 9, 12, 13, 14, 16
 #: What HTTP/2 calls a call that nobody waits for any more.
 _CANCEL = 8
+_ENHANCE_YOUR_CALM = 11
 _GZIP = 16 + zlib.MAX_WBITS
 
 
@@ -120,6 +125,8 @@ class GrpcConnection:
         self._h2: H2Connection = H2Connection(H2Configuration(client_side=dials, header_encoding="utf-8"))
         self._calls: dict[int, _Call] = {}
         self._closed = False
+        #: Calls that the caller gave up, less those that were answered.
+        self._taken_back = 0
         settings = {
             SettingCodes.MAX_CONCURRENT_STREAMS: max_calls,
             SettingCodes.INITIAL_WINDOW_SIZE: WINDOW,
@@ -229,8 +236,14 @@ class GrpcConnection:
             return []
         events: list[Event] = []
         try:
-            for event in self._h2.receive_data(data):
-                self._handle(event, events)
+            for at in range(0, len(data), _SLICE):
+                for event in self._h2.receive_data(data[at : at + _SLICE]):
+                    self._handle(event, events)
+                if self._taken_back > MAX_TAKEN_BACK:
+                    self._closed = True
+                    self._h2.close_connection(error_code=_ENHANCE_YOUR_CALM)
+                    events.append(Closed("too many calls were taken back"))
+                    break
         except (ProtocolError, UnicodeDecodeError) as error:
             self._closed = True
             events.append(Closed(f"broken HTTP/2: {error}"))
@@ -254,6 +267,7 @@ class GrpcConnection:
             case h2.StreamEnded():
                 self._over(event.stream_id, UNAVAILABLE, "the call ended without a status", events)
             case h2.StreamReset():
+                self._taken_back += not self._dials
                 self._over(event.stream_id, UNAVAILABLE, f"the call was reset: {event.error_code}", events)
             case h2.WindowUpdated() | h2.RemoteSettingsChanged():
                 for call, held in list(self._calls.items()):
@@ -265,6 +279,14 @@ class GrpcConnection:
                 pass
 
     def _requested(self, event: Any, events: list[Event]) -> None:
+        from h2.exceptions import ProtocolError
+
+        try:
+            self._begin(event, events)
+        except ProtocolError:  # given up with the same bytes that it began with
+            return
+
+    def _begin(self, event: Any, events: list[Event]) -> None:
         headers = dict(event.headers)
         call = event.stream_id
         if headers.get(":method") != "POST" or not headers.get("content-type", "").startswith("application/grpc"):
@@ -272,8 +294,8 @@ class GrpcConnection:
             return
         method = headers.get(":path", "")
         limit = self._max_message if self._limit_of is None else self._limit_of(method)
-        self._calls[call] = _Call(limit, gzip=headers.get("grpc-encoding") == "gzip")
         self._h2.send_headers(call, _ANSWERED)
+        self._calls[call] = _Call(limit, gzip=headers.get("grpc-encoding") == "gzip")
         metadata = {name: value for name, value in headers.items() if not name.startswith(":")}
         events.append(Called(call, method, metadata))
 
@@ -355,6 +377,7 @@ class GrpcConnection:
                     self._h2.end_stream(call)
                 if not self._dials:
                     self._calls.pop(call, None)
+                    self._taken_back = max(0, self._taken_back - 1)
         except ProtocolError:  # the call was reset meanwhile: its end is told when it is read
             held.over = True
 

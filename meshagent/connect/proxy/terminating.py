@@ -42,6 +42,8 @@ log = logging.getLogger("proxy.gateway")
 
 #: How often the files of TLS to the outside are looked at.
 _LOOK_S = 5.0
+#: A bundle of all public authorities has some 200 KB.
+_MAX_BYTES = 1024 * 1024
 
 _Files: TypeAlias = tuple[str, str, str, str]
 
@@ -254,12 +256,18 @@ _NOBODY = _Nobody()
 
 def _outside(service: LinkedService) -> Outside | _Nobody:
     try:
-        texts = [Path(file).read_text(encoding="ascii") if file else "" for file in _files(service)]
+        texts = [_read(file) if file else "" for file in _files(service)]
         context = TlsContext(server_side=False, chain=texts[1], key=texts[2], roots=(texts[0],), outside=True)
     except (OSError, UnicodeDecodeError, Unavailable) as error:
         log.error("TLS to a service outside is not possible: service=%s error=%s", service.service, error)
         return _NOBODY
     return Outside(context, service.sni)
+
+
+def _read(path: str) -> str:
+    """A file that an entry names, `_MAX_BYTES` of it at most: whatever it is, the gateway goes on."""
+    with Path(path).open("rb") as file:
+        return file.read(_MAX_BYTES).decode("ascii")
 
 
 def _files(service: LinkedService) -> tuple[str, str, str]:

@@ -228,3 +228,35 @@ def test_messages_that_never_end_are_bounded_together() -> None:
     ended = [event for event in got if isinstance(event, Finished)]
     assert [event.code for event in ended] == [grpc.RESOURCE_EXHAUSTED] * 4, "the first is waited for"
     assert sum(len(one.partial) for one in called._calls.values()) <= 2 * grpc.MAX_PARTIAL + grpc.WINDOW
+
+
+def test_calls_that_are_taken_back_at_once_end_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grpc, "MAX_TAKEN_BACK", 20)
+    monkeypatch.setattr(grpc, "_SLICE", 256)
+    wire = Wire()
+    for _ in range(15):
+        for _ in range(2):  # who answers is not flooded
+            call = wire.caller.call(METHOD, "server")
+            wire.run()
+            wire.called.finish(call)
+            wire.run()
+        wire.caller.cancel(wire.caller.call(METHOD, "server"))
+        wire.run()
+    assert not any(isinstance(event, Closed) for event in wire.at_called)
+    before = len(wire.at_called)
+    for _ in range(200):
+        wire.caller.cancel(wire.caller.call(METHOD, "server"))
+    wire.run()
+    assert wire.at_called[-1] == Closed("too many calls were taken back")
+    assert len(wire.at_called) - before < 100, "the rest is not worked through"
+    assert any(isinstance(event, Closed) and "11" in event.reason for event in wire.at_caller)
+
+
+def test_a_call_that_is_given_up_with_its_first_bytes_takes_no_other_with_it() -> None:
+    wire = Wire()
+    kept = wire.caller.call(METHOD, "server")
+    wire.run()
+    wire.caller.cancel(wire.caller.call(METHOD, "server"))
+    wire.caller.send(kept, b"still here")
+    wire.run()
+    assert wire.at_called == [Called(kept, METHOD), Received(kept, b"still here")]

@@ -103,11 +103,16 @@ def _at_once(provider: JWTProvider) -> Sequence[Any] | None:
     if local is None:
         return None
     try:
-        found = local_keyset(provider) if local.jwks else Path(local.filename).read_bytes()[:MAX_BYTES]
+        found = local_keyset(provider) if local.jwks else _file(local.filename)
         return _loaded(found) if found is not None else None
     except (OSError, BadRequest) as error:
         log.warning("keys cannot be used: provider=%s error=%s", provider.name, error)
         return None
+
+
+def _file(path: str) -> bytes:
+    with Path(path).open("rb") as file:
+        return file.read(MAX_BYTES)
 
 
 def _loaded(text: bytes) -> Sequence[Any]:

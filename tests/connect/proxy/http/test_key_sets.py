@@ -62,6 +62,9 @@ async def test_keys_in_the_entry_and_in_a_file_are_there_at_once(tmp_path: Path)
         assert len(sets.of(one) or ()) == count
     sets.follow([])
     assert sets.of(one) is None
+    endless = provider(Local={"Filename": "/dev/zero"})
+    sets.follow([endless])
+    assert sets.of(endless) is None
 
 
 @pytest.mark.parametrize("text", [b"nothing", b"[]", b'{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}'])
