@@ -25,7 +25,7 @@ from meshagent.agent.checks.alias import AliasedHealth, AliasSource
 from meshagent.agent.differences import NodeRows
 from meshagent.agent.gossip.member import Member, Status
 from meshagent.agent.http.remote_views import IDLE_S
-from meshagent.agent.mesh import Mesh
+from meshagent.agent.mesh import SIGN, Mesh
 from meshagent.agent.mesh_replica import MeshReplica
 from meshagent.agent.rpc import messages, questions
 from meshagent.agent.rpc.messages import Once, Question
@@ -152,12 +152,16 @@ class Client:
         return guardian
 
     async def _sign(self, request: bytes) -> SignedLeaf:
-        """Have a request for a leaf signed by a server."""
-        body = await self.upstream.call("ca-sign", request)
+        """Have a request for a leaf signed by a server, with the token of somebody who may have it."""
+        from meshagent.connect import certs, spiffe
+
+        service = spiffe.parse(certs.requested_uri(request)).name
+        token = await self.mesh.tokens.of(service) if self.mesh is not None else ""
+        body = await self.upstream.call(SIGN, msgspec.msgpack.encode((token, request)))
         try:
             return msgspec.msgpack.decode(body, type=SignedLeaf)
         except msgspec.DecodeError as error:
-            raise RemoteProtocolError(f"the answer to ca-sign does not decode: {error}") from error
+            raise RemoteProtocolError(f"the answer to {SIGN} does not decode: {error}") from error
 
     def _connected(self) -> None:
         self._compared = True

@@ -15,9 +15,11 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from meshagent.agent.leaf_tokens import LeafTokens
 from meshagent.agent.managed_proxies import start_proxies
 from meshagent.agent.mesh_replica import MeshReplica
 from meshagent.agent.proxies import Proxies
+from meshagent.agent.server_calls import decode
 from meshagent.catalog.model import Check
 from meshagent.clock import Clock
 from meshagent.connect.ca import SignedLeaf
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from meshagent.agent.core import Agent
     from meshagent.agent.local import LocalState
     from meshagent.catalog.ca import CARoot
+    from meshagent.catalog.rpc.hello import Peer
     from meshagent.catalog.rpc.link import Handler
     from meshagent.catalog.watch import Subscription
     from meshagent.connect.authority import Authority, AuthoritySettings
@@ -37,10 +40,14 @@ if TYPE_CHECKING:
     from meshagent.connect.secondary import Primary
     from meshagent.metrics import Metrics
 
-__all__ = ["CHECK_ID", "Mesh"]
+__all__ = ["CHECK_ID", "SIGN", "Mesh"]
 
 log = logging.getLogger("agent.leaf-certs")
 
+#: Methods of the RPC port: (token, request in PEM) -> a leaf for who may write the service, since 0.3; before that a
+#: request alone, which now is that of the anonymous token.
+SIGN = "ca-sign-for"
+_SIGN_FOR_ANYBODY = "ca-sign"
 #: The check that appears while a certificate is in danger, and only then.
 CHECK_ID = "_mesh_certificates"
 #: How often the certificates are looked at.
@@ -76,6 +83,7 @@ class Mesh:
         ask = self.authority.sign if self.authority is not None else sign
         if ask is None:
             raise TypeError("a client needs a way to have its requests signed")
+        self.tokens = LeafTokens(agent)
         self.leafs = LeafStore(
             sign=ask,
             authority=self._roots,
@@ -109,14 +117,25 @@ class Mesh:
             await self.authority.lead()
 
     def rpc_methods(self) -> dict[str, Handler]:
-        """What a server answers on the RPC port: `ca-sign`, a request (PEM) for a leaf, and what other datacenters
-        ask."""
+        """What a server answers on the RPC port: requests for leafs, and what other datacenters ask."""
         authority = self.authority
         if authority is None:
             return {}
         from meshagent.agent.primary import intermediate_methods
 
-        signing: dict[str, Handler] = {"ca-sign": lambda _, payload: authority.serve_sign(payload)}
+        async def signed(token: str, request: bytes) -> bytes:
+            guardian: Guardian | None = self._agent.extras.get("acl")
+            if guardian is not None:
+                from meshagent.connect import certs, spiffe
+
+                service = spiffe.parse(certs.requested_uri(request)).name
+                (await guardian.identify(token)).access.require("service", "write", service)
+            return await authority.serve_sign(request)
+
+        async def sign_for(_: Peer, payload: bytes) -> bytes:
+            return await signed(*decode(payload, tuple[str, bytes]))
+
+        signing: dict[str, Handler] = {SIGN: sign_for, _SIGN_FOR_ANYBODY: lambda _, payload: signed("", payload)}
         return signing | intermediate_methods(self._agent, authority)
 
     def _roots(self) -> tuple[str, str]:

@@ -9,15 +9,15 @@ from typing import Any
 
 import msgspec
 import pytest
-from meshtest.inprocess import InProcess, server_config
+from meshtest.inprocess import InProcess, guarded_config, server_config
 
 from meshagent.agent.acl.access import Access
-from meshagent.agent.mesh import CHECK_ID, LOOK_S, Mesh
+from meshagent.agent.mesh import CHECK_ID, LOOK_S, SIGN, Mesh
 from meshagent.catalog.acl.authorizer import Authorizer
 from meshagent.catalog.acl.rules import Rule
 from meshagent.connect import certs, spiffe
 from meshagent.connect.ca import SignedLeaf
-from meshagent.errors import Denied, Unavailable
+from meshagent.errors import Denied, RemoteProtocolError, Unavailable
 
 
 async def running() -> InProcess:
@@ -129,13 +129,36 @@ async def test_a_client_needs_somebody_to_sign() -> None:
         Mesh(agent.agent, None)
 
 
-async def test_a_server_signs_for_others_over_rpc() -> None:
+@pytest.mark.parametrize("method", ["ca-sign", SIGN])
+async def test_a_server_signs_for_others_over_rpc(method: str) -> None:
     agent = await running()
-    handler = agent.mesh.rpc_methods()["ca-sign"]
+    methods: dict[str, Any] = agent.mesh.rpc_methods()  # type: ignore[assignment]
     uri = spiffe.format(spiffe.service_id(agent.store.ca.trust_domain, "dc1", "web"))
-    peer: Any = None
-    answer: Any = await handler(peer, certs.request(certs.new_key("ec", 256), uri))  # type: ignore[misc]
+    request = certs.request(certs.new_key("ec", 256), uri)
+    answer = await methods[method](None, request if method == "ca-sign" else msgspec.msgpack.encode(("", request)))
     assert msgspec.msgpack.decode(answer, type=SignedLeaf).uri == uri
+    await agent.stop()
+
+
+async def test_a_server_signs_for_who_may_write_the_service() -> None:
+    agent = InProcess(config=guarded_config())
+    await agent.start()
+    assert agent.mesh.authority is not None
+    await agent.mesh.authority.initialise()
+    methods: dict[str, Any] = agent.mesh.rpc_methods()  # type: ignore[assignment]
+    uri = spiffe.format(spiffe.service_id(agent.store.ca.trust_domain, "dc1", "web"))
+    request = certs.request(certs.new_key("ec", 256), uri)
+    _, own = await agent.token('service "web" { policy = "write" }')
+    _, other = await agent.token('service "api" { policy = "write" } service "web" { policy = "read" }')
+    answer = await methods[SIGN](None, msgspec.msgpack.encode((own, request)))
+    assert msgspec.msgpack.decode(answer, type=SignedLeaf).uri == uri
+    for token in (other, "", "11111111-2222-3333-4444-555555555555"):
+        with pytest.raises(Denied):
+            await methods[SIGN](None, msgspec.msgpack.encode((token, request)))
+    with pytest.raises(Denied):  # an older client shows no token
+        await methods["ca-sign"](None, request)
+    with pytest.raises(RemoteProtocolError):
+        await methods[SIGN](None, request)
     await agent.stop()
 
 

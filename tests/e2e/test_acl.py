@@ -89,6 +89,24 @@ def test_a_service_is_registered_with_its_token(server: AgentProcess, client: Ag
     assert list(client.get("/v1/agent/services", headers=token(own))) == ["web"]
 
 
+def test_a_leaf_through_a_client_is_for_who_may_write_the_service(server: AgentProcess, client: AgentProcess) -> None:
+    own = made(server, ServiceIdentities=[{"ServiceName": "meshed"}])["SecretID"]
+    path = "/v1/agent/connect/ca/leaf/meshed"
+    leaf = client.wait("a leaf", lambda: client.get(path, headers=token(own)))
+    assert leaf["Service"] == "meshed"
+    assert client.http("GET", path).status == 403
+    sidecar = {"Name": "meshed2", "Port": 80, "Connect": {"SidecarService": {}}}
+    other = made(server, ServiceIdentities=[{"ServiceName": "meshed2"}])["SecretID"]
+    client.put("/v1/agent/service/register", sidecar, headers=token(other))
+    shown = "/v1/agent/connect/proxy/meshed2-sidecar-proxy"
+
+    def snapshot() -> Any:
+        found = client.get(shown, headers=token(other))
+        return found if found["leaf_chain"] else None
+
+    assert client.wait("its leaf", snapshot)["leaf_chain"].startswith("-----BEGIN CERTIFICATE")
+
+
 def test_what_is_followed_by_a_client_is_judged_by_the_server(server: AgentProcess, client: AgentProcess) -> None:
     server.wait("web", lambda: server.get("/v1/health/service/web", headers=token(MANAGER)))
     blind = made(server, 'key "x" { policy = "read" }')

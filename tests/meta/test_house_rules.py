@@ -6,6 +6,7 @@ import ast
 import functools
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,16 @@ class TestDoors:
             if str(module) in CRYPTOGRAPHY_DOORS:
                 lazily = {"cryptography"}  # the doors: they are imported where they are used
             assert not (top & heavy - lazily), f"{module} imports {sorted(top & heavy)} at its top"
+
+    @pytest.mark.parametrize("role", ["server_role", "client"])
+    def test_an_agent_that_is_asked_nothing_has_not_loaded_them(self, role: str) -> None:
+        heavy = ("h2", "google.protobuf", "envoy", "cryptography", "jwt", "re2", "rich", "psutil", "dbus_fast")
+        code = (
+            f"import sys; import meshagent.agent.daemon, meshagent.agent.{role};"
+            f"print([name for name in {heavy} if name in sys.modules])"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "[]"
 
 
 class TestTrackedText:

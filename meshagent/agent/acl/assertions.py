@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from meshagent.agent.acl.methods import Claims
-from meshagent.catalog.acl.jwt_tokens import load_keys, load_keyset, signed_claims
 from meshagent.durations import parse_duration
 from meshagent.errors import BadRequest, Denied, InternalError
 
@@ -32,6 +31,8 @@ Keys = Sequence[Any]
 
 def static_keys(pems: Sequence[str]) -> Keys:
     """The keys of a configuration. Raises InternalError."""
+    from meshagent.catalog.acl.jwt_tokens import load_keys  # with cryptography
+
     try:
         return load_keys(pems)
     except BadRequest as error:
@@ -40,6 +41,8 @@ def static_keys(pems: Sequence[str]) -> Keys:
 
 def parse_keys(document: bytes) -> Keys:
     """The keys of a JSON Web Key Set (RFC 7517). Raises InternalError: it is none."""
+    from meshagent.catalog.acl.jwt_tokens import load_keyset  # with cryptography
+
     try:
         return load_keyset(document)
     except BadRequest as error:
@@ -68,6 +71,8 @@ def verified(token: str, keys: Keys, config: Mapping[str, Any], now: float, *, n
 
 
 def _signed(token: str, keys: Keys, algorithms: Sequence[str]) -> dict[str, Any]:
+    from meshagent.catalog.acl.jwt_tokens import signed_claims  # with cryptography
+
     try:
         return signed_claims(token, keys, algorithms)
     except Denied as error:

@@ -63,6 +63,7 @@ async def _proxy(agent: Agent, request: Request) -> Response:
         require_proxy(agent.local, request.access, request.name)
         if proxies.is_given(request.name):  # only who may write its service gets it, by describing it
             raise NotFound(f"unknown proxy ID: {request.name}")
+    mesh_of(agent).tokens.shown(request.token)
     wait_s = _wait_s(agent, request)
     found = await proxies.get(request.name, request.options.hash, wait_s, _seen(agent, request), node)
     return _shown(request, *found)
@@ -117,6 +118,7 @@ async def _given(agent: Agent, request: Request) -> Response:
         raise BadRequest(f"Request decode failed: {error}") from error
     request.access.require("service", "write", given.Service)
     proxies = mesh_of(agent).proxies
+    mesh_of(agent).tokens.shown(request.token)
     wait_s = _wait_s(agent, request)
     found = await proxies.get_given(given.row(), request.options.hash, wait_s, _seen(agent, request))
     return _shown(request, *found)
@@ -182,6 +184,7 @@ async def _proxies(agent: Agent, request: Request) -> Response:
         for id_, held_here in agent.local.services.items():
             if held_here.service.kind in MERGED_KINDS:
                 require_proxy(agent.local, request.access, id_)
+        mesh_of(agent).tokens.shown(request.token)
         seen = _seen(agent, request)
     digests, snapshots = await mesh_of(agent).proxies.changed(held.Known, wait_s, seen)
     return Response(200, msgspec.json.encode(Changed(digests, snapshots)), (), JSON)

@@ -160,6 +160,7 @@ async def _leaf(agent: Agent, request: Request) -> Response:
     if not request.name:
         raise InternalError("URI must be either service, agent, server, or kind")
     await mesh.known()
+    mesh.tokens.shown(request.token)
     options = request.options
     if options.index:
         wait_s = min(options.wait_ns / 1e9 or _WAIT_S, _WAIT_S)

@@ -273,6 +273,7 @@ class Stream:
         if guardian is None:
             return lambda snapshot: snapshot
         identity = await guardian.identify(self._call.token)
+        self._agent.extras["mesh"].tokens.shown(self._call.token)
         if identity is not self._identity:
             self._identity = identity
             identity.listeners.append(self._changed)
