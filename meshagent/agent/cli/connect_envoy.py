@@ -230,7 +230,8 @@ def _run(given: Given, args: tuple[str, ...], made: str) -> None:
     try:
         binary = find_binary(given["envoy_binary"])
     except MeshError as error:
-        raise fail(f"Couldn't find envoy binary: {error}") from None
+        hint = "" if given["envoy_binary"] else "; -envoy-binary says where it is"
+        raise fail(f"Couldn't find envoy binary: {error}{hint}") from None
     try:
         if not given["ignore_envoy_compatibility"] and (problem := versions.problem(version_of(binary))):
             raise fail(problem)

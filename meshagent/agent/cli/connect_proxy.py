@@ -31,7 +31,7 @@ __all__ = ["proxy"]
 _LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERR", "ERROR")
 
 
-@api_command("proxy", short_help="Run the built-in sidecar of a service")
+@api_command("proxy", short_help="Run a built-in sidecar or gateway")
 @text("sidecar-for", "Id of the service at this agent whose sidecar it is [CONNECT_SIDECAR_FOR]")
 @text("proxy-id", "Id of the registration of the proxy itself [CONNECT_PROXY_ID]")
 @text("node-name", "Node of the registration, when it is in the catalog only: a server is asked; needs -proxy-id")

@@ -64,7 +64,7 @@ SUBCOMMANDS: tuple[Subcommand, ...] = (
     Subcommand("connect ca set-config", "connect_ca", "set_config", "CL21", "Change the configuration of the CA"),
     Subcommand("connect envoy", "connect_envoy", "envoy", "CL19", "Run an Envoy as a proxy of the mesh"),
     Subcommand("connect expose", "connect_expose", "expose", "CL21", "Let a service be reached through a gateway"),
-    Subcommand("connect proxy", "connect_proxy", "proxy", "CL20", "Run the built-in sidecar of a service"),
+    Subcommand("connect proxy", "connect_proxy", "proxy", "CL20", "Run a built-in sidecar or gateway"),
     Subcommand(
         "connect redirect-traffic",
         "redirect_traffic",

@@ -213,6 +213,9 @@ def test_that_servers_are_not_reached_through_it_is_said(cli: Any, stub: Any) ->
 def test_an_envoy_that_cannot_be_run(cli: Any, tmp_path: Path) -> None:
     ran = cli("connect", "envoy", "-sidecar-for", "web", "-envoy-binary", str(tmp_path / "none"))
     assert ran.err.startswith("Couldn't find envoy binary: exec: ")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        assert cli("connect envoy -sidecar-for web").err.endswith("in $PATH; -envoy-binary says where it is\n")
     old = tmp_path / "envoy"
     old.write_text(f"#!{sys.executable}\nprint('envoy  version: 0/1.20.1/Clean/RELEASE/BoringSSL')\n")
     old.chmod(0o755)
