@@ -10,10 +10,10 @@ run: $(VENV)/.run-stamp
 
 test: lint
 	tests/prepare
-	$(BIN)/python -m pytest -n 3 --dist loadfile tests
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests
 
 check: lint
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile tests/agent tests/catalog tests/connect tests/dns tests/meta tests/test_*.py
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder tests/agent tests/catalog tests/connect tests/dns tests/meta tests/test_*.py
 
 lint: $(VENV)/.dev-stamp
 	$(BIN)/ruff format --check .
