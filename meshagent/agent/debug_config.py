@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from meshagent import CONSUL_VERSION
 from meshagent.agent import debug_blocks as blocks
-from meshagent.agent.debug_fields import Option, duration, hidden, listening, own, plain, render, secret
+from meshagent.agent.debug_fields import Option, dialled, duration, hidden, listening, own, plain, render, secret
 from meshagent.durations import format_duration
 
 if TYPE_CHECKING:
@@ -179,8 +179,8 @@ _TABLE: dict[str, Any] = {
     "PrimaryDatacenter": plain("primary_datacenter"),
     "PrimaryGateways": plain("primary_gateways"),
     "PrimaryGatewaysInterval": duration("primary_gateways_interval"),
-    "RPCAdvertiseAddr": own("server"),
-    "RPCBindAddr": own("server"),
+    "RPCAdvertiseAddr": dialled("server"),
+    "RPCBindAddr": dialled("server"),
     "RPCClientTimeout": duration("limits.rpc_client_timeout"),
     "RPCConfig": {"EnableStreaming": plain("rpc.enable_streaming")},
     "RPCHandshakeTimeout": duration("limits.rpc_handshake_timeout"),
@@ -213,12 +213,12 @@ _TABLE: dict[str, Any] = {
     "SegmentName": "",
     "SegmentNameLimit": 64,
     "Segments": [],
-    "SerfAdvertiseAddrLAN": own("serf_lan"),
-    "SerfAdvertiseAddrWAN": own("serf_wan"),
+    "SerfAdvertiseAddrLAN": dialled("serf_lan"),
+    "SerfAdvertiseAddrWAN": dialled("serf_wan"),
     "SerfAllowedCIDRsLAN": plain("serf_lan_allowed_cidrs"),
     "SerfAllowedCIDRsWAN": plain("serf_wan_allowed_cidrs"),
-    "SerfBindAddrLAN": own("serf_lan"),
-    "SerfBindAddrWAN": own("serf_wan"),
+    "SerfBindAddrLAN": dialled("serf_lan"),
+    "SerfBindAddrWAN": dialled("serf_wan"),
     "SerfPortLAN": plain("ports.serf_lan"),
     "SerfPortWAN": plain("ports.serf_wan"),
     "ServerMode": plain("server"),

@@ -14,7 +14,7 @@ from typing import Any
 from meshagent.agent.decode import to_builtins
 from meshagent.durations import format_duration
 
-__all__ = ["Option", "duration", "hidden", "listening", "own", "plain", "render", "secret", "words"]
+__all__ = ["Option", "dialled", "duration", "hidden", "listening", "own", "plain", "render", "secret", "words"]
 
 #: Names of fields, headers and parameters whose values are not shown.
 _SECRET_NAME = re.compile(r"token|secret|password|authorization|cookie|private|(^|[_-])key$", re.IGNORECASE)
@@ -72,6 +72,11 @@ def _builtin(value: Any) -> Any:
 def own(key: str) -> Option:
     """An address where this agent listens or that it tells, out of `config.network`."""
     return Option(f"network.{key}", lambda value: "" if value is None else str(value))
+
+
+def dialled(key: str) -> Option:
+    """The same with its port, as Go's clients cut it."""
+    return Option(f"network.{key}", lambda value: "" if value is None else f"tcp://{value}")
 
 
 def listening(key: str, *schemes: str) -> Option:

@@ -133,7 +133,8 @@ async def establish(agent: Agent, name: str, text: str, meta: dict[str, str] | N
     old = store.peerings.rows.get(name)
     if old is not None and not old.dials:
         raise InternalError(f'cannot establish peering "{name}": a token was generated for that name here')
-    if store.peerings.of_id(token.peer_id) is not None or token.server_name.endswith(f".{store.ca.trust_domain}"):
+    own_name = server_name(agent.datacenter, store.ca.trust_domain)
+    if store.peerings.of_id(token.peer_id) is not None or token.server_name == own_name:
         raise InternalError("cannot create a peering within the same cluster")
     dialer: Dialer | None = agent.extras.get("peering_dialer")
     if dialer is None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import Any
 
+import msgspec
 import pytest
 from meshtest.inprocess import InProcess, server_config
 
@@ -114,6 +115,20 @@ async def test_a_cluster_does_not_peer_with_itself(cluster: InProcess) -> None:
         "POST", "/v1/peering/establish", {"PeerName": "self", "PeeringToken": encode_token(made)}
     )
     assert (answer.status, answer.text) == (500, "cannot create a peering within the same cluster")
+
+
+async def test_another_datacenter_may_have_the_same_cluster_id(cluster: InProcess) -> None:
+    name = f"server.dc9.peering.{cluster.store.ca.trust_domain}"
+    other = msgspec.structs.replace(FOREIGN, server_name=name)
+
+    async def exchange(given: PeeringToken) -> str:
+        return "secret"
+
+    cluster.agent.extras["peering_dialer"] = Dialer(exchange)
+    answer = await cluster.ask(
+        "POST", "/v1/peering/establish", {"PeerName": "west", "PeeringToken": encode_token(other)}
+    )
+    assert answer.status == 200, answer.text
 
 
 async def test_who_waits_is_woken_by_another_peering(cluster: InProcess) -> None:
