@@ -7,11 +7,7 @@ from meshtest.inprocess import InProcess
 
 from meshagent.agent.peering import certificate
 from meshagent.agent.peering.certificate import keep_certificate, new_context, renew_in_s
-from meshagent.catalog.peering.commands import PeeringSet
-from meshagent.catalog.peering.model import Peering
 from meshagent.connect.certs import facts
-
-EAST = PeeringSet(Peering(id="i", name="east"))
 
 
 def test_it_is_renewed_after_three_fifths_of_its_life() -> None:
@@ -28,22 +24,9 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return chains
 
 
-async def test_there_is_none_before_there_is_a_peering(live: InProcess, shown: list[str]) -> None:
-    authority = live.mesh.authority
-    assert authority is not None
-    await authority.initialise()
-    live.tasks.start(keep_certificate(live.agent, authority, new_context()), name="certificate")
-    await live.clock.advance(5)
-    assert shown == []
-    await live.agent.write(EAST)
-    await live.clock.advance(5)
-    assert len(shown) == 1
-
-
 async def test_it_waits_for_a_root_and_follows_the_next_one(live: InProcess, shown: list[str]) -> None:
     authority = live.mesh.authority
     assert authority is not None
-    await live.agent.write(EAST)
     live.tasks.start(keep_certificate(live.agent, authority, new_context()), name="certificate")
     await live.clock.advance(0.5)
     assert shown == []
@@ -69,7 +52,6 @@ async def test_it_is_renewed_when_its_time_has_come(
     authority = live.mesh.authority
     assert authority is not None
     await authority.initialise()
-    await live.agent.write(EAST)
     live.tasks.start(keep_certificate(live.agent, authority, new_context()), name="certificate")
     await live.clock.advance(25)
     assert len(set(shown)) == 3
