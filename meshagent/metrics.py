@@ -46,7 +46,7 @@ _KEPT_VALUES = 1024
 class MetricsSettings:
     """The `telemetry` block as far as it concerns what is kept and shown (surface row G27).
 
-    `hostname` is put into gauge names and is empty with `disable_hostname` (or without any sink, as Consul does).
+    `hostname` is put into gauge names and is empty with `disable_hostname`.
     `allow` and `block` are prefixes of full names ("consul.raft"); the longest that fits decides.
     """
 

@@ -67,12 +67,10 @@ def log_settings(config: Config) -> LogSettings:
 def metrics_settings(config: Config, hostname: str = "") -> MetricsSettings:
     """What is measured and under which names (surface row G27)."""
     telemetry = config.telemetry
-    sinks = telemetry.statsd_address or telemetry.statsite_address or telemetry.dogstatsd_addr
-    named = bool(sinks or telemetry.prometheus_retention_time > 0) and not telemetry.disable_hostname
     rules = telemetry.prefix_filter
     return MetricsSettings(
         prefix=telemetry.metrics_prefix,
-        hostname=hostname if named else "",
+        hostname="" if telemetry.disable_hostname else hostname,
         prometheus_retention_s=telemetry.prometheus_retention_time,
         allow=tuple(rule[1:] for rule in rules if rule.startswith("+")),
         block=tuple(rule[1:] for rule in rules if rule.startswith("-")),

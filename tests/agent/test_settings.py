@@ -90,3 +90,8 @@ def test_a_cluster_id_can_be_fixed():
     assert settings.fixed_cluster_id(config()) == ""
     with pytest.raises(ConfigError, match="cluster_id: 'x' is not a UUID"):
         settings.authority_settings(config(connect={"ca_config": {"cluster_id": "x"}}))
+
+
+def test_gauges_name_the_host_unless_that_is_turned_off() -> None:
+    assert settings.metrics_settings(config(), "box1").hostname == "box1"
+    assert settings.metrics_settings(config(telemetry={"disable_hostname": True}), "box1").hostname == ""

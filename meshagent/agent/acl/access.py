@@ -13,18 +13,25 @@ from collections.abc import Callable
 from meshagent.catalog.acl.authorizer import Authorizer
 from meshagent.errors import Denied, MeshError
 
-__all__ = ["OPEN", "Access", "Refused", "not_found"]
+__all__ = ["OPEN", "Access", "Refused", "is_not_found", "not_found"]
 
 _ANONYMOUS = "The anonymous token is used implicitly when a request does not specify a token."
+_NOT_FOUND = "ACL not found"
+_BOOTSTRAP_FIRST = "ACL system must be bootstrapped before making any requests that require authorization"
 #: How a resource is called in a refusal, where that is not its name.
 _SHOWN = {"intentions": "intention"}
 
 Note = Callable[[str, str, str, bool], None]
 
 
-def not_found() -> Denied:
+def not_found(*, bootstrapped: bool = True) -> Denied:
     """The refusal of a secret that no token has."""
-    return Denied("ACL not found")
+    return Denied(_NOT_FOUND if bootstrapped else f"{_BOOTSTRAP_FIRST}: {_NOT_FOUND}")
+
+
+def is_not_found(error: MeshError) -> bool:
+    """Whether it is such a refusal, here or as another agent told it."""
+    return str(error).removeprefix(f"{_BOOTSTRAP_FIRST}: ") == _NOT_FOUND
 
 
 class Access:

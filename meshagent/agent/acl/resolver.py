@@ -156,7 +156,8 @@ class Resolver:
             token = self.elsewhere(secret, digest)
         if token is None:
             if secret:
-                raise not_found()
+                acl = self._store.acl
+                raise not_found(bootstrapped=bool(acl.bootstrap_index) or len(acl.tokens) > 1)
             # The anonymous token is made by the first leader: before that it grants nothing.
             return self._identity((), ANONYMOUS_ACCESSOR, anonymous=True)
         expires_at = datetime.fromisoformat(token.expiration_time).timestamp() if token.expiration_time else None

@@ -210,7 +210,7 @@ class GrpcServer:
             code, text = error.code, str(error)
         except MeshError as error:
             code, text = error.grpc_code, str(error)
-        except Exception:
+        except Exception:  # the outermost loop: a fault of ours ends one call
             log.exception("gRPC call failed: method=%s remote=%s", call.method, call.remote)
             code, text = INTERNAL, "internal error: see the log of the agent"
         finally:

@@ -91,6 +91,8 @@ def _list(agent: Agent, request: Request) -> Result[Any]:
         if given:
             require_uuid(given, "token")
     service, method = query.get("servicename") or "", query.get("authmethod")
+    if sum(map(bool, (policy, role, service, method))) > 1:
+        raise InternalError("can only filter by one of policy, role, servicename and authmethod")
     found = []
     for accessor in sorted(tables.tokens):
         row = tables.tokens[accessor]

@@ -15,7 +15,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from meshagent.agent.acl.access import not_found
+from meshagent.agent.acl.access import is_not_found
 from meshagent.agent.acl.proxies_visible import seen_by
 from meshagent.agent.dataplane.callers import require_any_service
 from meshagent.agent.grpc.connection import (
@@ -289,7 +289,7 @@ class Stream:
 def _status(error: MeshError) -> MeshError:
     """How a call ends, in upstream's words."""
     if isinstance(error, Denied):
-        if str(error) == str(not_found()):
+        if is_not_found(error):
             return Refused(UNAUTHENTICATED, f"unauthenticated: {error}")
         return Refused(PERMISSION_DENIED, str(error))
     return error

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from meshtest.inprocess import MANAGER, InProcess, guarded_config
 
+from meshagent.agent.acl.access import is_not_found
 from meshagent.agent.acl.resolver import Authorizers, Resolver
 from meshagent.catalog.acl.rules import Rule
+from meshagent.catalog.store import Store
 from meshagent.errors import Denied
 
 
@@ -92,3 +94,14 @@ def test_authorizers_are_shared_by_rules_in_any_order() -> None:
     one, two = Rule("key", "a", True, "read"), Rule("key", "b", True, "read")
     assert kept.of((one, two)) is kept.of((two, one))
     assert kept.of((one,)) is not kept.of((two,))
+
+
+async def test_before_the_first_token_is_made_that_is_said() -> None:
+    running = InProcess(config=guarded_config())
+    tokens = running.agent.extras["acl"].resolver._tokens
+    empty = Resolver(
+        Store(), running.clock, running.agent.metrics, tokens, datacenter="dc1", node_name="n1", default_allow=False
+    )
+    with pytest.raises(Denied, match=r"must be bootstrapped before .*: ACL not found$") as refused:
+        empty.resolve("unknown")
+    assert is_not_found(refused.value)
