@@ -38,7 +38,7 @@ class Lifecycle:
     reload: Callable[[], Awaitable[Any]]
     """Read the configuration again and apply it; raises ConfigError and keeps the old one."""
     leave: Callable[[], Awaitable[None]]
-    """Leave gracefully and end the process."""
+    """Leave gracefully, then the process ends; who asks is answered in between, and may go away before."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -85,7 +85,7 @@ class Daemon:
         self._done = asyncio.Event()
         self._reloading = asyncio.Lock()
         self._warnings = loaded.warnings
-        self._leaving = False
+        self._leaving: asyncio.Task[None] | None = None
         self.exit_status = 0
         self._https: HttpsSecurity | None = None
 
@@ -340,10 +340,11 @@ class Daemon:
     # --- ending ------------------------------------------------------------------------------------------------
 
     async def leave(self) -> None:
-        """Leave gracefully: the others know that it is meant, clients have time to move on, then the process ends."""
-        if self._leaving:
-            return
-        self._leaving = True
+        """Leave gracefully, and end. Over when the others know that it is meant; goes on without who asked, too."""
+        self._leaving = self._leaving or self._tasks.start(self._leave(), name="leave")
+        await asyncio.shield(self._leaving)
+
+    async def _leave(self) -> None:
         log.info("leaving")
         others = await self.role.hand_over()
         await self.pools.leave()

@@ -6,7 +6,6 @@ Source: surface rows A3, A18-A20; developer.hashicorp.com/consul/api-docs/agent.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -63,12 +62,8 @@ async def _force_leave(agent: Agent, request: Request) -> Response:
 
 
 async def _leave(agent: Agent, request: Request) -> Response:
-    """Answered when the others know of it; it goes on without who asked, too."""
-
-    async def leave() -> None:
-        await agent.lifecycle.leave()
-
-    await asyncio.shield(agent.tasks.start(leave(), name="leave"))
+    """Answered when the others know of it."""
+    await agent.lifecycle.leave()
     return Response()
 
 
