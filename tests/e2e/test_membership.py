@@ -99,14 +99,9 @@ def test_servers_that_all_come_back_with_other_addresses_find_each_other() -> No
             server.wait("new addresses", lambda server=server: addresses(server) == wanted, within_s=60.0)
 
 
-def term_of(server: AgentProcess) -> int:
-    return int(server.get("/v1/agent/self")["Stats"]["raft"]["term"])
-
-
 def test_one_after_the_other_is_restarted_while_writes_go_on() -> None:
-    """Nobody who tries again for a moment notices; no write fails, while no server loses the lead but by its stop."""
+    """Nobody who tries again for a moment notices; no write fails."""
     with Servers(3) as servers:
-        term, handed_over = servers[0].wait("a term", lambda: term_of(servers[0])), 0
         written: list[str] = []
         failures: list[str] = []
         stop = threading.Event()
@@ -132,16 +127,12 @@ def test_one_after_the_other_is_restarted_while_writes_go_on() -> None:
         for server in servers.all:
             enough = len(written) + 50
             server.wait("writes", lambda enough=enough: len(written) > enough, within_s=60.0)
-            handed_over += server.get("/v1/agent/self")["Stats"]["consul"]["leader"] == "true"
             assert server.stop() == 0
             server.start()
         stop.set()
         for one in writers:
             one.join(20)
-        if servers[0].wait("a term", lambda: term_of(servers[0])) == term + handed_over:
-            assert not failures
-        else:  # elections that nobody asked for: what was on its way then is told so
-            assert all("leadership lost while committing log" in one for one in failures)
+        assert not failures
         keys = set(servers[0].get("/v1/kv/?keys&consistent"))
         assert not set(written) - keys
 

@@ -96,6 +96,7 @@ class Connection(Shortcuts):
         self._raw = b""
         self._rejected = False
         self._may_put = False
+        self._answered = None
         self._served = 0
         self._hot_seen = 0
 

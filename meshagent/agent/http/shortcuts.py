@@ -28,11 +28,13 @@ __all__ = ["Shortcuts"]
 class Shortcuts(RequestHandler):
     """What a `Connection` answers by itself. A connection calls these only between two requests."""
 
-    __slots__ = ("_held", "_served", "server")
+    __slots__ = ("_answered", "_held", "_served", "server")
 
     server: HttpServer
     #: Bytes that came while a shortcut waits for the log or the leader; None when none does.
     _held: bytearray | None
+    #: Done when none waits any more; None while nobody wants to know.
+    _answered: asyncio.Future[None] | None
     #: Requests answered so.
     _served: int
 
@@ -76,9 +78,27 @@ class Shortcuts(RequestHandler):
 
     def _release(self, held: bytearray | None) -> None:
         """What came while a shortcut waited."""
+        if self._answered is not None:
+            self.close()
+            self._answered.set_result(None)
+            return
         if held and self.transport is not None and not self._force_close:
             self._resume_reading_for_buffer()
             self.data_received(bytes(held))
+
+    # --- the end -----------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """No more requests. aiohttp knows nothing of a shortcut that waits: it keeps its connection until `shutdown`."""
+        if self._held is None:
+            super().close()
+
+    async def shutdown(self, timeout: float | None = 15.0) -> None:
+        """Answer what is under way, for up to `timeout` seconds, and close."""
+        if self._held is not None:
+            self._answered = self._loop.create_future()
+            await asyncio.wait((self._answered,), timeout=timeout)
+        await super().shutdown(timeout)
 
     # --- the plain KV write ------------------------------------------------------------------------------------
 
@@ -107,9 +127,11 @@ class Shortcuts(RequestHandler):
         error = None if future.cancelled() else future.exception()
         transport = self.transport
         if transport is None or self._force_close:
+            self._release(None)
             return
         if future.cancelled():
             self._refuse(503, "the agent is shutting down")
+            self._release(None)
             return
         if error is None:
             transport.write(server.put_true if future.result() else server.put_false)

@@ -255,7 +255,9 @@ class ForwardingLog:
     def _answered(self, batch: _Batch) -> None:
         self._batches.discard(batch)
         writes = batch.writes
-        if batch.call.cancelled():
+        if batch.call.cancelled() and self._stopped:
+            self._failed(writes, Unavailable("this server is shutting down"))
+        elif batch.call.cancelled():
             self._failed(writes, NoLeader("leadership lost while committing log"))
         elif (error := batch.call.exception()) is not None:
             self._failed(writes, error)

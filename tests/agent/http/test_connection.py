@@ -369,3 +369,48 @@ async def test_c12_a_blocking_query_ends_with_its_client(api: Api) -> None:
         if not any(view.awaited for view in views):
             break
     assert not any(view.awaited for view in views)
+
+
+class TestEnding:
+    """A server that stops answers what it has taken, shortcuts too."""
+
+    @pytest.mark.parametrize("outcome", [True, NoLeader("lost")])
+    async def test_a_write_that_waits_for_the_log_is_answered(self, make_api: MakeApi, outcome: Any) -> None:
+        api = await make_api()
+        waiting: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        asked = asyncio.Event()
+
+        def propose(*_: Any) -> asyncio.Future[Any]:
+            asked.set()
+            return waiting
+
+        api.server.log.propose = propose  # type: ignore[method-assign]
+        wire = await api.connect()
+        wire.send(request("PUT", "/v1/kv/a", b"1"))
+        await asyncio.wait_for(asked.wait(), 5)
+        wire.send(request("PUT", "/v1/kv/b", b"2"))
+        stopping = asyncio.ensure_future(api.server.stop(30.0))
+        await asyncio.sleep(0)
+        if isinstance(outcome, Exception):
+            waiting.set_exception(outcome)
+        else:
+            waiting.set_result(outcome)
+        answer = await wire.answer("PUT")
+        assert (answer.status, answer.body) == ((200, b"true") if outcome is True else (500, b"lost"))
+        assert await wire.closed()
+        await asyncio.wait_for(stopping, 5)
+
+    async def test_a_write_whose_answer_does_not_come_is_given_up(self, make_api: MakeApi) -> None:
+        api = await make_api()
+        asked = asyncio.Event()
+
+        def propose(*_: Any) -> asyncio.Future[Any]:
+            asked.set()
+            return asyncio.get_running_loop().create_future()
+
+        api.server.log.propose = propose  # type: ignore[method-assign]
+        wire = await api.connect()
+        wire.send(request("PUT", "/v1/kv/a", b"1"))
+        await asyncio.wait_for(asked.wait(), 5)
+        await asyncio.wait_for(api.server.stop(0.05), 5)
+        assert await wire.closed()
