@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from meshtest.process import AgentProcess, free_ports
-from meshtest.sidecars import Echo, Sidecars, dial, exchange, free_port, sidecars
+from meshtest.sidecars import Echo, Sidecars, dial, exchange, free_port
+from meshtest.two_datacenters import active_root, two_datacenters
 
 #: Which service is reached in which mode.
 SERVICES = {"local": "api", "remote": "db"}
@@ -48,32 +47,8 @@ def _wan(port: int) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    near = AgentProcess.server({"node_name": "near", "primary_datacenter": "dc1"})
-    far = AgentProcess.server(
-        {
-            "node_name": "far",
-            "datacenter": "dc2",
-            "primary_datacenter": "dc1",
-            "ports": (ports := free_ports()),
-            "retry_join_wan": [f"127.0.0.1:{near.ports['serf_wan']}"],
-            "retry_interval_wan": "1s",
-        },
-        ports=ports,
-    )
-    folder = tmp_path_factory.mktemp("gateways")
-    with near, far, sidecars(near, _made(folder / "near")) as here, sidecars(far, _made(folder / "far")) as there:
-        near.wait("the root", lambda: near.get("/v1/connect/ca/roots")["ActiveRootID"])
-        far.wait("the primary's root", lambda: far.get("/v1/connect/ca/roots")["ActiveRootID"] == _active(near))
+    with two_datacenters(tmp_path_factory.mktemp("gateways")) as (here, there):
         yield World(here, there)
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
-
-
-def _active(agent: AgentProcess) -> str:
-    return str(agent.get("/v1/connect/ca/roots")["ActiveRootID"])
 
 
 def _waits(world: World, mode: str, answer: bytes = b"hello") -> None:
@@ -135,14 +110,14 @@ def test_gateways_are_replaced_without_losing_a_connection(world: World) -> None
 
 def test_a_rotation_of_the_primary_drops_nobody(world: World) -> None:
     _waits(world, "local")
-    before = _active(world.near.agent)
+    before = active_root(world.near.agent)
     with dial(world.ports["local"]) as live:
         live.sendall(b"live")
         assert live.recv(4) == b"live"
         config = {"Provider": "consul", "Config": {"PrivateKeyBits": 384}}
         assert world.near.agent.put("/v1/connect/ca/configuration", config).status == 200
-        assert _active(world.near.agent) != before
-        world.far.agent.wait("the new root", lambda: _active(world.far.agent) == _active(world.near.agent))
+        assert active_root(world.near.agent) != before
+        world.far.agent.wait("the new root", lambda: active_root(world.far.agent) == active_root(world.near.agent))
 
         def renewed() -> bool:
             assert exchange(world.ports["local"]) == b"hello", "a new connection failed while the root was rotated"

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from meshtest.envoysidecars import bootstrap, envoy_of
-from meshtest.process import AgentProcess, free_ports
-from meshtest.sidecars import Echo, Sidecars, dial, exchange, free_port, sidecars
+from meshtest.process import free_ports
+from meshtest.sidecars import Echo, Sidecars, dial, exchange, free_port
+from meshtest.two_datacenters import two_datacenters
 
 
 class World:
@@ -40,34 +41,14 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder: Path = tmp_path_factory.mktemp("by-name")
-    near = AgentProcess.server({"node_name": "near", "primary_datacenter": "dc1"})
-    far = AgentProcess.server(
-        {
-            "node_name": "far",
-            "datacenter": "dc2",
-            "primary_datacenter": "dc1",
-            "ports": (ports := free_ports()),
-            "retry_join_wan": [f"127.0.0.1:{near.ports['serf_wan']}"],
-            "retry_interval_wan": "1s",
-        },
-        ports=ports,
-    )
-    for name in ("near", "far"):
-        (folder / name).mkdir()
-    with near, far, sidecars(near, folder / "near") as here, sidecars(far, folder / "far") as there:
-
-        def joined() -> bool:
-            roots = [agent.get("/v1/connect/ca/roots")["ActiveRootID"] for agent in (near, far)]
-            return bool(roots[0]) and roots[0] == roots[1]
-
-        far.wait("one root for both", joined)
+    with two_datacenters(folder) as (here, there):
         made = World(here, there)
         admins = free_ports(["out", "way"])
         programs = []
-        for agent, gateway, name in ((near, "terminating", "out"), (far, "mesh", "way")):
+        for side, gateway, name in ((here, "terminating", "out"), (there, "mesh", "way")):
             at = f"127.0.0.1:{free_port()}"
             flags = ("-gateway", gateway, "-register", "-service", name, "-address", at, "-wan-address", at)
-            programs.append((bootstrap(agent, *flags, admin=admins[name]), folder, name, admins[name]))
+            programs.append((bootstrap(side.agent, *flags, admin=admins[name]), folder, name, admins[name]))
         with envoy_of(*programs[0]), envoy_of(*programs[1]):
             yield made
     made.echo.close()

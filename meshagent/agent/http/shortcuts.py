@@ -89,7 +89,7 @@ class Shortcuts(RequestHandler):
     # --- the end -----------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """No more requests. aiohttp knows nothing of a shortcut that waits: it keeps its connection until `shutdown`."""
+        """No more requests. One where a shortcut waits, of which aiohttp knows nothing, is left to `shutdown`."""
         if self._held is None:
             super().close()
 
