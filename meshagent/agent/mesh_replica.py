@@ -44,11 +44,11 @@ KINDS = (
     "service-router",
     "service-splitter",
 )
-#: What is kept as it is told.
-_TOLD = frozenset(
+#: What is kept as it is told; with the agent's token, not with that of DNS.
+TOLD = frozenset(
     {
         questions.MESH_INSTANCES,
-        questions.SERVICE,
+        questions.MESH_PLAIN,
         questions.GATEWAY_SERVICES,
         questions.MESH_GATEWAYS,
         questions.QUERY_CONNECT,
@@ -122,7 +122,7 @@ class MeshReplica(Observer):
 
     def plain(self, service: str) -> tuple[Iterable[ServiceEntry], tuple[Topic, ...]]:
         """As `connect.told.Told.plain`, followed from the first time on, as the others."""
-        return self._told(questions.SERVICE, service.lower())
+        return self._told(questions.MESH_PLAIN, service.lower())
 
     def behind(self, gateway: str) -> tuple[Iterable[GatewayService], tuple[Topic, ...]]:
         """As `connect.told.Told.behind`."""
@@ -189,7 +189,7 @@ class MeshReplica(Observer):
         if kind == questions.CONFIG_KIND:
             store.config.mirror(name, found)
             self._missing.discard(name)
-        elif kind in _TOLD:
+        elif kind in TOLD:
             store.watches.notify((f"told-{kind}", name))
         elif kind == questions.PEER_ROOTS:
             store.peerings.mirror_bundles(found)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from meshagent.agent.mesh_replica import KINDS, MeshReplica
+from meshagent.agent.mesh_replica import KINDS, TOLD, MeshReplica
 from meshagent.agent.rpc import questions
 from meshagent.agent.rpc.questions import QUESTIONS, decode_rows, encode_rows
 from meshagent.catalog import commands as c
@@ -261,3 +261,9 @@ async def test_a_gateway_waits_for_kinds_that_no_sidecar_needs(world: Any) -> No
     rows.tell()
     await replica._clock.advance(0.1)
     await waiting
+
+
+def test_proxies_see_nothing_with_the_token_of_dns() -> None:
+    """An agent may have none, and names are more public than who may be dialled."""
+    assert not TOLD & set(questions.DNS_KINDS)
+    assert set(questions.QUESTIONS) >= TOLD

@@ -41,6 +41,7 @@ __all__ = [
     "INGRESS",
     "MESH_GATEWAYS",
     "MESH_INSTANCES",
+    "MESH_PLAIN",
     "MESH_SERVICES",
     "NODE",
     "NODE_ROWS",
@@ -63,6 +64,7 @@ Topics = tuple[Topic, ...]
 SERVICE = "service"
 CONNECT = "connect"
 MESH_INSTANCES = "mesh-instances"  # since 0.2
+MESH_PLAIN = "mesh-plain"  # since 0.3
 INGRESS = "ingress"
 VIRTUAL_IP = "virtual-ip"
 QUERY = "query"
@@ -208,6 +210,7 @@ QUESTIONS: dict[str, RowQuestion] = {
         RowQuestion(CONNECT, tuple[ServiceEntry, ...], _instances(CONNECT), visible=rows_visible.instances),
         # The same for proxies: asked with the token of the agent, not with that of DNS.
         RowQuestion(MESH_INSTANCES, tuple[ServiceEntry, ...], _instances(CONNECT), visible=rows_visible.instances),
+        RowQuestion(MESH_PLAIN, tuple[ServiceEntry, ...], _instances(SERVICE), visible=rows_visible.instances),
         RowQuestion(INGRESS, tuple[ServiceEntry, ...], _ingress, visible=rows_visible.instances),
         RowQuestion(VIRTUAL_IP, str, _virtual_ip),
         RowQuestion(QUERY, QueryRows | None, _query, by_asker=True, visible=rows_visible.query),
