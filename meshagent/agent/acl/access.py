@@ -70,6 +70,14 @@ class Access:
         if not allowed:
             raise self.denied(resource, access, name, bare=bare)
 
+    def require_any(self, resource: str, access: str) -> None:
+        """Raises Denied unless it may to something of that resource."""
+        allowed = self.authorizer.allows_any(resource, access)
+        if self.note is not None:
+            self.note(resource, access, "", allowed)
+        if not allowed:
+            raise self.denied(resource, access, bare=True)
+
     def require_tree(self, resource: str, prefix: str, access: str = "write") -> None:
         """Raises Denied unless it may to everything that begins so."""
         allowed = self.authorizer.allows_tree(resource, prefix, access)
@@ -109,6 +117,9 @@ class Refused(Access):
         raise self.error
 
     def require(self, resource: str, access: str, name: str = "", *, bare: bool = False) -> None:
+        raise self.error
+
+    def require_any(self, resource: str, access: str) -> None:
         raise self.error
 
     def require_tree(self, resource: str, prefix: str, access: str = "write") -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from meshagent.agent.dataplane.callers import identify, require_any_service, require_some_token
+from meshagent.agent.dataplane.callers import identify, require_some_token
 from meshagent.agent.dataplane.messages import (
     BOOTSTRAP_PARAMS,
     BOOTSTRAP_PARAMS_REQUEST,
@@ -55,7 +55,7 @@ async def bootstrap_params(agent: Agent, call: Call, message: bytes) -> bytes:
         found = _find(agent.store, asked, proxy_id)
     if found is None:
         if identity is not None:  # what is there is not told to who may have nothing of it
-            require_any_service(identity.access)
+            identity.access.require_any("service", "write")
         raise NotFound("Service not found")
     node, service = found
     name = service.proxy.destination_service_name if service.kind == "connect-proxy" else service.name

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from meshagent.agent.core import Agent
     from meshagent.catalog.watch import Subscription, Topic
 
-__all__ = ["UNAUTHENTICATED", "follow", "identify", "require_any_service", "require_some_token"]
+__all__ = ["UNAUTHENTICATED", "follow", "identify", "require_some_service", "require_some_token"]
 
 #: A status of gRPC that no error of ours has: nobody knows the token.
 UNAUTHENTICATED = 16
@@ -50,10 +50,9 @@ def require_some_token(access: Access) -> None:
         )
 
 
-def require_any_service(access: Access) -> None:
+def require_some_service(access: Access) -> None:
     """`service:write` on any service. Raises Denied."""
-    if not access.authorizer.allows_any("service", "write"):
-        raise access.denied("service", "write", bare=True)
+    access.require_any("service", "write")
 
 
 async def follow(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
-from meshagent.agent.dataplane.callers import follow, identify, require_any_service
+from meshagent.agent.dataplane.callers import follow, identify, require_some_service
 from meshagent.agent.dataplane.messages import (
     ROOTS,
     SIGN_REQUEST,
@@ -60,7 +60,7 @@ async def watch_roots(agent: Agent, call: Call, message: bytes) -> AsyncIterator
     """`WatchRoots`: a stream."""
     _check_enabled(agent)
     async for told in follow(
-        agent, call.token, require_any_service, ("ca-roots",), lambda: ROOTS.encode(roots_of(agent.store.ca))
+        agent, call.token, require_some_service, ("ca-roots",), lambda: ROOTS.encode(roots_of(agent.store.ca))
     ):
         yield told
 

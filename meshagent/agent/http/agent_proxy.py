@@ -20,7 +20,6 @@ from meshagent.agent.acl.access import Access, not_found
 from meshagent.agent.acl.guards import needs, this_node
 from meshagent.agent.acl.locally import require_proxy
 from meshagent.agent.acl.proxies_visible import seen_by
-from meshagent.agent.dataplane.callers import require_any_service
 from meshagent.agent.http.connect_ca import mesh_of
 from meshagent.agent.http.request import Request
 from meshagent.agent.http.response import JSON, Response, encode_json
@@ -56,7 +55,7 @@ async def _proxy(agent: Agent, request: Request) -> Response:
         try:
             service = proxies.registered(request.name, node)
         except NotFound:  # what is there is not told to who may have nothing of it
-            require_any_service(request.access)
+            request.access.require_any("service", "write")
             raise
         request.access.require("service", "write", service.proxy.destination_service_name or service.name)
     else:

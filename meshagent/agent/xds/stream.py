@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from meshagent.agent.acl.access import is_not_found
 from meshagent.agent.acl.proxies_visible import seen_by
-from meshagent.agent.dataplane.callers import require_any_service
 from meshagent.agent.grpc.connection import (
     INVALID_ARGUMENT,
     NOT_FOUND,
@@ -103,7 +102,7 @@ class Stream:
             self._check_version()
             self._do(self._machine.received(asked.request, self._now))
             self._watch()
-            while await self._handle(await self._next()):
+            while await self._handle(await self._call.next()):
                 self._set_timer()
         finally:
             if self._identity is not None and self._changed in self._identity.listeners:
@@ -132,9 +131,6 @@ class Stream:
         return self._agent.clock.monotonic()
 
     # --- what arrives ------------------------------------------------------------------------------------------
-
-    async def _next(self) -> Any:
-        return await self._call.next()
 
     async def _handle(self, event: Any) -> bool:
         """Take what has happened; False at the end."""
@@ -253,7 +249,7 @@ class Stream:
                     if self._digest:
                         raise Refused(NOT_FOUND, str(error)) from error
                     if self._identity is not None:  # who could have no proxy at all is not kept
-                        require_any_service(self._identity.access)
+                        self._identity.access.require_any("service", "write")
                     await self._service.registered(self.peer, LOOK_S)
                     continue
                 if digest == self._digest:

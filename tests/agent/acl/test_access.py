@@ -62,3 +62,16 @@ def test_a_token_that_could_not_be_resolved_answers_nothing() -> None:
     ):
         with pytest.raises(Denied, match="ACL not found"):
             ask()
+
+
+def test_something_of_a_resource_is_enough_where_any_is_asked_for() -> None:
+    noted: list[tuple[str, str, str, bool]] = []
+    access = Access(
+        Authorizer(parse_rules('service "web" { policy = "write" }')), "a", note=lambda *told: noted.append(told)
+    )
+    access.require_any("service", "write")
+    with pytest.raises(Denied, match=r"^Permission denied$"):
+        access.require_any("key", "write")
+    assert noted == [("service", "write", "", True), ("key", "write", "", False)]
+    with pytest.raises(Denied, match=r"^ACL not found$"):
+        Refused(not_found()).require_any("service", "write")
